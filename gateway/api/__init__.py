@@ -1,0 +1,1 @@
+"""The HTTP API: reads the store, calls services, computes nothing."""

@@ -1,0 +1,239 @@
+"""Past facts about stations and sessions, the same for every OCPP version.
+
+Every fact has two times: ``occurred_at`` (the station's clock) and ``received_at``
+(ours). Adapters make them; the store keeps them; everything else folds over them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+from gateway.domain.ids import EvseRef, IdToken, StationId
+
+REGISTER = "Energy.Active.Import.Register"
+POWER = "Power.Active.Import"
+CURRENT = "Current.Import"
+SOC = "SoC"
+
+
+class Availability(StrEnum):
+    """What an EVSE can be used for now."""
+
+    AVAILABLE = "available"
+    OCCUPIED = "occupied"
+    RESERVED = "reserved"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+
+
+class ChargingState(StrEnum):
+    """What a session is doing (2.0.1 ``ChargingStateEnumType``; 1.6 connector states)."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    CHARGING = "charging"
+    SUSPENDED_EV = "suspended_ev"
+    SUSPENDED_EVSE = "suspended_evse"
+    FINISHING = "finishing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One normalised sample, in base units.
+
+    Attributes:
+        sampled_at: The station's time of the sample.
+        measurand: OCPP name, e.g. ``Energy.Active.Import.Register``.
+        value: Wh, W, A, V, percent... exact.
+        phase: OCPP phase word, or ``None`` for the total.
+        context: OCPP reading context.
+        location: OCPP location.
+        provenance: ``sampled``, or ``summed`` when added up from phases.
+    """
+
+    sampled_at: datetime
+    measurand: str
+    value: Decimal
+    phase: str | None = None
+    context: str = "Sample.Periodic"
+    location: str = "Outlet"
+    provenance: str = "sampled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReading:
+    """A signed meter record, kept exactly as it came."""
+
+    sampled_at: datetime
+    raw: str
+    context: str
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationBooted:
+    """A station started or restarted."""
+
+    station_id: StationId
+    occurred_at: datetime
+    received_at: datetime
+    vendor: str
+    model: str
+    serial: str | None = None
+    firmware: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseStatusChanged:
+    """An EVSE or connector reported its state; ``evse_id`` 0 is the whole station."""
+
+    evse: EvseRef
+    occurred_at: datetime
+    received_at: datetime
+    availability: Availability
+    charging_state: ChargingState | None = None
+    wire_status: str = ""
+    error_code: str | None = None
+    info: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted:
+    """A transaction began.
+
+    Attributes:
+        transaction_id: 2.0.1: the station's id. 1.6: ``None``; the store allots one.
+        register_milliwh: Start register, or ``None`` if the station did not say.
+        sequence: 2.0.1 ``seqNo``.
+    """
+
+    evse: EvseRef
+    occurred_at: datetime
+    received_at: datetime
+    transaction_id: str | None
+    id_token: IdToken | None
+    register_milliwh: int | None
+    readings: tuple[Reading, ...] = ()
+    signed: tuple[SignedReading, ...] = ()
+    charging_state: ChargingState | None = None
+    sequence: int | None = None
+    was_offline: bool = False
+    reservation_id: int | None = None
+    trigger: str | None = None
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUpdated:
+    """Something about a running transaction: samples, state, a token.
+
+    Attributes:
+        evse: ``None`` when the message does not say (2.0.1 may leave it out).
+        transaction_id: Wire id as text; ``None`` when samples came without one.
+    """
+
+    station_id: StationId
+    evse: EvseRef | None
+    occurred_at: datetime
+    received_at: datetime
+    transaction_id: str | None
+    readings: tuple[Reading, ...] = ()
+    signed: tuple[SignedReading, ...] = ()
+    charging_state: ChargingState | None = None
+    id_token: IdToken | None = None
+    sequence: int | None = None
+    was_offline: bool = False
+    trigger: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """A transaction ended."""
+
+    station_id: StationId
+    evse: EvseRef | None
+    occurred_at: datetime
+    received_at: datetime
+    transaction_id: str
+    register_milliwh: int | None
+    stop_reason: str | None
+    id_token: IdToken | None = None
+    readings: tuple[Reading, ...] = ()
+    signed: tuple[SignedReading, ...] = ()
+    sequence: int | None = None
+    was_offline: bool = False
+    trigger: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationChanged:
+    """A station said what became of a reservation."""
+
+    station_id: StationId
+    occurred_at: datetime
+    received_at: datetime
+    reservation_id: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceReported:
+    """A page of a station's device model (2.0.1 NotifyReport).
+
+    Attributes:
+        entries: Wire objects of ``reportData``, as decoded JSON.
+    """
+
+    station_id: StationId
+    occurred_at: datetime
+    received_at: datetime
+    request_id: int
+    sequence: int
+    is_last: bool
+    entries: tuple[dict[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationNotified:
+    """Anything else worth keeping: firmware, log, security, monitoring, customer.
+
+    Attributes:
+        topic: The wire action, e.g. ``FirmwareStatusNotification``.
+        body: The payload as decoded JSON.
+    """
+
+    station_id: StationId
+    occurred_at: datetime
+    received_at: datetime
+    topic: str
+    body: dict[str, object]
+
+
+Event: TypeAlias = (
+    StationBooted
+    | EvseStatusChanged
+    | SessionStarted
+    | SessionUpdated
+    | SessionEnded
+    | ReservationChanged
+    | DeviceReported
+    | StationNotified
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """Where a station departed from the specification but was understood.
+
+    Attributes:
+        kind: Stable word, e.g. ``over_long``, ``unknown_enum``, ``extra_member``.
+        path: JSON path of the member, e.g. ``$.chargePointSerialNumber``.
+        detail: One sentence.
+    """
+
+    kind: str
+    path: str
+    detail: str

@@ -1,0 +1,186 @@
+"""What the rest of the system sees of an OCPP version: facts in, wire payloads out.
+
+An adapter is a table of actions. ``decode`` turns one CALL of a station into neutral
+facts and a question to the system (``Decoded``); when the facts are durable and the
+question is answered, ``Decoded.reply`` makes the wire payload from an ``Answer``.
+``encode_*`` make payloads of CALLs that we send.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.domain.events import Deviation, Event
+from gateway.domain.ids import EvseRef, IdToken, StationId
+from gateway.domain.limits import SetLimit
+from gateway.errors import ErrorKind
+from gateway.ocpp.frames import Call
+
+
+class Durability(StrEnum):
+    """What must have happened before a CALL is answered."""
+
+    NONE = "none"
+    """Nothing: heartbeats are answered even when the disk is full."""
+    COMMIT = "commit"
+    """The group commit that holds the facts."""
+
+
+class TokenStatus(StrEnum):
+    """Outcome of an authorization; adapters know each version's word."""
+
+    ACCEPTED = "accepted"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    CONCURRENT = "concurrent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """What the system says about a token."""
+
+    status: TokenStatus
+    expires_at: datetime | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Everything a reply may need; each reply takes what its message has room for.
+
+    Attributes:
+        now: Site time of the answer.
+        registration: ``Accepted``, ``Pending`` or ``Rejected`` (BootNotification).
+        heartbeat_interval_s: Interval for BootNotification answers.
+        authorization: For messages that carried a token.
+        transaction_number: Number allotted to a 1.6 transaction.
+        total_cost: Running or final cost in major currency units (2.0.1), as text.
+    """
+
+    now: datetime
+    registration: str = "Accepted"
+    heartbeat_interval_s: int = 300
+    authorization: Authorization | None = None
+    transaction_number: int | None = None
+    total_cost: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """One understood CALL of a station.
+
+    Attributes:
+        action: Wire action.
+        events: Facts it states; may be empty.
+        durability: What must precede the reply.
+        authorize: A token the system must judge (Authorize without a transaction).
+        deviations: What was wrong but understood; the message is answered validly.
+        reply: Payload of the CALLRESULT, compact-JSON-ready.
+    """
+
+    action: str
+    events: tuple[Event, ...]
+    durability: Durability
+    reply: Callable[[Answer], dict[str, object]]
+    authorize: IdToken | None = None
+    authorize_evse: EvseRef | None = None
+    deviations: tuple[Deviation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A CALL we send: wire action and payload in wire spelling."""
+
+    action: str
+    payload: Mapping[str, object]
+
+
+class CallOutcome(StrEnum):
+    """Version-neutral reading of a station's answer to a command."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NOT_SUPPORTED = "not_supported"
+    OTHER = "other"
+
+
+class Adapter(Protocol):
+    """One OCPP version."""
+
+    @property
+    def version(self) -> str:
+        """``1.6`` or ``2.0.1``."""
+        ...
+
+    @property
+    def subprotocol(self) -> str:
+        """WebSocket subprotocol name."""
+        ...
+
+    def decode(
+        self, station_id: StationId, call: Call, received_at: datetime
+    ) -> Decoded:
+        """Understand one CALL.
+
+        Raises:
+            RemoteError: Answer with the CALLERROR it describes.
+        """
+        ...
+
+    def error_code(self, kind: ErrorKind) -> str:
+        """The version's spelling of an error (its own edition's table)."""
+        ...
+
+    def check_request(self, action: str, payload: bytes) -> None:
+        """Check a CALL that we are about to send against the version's schema.
+
+        Raises:
+            RemoteError: ``NOT_IMPLEMENTED`` for an action that is not a central
+                system's, ``FORMAT``/``TYPE``/... for a payload the schema refuses.
+        """
+        ...
+
+    def check_response(self, action: str, payload: bytes) -> None:
+        """Check a station's answer against the schema.
+
+        Raises:
+            RemoteError: The payload is not valid.
+        """
+        ...
+
+    def encode_limit(self, command: SetLimit) -> Command:
+        """A SetChargingProfile; limits are only ever rounded down."""
+        ...
+
+    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
+        """Remove leftover profiles (as far as the version can say it)."""
+        ...
+
+    def encode_composite(self, evse_id: int, duration_s: int) -> Command:
+        """Ask what the station would allow now (GetCompositeSchedule)."""
+        ...
+
+    def encode_trigger(self, message: str, evse_id: int | None) -> Command:
+        """Ask for a message now (TriggerMessage)."""
+        ...
+
+    def encode_setup(self, *, sample_interval_s: int) -> tuple[Command, ...]:
+        """Configuration to send once after an accepted boot: sampling, reports."""
+        ...
+
+    def encode_remote_start(
+        self, evse_id: int | None, token: IdToken, remote_start_id: int
+    ) -> Command:
+        """RemoteStartTransaction / RequestStartTransaction."""
+        ...
+
+    def encode_remote_stop(self, transaction_id: str) -> Command:
+        """RemoteStopTransaction / RequestStopTransaction."""
+        ...
+
+    def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
+        """Read the ``status`` of an answer."""
+        ...

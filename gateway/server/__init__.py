@@ -1,0 +1,1 @@
+"""The WebSocket side: listening, authentication, one link per station."""

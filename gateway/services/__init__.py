@@ -1,0 +1,1 @@
+"""What the system does with facts: ingest, dispatch, settlement, anchoring."""

@@ -1,0 +1,1 @@
+"""The durable store: one writer with group commit, read models beside it."""
