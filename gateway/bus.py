@@ -1,0 +1,199 @@
+"""Bounded broadcast of what has just become true, inside one process.
+
+Facts reach the bus only after their commit. A slow subscriber never slows the others
+and never blocks the publisher: its oldest notices are dropped and it is told so
+(``Lagged``), upon which it re-reads the state it needs from the store.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from gateway.domain.events import Event
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactCommitted:
+    """A fact is on disk.
+
+    Attributes:
+        offset: Position in the store's journal; grows, may have gaps.
+        session: The session the fact belongs to, after the fold; ``None`` for others.
+        is_new: False for a repetition that changed nothing.
+        is_backlog: The fact is old (sent from an offline queue): it must not drive
+            live state or limits.
+    """
+
+    offset: int
+    event: Event
+    session: Session | None = None
+    is_new: bool = True
+    is_backlog: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChanged:
+    """A station came online or went offline."""
+
+    station_id: StationId
+    is_online: bool
+    ocpp_version: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestChanged:
+    """A driver (or a default) changed what a session needs."""
+
+    session_id: SessionId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadMeasured:
+    """Other equipment, a feeder meter, PV or a battery was measured."""
+
+    load_id: str
+    at: datetime
+    current_a: tuple[float, float, float] | None
+    power_w: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingChanged:
+    """An operator changed something that plans depend on.
+
+    Attributes:
+        subject: e.g. ``cabinet/A/limit``, ``evse/CP1/1/limit``, ``station/CP1``.
+    """
+
+    subject: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChanged:
+    """A limit command changed its state at a station."""
+
+    evse: EvseRef
+    limit_da: int
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade:
+    """A cabinet group has a new plan."""
+
+    cabinet_id: CabinetId
+    plan_id: int
+    outcome: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettled:
+    """A bill was made, or a settlement reached the chain."""
+
+    session_id: SessionId
+    status: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadAnchored:
+    """The chain confirmed a new log head."""
+
+    size: int
+    root: str
+    tx_hash: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lagged:
+    """Notices were dropped for this subscriber: re-read what you need."""
+
+    dropped: int
+
+
+Notice: TypeAlias = (
+    FactCommitted
+    | LinkChanged
+    | RequestChanged
+    | LoadMeasured
+    | SettingChanged
+    | LimitChanged
+    | PlanMade
+    | SessionSettled
+    | HeadAnchored
+)
+
+
+class Subscription:
+    """One reader's bounded view of the bus; iterate it."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self._limit = limit
+        self._notices: deque[Notice] = deque()
+        self._dropped = 0
+        self._wake = asyncio.Event()
+
+    def offer(self, notice: Notice) -> None:
+        """Add a notice; drops the oldest when full."""
+        if len(self._notices) >= self._limit:
+            self._notices.popleft()
+            self._dropped += 1
+        self._notices.append(notice)
+        self._wake.set()
+
+    def drain(self) -> list[Notice | Lagged]:
+        """Everything waiting now, oldest first; a ``Lagged`` leads if any was lost."""
+        taken: list[Notice | Lagged] = []
+        if self._dropped:
+            taken.append(Lagged(dropped=self._dropped))
+            self._dropped = 0
+        taken.extend(self._notices)
+        self._notices.clear()
+        self._wake.clear()
+        return taken
+
+    async def batch(self) -> list[Notice | Lagged]:
+        """Wait until something is there, then take all of it."""
+        await self._wake.wait()
+        return self.drain()
+
+    async def __aiter__(self) -> AsyncIterator[Notice | Lagged]:
+        """Notices one by one, for ever."""
+        while True:
+            for notice in await self.batch():
+                yield notice
+
+
+class Bus:
+    """Broadcasts to all current subscriptions. Loop thread only."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+
+    def publish(self, notice: Notice) -> None:
+        """Hand a notice to every subscriber; never blocks."""
+        for subscription in self._subscriptions:
+            subscription.offer(notice)
+
+    @contextmanager
+    def subscribe(self, name: str, *, limit: int = 10_000) -> Iterator[Subscription]:
+        """A subscription that ends with the block."""
+        subscription = Subscription(name, limit)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
