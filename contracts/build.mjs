@@ -1,0 +1,95 @@
+// Compiles src/*.sol with the pinned compiler and writes, or with --check compares, artifacts/*.json.
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import solc from "solc";
+
+const ROOT = dirname(fileURLToPath(import.meta.url));
+const CONTRACTS = ["AlgorithmRegistry", "AssetRegistry", "FlexToken", "Settlement", "StatusAnchor"];
+const EVM_VERSION = "prague";
+const OPTIMIZER_RUNS = 10_000;
+
+/** Reads a source by its import path; `@` paths are packages. */
+function readSource(path) {
+  return readFileSync(join(ROOT, path.startsWith("@") ? "node_modules" : "", path), "utf8");
+}
+
+function compile() {
+  const sources = {};
+  for (const name of readdirSync(join(ROOT, "src")).sort()) {
+    if (name.endsWith(".sol")) sources[`src/${name}`] = { content: readSource(`src/${name}`) };
+  }
+  const input = {
+    language: "Solidity",
+    sources,
+    settings: {
+      evmVersion: EVM_VERSION,
+      optimizer: { enabled: true, runs: OPTIMIZER_RUNS },
+      metadata: { bytecodeHash: "none", appendCBOR: false },
+      outputSelection: {
+        "*": { "*": ["abi", "metadata", "evm.bytecode.object", "evm.deployedBytecode.object"] },
+      },
+    },
+  };
+  const output = JSON.parse(
+    solc.compile(JSON.stringify(input), { import: (path) => ({ contents: readSource(path) }) }),
+  );
+  const messages = (output.errors ?? []).map((error) => error.formattedMessage);
+  if (messages.length > 0) throw new Error(`the compiler reported:\n${messages.join("\n")}`);
+  return output;
+}
+
+function sha256(data) {
+  return createHash("sha256").update(data).digest("hex");
+}
+
+/** Hashes the list that `sha256sum` prints for a contract's sources, sorted by path. */
+function hashSources(metadata) {
+  const paths = Object.keys(JSON.parse(metadata).sources).sort();
+  return sha256(paths.map((path) => `${sha256(readSource(path))}  ${path}\n`).join(""));
+}
+
+function sortKeys(value) {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sortKeys(value[key])]));
+}
+
+function render(output, contractName) {
+  const compiled = output.contracts[`src/${contractName}.sol`][contractName];
+  const artifact = {
+    abi: compiled.abi,
+    bytecode: `0x${compiled.evm.bytecode.object}`,
+    contractName,
+    deployedBytecode: `0x${compiled.evm.deployedBytecode.object}`,
+    evmVersion: EVM_VERSION,
+    optimizerRuns: OPTIMIZER_RUNS,
+    solcVersion: solc.version(),
+    sourceSha256: hashSources(compiled.metadata),
+  };
+  return `${JSON.stringify(sortKeys(artifact), null, 2)}\n`;
+}
+
+/** Names every artifact whose committed bytes differ from the rendered ones. */
+function findDifferences(rendered) {
+  const committed = new Set(readdirSync(join(ROOT, "artifacts")));
+  const differing = [...rendered].filter(
+    ([file, text]) => !committed.has(file) || readFileSync(join(ROOT, "artifacts", file), "utf8") !== text,
+  );
+  const unexpected = [...committed].filter((file) => !rendered.has(file));
+  return [...differing.map(([file]) => file), ...unexpected];
+}
+
+const output = compile();
+const rendered = new Map(CONTRACTS.map((name) => [`${name}.json`, render(output, name)]));
+if (process.argv.includes("--check")) {
+  const differing = findDifferences(rendered);
+  for (const file of differing) console.error(`artifacts/${file} is not what src/ compiles to`);
+  if (differing.length > 0) process.exit(1);
+  console.log(`${rendered.size} artifacts are what src/ compiles to`);
+} else {
+  mkdirSync(join(ROOT, "artifacts"), { recursive: true });
+  for (const [file, text] of rendered) writeFileSync(join(ROOT, "artifacts", file), text);
+  console.log(`wrote ${rendered.size} artifacts`);
+}
