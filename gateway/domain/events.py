@@ -29,7 +29,7 @@ class Availability(StrEnum):
 
 
 class ChargingState(StrEnum):
-    """What a session is doing (2.0.1 ``ChargingStateEnumType``; 1.6 connector states)."""
+    """What a session is doing (2.0.1 names; 1.6: connector states)."""
 
     IDLE = "idle"
     PREPARING = "preparing"
