@@ -65,7 +65,7 @@ class RemoteError(WattproofError):
         return f"{self.kind.value}: {self.description}"
 
 
-class CallFailed(WattproofError):  # noqa: N818 - reads as the fact that it is
+class CallFailed(WattproofError):
     """A CALL to a station did not end with a result."""
 
 

@@ -1,0 +1,62 @@
+# Two commands matter: `make run` starts the demo site, `make test` runs every test.
+# Both set up `.venv` from the pinned lock first and work offline once it is there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock contracts clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.run  ## Set up and start the demo site (Ctrl-C ends it)
+	@exec $(BIN)/wattproof demo $(ARGS)
+
+test: $(VENV)/.test  ## Set up and run every test
+	@$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+check: $(VENV)/.test  ## Formatting, lint, types and import contracts; no tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.test  ## Format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+contracts:  ## Recompile the contracts (needs node) and compare with the artifacts
+	@bash .ci/contracts.sh
+
+lock:  ## Pin the dependencies anew (needs uv)
+	uv pip compile -q --upgrade --universal --python-version 3.11 \
+	  --prerelease if-necessary --no-header --no-annotate --generate-hashes \
+	  pyproject.toml --group build -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 \
+	  --prerelease if-necessary --no-header --no-annotate --generate-hashes \
+	  pyproject.toml --group build --group test -c requirements.lock \
+	  -o requirements-test.lock
+
+clean:  ## Remove the environment and the demo's data
+	rm -rf $(VENV) data/demo
+
+$(BIN)/python:
+	@echo "[1/3] creating $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make run PYTHON=python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "[2/3] installing the pinned packages (about a minute the first time)"
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@echo "[3/3] installing wattproof"
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements-test.lock $(VENV)/.run
+	@echo "installing the test tools"
+	@$(PIP) install --quiet --require-hashes -r requirements-test.lock
+	@touch $@
