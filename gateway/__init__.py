@@ -1,1 +1,1 @@
-"""Wattproof's central system: from a charger's frame to a bill that anyone can verify."""
+"""The central system: from a charger's frame to a bill that anyone can verify."""

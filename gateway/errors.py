@@ -16,6 +16,7 @@
 """
 
 from enum import StrEnum
+
 from typing_extensions import override
 
 
