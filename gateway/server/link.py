@@ -59,7 +59,7 @@ class FrameSink(Protocol):
     """Where a link's inbound frames go (``services.ingest``)."""
 
     def handle(self, frame: Call, respond: Callable[[bytes], None]) -> None:
-        """Take one CALL; ``respond`` is called at most once, now or after the commit."""
+        """Take one CALL; ``respond`` is called at most once, now or later."""
         ...
 
     def refuse(self, raw: bytes, error: Exception) -> bytes | None:
@@ -271,7 +271,9 @@ def _answer_of(
             try:
                 return msgspec.json.decode(completion.payload, type=dict[str, object])
             except msgspec.DecodeError as error:
-                raise CallFailed(f"{action} answer is not an object: {error}") from error
+                raise CallFailed(
+                    f"{action} answer is not an object: {error}"
+                ) from error
         case Outcome.ERROR:
             raise CallRefused(
                 completion.code, completion.description, dict(completion.details)

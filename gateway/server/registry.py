@@ -1,0 +1,119 @@
+"""Who is connected now: the newest authenticated connection of a station wins.
+
+Ownership is an epoch per connection. A late close of an old connection finds that it no
+longer owns the station and changes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from gateway.bus import Bus, LinkChanged
+from gateway.clock import Clock
+from gateway.domain.ids import StationId
+from gateway.errors import NotConnected
+from gateway.ocpp.adapter import Adapter, Command
+from gateway.ocpp.rpc import CallPriority
+from gateway.server.link import GOING_AWAY, POLICY_VIOLATION, Link
+
+REPLACED: Final = "a newer connection of this station took over"
+
+_log = structlog.get_logger()
+
+
+class Links:
+    """All live links by station. Loop thread only."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._links: dict[StationId, Link] = {}
+        self._epoch = 0
+
+    def next_epoch(self) -> int:
+        """A number above every earlier connection's."""
+        self._epoch += 1
+        return self._epoch
+
+    def attach(self, link: Link) -> None:
+        """Make ``link`` the one of its station; an older one is closed."""
+        station_id = StationId(link.station_id)
+        old = self._links.get(station_id)
+        self._links[station_id] = link
+        if old is not None:
+            _log.warning(
+                "link.replaced",
+                station_id=station_id,
+                old_remote=old.remote,
+                remote=link.remote,
+            )
+            old.close_soon(POLICY_VIOLATION, REPLACED)
+        self._announce(link, is_online=True)
+
+    def detach(self, link: Link) -> None:
+        """Forget ``link`` if it is still the one of its station."""
+        station_id = StationId(link.station_id)
+        if self._links.get(station_id) is link:
+            del self._links[station_id]
+            self._announce(link, is_online=False)
+
+    def get(self, station_id: StationId) -> Link | None:
+        """The live link of a station."""
+        return self._links.get(station_id)
+
+    def all(self) -> list[Link]:
+        """Every live link."""
+        return list(self._links.values())
+
+    def is_online(self, station_id: StationId) -> bool:
+        """Whether the station has a live link."""
+        return station_id in self._links
+
+    def adapter(self, station_id: StationId) -> Adapter | None:
+        """The dialect the station speaks on its live link."""
+        link = self._links.get(station_id)
+        return None if link is None else link.adapter
+
+    async def call(
+        self,
+        station_id: StationId,
+        command: Command,
+        *,
+        timeout_s: float,
+        priority: CallPriority = CallPriority.OTHER,
+    ) -> Mapping[str, object]:
+        """Send a command to a station and wait for its answer.
+
+        Raises:
+            CallFailed: See ``Link.call``.
+        """
+        link = self._links.get(station_id)
+        if link is None:
+            raise NotConnected(f"{station_id} is not connected")
+        return await link.call(
+            command.action, command.payload, timeout_s=timeout_s, priority=priority
+        )
+
+    def disconnect(self, station_id: StationId, reason: str) -> bool:
+        """Close a station's link; whether there was one."""
+        link = self._links.get(station_id)
+        if link is None:
+            return False
+        link.close_soon(POLICY_VIOLATION, reason)
+        return True
+
+    def close_all(self, reason: str) -> None:
+        """Close every link, as at shutdown."""
+        for link in self.all():
+            link.close_soon(GOING_AWAY, reason)
+
+    def _announce(self, link: Link, *, is_online: bool) -> None:
+        self._bus.publish(
+            LinkChanged(
+                station_id=StationId(link.station_id),
+                is_online=is_online,
+                ocpp_version=link.adapter.version,
+                at=self._clock.now(),
+            )
+        )
