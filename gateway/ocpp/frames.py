@@ -53,7 +53,7 @@ class CallError(msgspec.Struct, frozen=True, gc=False):
 Frame: TypeAlias = Call | CallResult | CallError
 
 
-class FrameError(RemoteError):
+class FrameError(RemoteError, ValueError):
     """A frame that is not OCPP-J.
 
     Attributes:

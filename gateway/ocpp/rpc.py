@@ -1,19 +1,18 @@
 """One OCPP-J connection without I/O: who waits for which answer, until when.
 
 The driver owns the socket and the clock. It queues calls, sends what ``next_outgoing``
-gives, feeds answers to ``on_result``/``on_error``, sleeps until ``next_deadline`` and
+gives, feeds answers to ``on_answer``, sleeps until ``next_deadline`` and
 calls ``expire``. One CALL of ours is outstanding at a time (OCPP-J 1.6, 4.1.1); calls
 of the station cross it freely.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from heapq import heappop, heappush
-from typing import Final, TypeAlias
+from typing import Final
 
-from gateway.errors import CallFailed
 from gateway.ocpp.frames import Call, CallError, CallResult, encode_call
 
 LATE_S: Final = 600.0
@@ -22,8 +21,13 @@ MAX_QUEUED: Final = 64
 MAX_LATE: Final = 32
 MAX_REPLAYS: Final = 16
 
+_NEVER_REPLAYED: Final = frozenset({"Heartbeat", "Authorize"})
+_RESULT_PREFIX: Final = b"[3,"
+_BEING_PROCESSED: Final = b"?"
+_REPEATED_ONCE: Final = b"??"
 
-class Priority(IntEnum):
+
+class CallPriority(IntEnum):
     """Which queued call goes first."""
 
     STOP = 0
@@ -32,59 +36,41 @@ class Priority(IntEnum):
     OTHER = 3
 
 
-class RpcOutcome(StrEnum):
+class Outcome(StrEnum):
     """How a call of ours ended."""
 
     RESULT = "result"
     ERROR = "error"
     TIMEOUT = "timeout"
-    """Sent, unanswered in time; the station may still act on it."""
-    LATE = "late"
-    """The answer to a call that was already completed as ``TIMEOUT``."""
-    UNSENT = "unsent"
-    """Its time in the queue ran out, or the link closed before it was sent."""
     DISCONNECTED = "disconnected"
-    """The link closed after it was sent; the station may have acted on it."""
-
-
-class QueueFull(CallFailed):
-    """Too many calls wait for this station: give up or try later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
+class Completion:
     """The end of a call.
 
     Attributes:
         token: What the driver gave with the call.
-        answer: The station's frame, for ``RESULT``, ``ERROR`` and ``LATE``.
+        outcome: How it ended.
+        payload: Of the CALLRESULT, undecoded.
+        code: Of the CALLERROR, as the station spells it.
+        description: Of the CALLERROR.
+        details: Of the CALLERROR.
+        was_sent: False if the call never left: its time in the queue ran out, or the
+            link closed first. Otherwise a station that did not answer may still act.
+        is_late: True for the answer to a call that was completed as ``TIMEOUT``.
     """
 
     token: object
     action: str
     message_id: str
-    outcome: RpcOutcome
-    answer: CallResult | CallError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """Process this CALL and report its response with ``Endpoint.answered``."""
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """The same CALL is being processed: its answer will serve both; do nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """The same CALL was answered: send these bytes again."""
-
-    response: bytes
-
-
-Inbound: TypeAlias = Fresh | InFlight | Replay
+    outcome: Outcome
+    payload: bytes = b"{}"
+    code: str = ""
+    description: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+    was_sent: bool = True
+    is_late: bool = False
 
 
 @dataclass(slots=True)
@@ -115,7 +101,7 @@ class Endpoint:
         self._order = 0
         self._outstanding: _Pending | None = None
         self._late: OrderedDict[str, tuple[_Pending, float]] = OrderedDict()
-        self._inbound: OrderedDict[str, tuple[int, bytes | None]] = OrderedDict()
+        self._inbound: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
         self.unknown_answers = 0
         """Answers that fit no call of ours, or a call answered before."""
 
@@ -129,11 +115,11 @@ class Endpoint:
         action: str,
         payload: bytes,
         timeout_s: float,
-        priority: Priority,
+        priority: CallPriority,
         token: object,
         *,
         expires_at_s: float | None = None,
-    ) -> None:
+    ) -> bool:
         """Line up a call; same priority goes first in, first out.
 
         Args:
@@ -141,19 +127,20 @@ class Endpoint:
             payload: JSON object, sent as it is.
             timeout_s: Seconds to wait for the answer, counted from sending.
             priority: Who may overtake whom.
-            token: Comes back in ``Completed``.
-            expires_at_s: Not sent after this moment (completed as ``UNSENT``).
+            token: Comes back in ``Completion``.
+            expires_at_s: Not sent from this moment on (``TIMEOUT``, not sent).
 
-        Raises:
-            QueueFull: ``max_queued`` calls wait already.
+        Returns:
+            False when ``max_queued`` calls wait already: this one is not taken.
         """
         if len(self._queue) >= self._max_queued:
-            raise QueueFull(f"{len(self._queue)} calls wait for this station")
+            return False
         pending = _Pending(
             token, self._make_id(), action, payload, timeout_s, expires_at_s
         )
         heappush(self._queue, (priority, self._order, pending))
         self._order += 1
+        return True
 
     def next_outgoing(self, now_s: float) -> bytes | None:
         """The CALL to send now; ``None`` while one is outstanding or none waits.
@@ -173,6 +160,7 @@ class Endpoint:
         self._outstanding = pending
         return encode_call(pending.message_id, pending.action, pending.payload)
 
+    @property
     def next_deadline(self) -> float | None:
         """When ``expire`` has something to do; ``None`` if nothing is waited for."""
         moments = [
@@ -184,16 +172,16 @@ class Endpoint:
             moments.append(self._outstanding.deadline_s)
         return min(moments, default=None)
 
-    def expire(self, now_s: float) -> list[Completed]:
+    def expire(self, now_s: float) -> list[Completion]:
         """Complete what ran out of time; the next call may go out afterwards."""
-        done: list[Completed] = []
+        done: list[Completion] = []
         late = self._outstanding
         if late is not None and late.deadline_s <= now_s:
             self._outstanding = None
             self._late[late.message_id] = (late, now_s + LATE_S)
             if len(self._late) > MAX_LATE:
                 self._late.popitem(last=False)
-            done.append(_completed(late, RpcOutcome.TIMEOUT))
+            done.append(_unanswered(late, Outcome.TIMEOUT))
         expired = [
             entry
             for entry in self._queue
@@ -201,7 +189,7 @@ class Endpoint:
         ]
         for entry in sorted(expired, key=_position):
             self._queue.remove(entry)
-            done.append(_completed(entry[2], RpcOutcome.UNSENT))
+            done.append(_unanswered(entry[2], Outcome.TIMEOUT, was_sent=False))
         if expired:
             self._queue.sort(key=_position)
         while self._late and next(iter(self._late.values()))[1] <= now_s:
@@ -210,72 +198,75 @@ class Endpoint:
 
     def on_answer(
         self, frame: CallResult | CallError, now_s: float
-    ) -> Completed | None:
+    ) -> Completion | None:
         """Match a station's answer.
 
         Returns:
-            The call it ends; ``LATE`` if that call had timed out less than ``LATE_S``
-            ago; ``None`` if it fits nothing: it is counted and never answered.
+            The call it ends, ``is_late`` if that call had timed out less than
+            ``LATE_S`` ago; ``None`` if it fits nothing: counted, never answered.
         """
         pending = self._outstanding
         if pending is not None and pending.message_id == frame.message_id:
             self._outstanding = None
-            outcome = (
-                RpcOutcome.RESULT if isinstance(frame, CallResult) else RpcOutcome.ERROR
-            )
-            return _completed(pending, outcome, frame)
+            return _answered(pending, frame, is_late=False)
         late = self._late.pop(frame.message_id, None)
         if late is not None and now_s < late[1]:
-            return _completed(late[0], RpcOutcome.LATE, frame)
+            return _answered(late[0], frame, is_late=True)
         self.unknown_answers += 1
         return None
 
-    on_result = on_answer
-    on_error = on_answer
-
-    def on_call(self, call: Call) -> Inbound:
+    def on_call(self, call: Call) -> bytes | None:
         """Recognise a repetition of a CALL: same id, action and payload.
 
         The same id with another payload is a new CALL (some stations count ids from
         zero after each reboot, on one connection).
+
+        Returns:
+            ``None``: process it, and report its response with ``on_response``.
+            The stored response: send it again. Empty bytes: the same CALL is being
+            processed, one answer will serve both; do nothing. A second repetition
+            is processed anew (facts are idempotent): the answer may never have come.
         """
         fingerprint = hash((call.action, call.payload))
         known = self._inbound.get(call.message_id)
         if known is not None and known[0] == fingerprint:
-            self._inbound.move_to_end(call.message_id)
-            return InFlight() if known[1] is None else Replay(known[1])
-        self._inbound[call.message_id] = (fingerprint, None)
+            if known[1] == _BEING_PROCESSED:
+                self._inbound[call.message_id] = (fingerprint, _REPEATED_ONCE)
+                return b""
+            if known[1] != _REPEATED_ONCE:
+                return known[1]
+        self._inbound[call.message_id] = (fingerprint, _BEING_PROCESSED)
         self._inbound.move_to_end(call.message_id)
         if len(self._inbound) > MAX_REPLAYS:
             self._inbound.popitem(last=False)
-        return Fresh()
+        return None
 
-    def answered(self, call: Call, response: bytes, *, replay: bool = True) -> None:
-        """Remember the response of a CALL that ``on_call`` called ``Fresh``.
+    def on_response(self, call: Call, response: bytes) -> None:
+        """Remember the response of a CALL that ``on_call`` had processed.
 
-        Args:
-            call: The CALL.
-            response: The whole response frame.
-            replay: False for what must be computed anew each time (a Heartbeat's
-                time), for refusals that may not last, and for no response at all.
+        What must be judged anew each time is not kept (a Heartbeat's time, an
+        authorization), nor a refusal, whose cause may have passed.
         """
-        fingerprint = hash((call.action, call.payload))
         known = self._inbound.get(call.message_id)
-        if known is None or known[0] != fingerprint:
+        if known is None or known[0] != hash((call.action, call.payload)):
             return
-        if replay:
-            self._inbound[call.message_id] = (fingerprint, response)
-        else:
+        if call.action in _NEVER_REPLAYED or not response.startswith(_RESULT_PREFIX):
             del self._inbound[call.message_id]
+        else:
+            self._inbound[call.message_id] = (known[0], response)
 
-    def close(self) -> list[Completed]:
+    def close(self) -> list[Completion]:
         """End every call; the endpoint is of no further use."""
         done = []
         if self._outstanding is not None:
-            done.append(_completed(self._outstanding, RpcOutcome.DISCONNECTED))
+            done.append(_unanswered(self._outstanding, Outcome.DISCONNECTED))
             self._outstanding = None
         while self._queue:
-            done.append(_completed(heappop(self._queue)[2], RpcOutcome.UNSENT))
+            done.append(
+                _unanswered(
+                    heappop(self._queue)[2], Outcome.DISCONNECTED, was_sent=False
+                )
+            )
         self._inbound.clear()
         self._late.clear()
         return done
@@ -285,15 +276,37 @@ def _position(entry: tuple[int, int, _Pending]) -> tuple[int, int]:
     return entry[:2]
 
 
-def _completed(
-    pending: _Pending,
-    outcome: RpcOutcome,
-    answer: CallResult | CallError | None = None,
-) -> Completed:
-    return Completed(
+def _unanswered(
+    pending: _Pending, outcome: Outcome, *, was_sent: bool = True
+) -> Completion:
+    return Completion(
         token=pending.token,
         action=pending.action,
         message_id=pending.message_id,
         outcome=outcome,
-        answer=answer,
+        was_sent=was_sent,
+    )
+
+
+def _answered(
+    pending: _Pending, frame: CallResult | CallError, *, is_late: bool
+) -> Completion:
+    if isinstance(frame, CallResult):
+        return Completion(
+            token=pending.token,
+            action=pending.action,
+            message_id=pending.message_id,
+            outcome=Outcome.RESULT,
+            payload=frame.payload,
+            is_late=is_late,
+        )
+    return Completion(
+        token=pending.token,
+        action=pending.action,
+        message_id=pending.message_id,
+        outcome=Outcome.ERROR,
+        code=frame.code,
+        description=frame.description,
+        details=frame.details,
+        is_late=is_late,
     )
