@@ -95,9 +95,7 @@ contract AlgorithmRegistry is Stoppable {
         entry.publishedAt = uint64(block.timestamp);
         entry.uri = uri;
         ++algorithmCount;
-        emit AlgorithmPublished(
-            algorithmId, version, wheelSha256, sourceSha256, environmentSha256, activeFrom, uri
-        );
+        emit AlgorithmPublished(algorithmId, version, wheelSha256, sourceSha256, environmentSha256, activeFrom, uri);
     }
 
     /// @notice A published release; reverts for an unknown one.

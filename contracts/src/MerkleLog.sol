@@ -59,13 +59,11 @@ library MerkleLog {
     /// @param newRoot Root hash of the newer tree.
     /// @param proof Node hashes as RFC 9162 orders them; empty from size 0 and between equal sizes.
     /// @return Whether the newer tree begins with exactly the leaves of the older one.
-    function isConsistent(
-        uint64 oldSize,
-        bytes32 oldRoot,
-        uint64 newSize,
-        bytes32 newRoot,
-        bytes32[] calldata proof
-    ) internal pure returns (bool) {
+    function isConsistent(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof)
+        internal
+        pure
+        returns (bool)
+    {
         if (oldSize > newSize) return false;
         if (oldSize == 0) return proof.length == 0;
         if (oldSize == newSize) return proof.length == 0 && oldRoot == newRoot;

@@ -97,9 +97,7 @@ contract Settlement is Stoppable {
     /// @param creditKey Key of the credit.
     /// @param leafHash Leaf hash of the credit leaf.
     /// @param amountMinor Credited amount in minor units.
-    event CreditRecorded(
-        bytes32 indexed sessionKey, bytes32 indexed creditKey, bytes32 leafHash, uint64 amountMinor
-    );
+    event CreditRecorded(bytes32 indexed sessionKey, bytes32 indexed creditKey, bytes32 leafHash, uint64 amountMinor);
 
     /// @notice A credit arrived again with the same content and was skipped.
     /// @param sessionKey Key of the session.
@@ -216,9 +214,7 @@ contract Settlement is Stoppable {
         session.amountMinor = row.amountMinor;
         _usedStartLeaves[startLeafIndex >> 8] |= 1 << (startLeafIndex & 0xff);
         ++settledCount;
-        emit SessionSettled(
-            sessionKey, startLeafIndex, row.leafHash, row.energyMilliWh, row.amountMinor, row.currency
-        );
+        emit SessionSettled(sessionKey, startLeafIndex, row.leafHash, row.energyMilliWh, row.amountMinor, row.currency);
         uint256 flexWh = row.flexMilliWh / MILLI_WH_PER_FLEX_UNIT;
         if (flexWh != 0 && row.flexTo != address(0)) {
             emit FlexAwarded(sessionKey, row.flexTo, row.flexMilliWh);

@@ -63,12 +63,11 @@ contract StatusAnchor is Stoppable {
     /// @param newRoot Root hash of the log at that size.
     /// @param consistencyProof RFC 9162 proof from the head in force; empty for the first head.
     /// @param packedStatus Records as laid out above; may be empty.
-    function anchor(
-        uint64 newSize,
-        bytes32 newRoot,
-        bytes32[] calldata consistencyProof,
-        bytes calldata packedStatus
-    ) external onlyRole(ANCHORER_ROLE) whenNotPaused {
+    function anchor(uint64 newSize, bytes32 newRoot, bytes32[] calldata consistencyProof, bytes calldata packedStatus)
+        external
+        onlyRole(ANCHORER_ROLE)
+        whenNotPaused
+    {
         uint64 currentSize = _size;
         if (newSize <= currentSize) revert AnchorSizeNotGrowing(currentSize, newSize);
         if (newRoot == bytes32(0)) revert AnchorRootIsZero();

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AlgorithmRegistry} from "../src/AlgorithmRegistry.sol";
+import {AssetRegistry} from "../src/AssetRegistry.sol";
+import {FlexToken} from "../src/FlexToken.sol";
+import {Settlement} from "../src/Settlement.sol";
+import {StatusAnchor} from "../src/StatusAnchor.sol";
+import {Tree} from "./Tree.sol";
+import {TestBase} from "./Vm.sol";
+
+/// @dev Prices the calls that production makes. Run with `--isolate` (`npm run gas`), so that each call
+/// counts as a transaction of its own, with its base cost and its calldata.
+contract GasTest is TestBase {
+    string private constant _GROUP = "gas";
+
+    FlexToken private _token;
+    Settlement private _settlement;
+    AssetRegistry private _registry;
+    StatusAnchor private _anchor;
+    AlgorithmRegistry private _algorithms;
+
+    function setUp() public {
+        _token = new FlexToken(address(this));
+        _settlement = new Settlement(address(this), address(_token));
+        _registry = new AssetRegistry(address(this));
+        _anchor = new StatusAnchor(address(this));
+        _algorithms = new AlgorithmRegistry(address(this));
+        _token.grantRole(_token.MINTER_ROLE(), address(_settlement));
+        _settlement.grantRole(_settlement.SETTLER_ROLE(), address(this));
+        _registry.grantRole(_registry.REGISTRAR_ROLE(), address(this));
+        _anchor.grantRole(_anchor.ANCHORER_ROLE(), address(this));
+        _algorithms.grantRole(_algorithms.PUBLISHER_ROLE(), address(this));
+    }
+
+    function test_Deploy() public {
+        new StatusAnchor(ADMIN);
+        vm.snapshotGasLastCall(_GROUP, "deploy StatusAnchor");
+        new AssetRegistry(ADMIN);
+        vm.snapshotGasLastCall(_GROUP, "deploy AssetRegistry");
+        FlexToken token = new FlexToken(ADMIN);
+        vm.snapshotGasLastCall(_GROUP, "deploy FlexToken");
+        new Settlement(ADMIN, address(token));
+        vm.snapshotGasLastCall(_GROUP, "deploy Settlement");
+        new AlgorithmRegistry(ADMIN);
+        vm.snapshotGasLastCall(_GROUP, "deploy AlgorithmRegistry");
+    }
+
+    function test_Anchor() public {
+        bytes32[] memory leaves = Tree.leaves(9, 300);
+        _anchor.anchor(100, Tree.root(leaves, 100), new bytes32[](0), "");
+        vm.snapshotGasLastCall(_GROUP, "anchor 1st head");
+        _anchor.anchor(200, Tree.root(leaves, 200), Tree.consistency(leaves, 100, 200), "");
+        vm.snapshotGasLastCall(_GROUP, "anchor 100 to 200 leaves");
+        bytes memory packed = _packed(100);
+        _anchor.anchor(300, Tree.root(leaves, 300), Tree.consistency(leaves, 200, 300), packed);
+        vm.snapshotGasLastCall(_GROUP, "anchor 200 to 300 leaves with the status of 100 assets");
+    }
+
+    function test_Register() public {
+        _registry.registerBatch(_assets(1, 0));
+        vm.snapshotGasLastCall(_GROUP, "register 1 asset");
+        _registry.registerBatch(_assets(100, 1));
+        vm.snapshotGasLastCall(_GROUP, "register 100 assets");
+        AssetRegistry.Asset[] memory update = _assets(1, 0);
+        update[0].status = 2;
+        _registry.registerBatch(update);
+        vm.snapshotGasLastCall(_GROUP, "update 1 asset");
+    }
+
+    function test_Settle() public {
+        _settlement.settleBatch(_rows(1, 0, 0));
+        vm.snapshotGasLastCall(_GROUP, "settle 1 session");
+        _settlement.settleBatch(_rows(100, 1, 0));
+        vm.snapshotGasLastCall(_GROUP, "settle 100 sessions");
+        _settlement.settleBatch(_rows(100, 101, 2_000_000));
+        vm.snapshotGasLastCall(_GROUP, "settle 100 sessions with flexibility, first of each driver");
+        _settlement.settleBatch(_rows(100, 101, 2_000_000));
+        vm.snapshotGasLastCall(_GROUP, "settle 100 sessions again");
+        _settlement.recordCredit(Settlement.CreditRow(bytes32(uint256(1)), "credit", "leaf", 5));
+        vm.snapshotGasLastCall(_GROUP, "record a credit");
+    }
+
+    function test_Publish() public {
+        _algorithms.publish("release", "1.0.0", "wheel", "source", "lock", 1, "ipfs://wheel");
+        vm.snapshotGasLastCall(_GROUP, "publish a release");
+    }
+
+    function _packed(uint256 count) private pure returns (bytes memory packed) {
+        for (uint256 i = 0; i < count; ++i) {
+            packed =
+                bytes.concat(packed, bytes4(keccak256(abi.encode(i))), hex"02", bytes4(uint32(7400)), hex"00002b00");
+        }
+    }
+
+    function _assets(uint256 count, uint256 from) private pure returns (AssetRegistry.Asset[] memory batch) {
+        batch = new AssetRegistry.Asset[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            batch[i] = AssetRegistry.Asset({
+                assetId: keccak256(abi.encode("asset", from + i)),
+                kind: 1,
+                status: 1,
+                isPublic: true,
+                latitudeE7: 525_200_000,
+                longitudeE7: 134_050_000,
+                ratedPowerW: 22_000,
+                priceMicroPerKwh: 450_000,
+                capacityMilliWh: 0,
+                parentId: keccak256("cabinet"),
+                owner: ADMIN,
+                commitment: bytes32(0)
+            });
+        }
+    }
+
+    function _rows(uint256 count, uint256 from, uint64 flexMilliWh)
+        private
+        pure
+        returns (Settlement.SettlementRow[] memory rows)
+    {
+        rows = new Settlement.SettlementRow[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            rows[i] = Settlement.SettlementRow({
+                sessionKey: bytes32(from + i + 1),
+                startLeafIndex: uint64((from + i) * 100),
+                leafHash: keccak256(abi.encode("leaf", from + i)),
+                energyMilliWh: 22_000_000,
+                amountMinor: 990,
+                currency: "EUR",
+                flexMilliWh: flexMilliWh,
+                flexTo: flexMilliWh == 0 ? address(0) : address(uint160(0xD000 + i))
+            });
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {FlexToken} from "../src/FlexToken.sol";
+import {Settlement} from "../src/Settlement.sol";
+import {TestBase} from "./Vm.sol";
+
+/// @dev A settler that draws sessions, start leaves and credits from small pools, so that repeats and
+/// conflicts are frequent. It keeps its own books, predicts each verdict and remembers every surprise.
+contract SettlementHandler {
+    Settlement public immutable settlement;
+    FlexToken public immutable token;
+    uint256 public settled;
+    uint256 public mintedWh;
+    uint256 public burntWh;
+    uint256 public surprises;
+
+    uint256 public constant POOL = 8;
+    mapping(bytes32 sessionKey => bytes32 content) public contentOf;
+    mapping(uint64 leaf => bytes32 sessionKey) public sessionAtLeaf;
+    mapping(bytes32 sessionKey => uint64 amountMinor) public amountOf;
+    mapping(bytes32 sessionKey => uint64 amountMinor) public creditedOf;
+    mapping(bytes32 creditKey => bytes32 content) public creditOf;
+
+    constructor(Settlement settlement_, FlexToken token_) {
+        settlement = settlement_;
+        token = token_;
+    }
+
+    function settle(uint8 session, uint8 leaf, uint8 variant) external {
+        Settlement.SettlementRow memory row = Settlement.SettlementRow({
+            sessionKey: keccak256(abi.encode("session", session % POOL)),
+            startLeafIndex: uint64(leaf % POOL) * 100,
+            leafHash: keccak256("leaf"),
+            energyMilliWh: 10_000_000,
+            amountMinor: 100 + variant % 2,
+            currency: "EUR",
+            flexMilliWh: uint64(variant % 3) * 700,
+            flexTo: address(this)
+        });
+        bytes32 content = keccak256(abi.encode(row));
+        bytes32 known = contentOf[row.sessionKey];
+        bool isRepeat = known == content;
+        bool isNew = known == bytes32(0) && sessionAtLeaf[row.startLeafIndex] == bytes32(0);
+
+        Settlement.SettlementRow[] memory rows = new Settlement.SettlementRow[](1);
+        rows[0] = row;
+        bool passed;
+        try settlement.settleBatch(rows) {
+            passed = true;
+        } catch {}
+        if (passed != (isRepeat || isNew)) ++surprises;
+        if (!isNew) return;
+        contentOf[row.sessionKey] = content;
+        sessionAtLeaf[row.startLeafIndex] = row.sessionKey;
+        amountOf[row.sessionKey] = row.amountMinor;
+        ++settled;
+        mintedWh += row.flexMilliWh / 1000;
+    }
+
+    function credit(uint8 session, uint8 key, uint8 amountMinor) external {
+        bytes32 sessionKey = keccak256(abi.encode("session", session % POOL));
+        bytes32 creditKey = keccak256(abi.encode("credit", key % POOL));
+        Settlement.CreditRow memory row = Settlement.CreditRow(sessionKey, creditKey, "leaf", amountMinor % 60);
+        bytes32 content = keccak256(abi.encode(row));
+        bool isRepeat = creditOf[creditKey] == content;
+        bool isNew = creditOf[creditKey] == bytes32(0) && contentOf[sessionKey] != bytes32(0)
+            && row.amountMinor <= amountOf[sessionKey] - creditedOf[sessionKey];
+        bool passed;
+        try settlement.recordCredit(row) {
+            passed = true;
+        } catch {}
+        if (passed != (isRepeat || isNew)) ++surprises;
+        if (!isNew) return;
+        creditOf[creditKey] = content;
+        creditedOf[sessionKey] += row.amountMinor;
+    }
+
+    function redeem(uint8 amountWh) external {
+        uint256 balanceWh = token.balanceOf(address(this));
+        uint256 burntNowWh = balanceWh == 0 ? 0 : amountWh % (balanceWh + 1);
+        token.burn(burntNowWh);
+        burntWh += burntNowWh;
+    }
+}
+
+contract SettlementInvariantTest is TestBase {
+    FlexToken private _token;
+    Settlement private _settlement;
+    SettlementHandler private _handler;
+    address[] private _targets;
+
+    function setUp() public {
+        _token = new FlexToken(ADMIN);
+        _settlement = new Settlement(ADMIN, address(_token));
+        _handler = new SettlementHandler(_settlement, _token);
+        vm.startPrank(ADMIN);
+        _token.grantRole(_token.MINTER_ROLE(), address(_settlement));
+        _settlement.grantRole(_settlement.SETTLER_ROLE(), address(_handler));
+        vm.stopPrank();
+        _targets.push(address(_handler));
+    }
+
+    /// @dev Read by forge: calls go to the handler only.
+    function targetContracts() external view returns (address[] memory) {
+        return _targets;
+    }
+
+    function invariant_EveryVerdictIsAsPredicted() public view {
+        vm.assertEq(_handler.surprises(), 0);
+    }
+
+    function invariant_NoSessionSettlesTwice() public view {
+        vm.assertEq(_settlement.settledCount(), _handler.settled());
+        for (uint256 i = 0; i < _handler.POOL(); ++i) {
+            bytes32 key = keccak256(abi.encode("session", i));
+            vm.assertEq(_settlement.settledContent(key), _handler.contentOf(key));
+        }
+    }
+
+    function invariant_CreditsNeverExceedTheSettledAmount() public view {
+        for (uint256 i = 0; i < _handler.POOL(); ++i) {
+            bytes32 key = keccak256(abi.encode("session", i));
+            (uint64 amountMinor, uint64 creditedMinor) = _settlement.settledAmounts(key);
+            vm.assertEq(amountMinor, _handler.amountOf(key));
+            vm.assertEq(creditedMinor, _handler.creditedOf(key));
+            vm.assertTrue(creditedMinor <= amountMinor);
+        }
+    }
+
+    function invariant_TokensAreWhatWasMintedLessWhatWasRedeemed() public view {
+        vm.assertEq(_token.totalSupply(), _handler.mintedWh() - _handler.burntWh());
+        vm.assertEq(_token.balanceOf(address(_handler)), _token.totalSupply());
+    }
+}
