@@ -1,0 +1,214 @@
+"""The log and the outbox on plain SQLite, inside whatever transaction the caller owns.
+
+Nothing here begins or commits: the gateway calls these functions in its own writer's
+transaction, so that a fact, its leaf and its settlement row are stored together or not
+at all. ``DDL`` holds the tables; run it once, in a migration.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from ledger import record
+from ledger.errors import RecordError
+from ledger.sqlite_outbox import OUTBOX_DDL
+from ledger.sqlite_queues import QUEUE_DDL, SqliteQueues
+
+T = TypeVar("T")
+
+LOG_DDL: Final = """
+CREATE TABLE leaf (
+    leaf_index INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    commitment BLOB NOT NULL CHECK (length(commitment) = 32),
+    salt BLOB,
+    record BLOB,
+    sealed_at TEXT NOT NULL
+);
+CREATE INDEX leaf_by_subject ON leaf (subject, leaf_index);
+CREATE TRIGGER leaf_is_never_deleted BEFORE DELETE ON leaf
+BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TRIGGER leaf_is_never_changed
+BEFORE UPDATE OF leaf_index, kind, commitment, sealed_at ON leaf
+BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+CREATE TABLE log_node (
+    level INTEGER NOT NULL,
+    node_index INTEGER NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (level, node_index)
+) WITHOUT ROWID;
+CREATE TABLE log_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    extended_leaf_count INTEGER NOT NULL
+);
+INSERT INTO log_state (id, extended_leaf_count) VALUES (1, 0);
+"""
+DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL
+"""All tables of the ledger; for ``executescript`` or a migration file."""
+
+_APPEND: Final = (
+    "INSERT INTO leaf (leaf_index, kind, subject, commitment, salt, record, sealed_at)"
+    " VALUES ((SELECT coalesce(max(leaf_index) + 1, 0) FROM leaf), ?, ?, ?, ?, ?, ?)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A leaf as stored; ``salt`` and ``record`` are ``None`` once erased."""
+
+    leaf_index: int
+    kind: str
+    subject: str
+    commitment: bytes
+    salt: bytes | None
+    record: bytes | None
+    sealed_at: str
+
+
+def append_leaf(
+    conn: sqlite3.Connection | sqlite3.Cursor,
+    kind: str,
+    subject: str,
+    canonical: bytes,
+    salt: bytes | None,
+    sealed_at: str,
+) -> int:
+    """Append a leaf in the caller's transaction and return its index.
+
+    Args:
+        conn: The writer's connection; only one writer may append at a time.
+        kind: The record's kind.
+        subject: What receipts gather leaves by: the session id for session records.
+        canonical: The bytes of `ledger.record.canonical`.
+        salt: 32 random bytes; ``None`` draws them.
+        sealed_at: RFC 3339 time of the sealing.
+
+    Raises:
+        RecordError: The kind is unknown, or the salt is not 32 bytes long.
+    """
+    if kind not in record.KINDS:
+        raise RecordError(f"unknown record kind {kind!r}")
+    if salt is None:
+        salt = secrets.token_bytes(record.SALT_BYTES)
+    committed = record.commitment(salt, canonical)
+    cursor = conn.execute(
+        _APPEND, (kind, subject, committed, salt, canonical, sealed_at)
+    )
+    index = cursor.lastrowid
+    assert index is not None, "an INSERT sets lastrowid"
+    return index
+
+
+def erase_leaf(conn: sqlite3.Connection, leaf_index: int) -> None:
+    """Delete salt and record of a leaf; its commitment stays and says nothing."""
+    conn.execute(
+        "UPDATE leaf SET salt = NULL, record = NULL, subject = '' WHERE leaf_index = ?",
+        (leaf_index,),
+    )
+
+
+class SqliteStore(SqliteQueues):
+    """`ledger.log.LogStore` and all of the outbox over one connection.
+
+    Cheap to construct: make one per transaction.
+    """
+
+    def leaf_count(self) -> int:
+        """Return the number of leaves."""
+        row = self.conn.execute(
+            "SELECT coalesce(max(leaf_index) + 1, 0) FROM leaf"
+        ).fetchone()
+        return int(row[0])
+
+    def commitments(self, start: int, end: int) -> Sequence[bytes]:
+        """Return commitments in log order."""
+        rows = self.conn.execute(
+            "SELECT commitment FROM leaf WHERE leaf_index >= ? AND leaf_index < ?"
+            " ORDER BY leaf_index",
+            (start, end),
+        )
+        return [row[0] for row in rows]
+
+    def extended_leaf_count(self) -> int:
+        """Return how many leaves the nodes cover."""
+        row = self.conn.execute("SELECT extended_leaf_count FROM log_state").fetchone()
+        return int(row[0])
+
+    def node(self, level: int, index: int) -> bytes | None:
+        """Return a stored node."""
+        row = self.conn.execute(
+            "SELECT hash FROM log_node WHERE level = ? AND node_index = ?",
+            (level, index),
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def put_nodes(
+        self, nodes: Iterable[tuple[int, int, bytes]], extended_leaf_count: int
+    ) -> None:
+        """Store nodes and the new cover."""
+        self.conn.executemany("INSERT INTO log_node VALUES (?, ?, ?)", nodes)
+        self.conn.execute(
+            "UPDATE log_state SET extended_leaf_count = ?", (extended_leaf_count,)
+        )
+
+    def leaf(self, leaf_index: int) -> Leaf | None:
+        """Return one leaf."""
+        found = self._leaves("WHERE leaf_index = ?", (leaf_index,))
+        return found[0] if found else None
+
+    def leaves_of(self, subject: str) -> Sequence[Leaf]:
+        """Return the leaves of a subject in log order."""
+        return self._leaves("WHERE subject = ? ORDER BY leaf_index", (subject,))
+
+    def _leaves(self, where: str, values: tuple[object, ...]) -> list[Leaf]:
+        rows = self.conn.execute(
+            "SELECT leaf_index, kind, subject, commitment, salt, record, sealed_at"
+            f" FROM leaf {where}",  # noqa: S608  # constant clauses of this class
+            values,
+        )
+        return [
+            Leaf(
+                leaf_index=row[0],
+                kind=row[1],
+                subject=row[2],
+                commitment=row[3],
+                salt=row[4],
+                record=row[5],
+                sealed_at=row[6],
+            )
+            for row in rows
+        ]
+
+
+@contextmanager
+def transaction(conn: sqlite3.Connection) -> Iterator[SqliteStore]:
+    """Run one immediate transaction: commit at the end, roll back on any error.
+
+    For tests, tools, and a worker with a connection of its own. The connection must be
+    in autocommit mode (``isolation_level=None``).
+    """
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        yield SqliteStore(conn)
+    except BaseException:
+        conn.execute("ROLLBACK")
+        raise
+    conn.execute("COMMIT")
+
+
+def transactor(
+    conn: sqlite3.Connection,
+) -> Callable[[Callable[[SqliteStore], T]], T]:
+    """Return a `ledger.ports.Transact` over a connection in autocommit mode."""
+
+    def run(work: Callable[[SqliteStore], T]) -> T:
+        with transaction(conn) as store:
+            return work(store)
+
+    return run
