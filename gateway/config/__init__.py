@@ -1,0 +1,35 @@
+"""Configuration: a TOML file read once into frozen, checked dataclasses."""
+
+from gateway.config.load import Config, passwords
+from gateway.config.sections import (
+    ApiConfig,
+    BillingConfig,
+    Engine,
+    LedgerBackend,
+    LedgerConfig,
+    OcppConfig,
+    OptimizerConfig,
+    Regime,
+    SecurityConfig,
+    ServerConfig,
+    StoreConfig,
+)
+from gateway.config.site import station_from_json, station_to_json
+
+__all__ = [
+    "ApiConfig",
+    "BillingConfig",
+    "Config",
+    "Engine",
+    "LedgerBackend",
+    "LedgerConfig",
+    "OcppConfig",
+    "OptimizerConfig",
+    "Regime",
+    "SecurityConfig",
+    "ServerConfig",
+    "StoreConfig",
+    "passwords",
+    "station_from_json",
+    "station_to_json",
+]

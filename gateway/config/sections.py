@@ -1,0 +1,149 @@
+"""One frozen dataclass per section of ``config.toml`` that is not about the site."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+from gateway.config.reader import Range
+from gateway.errors import ConfigError
+
+MAX_PORT: Final = 65_535
+DAY_S: Final = 86_400
+
+
+class Engine(StrEnum):
+    """Which solvers the optimizer may use."""
+
+    AUTO = "auto"
+    CVXPY = "cvxpy"
+
+
+class LedgerBackend(StrEnum):
+    """Where the log's head is anchored."""
+
+    NONE = "none"
+    EMBEDDED = "embedded"
+
+
+class Regime(StrEnum):
+    """What settles by itself."""
+
+    STANDARD = "standard"
+    EICHRECHT = "eichrecht"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Where stations connect; port 0 lets the system choose.
+
+    Attributes:
+        call_timeout_s: Real seconds that a station has to answer our call.
+        max_frame_bytes: A longer frame closes the connection.
+        compression: permessage-deflate; costs memory per connection.
+    """
+
+    ocpp_host: str = "0.0.0.0"  # noqa: S104 - stations come from the network
+    ocpp_port: Annotated[int, Range(low=0, high=MAX_PORT)] = 9000
+    call_timeout_s: Annotated[float, Range(low=1, high=300)] = 30.0
+    max_frame_bytes: Annotated[int, Range(low=8_192, high=16_777_216)] = 131_072
+    compression: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig:
+    """Where API, cockpit and driver pages listen."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Range(low=0, high=MAX_PORT)] = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """Where everything durable lives: database, keys, embedded chain."""
+
+    path: Path = Path("data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppConfig:
+    """Conversation with stations.
+
+    Attributes:
+        pending_retry_s: Interval told to a station whose registration is pending.
+        heartbeat_interval_s: Interval told to an accepted station.
+        sample_interval_s: Meter sampling asked for during transactions.
+    """
+
+    pending_retry_s: Annotated[int, Range(low=1, high=DAY_S)] = 60
+    heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
+    sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityConfig:
+    """What may come in; every default is the strict choice.
+
+    Attributes:
+        allow_unauthenticated: Stations need no password.
+        auto_accept_stations: Unknown ids are adopted with the password they first
+            present.
+    """
+
+    allow_unauthenticated: bool = False
+    auto_accept_stations: bool = False
+
+    def loosened(self) -> tuple[str, ...]:
+        """Dotted keys of the settings that switch a protection off."""
+        return tuple(
+            f"security.{name}"
+            for name in ("allow_unauthenticated", "auto_accept_stations")
+            if getattr(self, name)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerConfig:
+    """How plans are made.
+
+    Attributes:
+        step_s: Length of a plan's step, site seconds.
+        horizon_s: How far plans look ahead; a multiple of ``step_s``.
+        deadline_s: Real seconds that a solve may take before a rule decides.
+        workers: Processes that solve.
+    """
+
+    engine: Engine = Engine.AUTO
+    step_s: Annotated[int, Range(low=60, high=3_600)] = 900
+    horizon_s: Annotated[int, Range(low=900, high=2 * DAY_S)] = DAY_S
+    deadline_s: Annotated[float, Range(low=0.1, high=60)] = 5.0
+    workers: Annotated[int, Range(low=1, high=64)] = 1
+
+    def __post_init__(self) -> None:
+        if self.horizon_s % self.step_s:
+            raise ConfigError("horizon_s", f"must be a multiple of {self.step_s} s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerConfig:
+    """Where evidence is anchored."""
+
+    backend: LedgerBackend = LedgerBackend.EMBEDDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingConfig:
+    """Money.
+
+    Attributes:
+        default_tariff: Id of the ``[[tariff]]`` for stations that name none;
+            without one their sessions wait with the verdict ``no_tariff``.
+    """
+
+    currency: str = "EUR"
+    default_tariff: str | None = None
+    regime: Regime = Regime.STANDARD
+
+    def __post_init__(self) -> None:
+        if not (len(self.currency) == 3 and self.currency.isupper()):  # noqa: PLR2004 - ISO 4217
+            raise ConfigError("currency", 'must be an ISO 4217 code such as "EUR"')
