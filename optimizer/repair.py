@@ -1,0 +1,114 @@
+"""Turns a relaxed plan into currents that chargers accept: 0, or units from a minimum.
+
+Pure integer logic with ties broken by index: the same relaxed plan gives the same
+currents on every machine, so whoever verifies a plan repeats it. Every current is
+handed out through ``Room``, which refuses what does not fit a limit or a floor.
+"""
+
+from collections.abc import Sequence
+
+from optimizer.bound import MICROAMP_PER_DA
+from optimizer.layout import Currents, Layout, Room
+from optimizer.relaxed import RelaxedProblem
+
+Table = list[list[int]]
+"""Shape (n_session, n_step)."""
+
+
+def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents:
+    """Round a relaxed plan to permitted currents.
+
+    Step by step: what rounding took from a session is carried to its next step; a
+    current too small to start waits until it has saved up half a minimum, then
+    starts. What is still short at the end is filled into the cheapest free steps.
+
+    Args:
+        relaxed: The relaxed problem.
+        current_ua: Shape (n_column,), microampere.
+    """
+    layout = relaxed.layout
+    target_ua = targets_ua(relaxed, current_ua)
+    remaining = list(layout.need_dj)
+    carried_ua = [0] * len(remaining)
+    planned: Table = [[0] * layout.problem.n_step for _ in remaining]
+    rooms = [Room(layout, step) for step in range(layout.problem.n_step)]
+    for step, room in enumerate(rooms):
+        wanted = [
+            target[step] + carried
+            for target, carried in zip(target_ua, carried_ua, strict=True)
+        ]
+        now = _step(layout, room, step, wanted, remaining)
+        for index, current_da in enumerate(now):
+            planned[index][step] = current_da
+            remaining[index] -= current_da * layout.dj_per_da[index]
+            carried_ua[index] = wanted[index] - current_da * MICROAMP_PER_DA
+    _fill(relaxed, rooms, planned, remaining)
+    return tuple(tuple(row) for row in planned)
+
+
+def targets_ua(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Table:
+    """Return the relaxed current per session and step, both bands together."""
+    n_step = relaxed.layout.problem.n_step
+    found: Table = [[0] * n_step for _ in relaxed.layout.problem.sessions]
+    for column, value in zip(relaxed.columns, current_ua, strict=True):
+        found[column.session][column.step] += value
+    return found
+
+
+def _step(
+    layout: Layout, room: Room, step: int, wanted_ua: list[int], remaining_dj: list[int]
+) -> list[int]:
+    """Round down, then start what saved up half a minimum, least laxity first."""
+    now = [0] * len(wanted_ua)
+    order = sorted(
+        (
+            i
+            for i, rest in enumerate(remaining_dj)
+            if rest > 0 and step < layout.stay[i]
+        ),
+        key=lambda i: (laxity_milli(layout, i, step, remaining_dj[i]), i),
+    )
+    for index in order:
+        enough = layout.sufficient_da(index, remaining_dj[index])
+        whole = min(enough, wanted_ua[index] // MICROAMP_PER_DA)
+        now[index] = room.largest_da(index, whole)
+        room.take(index, now[index])
+    for index in order:
+        low = layout.low_da[index]
+        saved = 2 * wanted_ua[index] >= low * MICROAMP_PER_DA
+        if now[index] == 0 and saved and room.largest_da(index, low) == low:
+            now[index] = low
+            room.take(index, low)
+    return now
+
+
+def laxity_milli(layout: Layout, index: int, step: int, remaining_dj: int) -> int:
+    """Return the steps a session can wait and still be served, in thousandths."""
+    rate_dj = max(1, layout.high_da[index] * layout.dj_per_da[index])
+    return (layout.stay[index] - step) * 1000 - remaining_dj * 1000 // rate_dj
+
+
+def _fill(
+    relaxed: RelaxedProblem, rooms: list[Room], planned: Table, remaining_dj: list[int]
+) -> None:
+    """Give sessions that are short what is still free, cheapest step first.
+
+    Step 0 is left alone: it was packed as a whole.
+    """
+    layout = relaxed.layout
+    short = [i for i, rest in enumerate(remaining_dj) if rest > 0]
+    short.sort(key=lambda i: (laxity_milli(layout, i, 0, layout.need_dj[i]), i))
+    for index in short:
+        use = relaxed.prices.use[index]
+        for step in sorted(range(1, layout.stay[index]), key=lambda t: (use[t], t)):
+            if remaining_dj[index] <= 0:
+                break
+            held = planned[index][step]
+            back_dj = held * layout.dj_per_da[index]
+            enough = layout.sufficient_da(index, remaining_dj[index] + back_dj)
+            best = rooms[step].largest_da(index, enough, held)
+            if best > held:
+                rooms[step].take(index, -held)
+                rooms[step].take(index, best)
+                planned[index][step] = best
+                remaining_dj[index] -= (best - held) * layout.dj_per_da[index]

@@ -1,0 +1,115 @@
+"""Closed-form rules: what a fallback carries and what every release is compared with.
+
+All are feasible by construction, except ``uncontrolled``, which is the profile a car
+would draw without any load management.
+"""
+
+from collections.abc import Callable
+
+from optimizer.layout import Currents, Layout, Room
+
+Rank = Callable[[int, int, int], tuple[int, ...]]
+"""(session index, step, remaining dj) -> sort key, smallest first."""
+
+
+def edf(layout: Layout) -> Currents:
+    """Earliest departure first: the next to leave takes all it can use."""
+    return _greedy(
+        layout,
+        lambda index, _step, _rest: (layout.problem.sessions[index].departure_step,),
+    )
+
+
+def llf(layout: Layout) -> Currents:
+    """Least laxity first: who can least afford to wait takes all it can use."""
+
+    def laxity(index: int, step: int, remaining_dj: int) -> tuple[int, ...]:
+        rate_dj = max(1, layout.high_da[index] * layout.dj_per_da[index])
+        departure = layout.problem.sessions[index].departure_step
+        milli = (departure - step) * 1000 - remaining_dj * 1000 // rate_dj
+        return (milli, departure)
+
+    return _greedy(layout, laxity)
+
+
+def equal_share(layout: Layout) -> Currents:
+    """Share every step evenly: all start at their minimum, then rise unit by unit.
+
+    Where not all minima fit, the earliest departures start.
+    """
+    remaining = list(layout.need_dj)
+    steps: list[list[int]] = []
+    for step in range(layout.problem.n_step):
+        room, now = Room(layout, step), [0] * len(remaining)
+        rising = _waiting(layout, step, remaining)
+        rising.sort(key=lambda i: (layout.problem.sessions[i].departure_step, i))
+        while rising:
+            rising = [i for i in rising if _raise_unit(layout, room, now, i, remaining)]
+        _deliver(layout, remaining, now)
+        steps.append(now)
+    return _by_session(layout, steps)
+
+
+def uncontrolled(layout: Layout) -> Currents:
+    """Draw the most from now on until the need is met, heeding no limit at all."""
+    remaining = list(layout.need_dj)
+    steps: list[list[int]] = []
+    for step in range(layout.problem.n_step):
+        now = [0] * len(remaining)
+        for index in _waiting(layout, step, remaining):
+            now[index] = layout.sufficient_da(index, remaining[index])
+        _deliver(layout, remaining, now)
+        steps.append(now)
+    return _by_session(layout, steps)
+
+
+def _greedy(layout: Layout, rank: Rank) -> Currents:
+    remaining = list(layout.need_dj)
+    steps: list[list[int]] = []
+    for step in range(layout.problem.n_step):
+        room, now = Room(layout, step), [0] * len(remaining)
+        keyed = [
+            (rank(index, step, remaining[index]), index)
+            for index in _waiting(layout, step, remaining)
+        ]
+        for _key, index in sorted(keyed):
+            wanted = layout.sufficient_da(index, remaining[index])
+            now[index] = room.largest_da(index, wanted)
+            room.take(index, now[index])
+        _deliver(layout, remaining, now)
+        steps.append(now)
+    return _by_session(layout, steps)
+
+
+def _waiting(layout: Layout, step: int, remaining_dj: list[int]) -> list[int]:
+    return [
+        index
+        for index, rest in enumerate(remaining_dj)
+        if rest > 0 and step < layout.stay[index] and layout.high_da[index] > 0
+    ]
+
+
+def _raise_unit(
+    layout: Layout, room: Room, now: list[int], index: int, remaining_dj: list[int]
+) -> bool:
+    held = now[index]
+    wanted = layout.low_da[index] if held == 0 else held + layout.unit_da[index]
+    enough = layout.sufficient_da(index, remaining_dj[index])
+    if wanted > enough or room.largest_da(index, wanted, held) != wanted:
+        return False
+    room.take(index, -held)
+    room.take(index, wanted)
+    now[index] = wanted
+    return True
+
+
+def _deliver(layout: Layout, remaining_dj: list[int], now: list[int]) -> None:
+    for index, current_da in enumerate(now):
+        remaining_dj[index] -= current_da * layout.dj_per_da[index]
+
+
+def _by_session(layout: Layout, steps: list[list[int]]) -> Currents:
+    return tuple(
+        tuple(now[index] for now in steps)
+        for index in range(len(layout.problem.sessions))
+    )

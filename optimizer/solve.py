@@ -1,0 +1,240 @@
+"""Solves a problem: proven optimal currents, or a rule's if there is no proof in time.
+
+The chain is CLARABEL, then ECOS where it is installed, then earliest departure first.
+A solver's status is never believed: its answer counts only if our own exact check
+finds it feasible and its cost within ``GAP_MICRO`` of the proven lower bound.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Final, Literal
+
+from optimizer import clock, reasons, repair, rules
+from optimizer.bound import (
+    MICROAMP_PER_DA,
+    UNIT_PER_MICRO,
+    Dual,
+    dual_value,
+    primal_value,
+    shave,
+)
+from optimizer.certificate import make
+from optimizer.check import check
+from optimizer.layout import DJ_PER_WH, Currents, Layout
+from optimizer.outcome import Congestion, Fallback, Optimal, Outcome, Plan, Relaxed
+from optimizer.problem import CabinetProblem
+from optimizer.relaxed import RelaxedProblem
+
+Engine = Literal["auto", "cvxpy", "edf"]
+"""``auto`` and ``cvxpy`` try the solvers, ``edf`` goes to the rule at once."""
+
+GAP_MICRO: Final = 1_000
+"""Accepted distance to the proven optimum: a thousandth of the currency ..."""
+
+GAP_SHARE: Final = 100_000
+"""... or this part of the cost, whichever is larger."""
+
+_REPAIR_RESERVE_S: Final = 0.05
+
+_NEGLIGIBLE_MICRO_PER_AH: Final = 10
+"""Duals below are the solver's tolerance, not a price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A relaxed plan that passed our own check.
+
+    Attributes:
+        current_ua: Shape (n_column,), microampere, exactly feasible.
+        dual: Prices that prove it.
+        engine: Who found it.
+    """
+
+    current_ua: tuple[int, ...]
+    dual: Dual
+    engine: str
+
+
+def solve(
+    problem: CabinetProblem,
+    *,
+    deadline_s: float,
+    engine: Engine = "auto",
+    monotonic_s: clock.Monotonic = clock.monotonic_s,
+) -> Outcome:
+    """Plan a group; never raises because a day is hard.
+
+    Args:
+        problem: What to solve.
+        deadline_s: Seconds this call may take. The solver is told what is left; the
+            caller still ends a worker that is overdue.
+        engine: See ``Engine``.
+        monotonic_s: The loop clock.
+
+    Returns:
+        ``Optimal`` or ``Relaxed`` with a certificate, or ``Fallback`` with the plan of
+        the EDF rule and the reason. Every plan has passed ``check``.
+    """
+    began_s = monotonic_s()
+    layout = Layout.of(problem)
+    relaxed = RelaxedProblem.of(layout)
+    failures: list[str] = []
+    answer = None
+    if engine == "edf":
+        failures.append("engine is edf")
+    elif relaxed.columns:
+        until_s = began_s + deadline_s - _REPAIR_RESERVE_S
+        answer = _first_proven(relaxed, until_s, monotonic_s, failures)
+    else:
+        answer = _nothing_to_decide(relaxed)
+
+    if answer is not None:
+        currents = repair.to_permitted(relaxed, answer.current_ua)
+        plan = _plan(
+            layout,
+            currents,
+            answer.engine,
+            monotonic_s() - began_s,
+            congestion=_congestion(relaxed, answer.dual),
+        )
+        broken = check(problem, plan)
+        if not broken:
+            certificate = make(relaxed, answer.current_ua, answer.dual, currents)
+            kind = Relaxed if any(plan.shortfall_wh) else Optimal
+            return kind(plan=plan, certificate=certificate)
+        failures.append(f"repair broke {broken[0].rule} of {broken[0].subject}")
+
+    currents = rules.edf(layout)
+    plan = _plan(layout, currents, "edf", monotonic_s() - began_s)
+    broken = check(problem, plan)
+    if broken:
+        failures.append(f"edf broke {broken[0].rule} of {broken[0].subject}")
+        nothing = tuple((0,) * problem.n_step for _ in problem.sessions)
+        plan = _plan(layout, nothing, "none", monotonic_s() - began_s)
+    return Fallback(plan=plan, why="; ".join(failures))
+
+
+def _first_proven(
+    relaxed: RelaxedProblem,
+    until_s: float,
+    monotonic_s: clock.Monotonic,
+    failures: list[str],
+) -> Answer | None:
+    from optimizer import model  # noqa: PLC0415 - cvxpy takes a second to import
+
+    for name in ("CLARABEL", "ECOS"):
+        if find_spec(name.lower()) is None:
+            failures.append(f"{name}: not installed")
+            continue
+        left_s = until_s - monotonic_s()
+        if left_s <= 0:
+            failures.append(f"{name}: no time left")
+            break
+        try:
+            current_a, dual = model.run(relaxed, name, left_s)
+        except model.SolverFailedError as exc:
+            failures.append(f"{name}: {exc}")
+            continue
+        answer = Answer(
+            current_ua=tuple(
+                shave(relaxed, [round(a * 10 * MICROAMP_PER_DA) for a in current_a])
+            ),
+            dual=dual,
+            engine=name.lower(),
+        )
+        cost = primal_value(relaxed, answer.current_ua)
+        gap = cost - dual_value(relaxed, dual)
+        if gap > max(GAP_MICRO * UNIT_PER_MICRO, abs(cost) // GAP_SHARE):
+            failures.append(f"{name}: gap of {gap // UNIT_PER_MICRO} micro")
+            continue
+        return answer
+    return None
+
+
+def _nothing_to_decide(relaxed: RelaxedProblem) -> Answer:
+    """Answer a problem without columns: all energy is unmet, at its own price."""
+    prices = relaxed.prices
+    return Answer(
+        current_ua=(),
+        dual=Dual(
+            energy=tuple(
+                1000 * shortage
+                + 2000
+                * prices.fairness
+                * session.energy_wh
+                // max(session.energy_wh, 1000)
+                for shortage, session in zip(
+                    prices.shortage, relaxed.layout.problem.sessions, strict=True
+                )
+            ),
+            limit=(0,) * len(relaxed.bounds),
+            sun=(0,) * len(relaxed.sunny),
+        ),
+        engine="none",
+    )
+
+
+def _plan(
+    layout: Layout,
+    currents: Currents,
+    engine: str,
+    solve_s: float,
+    *,
+    congestion: tuple[Congestion, ...] = (),
+) -> Plan:
+    problem = layout.problem
+    return Plan(
+        group_id=problem.group_id,
+        problem_digest=problem.digest(),
+        start=problem.start,
+        step_s=problem.step_s,
+        session_ids=tuple(session.session_id for session in problem.sessions),
+        currents_da=currents,
+        energy_wh=tuple(
+            layout.delivered_dj(index, row) // DJ_PER_WH
+            for index, row in enumerate(currents)
+        ),
+        shortfall_wh=reasons.shortfalls_wh(layout, currents),
+        reasons=reasons.explain(layout, currents),
+        energy_price_micro_per_kwh=_energy_price(layout, currents),
+        congestion=congestion,
+        solve_s=solve_s,
+        engine=engine,
+    )
+
+
+def _energy_price(layout: Layout, currents: Currents) -> tuple[int, ...]:
+    problem = layout.problem
+    drawn_dj = [0] * problem.n_step
+    for index, row in enumerate(currents):
+        for step, current_da in enumerate(row):
+            drawn_dj[step] += current_da * layout.dj_per_da[index]
+    return tuple(
+        min(price, feed_in) if drawn < w * problem.step_s * 10 else price
+        for price, feed_in, w, drawn in zip(
+            problem.import_price_micro_per_kwh or (),
+            problem.feed_in_price_micro_per_kwh or (),
+            problem.pv_w or (),
+            drawn_dj,
+            strict=True,
+        )
+    )
+
+
+def _congestion(relaxed: RelaxedProblem, dual: Dual) -> tuple[Congestion, ...]:
+    """Turn duals (1e-9 per A and step) into millionths per ampere-hour."""
+    step_s = relaxed.layout.problem.step_s
+    found = (
+        (bound, price * 3600 // (step_s * 1000))
+        for bound, price in zip(relaxed.bounds, dual.limit, strict=True)
+    )
+    return tuple(
+        Congestion(
+            cabinet_id=relaxed.layout.rows[bound.row].cabinet_id,
+            phase=relaxed.layout.rows[bound.row].phase,
+            step=bound.step,
+            micro_per_ah=micro_per_ah,
+        )
+        for bound, micro_per_ah in found
+        if micro_per_ah >= _NEGLIGIBLE_MICRO_PER_AH
+    )
