@@ -1,0 +1,153 @@
+"""Opening the database file: settings, integrity, and numbered forward-only steps."""
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import StartupError
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_MS: Final = 5_000
+_NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_STATE: Final = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS store_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), closed_cleanly INTEGER NOT NULL);
+INSERT OR IGNORE INTO store_state (id, closed_cleanly) VALUES (1, 1);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One numbered step of the schema."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
+    """The steps in a folder, in order.
+
+    Raises:
+        StartupError: Two steps carry the same number.
+    """
+    found: dict[int, Migration] = {}
+    for path in sorted(folder.glob("*.sql")):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        version = int(match[1])
+        if version in found:
+            raise StartupError(f"two migrations have the number {match[1]}")
+        found[version] = Migration(
+            version=version, name=path.name, sql=path.read_text("utf-8")
+        )
+    return tuple(found.values())
+
+
+def connect(
+    path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS
+) -> sqlite3.Connection:
+    """The writer's connection: WAL, every commit synced, one thread at a time."""
+    conn = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    try:
+        conn.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute("PRAGMA synchronous = FULL")
+        conn.execute("PRAGMA foreign_keys = ON")
+        conn.execute("PRAGMA wal_autocheckpoint = 4000")
+        conn.execute("PRAGMA journal_size_limit = 67108864")
+        conn.execute("PRAGMA cache_size = -65536")
+    except sqlite3.Error:
+        conn.close()
+        raise
+    return conn
+
+
+def open_database(
+    path: Path,
+    *,
+    folder: Path = MIGRATIONS,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+) -> sqlite3.Connection:
+    """Open, check and migrate the database, and mark it as in use.
+
+    After an unclean shutdown the whole file is checked once before it is trusted.
+
+    Raises:
+        StartupError: The file cannot be opened, is damaged, is no database of ours, or
+            was written by a newer version. One line says which.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        conn = connect(path, busy_timeout_ms=busy_timeout_ms)
+    except (sqlite3.Error, OSError) as error:
+        raise StartupError(f"cannot open the database {path}: {error}") from error
+    try:
+        _check_integrity(conn, path)
+        conn.executescript(_STATE)
+        _migrate(conn, path, migrations(folder))
+        conn.execute("UPDATE store_state SET closed_cleanly = 0")
+    except StartupError:
+        conn.close()
+        raise
+    except sqlite3.Error as error:
+        conn.close()
+        raise StartupError(f"the database {path} is unusable: {error}") from error
+    return conn
+
+
+def mark_closed(conn: sqlite3.Connection) -> None:
+    """Note that everything was written before the file was let go."""
+    conn.execute("UPDATE store_state SET closed_cleanly = 1")
+
+
+def _check_integrity(conn: sqlite3.Connection, path: Path) -> None:
+    tables = {
+        row[0]
+        for row in conn.execute("SELECT name FROM sqlite_master WHERE type='table'")
+    }
+    if tables and "schema_version" not in tables:
+        raise StartupError(f"{path} is a database of another program")
+    if "store_state" not in tables:
+        return
+    row = conn.execute("SELECT closed_cleanly FROM store_state").fetchone()
+    if row is not None and row[0]:
+        return
+    found = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise StartupError(f"the database {path} is damaged: {found}")
+
+
+def _migrate(
+    conn: sqlite3.Connection, path: Path, steps: tuple[Migration, ...]
+) -> None:
+    applied = {row[0] for row in conn.execute("SELECT version FROM schema_version")}
+    newest = max((step.version for step in steps), default=0)
+    if applied and max(applied) > newest:
+        raise StartupError(
+            f"the database {path} has schema {max(applied)}, this version knows "
+            f"{newest}: use the newer version that wrote it"
+        )
+    for step in steps:
+        if step.version in applied:
+            continue
+        try:
+            conn.executescript(f"BEGIN IMMEDIATE;\n{step.sql}")
+            conn.execute(
+                "INSERT INTO schema_version (version, name) VALUES (?, ?)",
+                (step.version, step.name),
+            )
+            conn.execute("COMMIT")
+        except sqlite3.Error as error:
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+            raise StartupError(
+                f"migration {step.name} failed on {path}: {error}"
+            ) from error

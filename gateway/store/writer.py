@@ -1,0 +1,334 @@
+"""The one writer: group commit, and answers only after the sync.
+
+One thread owns the one writing connection. It takes everything queued, runs each job
+in its own SAVEPOINT, commits once, and only then tells the waiters. While one commit
+syncs, the next group collects: the disk sets the pace, no timer does.
+"""
+
+import asyncio
+import concurrent.futures
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+import structlog
+
+from gateway.errors import StoreBusy, StoreError
+from gateway.store.schema import BUSY_TIMEOUT_MS, connect, mark_closed, open_database
+
+T = TypeVar("T")
+Job: TypeAlias = Callable[[sqlite3.Connection], T]
+Done: TypeAlias = Callable[[T | None, BaseException | None], None]
+
+MAX_GROUP: Final = 2_000
+"""Jobs in one commit: bounds the wait of the first one."""
+
+_STORAGE_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_REOPEN_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_log: Final = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class WriterCounters:
+    """What the writer has done; read by the metrics, written by its thread.
+
+    Attributes:
+        commits: Groups that reached the disk.
+        jobs: Jobs in those groups.
+        failed_groups: Groups that did not reach the disk.
+        max_queue: Longest queue seen.
+        last_commit_s: Real seconds of the latest COMMIT, sync included.
+    """
+
+    commits: int = 0
+    jobs: int = 0
+    failed_groups: int = 0
+    max_queue: int = 0
+    last_commit_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    job: Job[Any]
+    done: Done[Any]
+    on_loop: bool
+
+
+class Writer:
+    """Runs jobs on the database, in order, many to a commit.
+
+    Args:
+        path: The database file; created and migrated by `start`.
+        max_pending: Jobs that may wait; more are refused with `StoreBusy`.
+        commit_delay_s: Added to every commit, to measure as on a slow disk.
+        busy_timeout_ms: How long to wait for a lock of another process.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_pending: int = 10_000,
+        commit_delay_s: float = 0.0,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    ) -> None:
+        self.path = path
+        self.counters = WriterCounters()
+        self._max_pending = max_pending
+        self._commit_delay_s = commit_delay_s
+        self._busy_timeout_ms = busy_timeout_ms
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._conn: sqlite3.Connection | None = None
+        self._is_open = False
+        self._gate = threading.Lock()
+
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Open the database and start writing.
+
+        Args:
+            loop: Where `submit_with` delivers; ``None`` when only `submit` is used.
+
+        Raises:
+            StartupError: The database cannot be used.
+        """
+        self._conn = open_database(self.path, busy_timeout_ms=self._busy_timeout_ms)
+        self._loop = loop
+        self._is_open = True
+        self._thread = threading.Thread(target=self._run, name="store.writer")
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Jobs that wait for the next group."""
+        return self._queue.qsize()
+
+    def submit(self, job: Job[T]) -> concurrent.futures.Future[T]:
+        """Queue a job from any thread.
+
+        Raises:
+            StoreBusy: The queue is full.
+            StoreError: The writer is closed.
+        """
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._put(_Waiting(job, partial(_resolve, future), on_loop=False))
+        return future
+
+    async def run(self, job: Job[T]) -> T:
+        """Run a job and wait for its commit. Loop thread only.
+
+        Raises:
+            StoreBusy: The queue is full.
+            StoreError: The job is not on disk.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def done(result: T | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)  # type: ignore[arg-type]  # T may itself be None
+
+        self.submit_with(job, done)
+        return await future
+
+    def submit_with(self, job: Job[T], on_done: Done[T]) -> None:
+        """Queue a job; ``on_done(result, error)`` runs on the loop after the commit.
+
+        Raises:
+            StoreBusy: The queue is full.
+            StoreError: The writer is closed.
+        """
+        self._put(_Waiting(job, on_done, on_loop=True))
+
+    def close(self) -> None:
+        """Write everything that is queued, then close the file. Idempotent."""
+        with self._gate:
+            was_open, self._is_open = self._is_open, False
+            if was_open:
+                self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _put(self, waiting: _Waiting) -> None:
+        with self._gate:
+            if not self._is_open:
+                raise StoreError("the store is closed")
+            depth = self._queue.qsize()
+            if depth >= self._max_pending:
+                raise StoreBusy(f"{depth} writes are waiting")
+            self._queue.put(waiting)
+        if depth >= self.counters.max_queue:
+            self.counters.max_queue = depth + 1
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            group: list[_Waiting] = []
+            item = self._queue.get()
+            while True:
+                if item is None:
+                    is_last = True
+                    break
+                group.append(item)
+                if len(group) >= MAX_GROUP:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                self._deliver(self._write(group))
+        self._shut()
+
+    def _write(
+        self, group: list[_Waiting]
+    ) -> list[tuple[_Waiting, Any, BaseException | None]]:
+        try:
+            conn = self._connection()
+            conn.execute("BEGIN IMMEDIATE")
+            outcomes = [(waiting, *_run_job(conn, waiting.job)) for waiting in group]
+            started_s = time.perf_counter()
+            conn.execute("COMMIT")
+            if self._commit_delay_s:
+                time.sleep(self._commit_delay_s)
+            self.counters.last_commit_s = time.perf_counter() - started_s
+        except sqlite3.Error as error:
+            self.counters.failed_groups += 1
+            self._recover(error)
+            failure = StoreError(f"not stored: {error}")
+            failure.__cause__ = error
+            return [(waiting, None, failure) for waiting in group]
+        self.counters.commits += 1
+        self.counters.jobs += len(group)
+        return outcomes
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._conn is None:
+            self._conn = connect(self.path, busy_timeout_ms=self._busy_timeout_ms)
+        return self._conn
+
+    def _recover(self, error: sqlite3.Error) -> None:
+        """Leave no half transaction behind; open the file anew when it is doubtful."""
+        conn = self._conn
+        if conn is None:
+            return
+        try:
+            if conn.in_transaction:
+                conn.execute("ROLLBACK")
+            is_doubtful = _primary_code(error) in _REOPEN_CODES
+        except sqlite3.Error:
+            is_doubtful = True
+        if is_doubtful:
+            self._conn = None
+            conn.close()
+
+    def _deliver(
+        self, outcomes: list[tuple[_Waiting, Any, BaseException | None]]
+    ) -> None:
+        on_loop = []
+        for outcome in outcomes:
+            waiting, result, error = outcome
+            if waiting.on_loop:
+                on_loop.append(outcome)
+            else:
+                waiting.done(result, error)
+        if not on_loop:
+            return
+        if self._loop is None or self._loop.is_closed():
+            _log.warning("store.undelivered", n_job=len(on_loop))
+            return
+        try:
+            self._loop.call_soon_threadsafe(_call_all, on_loop)
+        except RuntimeError:  # the loop closed meanwhile; the facts are on disk
+            _log.warning("store.undelivered", n_job=len(on_loop))
+
+    def _shut(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is None:
+            return
+        try:
+            mark_closed(conn)
+        except sqlite3.Error as error:
+            _log.warning("store.closed_uncleanly", error=str(error))
+        conn.close()
+
+
+def _run_job(
+    conn: sqlite3.Connection, job: Job[Any]
+) -> tuple[Any, BaseException | None]:
+    """Run one job in its SAVEPOINT.
+
+    Raises:
+        sqlite3.Error: The storage failed, so the whole group did.
+    """
+    conn.execute("SAVEPOINT job")
+    try:
+        result = job(conn)
+    except Exception as error:  # handed to the job's owner, not swallowed
+        if isinstance(error, sqlite3.Error) and (
+            not conn.in_transaction or _primary_code(error) in _STORAGE_CODES
+        ):
+            raise
+        conn.execute("ROLLBACK TO job")
+        conn.execute("RELEASE job")
+        return None, error
+    conn.execute("RELEASE job")
+    return result, None
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _resolve(
+    future: concurrent.futures.Future[T],
+    result: T | None,
+    error: BaseException | None,
+) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)  # type: ignore[arg-type]  # T may itself be None
+
+
+def _call_all(outcomes: list[tuple[_Waiting, Any, BaseException | None]]) -> None:
+    for waiting, result, error in outcomes:
+        try:
+            waiting.done(result, error)
+        except Exception:  # noqa: BLE001 - the edge of the loop: one bad callback must not stop the others
+            _log.exception("store.callback_failed")
