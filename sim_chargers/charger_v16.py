@@ -1,0 +1,308 @@
+"""The OCPP 1.6J dialect of a station (OCPP 1.6 edition 2)."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+
+from typing_extensions import override
+
+from sim_chargers import calls_v16
+from sim_chargers.charger import Charger, Surroundings
+from sim_chargers.clock import to_wire
+from sim_chargers.connector import Connector, Reason, Sample, Transaction
+from sim_chargers.evse import MILLIWH_PER_WH, Charging
+from sim_chargers.frames import Payload
+from sim_chargers.keys_v16 import DEFAULT_KEYS
+from sim_chargers.scenario import StationSpec
+from sim_chargers.wire import Reply
+
+NO_TRANSACTION_ID: Final = -1  # the start was refused for good
+
+_REASONS: Final = {
+    Reason.LOCAL: "Local",
+    Reason.REMOTE: "Remote",
+    Reason.EV_DISCONNECTED: "EVDisconnected",
+    Reason.DEAUTHORIZED: "DeAuthorized",
+    Reason.POWER_LOSS: "PowerLoss",
+    Reason.RESET: "SoftReset",
+    Reason.UNLOCK: "UnlockCommand",
+}
+
+_STATES: Final = {
+    Charging.CHARGING: "Charging",
+    Charging.SUSPENDED_EV: "SuspendedEV",
+    Charging.SUSPENDED_EVSE: "SuspendedEVSE",
+    Charging.CONNECTED: "Preparing",
+    Charging.IDLE: "Preparing",
+}
+
+
+class ChargerV16(Charger):
+    """A charge point that speaks OCPP 1.6J."""
+
+    subprotocol: ClassVar[str] = "ocpp1.6"
+    malformed_code: ClassVar[str] = "FormationViolation"
+
+    def __init__(
+        self, spec: StationSpec, around: Surroundings, faults: frozenset[str]
+    ) -> None:
+        """Start with the factory configuration."""
+        super().__init__(spec, around, faults)
+        self.keys = {key: value for key, (value, _) in DEFAULT_KEYS.items()}
+        self.keys["NumberOfConnectors"] = str(len(spec.evses))
+        self._handlers = calls_v16.table(self)
+
+    @override
+    def handlers(self) -> dict[str, Callable[[Payload], Reply]]:
+        """Return the table of served calls."""
+        return self._handlers
+
+    @override
+    def boot_payload(self) -> dict[str, Any]:
+        """Build a BootNotification."""
+        return {
+            "chargePointVendor": self.spec.vendor[:20],
+            "chargePointModel": self.spec.model[:20],
+            "chargePointSerialNumber": self.spec.id[:25],
+            "firmwareVersion": self.spec.firmware,
+            "meterType": "simulated",
+        }
+
+    @override
+    def authorize_payload(self, token: str) -> dict[str, Any]:
+        """Build an Authorize."""
+        return {"idTag": token}
+
+    @override
+    def token_status(self, payload: Payload) -> str:
+        """Read the verdict on a token."""
+        return str(payload["idTagInfo"]["status"])
+
+    @override
+    def allows_unknown_offline(self) -> bool:
+        """Read AllowOfflineTxForUnknownId."""
+        return self.is_true("AllowOfflineTxForUnknownId")
+
+    @override
+    def sample_interval_s(self) -> float:
+        """Read MeterValueSampleInterval."""
+        return float(self.keys["MeterValueSampleInterval"])
+
+    def is_true(self, key: str) -> bool:
+        """Read a boolean key."""
+        return self.keys[key].casefold() == "true"
+
+    @override
+    def wire_milliwh(self, register_milliwh: int) -> int:
+        """Registers are whole Wh in 1.6 transactions."""
+        return register_milliwh // MILLIWH_PER_WH * MILLIWH_PER_WH
+
+    @override
+    def status_of(self, connector: Connector) -> str:
+        """Return one of the nine states (OCPP 1.6, 4.9)."""
+        if connector.transaction is not None:
+            return _STATES[connector.evse.charging]
+        if not connector.operative:
+            return "Unavailable"
+        if connector.finishing:
+            return "Finishing"
+        waits = connector.authorised is not None or connector.remote_start is not None
+        if connector.evse.vehicle is not None or waits:
+            return "Preparing"
+        return "Reserved" if connector.reservation is not None else "Available"
+
+    @override
+    def send_status(self, connector: Connector, status: str) -> None:
+        """Send a StatusNotification for a connector."""
+        self.notify_status(connector.number, status)
+
+    def notify_status(self, number: int, status: str) -> None:
+        """Send a StatusNotification; connector 0 is the charge point."""
+        payload = {
+            "connectorId": number,
+            "errorCode": "NoError",
+            "status": status,
+            "timestamp": to_wire(self.now()),
+        }
+        self.enqueue("StatusNotification", lambda: payload)
+
+    @override
+    def started(
+        self, connector: Connector, transaction: Transaction, trigger: str
+    ) -> None:
+        """Send StartTransaction; the answer brings the id."""
+        del trigger  # 1.6 does not say why
+        payload: dict[str, Any] = {
+            "connectorId": connector.number,
+            "idTag": transaction.token,
+            "meterStart": transaction.register_start_milliwh // MILLIWH_PER_WH,
+            "timestamp": to_wire(transaction.started_at),
+        }
+        if transaction.reservation_id is not None:
+            payload["reservationId"] = transaction.reservation_id
+
+        def answered(answer: Payload) -> None:
+            transaction.wire_id = str(answer["transactionId"])
+            if connector.transaction is transaction:
+                self.profiles.bind_transaction(connector.number, transaction.wire_id)
+            self.session_acknowledged(connector, transaction, ended_milliwh=None)
+            refused = self.token_status(answer) != "Accepted"
+            stops = refused and self.is_true("StopTransactionOnInvalidId")
+            if stops and connector.transaction is transaction:
+                self.stop(connector, Reason.DEAUTHORIZED)
+
+        self.enqueue(
+            "StartTransaction", lambda: payload, durable=True, on_answer=answered
+        )
+
+    @override
+    def charging_changed(self, connector: Connector, transaction: Transaction) -> None:
+        """Nothing of its own: the connector status says it."""
+
+    @override
+    def send_sample(
+        self, connector: Connector, transaction: Transaction, context: str
+    ) -> None:
+        """Send MeterValues within a transaction."""
+        sample = connector.sample(self.now(), context)
+
+        def build() -> dict[str, Any]:
+            return {
+                "connectorId": connector.number,
+                "transactionId": wire_transaction_id(transaction),
+                "meterValue": [self.meter_value(sample, "MeterValuesSampledData")],
+            }
+
+        self.enqueue("MeterValues", build, durable=True)
+
+    def send_idle_sample(self, connector: Connector, context: str) -> None:
+        """Send MeterValues outside a transaction."""
+        sample = connector.sample(self.now(), context)
+        payload = {
+            "connectorId": connector.number,
+            "meterValue": [self.meter_value(sample, "MeterValuesSampledData")],
+        }
+        self.enqueue("MeterValues", lambda: payload)
+
+    @override
+    def ended(
+        self,
+        connector: Connector,
+        transaction: Transaction,
+        end: Sample,
+        reason: Reason,
+    ) -> None:
+        """Send StopTransaction with the readings at both ends."""
+        data = [self.meter_value(s, "StopTxnSampledData") for s in transaction.samples]
+
+        def build() -> dict[str, Any]:
+            payload: dict[str, Any] = {
+                "transactionId": wire_transaction_id(transaction),
+                "meterStop": end.register_milliwh // MILLIWH_PER_WH,
+                "timestamp": to_wire(end.at),
+                "reason": _REASONS[reason],
+                "transactionData": [d for d in data if d["sampledValue"]],
+            }
+            if reason is Reason.LOCAL:
+                payload["idTag"] = transaction.token
+            return payload
+
+        def answered(_answer: Payload) -> None:
+            self.session_acknowledged(
+                connector, transaction, ended_milliwh=end.register_milliwh
+            )
+
+        self.enqueue("StopTransaction", build, durable=True, on_answer=answered)
+
+    def meter_value(self, sample: Sample, key: str) -> dict[str, Any]:
+        """Write a sample with the measurands that a key lists."""
+        wanted = {word.strip() for word in self.keys[key].split(",")}
+        values = [v for v in sampled_values(sample) if v["measurand"] in wanted]
+        for value in values:
+            value["context"] = sample.context
+        return {"timestamp": to_wire(sample.at), "sampledValue": values}
+
+    def reset(self, kind: str) -> None:
+        """Restart after a Reset request."""
+        self.spawn(self.restart(Reason.RESET, kind))
+
+    def transaction_connector(self, transaction_id: int) -> Connector | None:
+        """Find the connector of a running transaction."""
+        for connector in self.connectors.values():
+            transaction = connector.transaction
+            if transaction is not None and transaction.wire_id == str(transaction_id):
+                return connector
+        return None
+
+    def apply_key(self, key: str) -> None:
+        """Let a changed configuration key take effect."""
+        if key == "HeartbeatInterval" and float(self.keys[key]) > 0:
+            self.heartbeat_interval_s = float(self.keys[key])
+        self.outbox.attempts = int(self.keys["TransactionMessageAttempts"])
+        self.outbox.retry_interval_s = float(
+            self.keys["TransactionMessageRetryInterval"]
+        )
+        interval_s = self.sample_interval_s()
+        for connector in self.connectors.values():
+            transaction = connector.transaction
+            if transaction is None or key != "MeterValueSampleInterval":
+                continue
+            due = self.now() + timedelta(seconds=interval_s)
+            transaction.next_sample_at = due if interval_s > 0 else None
+
+
+def wire_transaction_id(transaction: Transaction) -> int:
+    """Return the id that the central system gave."""
+    if transaction.wire_id is None:
+        return NO_TRANSACTION_ID
+    return int(transaction.wire_id)
+
+
+def sampled_values(sample: Sample) -> list[dict[str, Any]]:
+    """Write everything that was measured; all values are texts in 1.6."""
+    values: list[dict[str, Any]] = [
+        {
+            "value": str(sample.register_milliwh // MILLIWH_PER_WH),
+            "measurand": "Energy.Active.Import.Register",
+            "unit": "Wh",
+        },
+        {
+            "value": f"{sample.power_w:.1f}",
+            "measurand": "Power.Active.Import",
+            "unit": "W",
+        },
+    ]
+    values.extend(
+        {
+            "value": f"{current_a:.2f}",
+            "measurand": "Current.Import",
+            "phase": f"L{terminal + 1}",
+            "unit": "A",
+        }
+        for terminal, current_a in enumerate(sample.phase_a)
+    )
+    if sample.phase_a:
+        values.append(
+            {
+                "value": f"{sample.offered:.1f}",
+                "measurand": "Current.Offered",
+                "unit": "A",
+            }
+        )
+    else:
+        values.append(
+            {
+                "value": f"{sample.offered:.0f}",
+                "measurand": "Power.Offered",
+                "unit": "W",
+            }
+        )
+    if sample.soc_percent is not None:
+        values.append(
+            {
+                "value": f"{sample.soc_percent:.1f}",
+                "measurand": "SoC",
+                "unit": "Percent",
+            }
+        )
+    return values

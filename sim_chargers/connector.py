@@ -1,0 +1,113 @@
+"""What a station knows about one connector: car, transaction, availability."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from sim_chargers.evse import Charging, Evse
+from sim_chargers.profiles import Profile
+
+
+class Reason(Enum):
+    """Why a transaction ended, in the words both versions share."""
+
+    LOCAL = "Local"
+    REMOTE = "Remote"
+    EV_DISCONNECTED = "EVDisconnected"
+    DEAUTHORIZED = "DeAuthorized"
+    POWER_LOSS = "PowerLoss"
+    RESET = "Reset"
+    UNLOCK = "UnlockCommand"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What the meter and the car show at one instant (station time)."""
+
+    at: datetime
+    context: str
+    register_milliwh: int
+    power_w: float
+    phase_a: tuple[float, ...]
+    offered: float
+    soc_percent: float | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """One transaction, from authorisation and cable to the end.
+
+    Attributes:
+        wire_id: The id on the wire as text; 1.6 learns it from the answer.
+        was_offline: It began without a connection.
+    """
+
+    token: str
+    started_at: datetime
+    register_start_milliwh: int
+    wire_id: str | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    was_offline: bool = False
+    seq_no: int = 0
+    charging: Charging = Charging.CONNECTED
+    next_sample_at: datetime | None = None
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStart:
+    """A remote start that waits for a car."""
+
+    token: str
+    until: datetime
+    remote_start_id: int | None = None
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A connector kept for one token."""
+
+    reservation_id: int
+    token: str
+    until: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Connector:
+    """One connector with its EVSE (each EVSE of the simulator has one)."""
+
+    number: int
+    evse: Evse
+    transaction: Transaction | None = None
+    authorised: str | None = None
+    operative: bool = True
+    inoperative_later: bool = False
+    finishing: bool = False
+    remote_start: RemoteStart | None = None
+    reservation: Reservation | None = None
+    reported: str | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a driver may plug in here."""
+        return self.evse.vehicle is None and self.transaction is None and self.operative
+
+    def sample(self, at: datetime, context: str) -> Sample:
+        """Read the meter."""
+        evse = self.evse
+        wired = len(evse.spec.phases)
+        return Sample(
+            at=at,
+            context=context,
+            register_milliwh=evse.register_milliwh,
+            power_w=evse.draw.power_w,
+            phase_a=() if evse.spec.is_dc else evse.draw.phase_a[:wired],
+            offered=evse.offered,
+            soc_percent=(
+                evse.vehicle.soc_percent
+                if evse.spec.is_dc and evse.vehicle is not None
+                else None
+            ),
+        )

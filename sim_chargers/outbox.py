@@ -1,0 +1,120 @@
+"""Messages of one station in order, kept until they are answered.
+
+Transaction messages are never dropped before a response; status messages are worth
+nothing once the connection is gone, since the station sends its state anew.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, assert_never
+
+from sim_chargers.clock import Clock
+from sim_chargers.frames import Payload
+from sim_chargers.wire import Answer, Link, NoAnswer, Refusal
+
+NO_ANSWER_PAUSE_S: Final = 1.0  # real seconds before the same message goes out again
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One CALL to send.
+
+    The payload is built when it is sent: an OCPP 1.6 stop must carry the transaction id
+    that arrived with the answer to its start.
+    """
+
+    action: str
+    build: Callable[[], dict[str, Any]]
+    durable: bool
+    on_answer: Callable[[Payload], None] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Outbox:
+    """Sends messages one after the other while the station is accepted."""
+
+    link: Link
+    clock: Clock
+    attempts: int = 3
+    retry_interval_s: float = 60.0
+    on_security_error: Callable[[], None] | None = None
+    _messages: deque[Message] = field(default_factory=deque)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _open: bool = False
+    _failed: int = 0
+
+    def __len__(self) -> int:
+        """Count the messages not answered yet."""
+        return len(self._messages)
+
+    def put(self, message: Message) -> None:
+        """Append a message."""
+        if not self._open and not message.durable:
+            return
+        self._messages.append(message)
+        self._wake.set()
+
+    def open(self) -> None:
+        """Start sending: the station is online and accepted."""
+        self._open = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop sending, and forget what is only worth sending now."""
+        self._open = False
+        self._messages = deque(m for m in self._messages if m.durable)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            if not (self._open and self._messages):
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._send(self._messages[0])
+
+    async def _send(self, message: Message) -> None:
+        outcome = await self.link.call(message.action, message.build())
+        match outcome:
+            case Answer():
+                self._done(message)
+                if message.on_answer is not None:
+                    message.on_answer(outcome.payload)
+            case NoAnswer():
+                if message.durable:
+                    await asyncio.sleep(NO_ANSWER_PAUSE_S)
+                else:
+                    self._done(message)
+            case Refusal():
+                await self._refused(message, outcome)
+            case _:
+                assert_never(outcome)
+
+    async def _refused(self, message: Message, refusal: Refusal) -> None:
+        _log.warning(
+            "%s: %s refused: %s %s",
+            self.link.station_id,
+            message.action,
+            refusal.code,
+            refusal.description,
+        )
+        if refusal.code == "SecurityError" and self.on_security_error is not None:
+            self.on_security_error()
+            return
+        self._failed += 1
+        if message.durable and self._failed < self.attempts:
+            await self.clock.sleep(self.retry_interval_s * self._failed)
+        else:
+            # TransactionMessageAttempts used up (OCPP 1.6, 9.1.27): go on.
+            self._done(message)
+
+    def _done(self, message: Message) -> None:
+        self._failed = 0
+        # Going offline meanwhile may have removed it already.
+        if self._messages and self._messages[0] is message:
+            self._messages.popleft()

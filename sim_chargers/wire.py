@@ -1,0 +1,307 @@
+"""The station's end of the wire: connect, call, answer, come back.
+
+One CALL of ours is outstanding at a time; calls of the central system are answered
+while it is. Delays of the network (time-outs, back-off) are real seconds.
+"""
+
+import asyncio
+import base64
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Protocol, TypeAlias
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidURI,
+    WebSocketException,
+)
+from websockets.typing import Subprotocol
+
+from sim_chargers.faults import LOST_ANSWER_SHARE, Faults
+from sim_chargers.frames import (
+    Call,
+    CallError,
+    CallResult,
+    Frame,
+    FrameError,
+    Payload,
+    decode,
+    encode,
+)
+
+CALL_TIMEOUT_S: Final = 30.0
+OPEN_TIMEOUT_S: Final = 10.0
+BACKOFF_FIRST_S: Final = 0.5
+BACKOFF_MAX_S: Final = 15.0
+MAX_WAITING_CALLS: Final = 100
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The central system answered with a result."""
+
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The central system answered with a CALLERROR."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """Nobody answered: too late, or no connection."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Answer | Refusal | NoAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What we answer, and what we do once the answer is out."""
+
+    payload: Payload
+    after: Callable[[], None] | None = None
+
+
+class RefusedError(Exception):
+    """Answer a call of the central system with this CALLERROR."""
+
+    def __init__(self, code: str, description: str = "") -> None:
+        """Keep the OCPP error code and a text."""
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+
+
+class Peer(Protocol):
+    """The station behind a link."""
+
+    async def on_online(self) -> None:
+        """Run from the moment the socket is open; cancelled when it closes."""
+        ...
+
+    def on_offline(self) -> None:
+        """Note that the socket is gone."""
+        ...
+
+    def on_call(self, action: str, payload: Payload) -> Reply:
+        """Serve a call of the central system.
+
+        Raises:
+            RefusedError: Answer with a CALLERROR.
+        """
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Traffic:
+    """Counters of one link since the start."""
+
+    connects: int = 0
+    frames_in: int = 0
+    frames_out: int = 0
+    refused: int = 0
+    timeouts: int = 0
+    strays: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Link:
+    """A connection to the central system that comes back by itself."""
+
+    url: str
+    station_id: str
+    subprotocol: str
+    password: str | None
+    peer: Peer
+    rng: Random
+    faults: Faults = field(default_factory=Faults)
+    call_timeout_s: float = CALL_TIMEOUT_S
+    backoff_first_s: float = BACKOFF_FIRST_S
+    traffic: Traffic = field(default_factory=Traffic)
+    _socket: ClientConnection | None = None
+    _pending: tuple[str, asyncio.Future[Outcome]] | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _cable: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Start with the network cable plugged in."""
+        self._cable.set()
+
+    @property
+    def online(self) -> bool:
+        """Whether a socket is open."""
+        return self._socket is not None
+
+    async def run(self) -> None:
+        """Keep a connection up until cancelled."""
+        failures = 0
+        while True:
+            await self._cable.wait()
+            try:
+                async with connect(
+                    f"{self.url.rstrip('/')}/{self.station_id}",
+                    subprotocols=[Subprotocol(self.subprotocol)],
+                    additional_headers=self._credentials(),
+                    compression=None,
+                    open_timeout=OPEN_TIMEOUT_S,
+                    close_timeout=1,
+                    proxy=None,
+                ) as socket:
+                    if socket.subprotocol != self.subprotocol:
+                        raise InvalidHandshake("the subprotocol was not agreed")
+                    failures = 0
+                    self.traffic.connects += 1
+                    await self._serve(socket)
+            except (OSError, WebSocketException, InvalidURI, TimeoutError) as error:
+                failures += 1
+                _log.log(
+                    logging.WARNING if failures == 1 else logging.DEBUG,
+                    "%s: no connection: %s",
+                    self.station_id,
+                    error,
+                )
+            longest_s = min(BACKOFF_MAX_S, self.backoff_first_s * 2**failures)
+            await asyncio.sleep(longest_s * self.rng.uniform(0.5, 1.0))
+
+    async def call(self, action: str, payload: Payload) -> Outcome:
+        """Send one CALL and wait for its answer; callers queue up in order."""
+        async with self._turn:
+            socket = self._socket
+            if socket is None:
+                return NoAnswer(reason="offline")
+            message_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+            answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            self._pending = (message_id, answer)
+            frame = Call(message_id=message_id, action=action, payload=payload)
+            try:
+                await self._send(socket, frame)
+                if "duplicate-frames" in self.faults and action in _TRANSACTION_CALLS:
+                    await self._send(socket, frame)
+                async with asyncio.timeout(self.call_timeout_s):
+                    return await answer
+            except TimeoutError:
+                self.traffic.timeouts += 1
+                return NoAnswer(reason="timeout")
+            except ConnectionClosed:
+                return NoAnswer(reason="offline")
+            finally:
+                self._pending = None
+
+    async def drop(self) -> None:
+        """Close the socket; the link comes back by itself."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    def unplug_cable(self) -> None:
+        """Cut the network without a goodbye, until plugged in again."""
+        self._cable.clear()
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    def plug_cable(self) -> None:
+        """Let the link connect again."""
+        self._cable.set()
+
+    def _credentials(self) -> dict[str, str]:
+        if self.password is None:
+            return {}
+        pair = f"{self.station_id}:{self.password}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+    async def _serve(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        waiting: asyncio.Queue[Call] = asyncio.Queue(MAX_WAITING_CALLS)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._answer_calls(socket, waiting)),
+                    group.create_task(self.peer.on_online()),
+                ]
+                try:
+                    async for text in socket:
+                        await self._receive(text, waiting)
+                except ConnectionClosed as closed:
+                    _log.info("%s: connection lost: %s", self.station_id, closed)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._socket = None
+            if self._pending is not None and not self._pending[1].done():
+                self._pending[1].set_result(NoAnswer(reason="offline"))
+            self.peer.on_offline()
+
+    async def _receive(self, text: str | bytes, waiting: asyncio.Queue[Call]) -> None:
+        self.traffic.frames_in += 1
+        try:
+            frame = decode(text)
+        except FrameError as error:
+            _log.warning("%s: ignored a frame: %s", self.station_id, error)
+            return
+        if isinstance(frame, Call):
+            # A full queue stops reading: the peer feels it as back-pressure.
+            await waiting.put(frame)
+            return
+        pending = self._pending
+        if pending is None or frame.message_id != pending[0] or pending[1].done():
+            self.traffic.strays += 1
+            return
+        lost = "lost-answers" in self.faults and self.rng.random() < LOST_ANSWER_SHARE
+        if lost:
+            pending[1].set_result(NoAnswer(reason="timeout"))
+        elif isinstance(frame, CallResult):
+            pending[1].set_result(Answer(payload=frame.payload))
+        else:
+            self.traffic.refused += 1
+            refusal = Refusal(code=frame.code, description=frame.description)
+            pending[1].set_result(refusal)
+
+    async def _answer_calls(
+        self, socket: ClientConnection, waiting: asyncio.Queue[Call]
+    ) -> None:
+        while True:
+            call = await waiting.get()
+            try:
+                reply = self.peer.on_call(call.action, call.payload)
+            except RefusedError as refused:
+                await self._try_send(
+                    socket,
+                    CallError(
+                        message_id=call.message_id,
+                        code=refused.code,
+                        description=refused.description,
+                    ),
+                )
+                continue
+            result = CallResult(message_id=call.message_id, payload=reply.payload)
+            await self._try_send(socket, result)
+            if reply.after is not None:
+                reply.after()
+
+    async def _try_send(self, socket: ClientConnection, frame: Frame) -> None:
+        try:
+            await self._send(socket, frame)
+        except ConnectionClosed:
+            _log.info("%s: went offline before answering", self.station_id)
+
+    async def _send(self, socket: ClientConnection, frame: Frame) -> None:
+        await socket.send(encode(frame))
+        self.traffic.frames_out += 1
+
+
+_TRANSACTION_CALLS: Final = frozenset(
+    {"StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent"}
+)
