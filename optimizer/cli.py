@@ -1,4 +1,4 @@
-"""Solves a problem file and prints the outcome: ``python -m optimizer PROBLEM.json``."""
+"""Solves a problem file for ``python -m optimizer`` and prints the outcome."""
 
 import sys
 from dataclasses import asdict
