@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from typing_extensions import override
+
 
 class LedgerError(Exception):
     """Any failure that the ledger reports on purpose."""
@@ -82,6 +84,7 @@ class ContractRevertedError(ChainError):
         self.name = name
         self.arguments = arguments
 
+    @override
     def __str__(self) -> str:
         """Name the error and its arguments; hex for byte strings."""
         shown = ", ".join(

@@ -136,6 +136,15 @@ class SqliteOutbox:
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
+    def owns_nonce(self, chain: str, sender: str, nonce: int) -> bool:
+        """Say whether an unfailed row holds a nonce."""
+        row = self.conn.execute(
+            "SELECT 1 FROM outbox_tx WHERE chain = ? AND sender = ? AND nonce = ?"
+            " AND state <> 'failed'",
+            (chain, sender, nonce),
+        ).fetchone()
+        return row is not None
+
     def put_signed(
         self, tx_id: int, *, nonce: int, gas_limit: int, attempt: Attempt
     ) -> None:

@@ -1,0 +1,158 @@
+"""Brings the contracts onto a chain once, and finds them again ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ledger.contracts import artifact, code_sha256, role
+from ledger.errors import ArtifactError
+from ledger.outbox import WAITING, Deployed, OutboxTx, Purpose, TxDraft
+from ledger.ports import Signers
+from ledger.runner import Report, Runner
+from ledger.sqlite_store import SqliteStore
+
+ORDER: Final = (
+    "FlexToken",
+    "AssetRegistry",
+    "StatusAnchor",
+    "Settlement",
+    "AlgorithmRegistry",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contracts:
+    """Where the contracts are; addresses in lower-case hex."""
+
+    asset_registry: str
+    status_anchor: str
+    settlement: str
+    flex_token: str
+    algorithm_registry: str
+
+
+def ensure_contracts(
+    runner: Runner, signers: Signers, now: datetime, report: Report
+) -> Contracts | None:
+    """Deploy what is missing, grant the roles, and return the addresses.
+
+    Safe to call again after a crash at any point: each deployment and each grant is a
+    row of the outbox under its own name. On a known chain nothing is sent; the code at
+    every address is compared with the one that was deployed.
+
+    Returns:
+        The addresses, or ``None`` while transactions are under way: call again later.
+
+    Raises:
+        ArtifactError: A contract that was deployed is not on this chain any more, or is
+            another one.
+    """
+    key = runner.chain.identity().key
+    for name in ORDER:
+        known = runner.write(lambda store: store.deployed(key))
+        if name in known:
+            if not _still_there(runner, key, known[name]):
+                return None
+            continue
+        arguments: tuple[str, ...] = (signers.admin.address,)
+        if name == "Settlement":
+            arguments = (*arguments, known["FlexToken"].address)
+        draft = TxDraft(
+            chain=key,
+            purpose=Purpose.DEPLOY,
+            purpose_key=name,
+            sender=signers.admin.address,
+            to=None,
+            calldata=artifact(name).creation(*arguments),
+            facts={"name": name},
+        )
+        tx = _carry(runner, draft, now, report)
+        if tx is None:
+            return None
+        _remember(runner, key, name, tx)
+    addresses = {
+        name: item.address
+        for name, item in runner.write(lambda store: store.deployed(key)).items()
+    }
+    contracts = Contracts(
+        asset_registry=addresses["AssetRegistry"],
+        status_anchor=addresses["StatusAnchor"],
+        settlement=addresses["Settlement"],
+        flex_token=addresses["FlexToken"],
+        algorithm_registry=addresses["AlgorithmRegistry"],
+    )
+    for name, role_name, grantee in _grants(addresses, signers):
+        draft = TxDraft(
+            chain=key,
+            purpose=Purpose.GRANT,
+            purpose_key=f"{name}.{role_name}:{grantee}",
+            sender=signers.admin.address,
+            to=addresses[name],
+            calldata=artifact(name).calldata("grantRole", role(role_name), grantee),
+            facts={"contract": name, "role": role_name, "grantee": grantee},
+        )
+        if _carry(runner, draft, now, report) is None:
+            return None
+    return contracts
+
+
+def _grants(
+    addresses: Mapping[str, str], signers: Signers
+) -> tuple[tuple[str, str, str], ...]:
+    return (
+        ("AssetRegistry", "REGISTRAR_ROLE", signers.registrar.address),
+        ("StatusAnchor", "ANCHORER_ROLE", signers.anchorer.address),
+        ("Settlement", "SETTLER_ROLE", signers.settler.address),
+        ("FlexToken", "MINTER_ROLE", addresses["Settlement"]),
+        ("AlgorithmRegistry", "PUBLISHER_ROLE", signers.admin.address),
+    )
+
+
+def _carry(
+    runner: Runner, draft: TxDraft, now: datetime, report: Report
+) -> OutboxTx | None:
+    """Get one transaction mined; ``None`` while it is not."""
+
+    def seal_once(store: SqliteStore) -> bool:
+        found = store.find(draft.chain, draft.purpose, draft.purpose_key)
+        if found is None:
+            store.seal(draft, now)
+        return found is None
+
+    if runner.write(seal_once):
+        runner.run(now, report)
+    tx = runner.write(
+        lambda store: store.find(draft.chain, draft.purpose, draft.purpose_key)
+    )
+    return None if tx is None or tx.state in WAITING else tx
+
+
+def _remember(runner: Runner, key: str, name: str, tx: OutboxTx) -> None:
+    assert tx.tx_hash is not None, "a mined transaction has its hash"
+    receipt = runner.chain.receipt(tx.tx_hash)
+    if receipt is None or receipt.contract_address is None:
+        return
+    code = runner.chain.code(receipt.contract_address)
+    if not artifact(name).matches(code):
+        raise ArtifactError(f"{name}: the chain holds other code than was deployed")
+    deployed = Deployed(
+        name=name,
+        address=receipt.contract_address,
+        code_sha256=code_sha256(code),
+        tx_hash=tx.tx_hash,
+    )
+    runner.write(lambda store: store.put_deployed(key, deployed))
+
+
+def _still_there(runner: Runner, key: str, deployed: Deployed) -> bool:
+    if code_sha256(runner.chain.code(deployed.address)) == deployed.code_sha256:
+        return True
+    tx = runner.write(lambda store: store.find(key, Purpose.DEPLOY, deployed.name))
+    if tx is not None and tx.state in WAITING:
+        return False
+    raise ArtifactError(
+        f"{deployed.name} is not at {deployed.address} on chain {key}: wrong chain?"
+    )

@@ -1,0 +1,378 @@
+"""The anchoring worker: one synchronous step, called again and again by a thread.
+
+Charging never waits for it. While the chain is away the backlog grows in the database;
+one anchor catches up, since a later head covers every leaf before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import partial
+from typing import Final
+
+from ledger import log, settle
+from ledger.contracts import artifact
+from ledger.deploy import Contracts, ensure_contracts
+from ledger.errors import (
+    ArtifactError,
+    ChainError,
+    ChainUnavailableError,
+    ContractRevertedError,
+    LeaseLostError,
+    LedgerForkError,
+)
+from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
+from ledger.ports import Chain, Signers, Transact
+from ledger.runner import Report, Runner, RunnerSettings
+from ledger.settle import AlgorithmRelease
+from ledger.sqlite_store import SqliteStore
+
+MAX_SETTLE_BATCH: Final = settle.MAX_BATCH
+MAX_ASSET_BATCH: Final = 50
+ROUNDS: Final = 4
+FLUSH_ROUNDS: Final = 64
+"""How often one step seals again, where the chain mines at once."""
+STATUS_RECORD_BYTES: Final = 13
+
+
+class WorkerState(Enum):
+    """What the worker could do in a step."""
+
+    WORKING = "working"
+    DEPLOYING = "deploying"
+    STANDBY = "standby"
+    CHAIN_UNAVAILABLE = "chain-unavailable"
+    ALARM = "alarm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """When the worker seals, and how it pays.
+
+    Attributes:
+        anchor_interval_s: Least time between two anchors, in site time.
+        hold_s: Pause after a revert before the same kind of work is tried again.
+    """
+
+    anchor_interval_s: float = 900.0
+    hold_s: float = 300.0
+    runner: RunnerSettings = field(default_factory=RunnerSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSummary:
+    """Where the evidence stands after a step.
+
+    Attributes:
+        backlog: Leaves that no anchored head covers.
+        anchored: Newest head in a block, final or not.
+        settlements_pending: Sessions queued or under way.
+        settlements_mined: Sessions settled in a block, ever.
+        settlements_refused: Sessions that the contract refused; look at them.
+        alarms: What an operator must look at; empty when all is well.
+    """
+
+    state: WorkerState
+    leaf_count: int
+    backlog: int
+    anchored: AnchoredHead | None
+    settlements_pending: int
+    settlements_mined: int
+    settlements_refused: int
+    sent: int
+    mined: int
+    final: int
+    failed: int
+    reorganised: int
+    alarms: tuple[str, ...]
+    contracts: Contracts | None
+
+
+class AnchorWorker:
+    """Seals anchors, settlements and assets, and carries them onto the chain."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        transact: Transact,
+        signers: Signers,
+        settings: WorkerSettings | None = None,
+        packed_status: Callable[[], bytes] = bytes,
+        holder: str = "gateway",
+    ) -> None:
+        """Wire the worker; nothing is read or sent before the first step.
+
+        Args:
+            chain: The chain, embedded or remote.
+            transact: Runs database work in one transaction.
+            signers: The keys of all roles.
+            settings: Intervals and caps.
+            packed_status: Returns the packed status of changed public assets (records
+                of 13 bytes) when an anchor is sealed.
+            holder: Name of this installation: a restarted one takes its own lease over
+                at once, another one waits for it to expire.
+        """
+        self._settings = settings or WorkerSettings()
+        self._runner = Runner(
+            chain=chain,
+            transact=transact,
+            signers=signers,
+            settings=self._settings.runner,
+        )
+        self._chain = chain
+        self._transact = transact
+        self._signers = signers
+        self._packed_status = packed_status
+        self._holder = holder
+        self._contracts: Contracts | None = None
+        self._anchor_due: datetime | None = None
+        self._held: dict[Purpose, datetime] = {}
+
+    def step(self, now: datetime, *, flush: bool = False) -> StepSummary:
+        """Do all that can be done now.
+
+        Args:
+            now: Site time; aware UTC.
+            flush: Anchor at once, whatever the interval (shutdown, end of a demo).
+
+        Returns:
+            Where things stand. Chain trouble is part of it and raises nothing.
+        """
+        report = Report()
+        while self._transact(log.extend_nodes):
+            pass
+        state = WorkerState.WORKING
+        try:
+            if not self._runner.take_lease(self._holder, now):
+                return self._summary(WorkerState.STANDBY, report)
+            self._work(now, report, flush=flush)
+            if self._contracts is None:
+                state = WorkerState.DEPLOYING
+        except LeaseLostError:
+            state = WorkerState.STANDBY
+        except ChainUnavailableError as error:
+            state = WorkerState.CHAIN_UNAVAILABLE
+            report.alarms.append(str(error))
+        except (ChainError, ArtifactError, LedgerForkError) as error:
+            state = WorkerState.ALARM
+            report.alarms.append(str(error))
+        if report.alarms and state is WorkerState.WORKING:
+            state = WorkerState.ALARM
+        return self._summary(state, report)
+
+    def publish(self, release: AlgorithmRelease, now: datetime) -> None:
+        """Queue a release for the AlgorithmRegistry, once per identifier.
+
+        Raises:
+            ArtifactError: The contracts are not deployed yet; step first.
+        """
+        contracts = self._contracts
+        if contracts is None:
+            raise ArtifactError("the contracts are not deployed yet")
+        draft = TxDraft(
+            chain=self._chain.identity().key,
+            purpose=Purpose.PUBLISH,
+            purpose_key=release.algorithm_id.hex(),
+            sender=self._signers.admin.address,
+            to=contracts.algorithm_registry,
+            calldata=settle.publish_calldata(release),
+            facts={"version": release.version},
+        )
+
+        def work(store: SqliteStore) -> None:
+            if store.find(draft.chain, draft.purpose, draft.purpose_key) is None:
+                store.seal(draft, now)
+
+        self._runner.write(work)
+
+    def _work(self, now: datetime, report: Report, *, flush: bool) -> None:
+        self._runner.run(now, report)
+        if self._contracts is None:
+            self._contracts = ensure_contracts(self._runner, self._signers, now, report)
+        contracts = self._contracts
+        for _round in range(FLUSH_ROUNDS if flush else ROUNDS):
+            self._judge_failures(now, report)
+            if contracts is None:
+                break
+            sealed = [
+                self._seal_anchor(contracts, now, report, flush=flush),
+                self._seal_settlements(contracts, now),
+                self._seal_assets(contracts, now),
+            ]
+            if not any(sealed):
+                break
+            self._runner.run(now, report)
+        self._judge_failures(now, report)
+
+    def _seal_anchor(
+        self, contracts: Contracts, now: datetime, report: Report, *, flush: bool
+    ) -> bool:
+        due = self._anchor_due is None or now >= self._anchor_due
+        if not (due or flush) or self._blocked(Purpose.ANCHOR, now):
+            return False
+        binding = artifact("StatusAnchor")
+        data = self._chain.call(contracts.status_anchor, binding.calldata("head"))
+        size, root, _anchored_at = binding.result("head", data)
+        packed = self._packed_status()
+        if len(packed) % STATUS_RECORD_BYTES:
+            report.alarms.append(f"packed status of {len(packed)} bytes was left out")
+            packed = b""
+        key = self._chain.identity().key
+
+        def work(store: SqliteStore) -> bool:
+            count = store.leaf_count()
+            if size > count or (size and log.head(store, size).root != root):
+                raise LedgerForkError(
+                    f"the head on chain (size {size}, root {root.hex()}) is not a head"
+                    f" of this log of {count} leaves; anchoring stops"
+                )
+            if size == count:
+                return False
+            head = log.head(store, count)
+            if store.find(key, Purpose.ANCHOR, str(count)) is not None:
+                raise LedgerForkError(f"the anchored head {count} left the chain")
+            draft = TxDraft(
+                chain=key,
+                purpose=Purpose.ANCHOR,
+                purpose_key=str(count),
+                sender=self._signers.anchorer.address,
+                to=contracts.status_anchor,
+                calldata=binding.calldata(
+                    "anchor",
+                    count,
+                    head.root,
+                    list(log.consistency_proof(store, size, count)),
+                    packed,
+                ),
+                facts={"size": count, "root": head.root.hex(), "old_size": size},
+            )
+            store.seal(draft, now)
+            return True
+
+        sealed = self._runner.write(work)
+        if sealed:
+            interval = timedelta(seconds=self._settings.anchor_interval_s)
+            self._anchor_due = now + interval
+        return sealed
+
+    def _seal_settlements(self, contracts: Contracts, now: datetime) -> bool:
+        if self._blocked(Purpose.SETTLE, now):
+            return False
+        key = self._chain.identity().key
+
+        def work(store: SqliteStore) -> bool:
+            rows = store.waiting_settlements(MAX_SETTLE_BATCH)
+            if not rows:
+                return False
+            name = hashlib.sha256(b"".join(row.session_key for row in rows))
+            draft = TxDraft(
+                chain=key,
+                purpose=Purpose.SETTLE,
+                purpose_key=name.hexdigest(),
+                sender=self._signers.settler.address,
+                to=contracts.settlement,
+                calldata=settle.settle_calldata(rows),
+                facts={"rows": len(rows)},
+            )
+            store.assign_settlements(rows, store.seal(draft, now))
+            return True
+
+        return self._runner.write(work)
+
+    def _seal_assets(self, contracts: Contracts, now: datetime) -> bool:
+        if self._blocked(Purpose.REGISTER, now):
+            return False
+        key = self._chain.identity().key
+
+        def work(store: SqliteStore) -> bool:
+            queued = store.waiting_assets(MAX_ASSET_BATCH)
+            if not queued:
+                return False
+            ids = [queue_id for queue_id, _ in queued]
+            draft = TxDraft(
+                chain=key,
+                purpose=Purpose.REGISTER,
+                purpose_key=f"{ids[0]}-{ids[-1]}",
+                sender=self._signers.registrar.address,
+                to=contracts.asset_registry,
+                calldata=settle.register_calldata([asset for _, asset in queued]),
+                facts={"assets": [[i, asset["asset_id"]] for i, asset in queued]},
+            )
+            store.assign_assets(ids, store.seal(draft, now))
+            return True
+
+        return self._runner.write(work)
+
+    def _blocked(self, purpose: Purpose, now: datetime) -> bool:
+        """Say whether such work is under way, or paused after a revert."""
+        held = self._held.get(purpose)
+        if held is not None and now < held:
+            return True
+        key = self._chain.identity().key
+        opened = self._runner.write(lambda store: store.open_txs(key))
+        return any(tx.draft.purpose is purpose and tx.state in WAITING for tx in opened)
+
+    def _judge_failures(self, now: datetime, report: Report) -> None:
+        """Take the row that a contract refuses out of its queue; pause otherwise."""
+        failures, report.failures = report.failures, []
+        for tx, error in failures:
+            purpose = tx.draft.purpose
+            reason = "not executed" if error is None else str(error)
+            culprit = None if error is None else _culprit(error)
+            if culprit is not None and purpose is Purpose.SETTLE:
+                self._runner.write(
+                    partial(
+                        SqliteStore.refuse_settlement,
+                        session_key=culprit,
+                        reason=reason,
+                    )
+                )
+            elif culprit is not None and purpose is Purpose.REGISTER:
+                facts = tx.draft.facts["assets"]
+                assert isinstance(facts, list), "the worker wrote a list"
+                bad = [i for i, asset_id in facts if asset_id == culprit.hex()]
+                self._runner.write(
+                    partial(SqliteStore.refuse_assets, queue_ids=bad, reason=reason)
+                )
+            else:
+                self._held[purpose] = now + timedelta(seconds=self._settings.hold_s)
+            report.alarms.append(f"{purpose.value} {tx.draft.purpose_key}: {reason}")
+
+    def _summary(self, state: WorkerState, report: Report) -> StepSummary:
+        contracts = self._contracts
+
+        def work(store: SqliteStore) -> StepSummary:
+            count = store.leaf_count()
+            anchored = store.anchored_head()
+            pending, settled = store.settlement_counts()
+            return StepSummary(
+                state=state,
+                leaf_count=count,
+                backlog=count - (0 if anchored is None else anchored.size),
+                anchored=anchored,
+                settlements_pending=pending,
+                settlements_mined=settled,
+                settlements_refused=store.refused_settlement_count(),
+                sent=report.sent,
+                mined=report.mined,
+                final=report.final,
+                failed=report.failed,
+                reorganised=report.reorganised,
+                alarms=tuple(report.alarms),
+                contracts=contracts,
+            )
+
+        return self._transact(work)
+
+
+def _culprit(error: ContractRevertedError) -> bytes | None:
+    """Return the key of the row that a contract names in its refusal."""
+    if not error.name.startswith(("Settlement", "Asset")):
+        return None
+    first = error.arguments[0] if error.arguments else None
+    return first if isinstance(first, bytes) else None
