@@ -11,7 +11,8 @@ from gateway.config import sections, site
 from gateway.config.reader import read, unknown
 from gateway.domain import site_check
 from gateway.domain.ids import StationId
-from gateway.domain.tariff import Tariff, TariffError, parse_tariff
+from gateway.domain.ocpi import parse_tariff
+from gateway.domain.tariff import Tariff, TariffError
 from gateway.domain.topology import Site
 from gateway.errors import ConfigError
 

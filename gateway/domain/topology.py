@@ -1,306 +1,65 @@
-"""The site as a tree: cabinets, what hangs behind them, and on which phases.
+"""The site as a tree: what feeds what, and what hangs behind each cabinet.
 
-Currents are integers in 0.1 A (``_da``), so that sums against limits are exact: limits
-count rounded down, everything that may be drawn rounded up. A triple of currents is
-always (L1, L2, L3) *of the supply*; ``phases`` says to which supply phases an asset's
-own terminals are wired.
+One import for everybody who reads the site: the parts of `gateway.domain.assets` and
+the current arithmetic of `gateway.domain.phases` can be had from here.
 """
 
-import math
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Final, Self, TypeAlias
+from typing import Self
 
-from gateway.domain.ids import CabinetId, EvseRef, StationId
-from gateway.domain.limits import LimitUnit
+from gateway.domain.assets import (
+    Battery,
+    Cabinet,
+    CurrentType,
+    Evse,
+    Load,
+    LoadSource,
+    Mode,
+    Position,
+    Pv,
+    Station,
+)
+from gateway.domain.ids import CabinetId, StationId
+from gateway.domain.phases import (
+    ALL_PHASES,
+    ZERO,
+    Grid,
+    PerPhase,
+    Rotation,
+    dc_input_da,
+    phase_voltage,
+    plus,
+    rotation,
+    rotation_text,
+    spread,
+)
 
-PerPhase: TypeAlias = tuple[int, int, int]
-"""0.1 A on supply phases L1, L2, L3."""
-
-Rotation: TypeAlias = tuple[int, ...]
-"""Supply phases (0 to 2) of terminals 1, 2, 3, in order; 1 to 3 of them."""
-
-ZERO: Final[PerPhase] = (0, 0, 0)
-ALL_PHASES: Final[Rotation] = (0, 1, 2)
-DC_UNDERVOLTAGE: Final = 0.9
-"""A rectifier draws constant power: at 0.9 U its current is highest."""
-
-
-class CurrentType(StrEnum):
-    """What an EVSE delivers."""
-
-    AC = "AC"
-    DC = "DC"
-
-
-class Grid(StrEnum):
-    """Earthing of the supply: what ``nominal_v`` is measured between.
-
-    TN (and TT): phase to neutral. IT and delta: line to line, no neutral, so an asset
-    names two lines or all three.
-    """
-
-    TN = "TN"
-    IT = "IT"
-    DELTA = "delta"
-
-
-class Mode(StrEnum):
-    """Whether plans of a cabinet are carried out."""
-
-    CONTROL = "control"
-    ADVISE = "advise"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """WGS 84 coordinates, degrees."""
-
-    latitude_deg: float
-    longitude_deg: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cabinet:
-    """A distribution cabinet and its limit; every limit given applies.
-
-    Attributes:
-        parent: The cabinet that feeds this one, or ``None`` for a root.
-        limit_da: Limit per phase, 0.1 A, or ``None``.
-        limit_w: Limit of the sum over all phases, W, or ``None``.
-        margin_da: Kept free on every phase, 0.1 A.
-        feeder_meter: Id of the meter that measures the whole feeder, if there is one.
-    """
-
-    id: CabinetId
-    parent: CabinetId | None = None
-    limit_da: PerPhase | None = None
-    limit_w: int | None = None
-    margin_da: int = 0
-    feeder_meter: str | None = None
-    mode: Mode = Mode.CONTROL
-    position: Position | None = None
-
-    @property
-    def limit_a(self) -> tuple[float, float, float] | None:
-        """Limit per phase in A."""
-        if self.limit_da is None:
-            return None
-        one, two, three = self.limit_da
-        return (one / 10, two / 10, three / 10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evse:
-    """One EVSE as wired.
-
-    Attributes:
-        cabinet_id: What feeds it; ``None``: outside every cabinet, never limited.
-        phases: Supply phases of its terminals L1.. in order.
-        max_da: Most it draws on any of its phases, 0.1 A AC; its rating.
-        min_da: Least current at which a car charges, 0.1 A; below it means 0.
-        floor_da: Reserved for ever, 0.1 A: what it may draw with everything dead.
-        max_w: DC: most it delivers, W. AC: rated power, W, or ``None``.
-        phase_v: Effective V per listed phase: power is this times number of phases
-            times current, on every grid type.
-        efficiency: DC: delivered power over AC power, without auxiliaries.
-        auxiliary_w: DC: cooling and electronics, W AC.
-        public: May appear on a public chain.
-    """
-
-    ref: EvseRef
-    cabinet_id: CabinetId | None
-    phases: Rotation = ALL_PHASES
-    current_type: CurrentType = CurrentType.AC
-    max_da: int
-    min_da: int = 60
-    floor_da: int = 0
-    max_w: int | None = None
-    phase_v: float = 230.0
-    efficiency: float = 1.0
-    auxiliary_w: int = 0
-    public: bool = False
-
-    @property
-    def max_a(self) -> float:
-        """Rating per phase, A."""
-        return self.max_da / 10
-
-    @property
-    def min_a(self) -> float:
-        """Least charging current, A."""
-        return self.min_da / 10
-
-    @property
-    def floor_a(self) -> float:
-        """Reserved current, A."""
-        return self.floor_da / 10
-
-    @property
-    def rating_w(self) -> int:
-        """Most power it delivers, W."""
-        if self.max_w is not None:
-            return self.max_w
-        return int(self.power_w(self.max_da))
-
-    @property
-    def rating(self) -> PerPhase:
-        """What it may draw at most, whoever is obeyed."""
-        return self.on_supply(self.max_da)
-
-    @property
-    def floor(self) -> PerPhase:
-        """What is reserved for it, always."""
-        return self.on_supply(self.floor_da)
-
-    def on_supply(self, current_da: int) -> PerPhase:
-        """A current on each of its terminals, as the supply sees it."""
-        return spread(self.phases, current_da)
-
-    def measured_on_supply(self, current_da: PerPhase) -> PerPhase:
-        """Currents of its terminals L1..L3 turned to the phases of the supply.
-
-        What is reported on a terminal that is not wired counts on every phase.
-        """
-        seen = [0, 0, 0]
-        stray = sum(current_da[len(self.phases) :])
-        for phase, value in zip(self.phases, current_da, strict=False):
-            seen[phase] += value
-        return (seen[0] + stray, seen[1] + stray, seen[2] + stray)
-
-    def power_w(self, current_da: int) -> float:
-        """Power delivered at ``current_da`` per phase, at nominal voltage.
-
-        For DC the inverse of `input_da`: the 0.9 U of the bound stays in it.
-        """
-        input_w = current_da / 10 * self.phase_v * len(self.phases)
-        if self.current_type is CurrentType.AC:
-            return input_w
-        output_w = (input_w * DC_UNDERVOLTAGE - self.auxiliary_w) * self.efficiency
-        return max(0.0, output_w)
-
-    def input_da(self, power_w: float) -> int:
-        """Upper bound of the AC current per phase while delivering ``power_w``.
-
-        AC: a limit in W may be drawn on one phase alone, so it counts on each in full,
-        up to the rating. DC: (power / efficiency + auxiliaries) at 0.9 U.
-        """
-        if self.current_type is CurrentType.AC:
-            return min(self.max_da, math.ceil(power_w / self.phase_v * 10))
-        return dc_input_da(
-            power_w,
-            phase_v=self.phase_v,
-            n_phase=len(self.phases),
-            efficiency=self.efficiency,
-            auxiliary_w=self.auxiliary_w,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Station:
-    """A charging station with its EVSEs.
-
-    Attributes:
-        managed: False: nothing is ever sent unasked, so its rating counts.
-        unit: What it wants limits in.
-        clock_skew_s: Its clock may be wrong by this much, either way.
-        tariff_id: ``None``: the site's default tariff.
-        default_energy_wh: Need of a driver who states none; ``None``: the site's.
-        default_stay_s: Stay of a driver who states none; ``None``: the site's.
-        origin: ``config`` or ``api``.
-    """
-
-    id: StationId
-    cabinet_id: CabinetId | None = None
-    evses: tuple[Evse, ...] = ()
-    managed: bool = True
-    unit: LimitUnit = LimitUnit.A
-    clock_skew_s: int = 60
-    tariff_id: str | None = None
-    default_energy_wh: int | None = None
-    default_stay_s: int | None = None
-    position: Position | None = None
-    origin: str = "config"
-
-
-class LoadSource(StrEnum):
-    """Where the current of other equipment comes from."""
-
-    API = "api"
-    PROFILE = "profile"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """Other equipment that shares a cabinet.
-
-    Attributes:
-        worst_case_da: Counts on each of its phases when the reading is stale.
-        stale_after_s: Site seconds after which a reading no longer counts.
-        profile_da: 24 expected currents per phase, one per local hour; for planning
-            only, and only with ``LoadSource.PROFILE``.
-    """
-
-    id: str
-    cabinet_id: CabinetId
-    phases: Rotation = ALL_PHASES
-    source: LoadSource = LoadSource.API
-    worst_case_da: int
-    stale_after_s: int = 300
-    profile_da: tuple[int, ...] = ()
-
-    @property
-    def worst_case(self) -> PerPhase:
-        """What it may draw at most."""
-        return spread(self.phases, self.worst_case_da)
-
-    def expected(self, local_hour: int) -> PerPhase:
-        """What it draws in an hour of the day, by its profile or at worst."""
-        if not self.profile_da:
-            return self.worst_case
-        return spread(self.phases, self.profile_da[local_hour])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pv:
-    """A PV inverter: never raises a limit, may lower cost."""
-
-    id: str
-    cabinet_id: CabinetId
-    phases: Rotation = ALL_PHASES
-    peak_w: int
-    stale_after_s: int = 300
-    position: Position | None = None
-    public: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Battery:
-    """A stationary battery; ``charging`` is what it may draw from the cabinet."""
-
-    id: str
-    cabinet_id: CabinetId
-    phases: Rotation = ALL_PHASES
-    capacity_wh: int
-    max_charge_w: int
-    max_discharge_w: int
-    efficiency: float = 0.9
-    stale_after_s: int = 300
-    phase_v: float = 230.0
-    position: Position | None = None
-    public: bool = False
-
-    @property
-    def charging(self) -> PerPhase:
-        """Upper bound of its current while it charges: constant power at 0.9 U."""
-        per_phase_da = dc_input_da(
-            self.max_charge_w,
-            phase_v=self.phase_v,
-            n_phase=len(self.phases),
-            efficiency=1.0,
-            auxiliary_w=0,
-        )
-        return spread(self.phases, per_phase_da)
+__all__ = [
+    "ALL_PHASES",
+    "ZERO",
+    "Battery",
+    "Cabinet",
+    "CurrentType",
+    "Evse",
+    "Grid",
+    "Group",
+    "Load",
+    "LoadSource",
+    "Mode",
+    "PerPhase",
+    "Position",
+    "Pv",
+    "Rotation",
+    "Site",
+    "Station",
+    "dc_input_da",
+    "exceeds",
+    "phase_voltage",
+    "plus",
+    "rotation",
+    "rotation_text",
+    "spread",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,72 +215,6 @@ class Site:
         """A site in which a known cabinet is replaced; check it before use."""
         cabinets = tuple(cabinet if c.id == cabinet.id else c for c in self.cabinets)
         return replace(self, cabinets=cabinets)
-
-
-def rotation(text: str) -> Rotation:
-    """Read ``L2L3L1`` as (1, 2, 0): terminal 1 is wired to L2, and so on.
-
-    Raises:
-        ValueError: Not one to three different phases.
-    """
-    words = [text[i : i + 2] for i in range(0, len(text), 2)]
-    if (
-        not 1 <= len(words) <= len(ALL_PHASES)
-        or len(set(words)) != len(words)
-        or not set(words) <= {"L1", "L2", "L3"}
-    ):
-        raise ValueError(f"not a rotation of phases: {text!r}")
-    return tuple(int(word[1]) - 1 for word in words)
-
-
-def rotation_text(phases: Rotation) -> str:
-    """The inverse of `rotation`."""
-    return "".join(f"L{phase + 1}" for phase in phases)
-
-
-def phase_voltage(grid: Grid, nominal_v: float, n_phase: int) -> float:
-    """Effective V per listed phase, so that power is V times phases times current.
-
-    Args:
-        grid: What ``nominal_v`` is measured between.
-        nominal_v: V.
-        n_phase: Phases (TN) or lines (IT, delta) the asset is wired to.
-    """
-    if grid is Grid.TN:
-        return nominal_v
-    return nominal_v / math.sqrt(3) if n_phase == len(ALL_PHASES) else nominal_v / 2
-
-
-def dc_input_da(
-    power_w: float,
-    *,
-    phase_v: float,
-    n_phase: int,
-    efficiency: float,
-    auxiliary_w: float,
-) -> int:
-    """AC current per phase of a converter at 0.9 U, 0.1 A, rounded up."""
-    input_w = power_w / efficiency + auxiliary_w
-    exact_da = input_w / (phase_v * DC_UNDERVOLTAGE * n_phase) * 10
-    return math.ceil(round(exact_da, 6))
-
-
-def spread(phases: Rotation, current_da: int) -> PerPhase:
-    """The same current on each listed phase."""
-    return (
-        current_da if 0 in phases else 0,
-        current_da if 1 in phases else 0,
-        current_da if 2 in phases else 0,  # noqa: PLR2004 - the third phase
-    )
-
-
-def plus(*currents: PerPhase) -> PerPhase:
-    """Sum phase by phase."""
-    return (
-        sum(c[0] for c in currents),
-        sum(c[1] for c in currents),
-        sum(c[2] for c in currents),
-    )
 
 
 def exceeds(
