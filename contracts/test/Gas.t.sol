@@ -34,16 +34,21 @@ contract GasTest is TestBase {
     }
 
     function test_Deploy() public {
+        vm.startSnapshotGas(_GROUP, "deploy StatusAnchor");
         new StatusAnchor(ADMIN);
-        vm.snapshotGasLastCall(_GROUP, "deploy StatusAnchor");
+        vm.stopSnapshotGas();
+        vm.startSnapshotGas(_GROUP, "deploy AssetRegistry");
         new AssetRegistry(ADMIN);
-        vm.snapshotGasLastCall(_GROUP, "deploy AssetRegistry");
+        vm.stopSnapshotGas();
+        vm.startSnapshotGas(_GROUP, "deploy FlexToken");
         FlexToken token = new FlexToken(ADMIN);
-        vm.snapshotGasLastCall(_GROUP, "deploy FlexToken");
+        vm.stopSnapshotGas();
+        vm.startSnapshotGas(_GROUP, "deploy Settlement");
         new Settlement(ADMIN, address(token));
-        vm.snapshotGasLastCall(_GROUP, "deploy Settlement");
+        vm.stopSnapshotGas();
+        vm.startSnapshotGas(_GROUP, "deploy AlgorithmRegistry");
         new AlgorithmRegistry(ADMIN);
-        vm.snapshotGasLastCall(_GROUP, "deploy AlgorithmRegistry");
+        vm.stopSnapshotGas();
     }
 
     function test_Anchor() public {

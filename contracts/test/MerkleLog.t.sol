@@ -85,6 +85,26 @@ contract MerkleLogTest is TestBase {
         vm.assertFalse(_log.isConsistent(4, bytes32(uint256(7)), 4, bytes32(uint256(7)), new bytes32[](1)));
     }
 
+    function test_AnInnerNodeIsNoLeaf() public view {
+        bytes32[] memory list = Tree.leaves(3, 4);
+        bytes32 root = Tree.root(list, 4);
+        bytes32[] memory proof = Tree.inclusion(list, 1, 2);
+        proof[0] = Tree.root(list, 2, 4);
+        vm.assertFalse(_log.isIncluded(root, 0, 4, root, new bytes32[](0)));
+        vm.assertFalse(_log.isIncluded(Tree.root(list, 2), 0, 4, root, proof));
+    }
+
+    function testFuzz_ATreeCannotClaimMoreLeavesThanItHas(uint256 a, uint256 b, uint64 surplus) public view {
+        (uint64 oldSize, uint64 newSize) = _sizes(a, b);
+        uint64 claimed = newSize + surplus % 300;
+        bytes32[] memory list = Tree.leaves(7, newSize);
+        bytes32[] memory proof = Tree.consistency(list, oldSize, newSize);
+        bytes32 root = Tree.root(list, newSize);
+        // Within one height and left of the same nodes, a proof does not depend on the exact size.
+        vm.assume(_height(claimed) > _height(newSize));
+        vm.assertFalse(_log.isConsistent(oldSize, Tree.root(list, oldSize), claimed, root, proof));
+    }
+
     function test_GrowthWithoutAProofIsNotConsistent() public view {
         bytes32 root = bytes32(uint256(7));
         vm.assertFalse(_log.isConsistent(4, root, 8, root, new bytes32[](0)));
@@ -149,6 +169,13 @@ contract MerkleLogTest is TestBase {
     function _sizes(uint256 a, uint256 b) private pure returns (uint64 oldSize, uint64 newSize) {
         newSize = uint64(2 + a % _SIZE_LIMIT);
         oldSize = uint64(1 + b % (newSize - 1));
+    }
+
+    /// @dev Levels between the leaves and the root.
+    function _height(uint64 size) private pure returns (uint256 levels) {
+        while (uint256(1) << levels < size) {
+            ++levels;
+        }
     }
 
     /// @dev Flips a bit, drops the last hash, or adds one.
