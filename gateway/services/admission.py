@@ -1,0 +1,152 @@
+"""Who may connect: unknown stations are refused and shown, never served.
+
+The answer to an unknown id and to a wrong password is the same and costs the same, so
+that ids cannot be guessed one by one.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.ids import StationId
+from gateway.services.credentials import (
+    MAX_PASSWORD_BYTES,
+    MIN_PASSWORD_BYTES,
+    Pepper,
+)
+from gateway.services.stations import StationDirectory
+
+MAX_FAILURES: Final = 10
+FAILURE_WINDOW_S: Final = 60.0
+MAX_TRACKED: Final = 10_000
+MIN_IDLE_S: Final = 90.0
+IDLE_HEARTBEATS: Final = 3
+
+_log = structlog.get_logger()
+
+
+class Presented(Protocol):
+    """Basic credentials as read from the header."""
+
+    @property
+    def user(self) -> str:
+        """User name: must be the station's id."""
+        ...
+
+    @property
+    def password(self) -> bytes:
+        """The secret, any bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionRules:
+    """What the configuration says about coming in."""
+
+    allow_unauthenticated: bool
+    auto_accept_stations: bool
+    heartbeat_interval_s: int
+
+
+class Admission:
+    """Decides about each connection attempt. Loop thread only."""
+
+    def __init__(
+        self,
+        *,
+        rules: AdmissionRules,
+        directory: StationDirectory,
+        pepper: Pepper,
+        clock: Clock,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._rules = rules
+        self._directory = directory
+        self._pepper = pepper
+        self._clock = clock
+        self._monotonic = monotonic
+        self._failures: dict[tuple[str, str], deque[float]] = {}
+
+    async def admit(
+        self, station_id: StationId, credentials: Presented | None, remote: str
+    ) -> StationId | None:
+        """The registered id of a station that may come in, else ``None``."""
+        entry = self._directory.find(station_id)
+        if entry is None:
+            return await self._stranger(station_id, credentials, remote)
+        if self._rules.allow_unauthenticated and credentials is None:
+            return entry.station_id
+        reason = None
+        if credentials is None:
+            reason = "no password presented"
+        elif credentials.user.casefold() != entry.station_id.casefold():
+            reason = "user name is not the station's id"
+        elif entry.password_hash is None:
+            reason = "no password is registered for it"
+        elif not self._pepper.matches(
+            entry.station_id, credentials.password, entry.password_hash
+        ):
+            reason = "wrong password"
+        if reason is None:
+            self._failures.pop(_key(station_id, remote), None)
+            return entry.station_id
+        self._refuse(station_id, remote, reason)
+        return None
+
+    def knocked(self, station_id: str, remote: str, reason: str) -> None:
+        """Remember a refused attempt for the cockpit."""
+        _log.warning(
+            "station.knocked", station_id=station_id, remote=remote, why=reason
+        )
+        self._directory.note_knock(station_id, remote, reason)
+
+    def is_throttled(self, station_id: str, remote: str) -> bool:
+        """Whether this sender failed too often of late under this id."""
+        failures = self._failures.get(_key(station_id, remote))
+        if failures is None:
+            return False
+        cutoff_s = self._monotonic() - FAILURE_WINDOW_S
+        while failures and failures[0] < cutoff_s:
+            failures.popleft()
+        return len(failures) >= MAX_FAILURES
+
+    def idle_timeout_s(self, _station_id: StationId) -> float:
+        """Real seconds of silence after which a connection counts as half-open."""
+        interval_s = self._clock.real_s(self._rules.heartbeat_interval_s)
+        return max(MIN_IDLE_S, IDLE_HEARTBEATS * interval_s)
+
+    async def _stranger(
+        self, station_id: StationId, credentials: Presented | None, remote: str
+    ) -> StationId | None:
+        presented = b"" if credentials is None else credentials.password
+        self._pepper.waste_time(presented)
+        may_adopt = (
+            self._rules.auto_accept_stations
+            and credentials is not None
+            and credentials.user.casefold() == station_id.casefold()
+            and MIN_PASSWORD_BYTES <= len(presented) <= MAX_PASSWORD_BYTES
+        )
+        if not may_adopt:
+            self._refuse(station_id, remote, "not registered")
+            return None
+        stored = self._pepper.hash_password(station_id, presented)
+        await self._directory.adopt(station_id, stored)
+        _log.warning("station.adopted", station_id=station_id, remote=remote)
+        return station_id
+
+    def _refuse(self, station_id: StationId, remote: str, reason: str) -> None:
+        key = _key(station_id, remote)
+        if key not in self._failures and len(self._failures) >= MAX_TRACKED:
+            self._failures.pop(next(iter(self._failures)))
+        failures = self._failures.setdefault(key, deque(maxlen=MAX_FAILURES))
+        failures.append(self._monotonic())
+        self.knocked(station_id, remote, reason)
+
+
+def _key(station_id: str, remote: str) -> tuple[str, str]:
+    """The sender's address without its port, and the id it asks for."""
+    return remote.rpartition(":")[0] or remote, station_id.casefold()
