@@ -1,0 +1,363 @@
+"""Turns wishes into schedules that fit: safe without network, solver or gateway.
+
+A wish says what an EVSE should be allowed from now on. What is sent starts at most at
+the headroom that is confirmed now, never rises, and ends in the EVSE's floor. Headroom
+that an earlier limit may still use counts as taken until that limit is surely gone;
+so decreases always fit and increases wait for them.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from gateway.domain.envelope import (
+    ROWS,
+    TOTAL,
+    Draw,
+    HeldLimit,
+    Progress,
+    Staircase,
+    UnixS,
+    add,
+    counted,
+    draw_of,
+    highest,
+    subtract,
+    unix_s,
+    value_at,
+)
+from gateway.domain.ids import CabinetId, EvseRef
+from gateway.domain.limits import LimitSchedule, LimitStep, LimitUnit, Purpose
+from gateway.domain.topology import CurrentType, Evse, Station
+
+STEP_DA: Final = 10
+"""Stations are set in whole ampere: some ignore what comes after the point."""
+
+MAX_PERIOD: Final = 6
+"""Steps in a schedule: stations that take fewer exist, none that needs more."""
+
+DEFAULT_AGE: Final = timedelta(days=365)
+"""A safe default starts so long ago that no wrong clock keeps it from applying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What an EVSE should be allowed.
+
+    Attributes:
+        levels: (from when on, 0.1 A per phase as counted against the cabinet); the
+            first from now on; instants growing, levels never rising.
+        hold_until_s: When its floor begins, if nothing is sent until then.
+        skew_s: Its station's clock may be wrong by this much.
+    """
+
+    evse: Evse
+    unit: LimitUnit
+    levels: tuple[tuple[int, int], ...]
+    hold_until_s: int
+    skew_s: int
+
+    def at(self, at_s: int) -> int:
+        """The level wished at an instant."""
+        if at_s >= self.hold_until_s:
+            return self.evse.floor_da
+        found = self.levels[0][1]
+        for from_s, level_da in self.levels:
+            if from_s > at_s:
+                break
+            found = level_da
+        return max(found, self.evse.floor_da)
+
+
+class Board:
+    """The headroom of a group over time, while limits are placed one by one."""
+
+    def __init__(
+        self,
+        *,
+        envelopes: Mapping[EvseRef, Staircase],
+        paths: Mapping[EvseRef, Sequence[CabinetId]],
+        rooms: Mapping[CabinetId, Staircase],
+        wishes: Iterable[Wish],
+        now: datetime,
+    ) -> None:
+        self._now = now.replace(microsecond=0)
+        self._paths = paths
+        wishes = tuple(wishes)
+        self._grid = _instants(envelopes, rooms, wishes, unix_s(now))
+        self._drawn = {ref: _on(one, self._grid) for ref, one in envelopes.items()}
+        self._left = {
+            cabinet_id: _on(room, self._grid) for cabinet_id, room in rooms.items()
+        }
+        for ref, drawn in self._drawn.items():
+            self._take(ref, drawn)
+        self._shares = self._shed_shares(wishes)
+
+    def headroom(self, ref: EvseRef, index: int = 0) -> Draw:
+        """Smallest room left on the way up from an EVSE; negative when exceeded."""
+        one, two, three, total = self._left[self._paths[ref][0]][index]
+        for cabinet_id in self._paths[ref][1:]:
+            left = self._left[cabinet_id][index]
+            one, two = min(one, left[0]), min(two, left[1])
+            three, total = min(three, left[2]), min(total, left[3])
+        return (one, two, three, total)
+
+    def place(self, wish: Wish) -> LimitSchedule:
+        """The largest schedule within a wish that fits; its headroom is then taken."""
+        evse = wish.evse
+        floor_da = quantised(wish, draw_of(evse, evse.floor_da))
+        level_da = evse.max_da
+        steps: list[LimitStep] = []
+        for index, at_s in enumerate(self._grid):
+            cap = self._cap(wish, index)
+            wished = draw_of(evse, wish.at(at_s))
+            level_da = min(level_da, quantised(wish, _lowest(cap, wished)))
+            if at_s >= wish.hold_until_s:
+                level_da = floor_da
+            level_da = max(level_da, floor_da)
+            if not steps or steps[-1].limit_da != level_da:
+                steps.append(
+                    LimitStep(offset_s=at_s - self._grid[0], limit_da=level_da)
+                )
+        schedule = LimitSchedule(
+            start=self._now - timedelta(seconds=wish.skew_s),
+            steps=_at_most(MAX_PERIOD, steps),
+        )
+        self._add(wish, schedule)
+        return schedule
+
+    def _cap(self, wish: Wish, index: int) -> Draw:
+        ref = wish.evse.ref
+        drawn = self._drawn[ref][index]
+        room = self.headroom(ref, index)
+        floor = draw_of(wish.evse, wish.evse.floor_da)
+        cap = [0, 0, 0, 0]
+        for row in ROWS:
+            if room[row] >= 0:
+                cap[row] = drawn[row] + room[row]
+            else:
+                share = min(
+                    self._shares[cabinet_id][index][row]
+                    for cabinet_id in self._paths[ref]
+                )
+                cap[row] = floor[row] + math.floor((drawn[row] - floor[row]) * share)
+        return (cap[0], cap[1], cap[2], cap[3])
+
+    def _add(self, wish: Wish, schedule: LimitSchedule) -> None:
+        ref = wish.evse.ref
+        held = as_held(wish.evse, wish.unit, schedule)
+        drawn: list[Draw] = []
+        for at_s, before in zip(self._grid, self._drawn[ref], strict=True):
+            allowed = schedule.at(
+                self._now + timedelta(seconds=at_s - self._grid[0] - wish.skew_s)
+            )
+            drawn.append(highest((before, counted(wish.evse, held, allowed))))
+        more = [
+            subtract(after, before)
+            for after, before in zip(drawn, self._drawn[ref], strict=True)
+        ]
+        self._drawn[ref] = drawn
+        self._take(ref, more)
+
+    def _take(self, ref: EvseRef, draws: Sequence[Draw]) -> None:
+        for cabinet_id in self._paths[ref]:
+            left = self._left[cabinet_id]
+            for index, draw in enumerate(draws):
+                left[index] = subtract(left[index], draw)
+
+    def _shed_shares(
+        self, wishes: Sequence[Wish]
+    ) -> dict[CabinetId, list[tuple[float, float, float, float]]]:
+        movable = {
+            cabinet_id: [(0, 0, 0, 0)] * len(self._grid) for cabinet_id in self._left
+        }
+        for wish in wishes:
+            ref = wish.evse.ref
+            floor = draw_of(wish.evse, wish.evse.floor_da)
+            for cabinet_id in self._paths[ref]:
+                sums = movable[cabinet_id]
+                for index, drawn in enumerate(self._drawn[ref]):
+                    sums[index] = add(sums[index], subtract(drawn, floor))
+        return {
+            cabinet_id: [
+                _share(left, above)
+                for left, above in zip(self._left[cabinet_id], sums, strict=True)
+            ]
+            for cabinet_id, sums in movable.items()
+        }
+
+
+def quantised(wish: Wish, cap: Draw) -> int:
+    """Largest limit that can be sent and counts no more than ``cap``.
+
+    0, or at least what a car needs to charge, in steps of the station's unit.
+    """
+    limit_da = _sendable(wish, cap)
+    evse = wish.evse
+    if wish.unit is LimitUnit.A:
+        limit_da -= limit_da % STEP_DA
+        least_da = evse.min_da
+    elif evse.current_type is CurrentType.AC:
+        least_da = math.ceil(evse.min_da / len(evse.phases))
+    else:
+        least_da = 1
+    return limit_da if limit_da >= least_da else 0
+
+
+def as_held(evse: Evse, unit: LimitUnit, schedule: LimitSchedule) -> HeldLimit:
+    """A schedule as it counts once a station may hold it."""
+    return HeldLimit(
+        sequence=0,
+        purpose=Purpose.SESSION,
+        schedule=schedule,
+        progress=Progress.SENT,
+        unit=unit,
+        number_phases=len(evse.phases),
+        nominal_v=evse.phase_v,
+    )
+
+
+def unit_of(station: Station, evse: Evse) -> LimitUnit:
+    """Unit to send limits in: DC is always limited in W."""
+    return LimitUnit.W if evse.current_type is CurrentType.DC else station.unit
+
+
+def safe_default(station: Station, evse: Evse, now: datetime) -> LimitSchedule:
+    """The floor for ever: what applies whenever nothing else does."""
+    wish = Wish(
+        evse=evse,
+        unit=unit_of(station, evse),
+        levels=((0, evse.floor_da),),
+        hold_until_s=0,
+        skew_s=station.clock_skew_s,
+    )
+    floor_da = quantised(wish, draw_of(evse, evse.floor_da))
+    start = now.replace(microsecond=0) - DEFAULT_AGE
+    return LimitSchedule(start=start, steps=(LimitStep(offset_s=0, limit_da=floor_da),))
+
+
+def holds_until(schedule: LimitSchedule, now: datetime) -> datetime | None:
+    """When the level of ``now`` ends; ``None`` for never."""
+    level_da = schedule.at(now)
+    for step in schedule.steps:
+        if step.limit_da < level_da:
+            return schedule.start + timedelta(seconds=step.offset_s)
+    return None
+
+
+def is_worth_sending(
+    last: HeldLimit | None, schedule: LimitSchedule, now: datetime, *, must_shed: bool
+) -> bool:
+    """Whether a schedule says enough more than what was sent last.
+
+    Sent are: any other level now; a retry of what was not answered; a refresh, once
+    less than half the time is left that the new one would hold; and, while limits do
+    not fit, whatever allows less at some later instant.
+    """
+    if last is None or last.progress is Progress.SENT:
+        return True
+    if schedule.at(now) != last.schedule.at(now):
+        return True
+    ends, would_end = holds_until(last.schedule, now), holds_until(schedule, now)
+    if ends is not None and (would_end is None or now + (would_end - now) / 2 > ends):
+        return True
+    return must_shed and any(
+        schedule.at(moment) < last.schedule.at(moment)
+        for moment in (
+            schedule.start + timedelta(seconds=step.offset_s) for step in schedule.steps
+        )
+    )
+
+
+def _sendable(wish: Wish, cap: Draw) -> int:
+    evse = wish.evse
+    n_phase = len(evse.phases)
+    per_phase_da = min(cap[phase] for phase in evse.phases)
+    if wish.unit is LimitUnit.A:
+        limit_da = min(per_phase_da, cap[TOTAL] // n_phase, evse.max_da)
+    elif evse.current_type is CurrentType.DC:
+        room_da = min(per_phase_da, cap[TOTAL] // n_phase)
+        out_w = evse.power_w(room_da) if room_da > 0 else 0.0
+        limit_da = math.floor(min(out_w, evse.rating_w) * 10 / (evse.phase_v * n_phase))
+    elif per_phase_da >= evse.max_da:
+        limit_da = min(evse.max_da, cap[TOTAL] // n_phase)
+    else:
+        limit_da = min(per_phase_da, cap[TOTAL]) // n_phase
+    held = as_held(evse, wish.unit, _FOREVER)
+    while limit_da > 0 and not _fits(counted(evse, held, limit_da), cap):
+        limit_da -= 1
+    return max(0, limit_da)
+
+
+def _fits(draw: Draw, cap: Draw) -> bool:
+    return all(draw[row] <= max(0, cap[row]) for row in ROWS if draw[row])
+
+
+def _lowest(left: Draw, right: Draw) -> Draw:
+    return (
+        min(left[0], right[0]),
+        min(left[1], right[1]),
+        min(left[2], right[2]),
+        min(left[3], right[3]),
+    )
+
+
+def _share(left: Draw, movable: Draw) -> tuple[float, float, float, float]:
+    one, two, three, total = (
+        1.0
+        if left[row] >= 0
+        else max(0.0, 1 + left[row] / movable[row])
+        if movable[row] > 0
+        else 0.0
+        for row in ROWS
+    )
+    return (one, two, three, total)
+
+
+def _instants(
+    envelopes: Mapping[EvseRef, Staircase],
+    rooms: Mapping[CabinetId, Staircase],
+    wishes: Sequence[Wish],
+    from_s: int,
+) -> list[int]:
+    found = {int(from_s)}
+    for stairs in (*envelopes.values(), *rooms.values()):
+        found.update(int(rung.at_s) for rung in stairs if rung.at_s > from_s)
+    for wish in wishes:
+        found.update(at_s for at_s, _ in wish.levels if at_s > from_s)
+        found.add(max(from_s, wish.hold_until_s))
+    ordered: list[int] = []
+    for at_s in found:
+        insort(ordered, at_s)
+    return ordered
+
+
+def _on(stairs: Staircase, grid: Sequence[int]) -> list[Draw]:
+    return [value_at(stairs, UnixS(at_s)) for at_s in grid]
+
+
+def _at_most(count: int, steps: list[LimitStep]) -> tuple[LimitStep, ...]:
+    """Merge steps, each into the lower one after it, until few enough are left."""
+    kept = list(steps)
+    while len(kept) > count:
+        costs = [
+            (before.limit_da - after.limit_da) * (after.offset_s - before.offset_s)
+            for before, after in pairwise(kept)
+        ]
+        cheapest = min(range(1, len(costs)), key=costs.__getitem__)
+        kept[cheapest : cheapest + 2] = [
+            LimitStep(
+                offset_s=kept[cheapest].offset_s, limit_da=kept[cheapest + 1].limit_da
+            )
+        ]
+    return tuple(kept)
+
+
+_FOREVER: Final = LimitSchedule(
+    start=datetime.fromisoformat("2000-01-01T00:00:00+00:00"),
+    steps=(LimitStep(offset_s=0, limit_da=0),),
+)
