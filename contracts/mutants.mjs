@@ -6,7 +6,6 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { FORGE } from "./forge.mjs";
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const COPIED = ["src", "test", "foundry.toml", "package.json", "solcjs-bin.mjs"];
@@ -223,7 +222,7 @@ const MUTANTS = [
 ];
 
 function forge(folder, options) {
-  const run = spawnSync(FORGE, ["test", "--fail-fast", ...options], {
+  const run = spawnSync(join(ROOT, "node_modules", ".bin", "forge"), ["test", "--fail-fast", ...options], {
     cwd: folder,
     encoding: "utf8",
   });
