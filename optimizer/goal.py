@@ -53,6 +53,30 @@ GOALS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """What counts when the currents of a step are chosen, in thousandths.
+
+    Attributes:
+        fill_milli: Worth of an ampere; above 1000 free headroom is filled beyond the
+            relaxed targets, below it the targets are followed.
+        urgent_milli: Extra worth of an ampere up to the target without laxity.
+        finish_milli: Worth, in ampere, of completing a session in this step.
+    """
+
+    fill_milli: int
+    urgent_milli: int
+    finish_milli: int
+
+
+PACKINGS: Final = {
+    Mode.ECONOMY: Packing(fill_milli=500, urgent_milli=10_000, finish_milli=10_000),
+    Mode.FINISH: Packing(fill_milli=1_500, urgent_milli=10_000, finish_milli=10_000),
+    Mode.FAIR: Packing(fill_milli=1_500, urgent_milli=5_000, finish_milli=6_000),
+}
+"""By mode; ``AUTO`` is one of the first two, by whether energy is short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """Every price of a problem, integers in millionths per kWh.
 

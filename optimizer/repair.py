@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from optimizer.bound import MICROAMP_PER_DA
 from optimizer.layout import Currents, Layout, Room
+from optimizer.packing import pack
 from optimizer.relaxed import RelaxedProblem
 
 Table = list[list[int]]
@@ -18,9 +19,10 @@ Table = list[list[int]]
 def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents:
     """Round a relaxed plan to permitted currents.
 
-    Step by step: what rounding took from a session is carried to its next step; a
-    current too small to start waits until it has saved up half a minimum, then
-    starts. What is still short at the end is filled into the cheapest free steps.
+    Step 0, the one that is sent, is packed as a whole. Then step by step: what
+    rounding took from a session is carried to its next step; a current too small to
+    start waits until half a minimum is saved up. What is still short at the end is
+    filled into the cheapest free steps.
 
     Args:
         relaxed: The relaxed problem.
@@ -37,7 +39,12 @@ def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents
             target[step] + carried
             for target, carried in zip(target_ua, carried_ua, strict=True)
         ]
-        now = _step(layout, room, step, wanted, remaining)
+        if step == 0:
+            now = pack(relaxed, tuple(current_ua), wanted)
+            for index, current_da in enumerate(now):
+                room.take(index, current_da)
+        else:
+            now = _step(layout, room, step, wanted, remaining)
         for index, current_da in enumerate(now):
             planned[index][step] = current_da
             remaining[index] -= current_da * layout.dj_per_da[index]
