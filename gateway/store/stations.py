@@ -1,0 +1,200 @@
+"""Rows of the station registry, of strangers who knocked, and of who may come in.
+
+Functions over a connection, to be run by the writer (changes) or on a reading
+connection (``load``).
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.domain.ids import StationId
+from gateway.store.times import optional_time, to_text
+
+MAX_KNOCKING = 1000
+"""Strangers remembered; a flood of made-up ids must not fill the disk."""
+
+_COLUMNS = (
+    "station_id, source, definition, password_hash, security_profile, registration,"
+    " managed, vendor, model, serial, firmware, booted_at, accepted_at, last_seen_at,"
+    " ocpp_version"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRow:
+    """A registered station.
+
+    Attributes:
+        source: ``config``, ``api`` or ``adopted``.
+        definition: Its ``[[station]]`` table as JSON, for sources other than config.
+        security_profile: The lowest accepted.
+        registration: What the next BootNotification is answered with.
+        accepted_at: When a boot was first accepted; ``None``: never.
+    """
+
+    station_id: StationId
+    source: str
+    definition: Mapping[str, Any]
+    password_hash: str | None
+    security_profile: int
+    registration: str
+    managed: bool
+    vendor: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    firmware: str | None = None
+    booted_at: datetime | None = None
+    accepted_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    ocpp_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnockRow:
+    """A stranger that was refused."""
+
+    station_id: str
+    first_seen_at: str
+    last_seen_at: str
+    attempts: int
+    remote: str
+    reason: str
+
+
+def load(conn: sqlite3.Connection) -> tuple[StationRow, ...]:
+    """Every registered station, by id."""
+    query = f"SELECT {_COLUMNS} FROM station ORDER BY station_id"  # noqa: S608 - constant
+    return tuple(_row(row) for row in conn.execute(query))
+
+
+def upsert(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    *,
+    source: str,
+    definition: Mapping[str, Any],
+    cabinet_id: str | None,
+    managed: bool,
+) -> None:
+    """Register a station or change its wiring; the rest of its row is kept."""
+    conn.execute(
+        "INSERT INTO station (station_id, source, definition, cabinet_id, managed)"
+        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (station_id) DO UPDATE SET"
+        " source = excluded.source, definition = excluded.definition,"
+        " cabinet_id = excluded.cabinet_id, managed = excluded.managed",
+        (station_id, source, json.dumps(definition), cabinet_id, int(managed)),
+    )
+
+
+def set_password_hash(
+    conn: sqlite3.Connection, station_id: StationId, password_hash: str
+) -> None:
+    """Replace a station's credential."""
+    conn.execute(
+        "UPDATE station SET password_hash = ? WHERE station_id = ?",
+        (password_hash, station_id),
+    )
+
+
+def set_registration(
+    conn: sqlite3.Connection, station_id: StationId, registration: str
+) -> None:
+    """What the station's next BootNotification is answered with."""
+    conn.execute(
+        "UPDATE station SET registration = ? WHERE station_id = ?",
+        (registration, station_id),
+    )
+
+
+def set_security_profile(
+    conn: sqlite3.Connection, station_id: StationId, security_profile: int
+) -> None:
+    """The lowest profile accepted from the station from now on."""
+    conn.execute(
+        "UPDATE station SET security_profile = ? WHERE station_id = ?",
+        (security_profile, station_id),
+    )
+
+
+def delete(conn: sqlite3.Connection, station_id: StationId) -> bool:
+    """Forget a station; its sessions and frames stay. Whether it was there."""
+    cursor = conn.execute("DELETE FROM station WHERE station_id = ?", (station_id,))
+    return cursor.rowcount > 0
+
+
+def set_last_seen(
+    conn: sqlite3.Connection, seen: Mapping[StationId, tuple[datetime, str]]
+) -> None:
+    """Note when stations were last heard, and in which OCPP version."""
+    conn.executemany(
+        "UPDATE station SET last_seen_at = ?, ocpp_version = ? WHERE station_id = ?",
+        [
+            (to_text(at), version, station_id)
+            for station_id, (at, version) in seen.items()
+        ],
+    )
+
+
+def add_knock(
+    conn: sqlite3.Connection, station_id: str, remote: str, reason: str, at: datetime
+) -> None:
+    """Count a refused attempt; the oldest strangers make room."""
+    conn.execute(
+        "INSERT INTO knocking VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (station_id)"
+        " DO UPDATE SET last_seen_at = excluded.last_seen_at,"
+        " attempts = attempts + 1, remote = excluded.remote, reason = excluded.reason",
+        (station_id, to_text(at), to_text(at), remote, reason),
+    )
+    conn.execute(
+        "DELETE FROM knocking WHERE station_id IN (SELECT station_id FROM knocking"
+        " ORDER BY last_seen_at DESC LIMIT -1 OFFSET ?)",
+        (MAX_KNOCKING,),
+    )
+
+
+def forget_knock(conn: sqlite3.Connection, station_id: str) -> None:
+    """A stranger is one no longer."""
+    conn.execute("DELETE FROM knocking WHERE station_id = ?", (station_id,))
+
+
+def knocks(conn: sqlite3.Connection) -> tuple[KnockRow, ...]:
+    """Strangers, the latest first."""
+    rows = conn.execute(
+        "SELECT station_id, first_seen_at, last_seen_at, attempts, remote, reason"
+        " FROM knocking ORDER BY last_seen_at DESC"
+    )
+    return tuple(
+        KnockRow(
+            station_id=row[0],
+            first_seen_at=row[1],
+            last_seen_at=row[2],
+            attempts=row[3],
+            remote=row[4],
+            reason=row[5],
+        )
+        for row in rows
+    )
+
+
+def _row(row: tuple[Any, ...]) -> StationRow:
+    return StationRow(
+        station_id=StationId(row[0]),
+        source=row[1],
+        definition=json.loads(row[2]),
+        password_hash=row[3],
+        security_profile=row[4],
+        registration=row[5],
+        managed=bool(row[6]),
+        vendor=row[7],
+        model=row[8],
+        serial=row[9],
+        firmware=row[10],
+        booted_at=optional_time(row[11]),
+        accepted_at=optional_time(row[12]),
+        last_seen_at=optional_time(row[13]),
+        ocpp_version=row[14],
+    )
