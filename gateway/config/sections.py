@@ -64,6 +64,26 @@ class StoreConfig:
 
     path: Path = Path("data")
 
+    @property
+    def database_path(self) -> Path:
+        """The database file."""
+        return self.path / "wattproof.db"
+
+    @property
+    def chain_path(self) -> Path:
+        """The embedded chain's file."""
+        return self.path / "chain.db"
+
+    @property
+    def keys_path(self) -> Path:
+        """Folder of the keys that sign on chain."""
+        return self.path / "keys"
+
+    @property
+    def pepper_path(self) -> Path:
+        """Key file for password hashes."""
+        return self.path / "keys" / "pepper.key"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OcppConfig:

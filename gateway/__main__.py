@@ -1,0 +1,191 @@
+"""The ``wattproof`` command: parses arguments, calls one part, sets the exit code.
+
+Exit codes: 0 ok, 1 a check failed or the system could not start, 2 bad usage or
+configuration. Parts are imported inside their command, so that ``--help`` is instant.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from gateway.clock import SystemClock
+from gateway.errors import ConfigError, StartupError
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+_PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app = typer.Typer(
+    name="wattproof",
+    help="OCPP central system: cabinets under their limit, bills on registers, proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+site_app = typer.Typer(help="The site map.", no_args_is_help=True)
+token_app = typer.Typer(help="API tokens.", no_args_is_help=True)
+app.add_typer(site_app, name="site")
+app.add_typer(token_app, name="token")
+
+ConfigPath = Annotated[Path, typer.Option("--config", help="Configuration file.")]
+LogLevel = Annotated[
+    str, typer.Option(help="Least level logged: debug, info, warning, error.")
+]
+
+
+class TokenRole(StrEnum):
+    """Roles a token can have."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+@app.command()
+def run(config: ConfigPath = Path("config.toml"), log_level: LogLevel = "info") -> None:
+    """Run the gateway on the system clock until it is told to stop."""
+    loaded = _part("gateway.config").Config.load(config)
+    _configure_log(log_level)
+    raise typer.Exit(_part("gateway.app").run_gateway(loaded))
+
+
+@app.command()
+def demo(  # noqa: PLR0917 - the command line names them
+    speed: Annotated[
+        float, typer.Option(min=1, max=600, help="Site seconds per real second.")
+    ] = 60,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=1, help="Real seconds; then a JSON summary on stdout."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same drivers.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder for the data; default: data/demo.")
+    ] = None,
+    ocpp_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of 9000.")
+    ] = None,
+    api_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of 8080.")
+    ] = None,
+    log_level: LogLevel = "warning",
+) -> None:
+    """Run a built-in site with simulated chargers on a faster clock."""
+    _configure_log(log_level)
+    code = _part("gateway.demo").run_demo(
+        speed=speed,
+        duration_s=duration,
+        seed=seed,
+        data_dir=Path("data/demo") if data is None else data,
+        ocpp_port=ocpp_port,
+        api_port=api_port,
+    )
+    raise typer.Exit(code)
+
+
+@site_app.command("check")
+def site_check(config: ConfigPath = Path("config.toml")) -> None:
+    """Validate the site map and print it; exit 2 with the dotted key on any error."""
+    loaded = _part("gateway.config").Config.load(config)
+    for line in _part("gateway.domain.site_text").describe(loaded.site):
+        typer.echo(line)
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}")
+    for key in loaded.security.loosened():
+        typer.echo(f"warning: {key} = true switches a protection off")
+
+
+@token_app.command("new")
+def token_new(
+    role: Annotated[TokenRole, typer.Option(help="What the token may do.")],
+    config: ConfigPath = Path("config.toml"),
+    label: Annotated[str, typer.Option(help="Says whose it is.")] = "command line",
+) -> None:
+    """Make an API token and print it once; works while the gateway runs, too."""
+    store = _part("gateway.config").Config.load(config).store
+    api_tokens = _part("gateway.store.api_tokens")
+    secret = api_tokens.create_token_in(
+        store.database_path,
+        role=api_tokens.Role(role.value),
+        label=label,
+        now=SystemClock().now(),
+    )
+    typer.echo(secret)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def sim(context: typer.Context) -> None:
+    """Simulated chargers against any central system."""
+    _become("-m", "sim_chargers", *context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def solve(context: typer.Context) -> None:
+    """Solve one cabinet problem; prints the plan with its certificate."""
+    _become("-m", "optimizer", *context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def verify(context: typer.Context) -> None:
+    """Verify a receipt, plan or reading bundle; exit 1 when a check is false."""
+    _become("-m", "ledger", "verify", *context.args)
+
+
+@app.command(context_settings=_PASS_ON)
+def bench(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which; without bench_ and .py.")],
+) -> None:
+    """Run one of the benchmarks."""
+    folder = ROOT / "benchmarks"
+    known = sorted(
+        path.stem.removeprefix("bench_") for path in folder.glob("bench_*.py")
+    )
+    if name not in known:
+        choices = ", ".join(known) or "none here: run it from a checkout"
+        typer.echo(f"wattproof: no benchmark {name!r}; there are: {choices}", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    _become(str(folder / f"bench_{name}.py"), *context.args)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit with its code; expected errors take one line."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="wattproof")
+    except ConfigError as error:
+        typer.echo(f"wattproof: configuration: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except StartupError as error:
+        typer.echo(f"wattproof: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    sys.exit(0)
+
+
+def _part(name: str) -> Any:  # noqa: ANN401 - a module, imported only when needed
+    return importlib.import_module(name)
+
+
+def _configure_log(level: str) -> None:
+    if level not in {"debug", "info", "warning", "error"}:
+        raise typer.BadParameter(f"no such level: {level}", param_hint="--log-level")
+    _part("gateway.log").configure(level=level)
+
+
+def _become(*arguments: str) -> NoReturn:
+    """Replace this process by Python with other arguments: signals reach it."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - our own modules, no shell
+
+
+if __name__ == "__main__":
+    main()
