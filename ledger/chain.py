@@ -262,7 +262,7 @@ class JsonRpcChain:
         )
 
     def _block(self, tag: str) -> dict[str, object]:
-        block = self._ask("eth_getBlockByNumber", tag, False)  # noqa: FBT003  # JSON-RPC has positions only
+        block = self._ask("eth_getBlockByNumber", tag, False)
         if not isinstance(block, dict):
             raise ChainNonsenseError(f"no block {tag}")
         return block

@@ -187,11 +187,15 @@ def verify_consistency(
         return not proof and old_head == new_head
     if old_size == 0:
         return not proof and old_head == EMPTY_ROOT
-    path = list(proof)
-    if old_size & (old_size - 1) == 0:
-        path.insert(0, old_head)
-    if not path:
-        return False
+    # A complete old tree is itself the first node, so the proof leaves it out.
+    path = [old_head, *proof] if old_size & (old_size - 1) == 0 else list(proof)
+    return bool(proof) and _walk(old_size, new_size, path) == (old_head, new_head)
+
+
+def _walk(
+    old_size: int, new_size: int, path: Sequence[bytes]
+) -> tuple[bytes, bytes] | None:
+    """Return both heads that a consistency path leads to, ``None`` for a bad length."""
     at, last = old_size - 1, new_size - 1
     while at & 1:
         at >>= 1
@@ -199,7 +203,7 @@ def verify_consistency(
     old_running = new_running = path[0]
     for item in path[1:]:
         if last == 0:
-            return False
+            return None
         if at & 1 or at == last:
             old_running = node_hash(item, old_running)
             new_running = node_hash(item, new_running)
@@ -210,7 +214,7 @@ def verify_consistency(
             new_running = node_hash(new_running, item)
         at >>= 1
         last >>= 1
-    return last == 0 and old_running == old_head and new_running == new_head
+    return (old_running, new_running) if last == 0 else None
 
 
 def _split(size: int) -> int:

@@ -1,10 +1,10 @@
-"""The outbox: transactions as rows, their states, and the only legal moves.
+r"""The outbox: transactions as rows, their states, and the only legal moves.
 
 ::
 
     sealed --> signed --> sent --> mined --> final
-       \\                  |  ^       |
-        \\--> failed <-----+  +-------+  (reorganisation: sent again, same bytes)
+       \                  |  ^       |
+        \--> failed <-----+  +-------+  (reorganisation: sent again, same bytes)
 
 A row is *sealed* in the database transaction that decides on the work. It is *signed*
 once its nonce and raw bytes are committed, and only then may it be broadcast, so that a

@@ -1,11 +1,11 @@
-"""Records as bytes that anyone can rebuild, and the commitments that hide them.
+r"""Records as bytes that anyone can rebuild, and the commitments that hide them.
 
 A record is a JSON object ``{"k": kind, "v": 1, ...body}`` in one canonical form: keys
 sorted by code point, no spaces, UTF-8, no escapes but those JSON demands. Numbers are
 integers within +-2**53, the range that every JSON reader keeps exactly; larger ones are
 written as strings, fractions do not occur (choose a smaller unit).
 
-The log holds ``sha256(b"wattproof/leaf/1\\0" + salt + record)`` only. The 32-byte salt
+The log holds ``sha256(b"wattproof/leaf/1\0" + salt + record)`` only. The 32-byte salt
 keeps a guessable record from being guessed, and deleting salt and record erases them.
 
 Fields by kind (more are allowed, these are required):
@@ -185,14 +185,14 @@ def parse(data: bytes) -> Record:
     return Record(kind=kind, body=value)
 
 
-def parse_json(data: bytes) -> object:
+def parse_json(data: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> object:
     """Read JSON without floats, duplicate keys, or surprising depth.
 
     Raises:
         RecordError: The text is not such a value.
     """
-    if len(data) > MAX_RECORD_BYTES:
-        raise RecordError(f"record of {len(data)} bytes, at most {MAX_RECORD_BYTES}")
+    if len(data) > max_bytes:
+        raise RecordError(f"more than {max_bytes} bytes")
     try:
         value: object = json.loads(
             data.decode(),

@@ -119,9 +119,9 @@ class Runner:
         final = self.chain.final_block()
         busy: set[str] = set()
         for tx in self.write(lambda store: store.open_txs(key)):
-            if tx.state is State.SEALED and tx.draft.nonce is None:
-                if tx.draft.sender in busy:
-                    continue
+            is_fresh = tx.state is State.SEALED and tx.draft.nonce is None
+            if is_fresh and tx.draft.sender in busy:
+                continue
             self._advance(tx.tx_id, now, final, report)
             if self._tx(tx.tx_id).state in WAITING:
                 busy.add(tx.draft.sender)

@@ -234,12 +234,13 @@ class SqliteQueues(SqliteOutbox):
             "UPDATE anchored_head SET is_final = 1 WHERE tx_id = ?", (tx_id,)
         )
 
-    def anchored_head(self, *, covering: int = 0) -> AnchoredHead | None:
-        """Return the newest anchored head, if it covers that many leaves."""
+    def anchored_head(self, *, covering: int | None = None) -> AnchoredHead | None:
+        """Return the newest anchored head, or the first that covers so many leaves."""
+        which = "DESC LIMIT 1" if covering is None else "ASC LIMIT 1"
         row = self.conn.execute(
-            "SELECT size, root, tx_hash, block_number, is_final, anchored_at"
-            " FROM anchored_head WHERE size >= ? ORDER BY size DESC LIMIT 1",
-            (covering,),
+            "SELECT size, root, tx_hash, block_number, is_final, anchored_at"  # noqa: S608  # constant clauses
+            f" FROM anchored_head WHERE size >= ? ORDER BY size {which}",
+            (covering or 0,),
         ).fetchone()
         if row is None:
             return None
@@ -289,9 +290,9 @@ class SqliteQueues(SqliteOutbox):
         row = self.conn.execute(
             "SELECT holder, epoch, expires_at FROM outbox_lease"
         ).fetchone()
-        if row is not None and row[0] != holder:
-            if datetime.fromisoformat(row[2]) > now:
-                return None
+        is_foreign = row is not None and row[0] != holder
+        if is_foreign and datetime.fromisoformat(row[2]) > now:
+            return None
         epoch = 1 if row is None else int(row[1]) + 1
         self.conn.execute(
             "INSERT OR REPLACE INTO outbox_lease VALUES (1, ?, ?, ?)",

@@ -71,7 +71,7 @@ class Leaf:
     sealed_at: str
 
 
-def append_leaf(
+def append_leaf(  # noqa: PLR0917  # the hot path; positions are its stable order
     conn: sqlite3.Connection | sqlite3.Cursor,
     kind: str,
     subject: str,
@@ -168,8 +168,8 @@ class SqliteStore(SqliteQueues):
 
     def _leaves(self, where: str, values: tuple[object, ...]) -> list[Leaf]:
         rows = self.conn.execute(
-            "SELECT leaf_index, kind, subject, commitment, salt, record, sealed_at"
-            f" FROM leaf {where}",  # noqa: S608  # constant clauses of this class
+            "SELECT leaf_index, kind, subject, commitment, salt, record, sealed_at"  # noqa: S608  # constant clauses of this class
+            f" FROM leaf {where}",
             values,
         )
         return [

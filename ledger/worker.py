@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from ledger import log, settle
+from ledger.bundle import BundleChain
 from ledger.contracts import artifact
 from ledger.deploy import Contracts, ensure_contracts
 from ledger.errors import (
@@ -130,6 +131,7 @@ class AnchorWorker:
         self._packed_status = packed_status
         self._holder = holder
         self._contracts: Contracts | None = None
+        self._bundle_chain: BundleChain | None = None
         self._anchor_due: datetime | None = None
         self._held: dict[Purpose, datetime] = {}
 
@@ -165,6 +167,11 @@ class AnchorWorker:
             state = WorkerState.ALARM
         return self._summary(state, report)
 
+    @property
+    def bundle_chain(self) -> BundleChain | None:
+        """What receipts say of the chain; ``None`` until the contracts are known."""
+        return self._bundle_chain
+
     def publish(self, release: AlgorithmRelease, now: datetime) -> None:
         """Queue a release for the AlgorithmRegistry, once per identifier.
 
@@ -195,6 +202,14 @@ class AnchorWorker:
         if self._contracts is None:
             self._contracts = ensure_contracts(self._runner, self._signers, now, report)
         contracts = self._contracts
+        if contracts is not None and self._bundle_chain is None:
+            identity = self._chain.identity()
+            self._bundle_chain = BundleChain(
+                chain_id=identity.chain_id,
+                genesis_hash=identity.genesis_hash,
+                anchor_contract=contracts.status_anchor,
+                settlement_contract=contracts.settlement,
+            )
         for _round in range(FLUSH_ROUNDS if flush else ROUNDS):
             self._judge_failures(now, report)
             if contracts is None:

@@ -1,0 +1,438 @@
+"""Receipts: what a driver takes away, and how the gateway gathers it.
+
+A receipt is a JSON object with exactly these members::
+
+    {"format": "wattproof-receipt/1",
+     "session": {"session_id", "session_key", "station_id", "evse_id",
+                 "started_at", "ended_at"},
+     "bill": {...},                     see `ledger.pricing`
+     "tariff": {...},                   the snapshot that the bill was made with
+     "leaves": [{"index", "kind", "salt", "record", "inclusion": [...]}, ...],
+     "head": {"size", "root", "tx_hash" or null, "block" or null},
+     "chain": {"chain_id", "genesis_hash", "anchor_contract",
+               "settlement_contract"} or null,
+     "settlement_tx": {"tx_hash", "block"} or null}
+
+``leaves`` holds the session_start leaf, every meter leaf of the session that the
+settlement counts, and the settlement leaf, in log order. ``record`` is the canonical
+text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes, salts
+and keys are lower-case hex without prefix; addresses and transaction hashes carry
+``0x``. Members not listed are refused, so that nothing unproven travels along.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger import log, merkle, record
+from ledger.errors import BundleError, RecordError
+from ledger.outbox import SettlementRow
+from ledger.sqlite_queues import queue_settlement
+from ledger.sqlite_store import Leaf, SqliteStore, append_leaf
+
+FORMAT: Final = "wattproof-receipt/1"
+MAX_BUNDLE_BYTES: Final = 32 * 2**20
+MAX_LEAVES: Final = 100_000
+MAX_PATH: Final = 64
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_TX_HASH: Final = re.compile(r"0x[0-9a-f]{64}")
+_ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafProof:
+    """One leaf with all that is needed to find it in the log."""
+
+    index: int
+    kind: str
+    salt: bytes
+    record: bytes
+    inclusion: tuple[bytes, ...]
+
+    @property
+    def leaf_hash(self) -> bytes:
+        """Return the RFC 9162 leaf hash of the commitment."""
+        return merkle.leaf_hash(record.commitment(self.salt, self.record))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleHead:
+    """The head that all paths lead to, and where it was anchored."""
+
+    size: int
+    root: bytes
+    tx_hash: bytes | None
+    block: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleChain:
+    """Which contracts on which chain; addresses in lower-case hex."""
+
+    chain_id: int
+    genesis_hash: bytes
+    anchor_contract: str
+    settlement_contract: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleTx:
+    """A transaction and its block."""
+
+    tx_hash: bytes
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """What the receipt says of its session; every member is bound by a leaf."""
+
+    session_id: str
+    session_key: bytes
+    station_id: str
+    evse_id: int
+    started_at: str
+    ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A receipt whose shape was checked, and nothing else."""
+
+    session: SessionFacts
+    bill: Mapping[str, object]
+    tariff: Mapping[str, object]
+    leaves: tuple[LeafProof, ...]
+    head: BundleHead
+    chain: BundleChain | None
+    settlement_tx: BundleTx | None
+
+
+def session_readings(
+    store: SqliteStore, session_id: str, *, before: int | None = None
+) -> Sequence[Leaf]:
+    """Return the session's meter leaves in log order, up to a leaf index."""
+    return [
+        leaf
+        for leaf in store.leaves_of(session_id)
+        if leaf.kind == "meter" and (before is None or leaf.leaf_index < before)
+    ]
+
+
+def seal_settlement(
+    conn: sqlite3.Connection,
+    *,
+    session_id: str,
+    bill: Mapping[str, Any],
+    ended_at: str,
+    sealed_at: str,
+    flex_milliwh: int = 0,
+    flex_to: str | None = None,
+) -> int:
+    """Append the settlement leaf of a session and queue it for the chain.
+
+    Runs in the caller's transaction. The session's leaves must carry the session id as
+    their subject: one ``session_start`` leaf and its ``meter`` leaves, among them one
+    for every register that the bill rests on.
+
+    Args:
+        conn: The writer's connection.
+        session_id: Subject of the leaves.
+        bill: The bill; see `ledger.pricing`.
+        ended_at: RFC 3339 time.
+        sealed_at: RFC 3339 time of this leaf.
+        flex_milliwh: Accepted flexibility.
+        flex_to: Receiver's address.
+
+    Returns:
+        The index of the settlement leaf.
+
+    Raises:
+        RecordError: There is no start leaf, or the session is settled already.
+    """
+    store = SqliteStore(conn)
+    leaves = store.leaves_of(session_id)
+    starts = [leaf for leaf in leaves if leaf.kind == "session_start"]
+    if not starts:
+        raise RecordError(f"session {session_id} has no start leaf")
+    if any(leaf.kind == "settlement" for leaf in leaves):
+        raise RecordError(f"session {session_id} is settled already")
+    start = starts[0]
+    if start.salt is None or start.record is None:
+        raise RecordError(f"the start leaf of session {session_id} was erased")
+    readings = [leaf for leaf in leaves if leaf.kind == "meter"]
+    key = record.session_key(start.salt, start.leaf_index)
+    root = merkle.root([merkle.leaf_hash(leaf.commitment) for leaf in readings])
+    body: dict[str, object] = {
+        "session_id": session_id,
+        "session_key": key.hex(),
+        "start_leaf_index": start.leaf_index,
+        "readings_count": len(readings),
+        "readings_root": root.hex(),
+        "register_start_milliwh": bill["register_start_milliwh"],
+        "register_end_milliwh": bill["register_end_milliwh"],
+        "energy_milliwh": bill["energy_milliwh"],
+        "amount_minor": bill["amount_minor"],
+        "currency": bill["currency"],
+        "tariff_sha256": bill["tariff_sha256"],
+        "bill_sha256": record.sha256_json(bill),
+        "started_at": record.parse(start.record).body["started_at"],
+        "ended_at": ended_at,
+    }
+    data = record.canonical("settlement", body)
+    index = append_leaf(conn, "settlement", session_id, data, None, sealed_at)
+    (committed,) = store.commitments(index, index + 1)
+    queue_settlement(
+        conn,
+        SettlementRow(
+            session_key=key,
+            start_leaf_index=start.leaf_index,
+            leaf_hash=merkle.leaf_hash(committed),
+            energy_milliwh=bill["energy_milliwh"],
+            amount_minor=bill["amount_minor"],
+            currency=bill["currency"],
+            flex_milliwh=flex_milliwh,
+            flex_to=flex_to,
+        ),
+    )
+    return index
+
+
+def build_receipt(
+    store: SqliteStore,
+    *,
+    session_id: str,
+    bill: Mapping[str, object],
+    tariff: Mapping[str, object],
+    chain: BundleChain | None,
+) -> dict[str, object]:
+    """Gather the receipt of a settled session, ready for ``json.dumps``.
+
+    The head is the first anchored one that covers the settlement leaf; while there is
+    none it is the head of now, without a transaction.
+
+    Args:
+        store: The store, in a transaction or on a reader of one snapshot.
+        session_id: The session.
+        bill: The bill that `seal_settlement` was given.
+        tariff: The snapshot whose hash the bill names.
+        chain: `ledger.worker.AnchorWorker.bundle_chain`.
+
+    Raises:
+        BundleError: The session is not settled, or a leaf was erased.
+    """
+    leaves = store.leaves_of(session_id)
+    settled = next((leaf for leaf in leaves if leaf.kind == "settlement"), None)
+    if settled is None or settled.record is None:
+        raise BundleError(f"session {session_id} is not settled")
+    facts = record.parse(settled.record).body
+    chosen = [
+        leaf
+        for leaf in leaves
+        if leaf.leaf_index == facts["start_leaf_index"]
+        or leaf.leaf_index == settled.leaf_index
+        or (leaf.kind == "meter" and leaf.leaf_index < settled.leaf_index)
+    ]
+    start = next(leaf for leaf in chosen if leaf.kind == "session_start")
+    if start.record is None:
+        raise BundleError(f"the start leaf of session {session_id} was erased")
+    begun = record.parse(start.record).body
+    covering = max(leaf.leaf_index for leaf in chosen) + 1
+    anchored = None if chain is None else store.anchored_head(covering=covering)
+    head = log.head(store, None if anchored is None else anchored.size)
+    tx = None if chain is None else store.settlement_tx(_key(facts))
+    return {
+        "format": FORMAT,
+        "session": {
+            "session_id": session_id,
+            "session_key": facts["session_key"],
+            "station_id": begun["station_id"],
+            "evse_id": begun["evse_id"],
+            "started_at": facts["started_at"],
+            "ended_at": facts["ended_at"],
+        },
+        "bill": dict(bill),
+        "tariff": dict(tariff),
+        "leaves": [_leaf_json(store, leaf, head.size) for leaf in chosen],
+        "head": {
+            "size": head.size,
+            "root": head.root.hex(),
+            "tx_hash": None if anchored is None else _prefixed(anchored.tx_hash),
+            "block": None if anchored is None else anchored.block_number,
+        },
+        "chain": None if chain is None else _chain_json(chain),
+        "settlement_tx": None
+        if tx is None or tx.tx_hash is None
+        else {"tx_hash": _prefixed(tx.tx_hash), "block": tx.block_number},
+    }
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """Read a receipt, checking its shape and nothing else.
+
+    Raises:
+        BundleError: It is not one; the message is one clear line.
+    """
+    try:
+        value = record.parse_json(data, max_bytes=MAX_BUNDLE_BYTES)
+    except RecordError as error:
+        raise BundleError(f"not a receipt: {error}") from None
+    top = _members(value, "receipt", _TOP)
+    if top["format"] != FORMAT:
+        raise BundleError(f"not a receipt: format must be {FORMAT!r}")
+    session = _members(top["session"], "session", _SESSION)
+    head = _members(top["head"], "head", ("size", "root", "tx_hash", "block"))
+    leaves = top["leaves"]
+    if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES:
+        raise BundleError(f"leaves must be a list of at most {MAX_LEAVES}")
+    return Receipt(
+        session=SessionFacts(
+            session_id=_str(session, "session_id"),
+            session_key=_hex(session["session_key"], _HASH, "session_key"),
+            station_id=_str(session, "station_id"),
+            evse_id=_count(session, "evse_id"),
+            started_at=_str(session, "started_at"),
+            ended_at=_str(session, "ended_at"),
+        ),
+        bill=_object(top["bill"], "bill"),
+        tariff=_object(top["tariff"], "tariff"),
+        leaves=tuple(_leaf_proof(leaf) for leaf in leaves),
+        head=BundleHead(
+            size=_count(head, "size"),
+            root=_hex(head["root"], _HASH, "root"),
+            tx_hash=None
+            if head["tx_hash"] is None
+            else _hex(head["tx_hash"], _TX_HASH, "tx_hash"),
+            block=None if head["block"] is None else _count(head, "block"),
+        ),
+        chain=None if top["chain"] is None else _bundle_chain(top["chain"]),
+        settlement_tx=None
+        if top["settlement_tx"] is None
+        else _bundle_tx(top["settlement_tx"]),
+    )
+
+
+_TOP: Final = (
+    "format",
+    "session",
+    "bill",
+    "tariff",
+    "leaves",
+    "head",
+    "chain",
+    "settlement_tx",
+)
+_SESSION: Final = (
+    "session_id",
+    "session_key",
+    "station_id",
+    "evse_id",
+    "started_at",
+    "ended_at",
+)
+_CHAIN: Final = ("chain_id", "genesis_hash", "anchor_contract", "settlement_contract")
+
+
+def _leaf_proof(value: object) -> LeafProof:
+    leaf = _members(value, "leaf", ("index", "kind", "salt", "record", "inclusion"))
+    path = leaf["inclusion"]
+    if not isinstance(path, list) or len(path) > MAX_PATH:
+        raise BundleError(f"inclusion must be a list of at most {MAX_PATH} hashes")
+    return LeafProof(
+        index=_count(leaf, "index"),
+        kind=_str(leaf, "kind"),
+        salt=_hex(leaf["salt"], _HASH, "salt"),
+        record=_str(leaf, "record").encode("utf-8", "surrogatepass"),
+        inclusion=tuple(_hex(item, _HASH, "inclusion") for item in path),
+    )
+
+
+def _bundle_chain(value: object) -> BundleChain:
+    chain = _members(value, "chain", _CHAIN)
+    anchor, settlement = chain["anchor_contract"], chain["settlement_contract"]
+    return BundleChain(
+        chain_id=_count(chain, "chain_id"),
+        genesis_hash=_hex(chain["genesis_hash"], _TX_HASH, "genesis_hash"),
+        anchor_contract="0x" + _hex(anchor, _ADDRESS, "anchor_contract").hex(),
+        settlement_contract="0x"
+        + _hex(settlement, _ADDRESS, "settlement_contract").hex(),
+    )
+
+
+def _bundle_tx(value: object) -> BundleTx:
+    tx = _members(value, "settlement_tx", ("tx_hash", "block"))
+    return BundleTx(
+        tx_hash=_hex(tx["tx_hash"], _TX_HASH, "tx_hash"), block=_count(tx, "block")
+    )
+
+
+def _leaf_json(store: SqliteStore, leaf: Leaf, size: int) -> dict[str, object]:
+    if leaf.salt is None or leaf.record is None:
+        raise BundleError(f"leaf {leaf.leaf_index} was erased")
+    path = log.inclusion_proof(store, leaf.leaf_index, size)
+    return {
+        "index": leaf.leaf_index,
+        "kind": leaf.kind,
+        "salt": leaf.salt.hex(),
+        "record": leaf.record.decode(),
+        "inclusion": [item.hex() for item in path],
+    }
+
+
+def _chain_json(chain: BundleChain) -> dict[str, object]:
+    return {
+        "chain_id": chain.chain_id,
+        "genesis_hash": _prefixed(chain.genesis_hash),
+        "anchor_contract": chain.anchor_contract,
+        "settlement_contract": chain.settlement_contract,
+    }
+
+
+def _key(facts: Mapping[str, object]) -> bytes:
+    return bytes.fromhex(str(facts["session_key"]))
+
+
+def _prefixed(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _object(value: object, name: str) -> Mapping[str, object]:
+    if isinstance(value, dict):
+        return value
+    raise BundleError(f"{name} must be an object")
+
+
+def _members(value: object, name: str, expected: Sequence[str]) -> Mapping[str, object]:
+    found = _object(value, name)
+    for key in expected:
+        if key not in found:
+            raise BundleError(f"{name} lacks {key!r}")
+    for key in found:
+        if key not in expected:
+            raise BundleError(f"{name} has the unknown member {key[:40]!r}")
+    return found
+
+
+def _str(row: Mapping[str, object], name: str) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    raise BundleError(f"{name} must be text")
+
+
+def _count(row: Mapping[str, object], name: str) -> int:
+    value = row[name]
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise BundleError(f"{name} must be an integer >= 0")
+
+
+def _hex(value: object, pattern: re.Pattern[str], name: str) -> bytes:
+    if isinstance(value, str) and pattern.fullmatch(value):
+        return bytes.fromhex(value.removeprefix("0x"))
+    raise BundleError(f"{name} must be lower-case hex of the right length")

@@ -1,0 +1,327 @@
+"""The verifier: a receipt in, a list of checks with verdicts out.
+
+Offline checks need the standard library only. A chain is asked when one is given: an
+RPC endpoint of the verifier's own choice, or the operator's chain file, which proves
+nothing to others and is therefore never more than *self-witnessed*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+
+from ledger import merkle, pricing, record
+from ledger.bundle import MAX_BUNDLE_BYTES, LeafProof, Receipt, parse_receipt
+from ledger.errors import BundleError, RecordError
+from ledger.record import Record
+
+
+class Verdict(Enum):
+    """How much was checked, and with what result."""
+
+    TRUE = "true"
+    SELF_WITNESSED = "self-witnessed"
+    UNCHECKED = "unchecked"
+    FALSE = "false"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check: what was looked at, the verdict, and why in one line."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationReport:
+    """All checks of one file."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the weakest verdict of all."""
+        order = list(Verdict)
+        return max((check.verdict for check in self.checks), key=order.index)
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """Return 0 if nothing is false; strict: if everything is true; else 1."""
+        if self.verdict is Verdict.FALSE:
+            return 1
+        return 1 if strict and self.verdict is not Verdict.TRUE else 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report as JSON."""
+        return {
+            "verdict": self.verdict.value,
+            "checks": [
+                {"name": c.name, "verdict": c.verdict.value, "reason": c.reason}
+                for c in self.checks
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """The records of a receipt, found to be what they claim."""
+
+    start: LeafProof
+    start_record: Record
+    settlement: LeafProof
+    settlement_record: Record
+    readings: tuple[tuple[LeafProof, Record], ...]
+
+
+class _WrongError(Exception):
+    """A check found something wrong; the text says what."""
+
+
+def verify_file(
+    path: Path, *, rpc_url: str | None = None, chain_path: Path | None = None
+) -> VerificationReport:
+    """Verify a receipt file.
+
+    Args:
+        path: The receipt.
+        rpc_url: JSON-RPC endpoint to ask about the chain.
+        chain_path: File of an embedded chain to ask instead.
+
+    Raises:
+        BundleError: The file cannot be read or is not a receipt (exit code 2).
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from None
+    return verify(data, rpc_url=rpc_url, chain_path=chain_path)
+
+
+def verify(
+    data: bytes, *, rpc_url: str | None = None, chain_path: Path | None = None
+) -> VerificationReport:
+    """Verify the bytes of a receipt; see `verify_file`.
+
+    Raises:
+        BundleError: They are not a receipt, or both chains are given.
+    """
+    if rpc_url is not None and chain_path is not None:
+        raise BundleError("give either an RPC endpoint or a chain file, not both")
+    receipt = parse_receipt(data)
+    checks = [Check(name="format", verdict=Verdict.TRUE, reason="a receipt, version 1")]
+    try:
+        opened = _open(receipt)
+    except (_WrongError, RecordError) as error:
+        checks.append(Check(name="records", verdict=Verdict.FALSE, reason=str(error)))
+        return VerificationReport(checks=tuple(checks))
+    checks.append(
+        Check(
+            name="records",
+            verdict=Verdict.TRUE,
+            reason=f"{len(receipt.leaves)} canonical records of one session",
+        )
+    )
+    parts: tuple[tuple[str, Callable[[Receipt, _Opened], str]], ...] = (
+        ("inclusion", _check_inclusion),
+        ("readings", _check_readings),
+        ("registers", _check_registers),
+        ("bill", _check_bill),
+        ("settlement", _check_settlement),
+    )
+    checks += [_run(name, check, receipt, opened) for name, check in parts]
+    checks += _chain_checks(receipt, opened, rpc_url, chain_path)
+    return VerificationReport(checks=tuple(checks))
+
+
+def _run(
+    name: str,
+    check: Callable[[Receipt, _Opened], str],
+    receipt: Receipt,
+    opened: _Opened,
+) -> Check:
+    try:
+        return Check(name=name, verdict=Verdict.TRUE, reason=check(receipt, opened))
+    except (_WrongError, BundleError, RecordError) as error:
+        return Check(name=name, verdict=Verdict.FALSE, reason=str(error))
+
+
+def _open(receipt: Receipt) -> _Opened:
+    """Read all records; tell start, readings and settlement apart."""
+    found: dict[str, list[tuple[LeafProof, Record]]] = {}
+    for leaf in receipt.leaves:
+        try:
+            read = record.parse(leaf.record)
+        except RecordError as error:
+            raise _WrongError(f"leaf {leaf.index}: {error}") from None
+        if read.kind != leaf.kind:
+            raise _WrongError(f"leaf {leaf.index} is a {read.kind}, not a {leaf.kind}")
+        if read.body.get("session_id") != receipt.session.session_id:
+            raise _WrongError(f"leaf {leaf.index} belongs to another session")
+        found.setdefault(leaf.kind, []).append((leaf, read))
+    for before, after in pairwise(receipt.leaves):
+        if after.index <= before.index:
+            raise _WrongError(f"leaf {after.index} is out of order")
+    starts = found.pop("session_start", [])
+    settlements = found.pop("settlement", [])
+    readings = found.pop("meter", [])
+    if found:
+        raise _WrongError(f"a receipt has no {min(found)} leaves")
+    if len(starts) != 1 or len(settlements) != 1:
+        raise _WrongError("a receipt has one start leaf and one settlement leaf")
+    return _Opened(
+        start=starts[0][0],
+        start_record=starts[0][1],
+        settlement=settlements[0][0],
+        settlement_record=settlements[0][1],
+        readings=tuple(readings),
+    )
+
+
+def _check_inclusion(receipt: Receipt, opened: _Opened) -> str:
+    del opened
+    for leaf in receipt.leaves:
+        if not merkle.verify_inclusion(
+            leaf=leaf.leaf_hash,
+            index=leaf.index,
+            size=receipt.head.size,
+            proof=leaf.inclusion,
+            head=receipt.head.root,
+        ):
+            raise _WrongError(f"leaf {leaf.index} is not in the log with this head")
+    return f"all {len(receipt.leaves)} leaves are in the log of {receipt.head.size}"
+
+
+def _check_readings(receipt: Receipt, opened: _Opened) -> str:
+    del receipt
+    facts = opened.settlement_record.body
+    count = len(opened.readings)
+    if count != facts["readings_count"]:
+        raise _WrongError(f"{count} readings, the settlement counts another number")
+    root = merkle.root([leaf.leaf_hash for leaf, _ in opened.readings])
+    if root.hex() != facts["readings_root"]:
+        raise _WrongError("the readings are not those that were settled")
+    return f"complete: {count} readings, as settled"
+
+
+def _check_registers(receipt: Receipt, opened: _Opened) -> str:
+    """Hold the bill's registers, and its split at price edges, against the readings."""
+    bill = receipt.bill
+    start, end = bill.get("register_start_milliwh"), bill.get("register_end_milliwh")
+    if not isinstance(start, int) or not isinstance(end, int):
+        raise _WrongError("the bill has no registers")
+    points: list[tuple[datetime, int]] = []
+    for _leaf, reading in opened.readings:
+        register = reading.body["register_milliwh"]
+        if isinstance(register, int):
+            points.append((pricing.parse_time(reading.body["occurred_at"]), register))
+    known = {register for _, register in points}
+    first = opened.start_record.body.get("register_start_milliwh")
+    if isinstance(first, int):
+        known.add(first)
+        begun = pricing.parse_time(opened.start_record.body["started_at"])
+        points.append((begun, first))
+    for name, register in (("start", start), ("end", end)):
+        if register not in known:
+            raise _WrongError(f"no reading shows the {name} register {register}")
+    _check_split(bill.get("parts"), start, [p for p in points if start <= p[1] <= end])
+    return f"registers {start} and {end} mWh were read, and nothing contradicts"
+
+
+def _check_split(
+    parts: object, start: int, points: Sequence[tuple[datetime, int]]
+) -> None:
+    """Check each price edge: its register lies between the readings around it."""
+    register = start
+    if not isinstance(parts, list):
+        raise _WrongError("the bill has no parts")
+    for part in parts[:-1]:
+        register += part["energy_milliwh"]
+        edge = pricing.parse_time(part["to"])
+        low = max((r for at, r in points if at < edge), default=register)
+        high = min((r for at, r in points if at > edge), default=register)
+        if not low <= register <= high:
+            raise _WrongError(f"the energy before {edge.isoformat()} fits no readings")
+
+
+def _check_bill(receipt: Receipt, opened: _Opened) -> str:
+    del opened
+    if record.sha256_json(receipt.tariff) != receipt.bill.get("tariff_sha256"):
+        raise _WrongError("the tariff is not the one the bill names")
+    wrong = pricing.check_bill(receipt.bill, receipt.tariff)
+    if wrong:
+        raise _WrongError("; ".join(wrong[:3]))
+    bill = receipt.bill
+    return (
+        f"{bill['energy_milliwh']} mWh cost {bill['amount_minor']} minor units of"
+        f" {bill['currency']}, recomputed"
+    )
+
+
+def _check_settlement(receipt: Receipt, opened: _Opened) -> str:
+    """Hold session and bill against the records that the log holds."""
+    facts, begun = opened.settlement_record.body, opened.start_record.body
+    bill, session = receipt.bill, receipt.session
+    key = record.session_key(opened.start.salt, opened.start.index)
+    pairs: list[tuple[str, object, object]] = [
+        ("bill_sha256", facts["bill_sha256"], record.sha256_json(bill)),
+        ("session_key", facts["session_key"], key.hex()),
+        ("session.session_key", session.session_key, key),
+        ("start_leaf_index", facts["start_leaf_index"], opened.start.index),
+        ("session.started_at", session.started_at, facts["started_at"]),
+        ("started_at", facts["started_at"], begun["started_at"]),
+        ("session.ended_at", session.ended_at, facts["ended_at"]),
+        ("session.station_id", session.station_id, begun["station_id"]),
+        ("session.evse_id", session.evse_id, begun["evse_id"]),
+    ]
+    same = (
+        "register_start_milliwh",
+        "register_end_milliwh",
+        "energy_milliwh",
+        "amount_minor",
+        "currency",
+        "tariff_sha256",
+    )
+    pairs += [(name, facts[name], bill.get(name)) for name in same]
+    for name, one, other in pairs:
+        if one != other:
+            raise _WrongError(f"{name} differs from what was settled")
+    last = max((leaf.index for leaf, _ in opened.readings), default=-1)
+    if opened.settlement.index < max(last, opened.start.index):
+        raise _WrongError("the settlement stands before what it settles")
+    return "session and bill are those of the settlement leaf"
+
+
+def _chain_checks(
+    receipt: Receipt,
+    opened: _Opened,
+    rpc_url: str | None,
+    chain_path: Path | None,
+) -> list[Check]:
+    names = ("chain", "head", "settlement-on-chain")
+    if receipt.chain is None:
+        reason = "the receipt names no chain: no anchor was made"
+    elif rpc_url is None and chain_path is None:
+        reason = "no chain was asked: give --rpc URL or --chain PATH"
+    else:
+        # Imported here: the offline verifier needs neither web3 nor an EVM.
+        from ledger.verify_chain import SettledLeaf, check_chain  # noqa: PLC0415  # see above
+
+        return check_chain(
+            receipt,
+            receipt.chain,
+            SettledLeaf(
+                leaf_hash=opened.settlement.leaf_hash,
+                start_leaf_index=opened.start.index,
+            ),
+            rpc_url=rpc_url,
+            chain_path=chain_path,
+        )
+    return [
+        Check(name=name, verdict=Verdict.UNCHECKED, reason=reason) for name in names
+    ]

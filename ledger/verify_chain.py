@@ -1,0 +1,172 @@
+"""The verifier's questions to a chain: is it that chain, that head, that settlement?"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ledger.bundle import BundleChain, BundleTx, Receipt
+from ledger.chain import JsonRpcChain
+from ledger.contracts import artifact, currency_bytes
+from ledger.embedded import EmbeddedChain
+from ledger.errors import ArtifactError, ChainError, ChainUnavailableError
+from ledger.ports import Chain
+from ledger.ports import Receipt as TxReceipt
+from ledger.verify import Check, Verdict
+
+NAMES: Final = ("chain", "head", "settlement-on-chain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledLeaf:
+    """The settlement leaf, as the contract must have heard of it."""
+
+    leaf_hash: bytes
+    start_leaf_index: int
+
+
+def check_chain(
+    receipt: Receipt,
+    named: BundleChain,
+    settled: SettledLeaf,
+    *,
+    rpc_url: str | None,
+    chain_path: Path | None,
+) -> list[Check]:
+    """Ask a chain about a receipt.
+
+    A chain that does not answer leaves everything unchecked; one that is another chain,
+    or contradicts, makes it false.
+    """
+    try:
+        if chain_path is not None:
+            with closing(EmbeddedChain.open_read_only(chain_path)) as embedded:
+                return _checks(receipt, named, settled, embedded)
+        assert rpc_url is not None, "the caller gives one of the two"
+        rpc = JsonRpcChain(rpc_url)
+        return _checks(receipt, named, settled, rpc)
+    except ChainUnavailableError as error:
+        return _all(Verdict.UNCHECKED, f"the chain does not answer: {error}")
+    except ChainError as error:
+        return _all(Verdict.FALSE, str(error))
+    except ArtifactError as error:
+        return _all(Verdict.UNCHECKED, str(error))
+
+
+def _checks(
+    receipt: Receipt,
+    named: BundleChain,
+    settled: SettledLeaf,
+    chain: Chain,
+) -> list[Check]:
+    identity = chain.identity()
+    if identity.chain_id != named.chain_id:
+        return _all(Verdict.FALSE, f"another chain: id {identity.chain_id}")
+    if identity.genesis_hash != named.genesis_hash:
+        return _all(Verdict.FALSE, "another chain: its genesis block differs")
+    good = Verdict.SELF_WITNESSED if chain.self_witnessed else Verdict.TRUE
+    return [
+        _check_contracts(named, chain, good),
+        _check_head(receipt, named, chain, good),
+        _check_settled(receipt, named, settled, chain, good),
+    ]
+
+
+def _check_contracts(named: BundleChain, chain: Chain, good: Verdict) -> Check:
+    for name, address in (
+        ("StatusAnchor", named.anchor_contract),
+        ("Settlement", named.settlement_contract),
+    ):
+        if not artifact(name).matches(chain.code(address)):
+            return _false("chain", f"the code at {address} is not {name}")
+    witness = (
+        "the operator's own file: independence cannot be checked"
+        if chain.self_witnessed
+        else "asked over RPC"
+    )
+    return Check(
+        name="chain",
+        verdict=good,
+        reason=f"chain {named.chain_id} with the known contracts; {witness}",
+    )
+
+
+def _check_head(
+    receipt: Receipt, named: BundleChain, chain: Chain, good: Verdict
+) -> Check:
+    head = receipt.head
+    if head.tx_hash is None or head.block is None:
+        return Check(name="head", verdict=Verdict.UNCHECKED, reason="not anchored yet")
+    found = _mined(chain, BundleTx(tx_hash=head.tx_hash, block=head.block))
+    if isinstance(found, str):
+        return _false("head", found)
+    events = artifact("StatusAnchor").events(
+        "HeadAnchored", named.anchor_contract, found.logs
+    )
+    if not any(e["size"] == head.size and e["root"] == head.root for e in events):
+        return _false("head", "that transaction anchored another head")
+    depth = chain.latest_block() - found.block_number
+    return Check(
+        name="head",
+        verdict=good,
+        reason=f"anchored in block {found.block_number}, {depth} blocks deep",
+    )
+
+
+def _check_settled(
+    receipt: Receipt,
+    named: BundleChain,
+    settled: SettledLeaf,
+    chain: Chain,
+    good: Verdict,
+) -> Check:
+    name = "settlement-on-chain"
+    if receipt.settlement_tx is None:
+        return Check(
+            name=name, verdict=Verdict.UNCHECKED, reason="not settled on chain yet"
+        )
+    found = _mined(chain, receipt.settlement_tx)
+    if isinstance(found, str):
+        return _false(name, found)
+    expected = {
+        "sessionKey": receipt.session.session_key,
+        "startLeafIndex": settled.start_leaf_index,
+        "leafHash": settled.leaf_hash,
+        "energyMilliWh": receipt.bill.get("energy_milliwh"),
+        "amountMinor": receipt.bill.get("amount_minor"),
+        "currency": currency_bytes(str(receipt.bill.get("currency"))),
+    }
+    events = artifact("Settlement").events(
+        "SessionSettled", named.settlement_contract, found.logs
+    )
+    same = [e for e in events if e["sessionKey"] == expected["sessionKey"]]
+    if not same:
+        return _false(name, "that transaction did not settle this session")
+    for key, value in expected.items():
+        if same[0][key] != value:
+            return _false(name, f"settled on chain with another {key}")
+    return Check(
+        name=name, verdict=good, reason=f"settled in block {found.block_number}"
+    )
+
+
+def _mined(chain: Chain, tx: BundleTx) -> TxReceipt | str:
+    """Return the receipt of a transaction, or what is wrong with it."""
+    found = chain.receipt(tx.tx_hash)
+    if found is None:
+        return "the transaction is not on this chain"
+    if not found.succeeded:
+        return "the transaction failed"
+    if found.block_number != tx.block:
+        return f"the transaction is in block {found.block_number}, not {tx.block}"
+    return found
+
+
+def _false(name: str, reason: str) -> Check:
+    return Check(name=name, verdict=Verdict.FALSE, reason=reason)
+
+
+def _all(verdict: Verdict, reason: str) -> list[Check]:
+    return [Check(name=name, verdict=verdict, reason=reason) for name in NAMES]
