@@ -1,0 +1,66 @@
+"""What both dialects share when they put a command on the wire."""
+
+from collections.abc import Mapping
+from decimal import ROUND_FLOOR, Decimal
+from types import MappingProxyType
+from typing import Final
+
+from gateway.domain.limits import LimitUnit, SetLimit
+from gateway.ocpp.adapter import CallOutcome
+
+_DECI: Final = 10
+_OUTCOMES: Final[Mapping[str, CallOutcome]] = MappingProxyType(
+    {
+        "Accepted": CallOutcome.ACCEPTED,
+        "Rejected": CallOutcome.REJECTED,
+        "NotSupported": CallOutcome.NOT_SUPPORTED,
+        "NotImplemented": CallOutcome.NOT_SUPPORTED,
+        "UnknownKey": CallOutcome.NOT_SUPPORTED,
+        "UnknownComponent": CallOutcome.NOT_SUPPORTED,
+        "UnknownVariable": CallOutcome.NOT_SUPPORTED,
+        "NotSupportedAttributeType": CallOutcome.NOT_SUPPORTED,
+    }
+)
+
+
+def limit_number(limit_da: int, command: SetLimit) -> int | float:
+    """A limit in the unit the station wants, never above ``limit_da``.
+
+    A: one decimal, exact (a float of one decimal is written with that decimal).
+    W: total power at the set voltage times the phases, floored to whole watts.
+    """
+    if command.unit is LimitUnit.A:
+        whole, rest = divmod(limit_da, _DECI)
+        return limit_da / _DECI if rest else whole
+    watts = Decimal(str(command.nominal_v)) * command.number_phases * limit_da / _DECI
+    return int(watts.to_integral_value(rounding=ROUND_FLOOR))
+
+
+def periods(command: SetLimit) -> list[dict[str, object]]:
+    """``chargingSchedulePeriod``, the same in both versions."""
+    return [
+        {
+            "startPeriod": step.offset_s,
+            "limit": limit_number(step.limit_da, command),
+            "numberPhases": command.number_phases,
+        }
+        for step in command.schedule.steps
+    ]
+
+
+def whole_number(transaction_id: str | None) -> int:
+    """A 1.6 transaction id as the number it is on the wire.
+
+    Raises:
+        ValueError: It is missing or not a number.
+    """
+    if transaction_id is None:
+        raise ValueError("a session's limit needs its transaction id")
+    return int(transaction_id)
+
+
+def read_status(status: object) -> CallOutcome:
+    """The neutral reading of a ``status`` word."""
+    if isinstance(status, str):
+        return _OUTCOMES.get(status, CallOutcome.OTHER)
+    return CallOutcome.OTHER

@@ -1,0 +1,402 @@
+"""OCPP 1.6J: the dialect as tables, decoded to neutral facts."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final
+
+from typing_extensions import override
+
+from gateway.domain.events import (
+    Availability,
+    ChargingState,
+    EvseStatusChanged,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+    SignedReading,
+    StationBooted,
+)
+from gateway.domain.ids import IdToken, StationId
+from gateway.errors import ErrorKind, RemoteError
+from gateway.ocpp.adapter import (
+    Adapter,
+    Answer,
+    Authorization,
+    Decoded,
+    Durability,
+    TokenStatus,
+)
+from gateway.ocpp.explain import shown
+from gateway.ocpp.frames import Call
+from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
+from gateway.ocpp.readings import (
+    DEFAULT_CONTEXT,
+    decimal_of,
+    reading,
+    register_milliwh,
+    wire_time,
+    with_totals,
+)
+from gateway.ocpp.schema import Version
+from gateway.ocpp.tolerant import Reader, knows
+from gateway.ocpp.v16_commands import V16Commands
+
+ERROR_CODES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
+    {
+        ErrorKind.NOT_IMPLEMENTED: "NotImplemented",
+        ErrorKind.NOT_SUPPORTED: "NotSupported",
+        ErrorKind.INTERNAL: "InternalError",
+        ErrorKind.PROTOCOL: "ProtocolError",
+        ErrorKind.SECURITY: "SecurityError",
+        ErrorKind.FORMAT: "FormationViolation",
+        ErrorKind.PROPERTY: "PropertyConstraintViolation",
+        ErrorKind.OCCURRENCE: "OccurenceConstraintViolation",
+        ErrorKind.TYPE: "TypeConstraintViolation",
+        ErrorKind.GENERIC: "GenericError",
+        ErrorKind.MESSAGE_TYPE: "GenericError",
+        ErrorKind.RPC_FRAMEWORK: "FormationViolation",
+    }
+)
+"""OCPP-J 1.6, table 7, misspelling included: the errata sheet (5.1, 5.2) forbids a fix.
+
+1.6 has no code for a broken frame; "not conform the PDU structure" comes nearest.
+"""
+
+ESSENTIALS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "BootNotification": frozenset({"chargePointVendor", "chargePointModel"}),
+        "StatusNotification": frozenset({"connectorId", "status", "status!"}),
+        "StartTransaction": frozenset(
+            {"connectorId", "idTag", "meterStart", "timestamp"}
+        ),
+        "StopTransaction": frozenset(
+            {"transactionId", "meterStop", "timestamp"}
+            | {
+                "transactionData.timestamp",
+                "transactionData.sampledValue",
+                "transactionData.sampledValue.value",
+            }
+        ),
+        "MeterValues": frozenset(
+            {"connectorId", "meterValue"}
+            | {
+                "meterValue.timestamp",
+                "meterValue.sampledValue",
+                "meterValue.sampledValue.value",
+            }
+        ),
+    }
+)
+
+STATES: Final[Mapping[str, tuple[Availability, ChargingState | None]]] = (
+    MappingProxyType(
+        {
+            "Available": (Availability.AVAILABLE, ChargingState.IDLE),
+            "Preparing": (Availability.OCCUPIED, ChargingState.PREPARING),
+            "Charging": (Availability.OCCUPIED, ChargingState.CHARGING),
+            "SuspendedEV": (Availability.OCCUPIED, ChargingState.SUSPENDED_EV),
+            "SuspendedEVSE": (Availability.OCCUPIED, ChargingState.SUSPENDED_EVSE),
+            "Finishing": (Availability.OCCUPIED, ChargingState.FINISHING),
+            "Reserved": (Availability.RESERVED, ChargingState.IDLE),
+            "Unavailable": (Availability.UNAVAILABLE, None),
+            "Faulted": (Availability.FAULTED, None),
+        }
+    )
+)
+"""1.6, 7.7 ChargePointStatus."""
+
+TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
+    {
+        TokenStatus.ACCEPTED: "Accepted",
+        TokenStatus.BLOCKED: "Blocked",
+        TokenStatus.EXPIRED: "Expired",
+        TokenStatus.INVALID: "Invalid",
+        TokenStatus.CONCURRENT: "ConcurrentTx",
+    }
+)
+_MAX_PARENT_CHARS: Final = 20
+
+
+class V16(V16Commands, Adapter):
+    """The adapter of OCPP 1.6J. Stateless; one serves every station."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(
+            Version.V16,
+            ESSENTIALS,
+            exact=frozenset({"meterStart", "meterStop"}),
+        )
+
+    @property
+    @override
+    def version(self) -> str:
+        return "1.6"
+
+    @property
+    @override
+    def subprotocol(self) -> str:
+        return "ocpp1.6"
+
+    @override
+    def decode(
+        self, station_id: StationId, call: Call, received_at: datetime
+    ) -> Decoded:
+        handler = _ACTIONS.get(call.action)
+        if handler is None:
+            if knows(Version.V16, call.action):
+                raise RemoteError(
+                    ErrorKind.NOT_SUPPORTED, "not an action of a charge point"
+                )
+            raise RemoteError(ErrorKind.NOT_IMPLEMENTED, "unknown action")
+        request, notes = self._reader.read(call.action, call.payload)
+        return handler(Message(station_id, received_at, call, request, notes))
+
+    @override
+    def error_code(self, kind: ErrorKind) -> str:
+        return ERROR_CODES[kind]
+
+
+def _boot(message: Message) -> Decoded:
+    request = message.request
+    event = StationBooted(
+        station_id=message.station_id,
+        occurred_at=message.received_at,
+        received_at=message.received_at,
+        vendor=request.charge_point_vendor,
+        model=request.charge_point_model,
+        serial=request.charge_point_serial_number or request.charge_box_serial_number,
+        firmware=request.firmware_version,
+    )
+    return fact(message, event, _boot_reply)
+
+
+def _boot_reply(answer: Answer) -> Payload:
+    return {
+        "status": answer.registration,
+        "currentTime": wire_time(answer.now),
+        "interval": answer.heartbeat_interval_s,
+    }
+
+
+def _heartbeat(message: Message) -> Decoded:
+    return Decoded(
+        action=message.call.action,
+        events=(),
+        durability=Durability.NONE,
+        reply=_heartbeat_reply,
+    )
+
+
+def _heartbeat_reply(answer: Answer) -> Payload:
+    return {"currentTime": wire_time(answer.now)}
+
+
+def _authorize(message: Message) -> Decoded:
+    return Decoded(
+        action=message.call.action,
+        events=(),
+        durability=Durability.NONE,
+        reply=_authorize_reply,
+        authorize=IdToken(value=message.request.id_tag),
+    )
+
+
+def _authorize_reply(answer: Answer) -> Payload:
+    return {"idTagInfo": _tag_info(answer.authorization)}
+
+
+def _status(message: Message) -> Decoded:
+    request = message.request
+    availability, state = STATES[request.status]
+    info = request.info or request.vendor_error_code
+    event = EvseStatusChanged(
+        evse=message.evse(request.connector_id, request.connector_id),
+        occurred_at=(
+            message.received_at
+            if request.timestamp is None
+            else message.time(request.timestamp, "$.timestamp")
+        ),
+        received_at=message.received_at,
+        availability=availability,
+        charging_state=state,
+        wire_status=request.status,
+        error_code=None if request.error_code == "NoError" else request.error_code,
+        info=info,
+    )
+    return fact(message, event, empty)
+
+
+def _start(message: Message) -> Decoded:
+    request = message.request
+    token = IdToken(value=request.id_tag)
+    evse = message.evse(request.connector_id, request.connector_id)
+    event = SessionStarted(
+        evse=evse,
+        occurred_at=message.time(request.timestamp, "$.timestamp"),
+        received_at=message.received_at,
+        transaction_id=None,
+        id_token=token,
+        register_milliwh=register_milliwh(
+            request.meter_start, "$.meterStart", message.notes
+        ),
+        reservation_id=request.reservation_id,
+    )
+    return Decoded(
+        action=message.call.action,
+        events=(event,),
+        durability=Durability.COMMIT,
+        reply=_start_reply,
+        authorize=token,
+        authorize_evse=evse,
+        deviations=tuple(message.notes),
+    )
+
+
+def _start_reply(answer: Answer) -> Payload:
+    if answer.transaction_number is None:
+        raise ValueError("a 1.6 start is answered with its transaction number")
+    return {
+        "transactionId": answer.transaction_number,
+        "idTagInfo": _tag_info(answer.authorization),
+    }
+
+
+def _stop(message: Message) -> Decoded:
+    request = message.request
+    token = None if request.id_tag is None else IdToken(value=request.id_tag)
+    samples = _samples(message, request.transaction_data or (), "$.transactionData")
+    event = SessionEnded(
+        station_id=message.station_id,
+        evse=None,
+        occurred_at=message.time(request.timestamp, "$.timestamp"),
+        received_at=message.received_at,
+        transaction_id=str(request.transaction_id),
+        register_milliwh=register_milliwh(
+            request.meter_stop, "$.meterStop", message.notes
+        ),
+        stop_reason=request.reason or "Local",  # its default: 1.6, 6.49
+        id_token=token,
+        readings=tuple(samples.readings),
+        signed=tuple(samples.signed),
+    )
+    return Decoded(
+        action=message.call.action,
+        events=(event,),
+        durability=Durability.COMMIT,
+        reply=_stop_reply,
+        authorize=token,
+        deviations=tuple(message.notes),
+    )
+
+
+def _stop_reply(answer: Answer) -> Payload:
+    if answer.authorization is None:
+        return {}
+    return {"idTagInfo": _tag_info(answer.authorization)}
+
+
+def _meter_values(message: Message) -> Decoded:
+    request = message.request
+    number = request.transaction_id
+    if number is not None and number <= 0:
+        message.note("transaction_id", "$.transactionId", f"{number} is no transaction")
+        number = None
+    samples = _samples(message, request.meter_value, "$.meterValue")
+    event = SessionUpdated(
+        station_id=message.station_id,
+        evse=message.evse(request.connector_id, request.connector_id),
+        occurred_at=samples.last_at or message.received_at,
+        received_at=message.received_at,
+        transaction_id=None if number is None else str(number),
+        readings=tuple(samples.readings),
+        signed=tuple(samples.signed),
+    )
+    return fact(message, event, empty)
+
+
+def _samples(message: Message, meter_values: Any, path: str) -> Samples:  # noqa: ANN401 - compiled Structs
+    samples = Samples()
+    notes = message.notes
+    for meter_value in meter_values:
+        sampled_at = message.time(meter_value.timestamp, f"{path}[].timestamp")
+        if samples.last_at is None or sampled_at > samples.last_at:
+            samples.last_at = sampled_at
+        found = []
+        for sampled in meter_value.sampled_value:
+            if sampled.format == "SignedData":
+                samples.signed.append(
+                    SignedReading(
+                        sampled_at=sampled_at,
+                        raw=sampled.value,
+                        context=sampled.context or DEFAULT_CONTEXT,
+                    )
+                )
+                continue
+            value = decimal_of(sampled.value)
+            if value is None:
+                message.note(
+                    "value_garbage",
+                    f"{path}[].sampledValue[].value",
+                    f"{shown(sampled.value)} is not a number",
+                )
+                continue
+            one = reading(
+                value,
+                sampled_at=sampled_at,
+                measurand=sampled.measurand,
+                unit=sampled.unit,
+                multiplier=None,
+                phase=sampled.phase,
+                context=sampled.context,
+                location=sampled.location,
+                path=f"{path}[].sampledValue[]",
+                notes=notes,
+            )
+            if one is not None:
+                found.append(one)
+        samples.readings += with_totals(found)
+    return samples
+
+
+def _tag_info(authorization: Authorization | None) -> Payload:
+    # Without a judgement the driver is not let in.
+    if authorization is None:
+        return {"status": "Invalid"}
+    info: Payload = {"status": TOKEN_WORDS[authorization.status]}
+    if authorization.expires_at is not None:
+        info["expiryDate"] = wire_time(authorization.expires_at)
+    if authorization.group is not None and len(authorization.group) <= (
+        _MAX_PARENT_CHARS
+    ):
+        info["parentIdTag"] = authorization.group
+    return info
+
+
+def _unknown_vendor(_: Answer) -> Payload:
+    return {"status": "UnknownVendorId"}
+
+
+def _no_authority(_: Answer) -> Payload:
+    return {"status": "Rejected"}
+
+
+_ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
+    {
+        "Authorize": _authorize,
+        "BootNotification": _boot,
+        "DataTransfer": partial(notified, reply=_unknown_vendor),
+        "DiagnosticsStatusNotification": partial(notified, reply=empty),
+        "FirmwareStatusNotification": partial(notified, reply=empty),
+        "Heartbeat": _heartbeat,
+        "LogStatusNotification": partial(notified, reply=empty),
+        "MeterValues": _meter_values,
+        "SecurityEventNotification": partial(notified, reply=empty, at="timestamp"),
+        "SignCertificate": partial(notified, reply=_no_authority),
+        "SignedFirmwareStatusNotification": partial(notified, reply=empty),
+        "StartTransaction": _start,
+        "StatusNotification": _status,
+        "StopTransaction": _stop,
+    }
+)

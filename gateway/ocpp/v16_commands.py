@@ -1,0 +1,167 @@
+"""OCPP 1.6J: the CALLs that we send."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.domain.ids import IdToken
+from gateway.domain.limits import Purpose, SetLimit
+from gateway.errors import ErrorKind, RemoteError
+from gateway.ocpp.adapter import CallOutcome, Command
+from gateway.ocpp.outbound import periods, read_status, whole_number
+from gateway.ocpp.readings import wire_time
+from gateway.ocpp.schema import Direction, Version
+from gateway.ocpp.tolerant import check
+
+REQUESTS: Final = frozenset(
+    {
+        "CancelReservation",
+        "CertificateSigned",
+        "ChangeAvailability",
+        "ChangeConfiguration",
+        "ClearCache",
+        "ClearChargingProfile",
+        "DataTransfer",
+        "DeleteCertificate",
+        "ExtendedTriggerMessage",
+        "GetCompositeSchedule",
+        "GetConfiguration",
+        "GetDiagnostics",
+        "GetInstalledCertificateIds",
+        "GetLocalListVersion",
+        "GetLog",
+        "InstallCertificate",
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "ReserveNow",
+        "Reset",
+        "SendLocalList",
+        "SetChargingProfile",
+        "SignedUpdateFirmware",
+        "TriggerMessage",
+        "UnlockConnector",
+        "UpdateFirmware",
+    }
+)
+"""Actions of a central system: 1.6 and its security whitepaper."""
+
+STACK_LEVEL: Final = 0
+"""Level of our profiles: the only one that every station has."""
+SAMPLED: Final = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
+_PURPOSES: Final = {
+    Purpose.SESSION: "TxProfile",
+    Purpose.DEFAULT: "TxDefaultProfile",
+    Purpose.STATION_MAX: "ChargePointMaxProfile",
+}
+
+
+class V16Commands:
+    """Neutral commands in 1.6 spelling; the sending half of the adapter."""
+
+    def check_request(self, action: str, payload: bytes) -> None:
+        """See ``Adapter.check_request``."""
+        if action not in REQUESTS:
+            raise RemoteError(
+                ErrorKind.NOT_IMPLEMENTED, f"{action} is not sent to charge points"
+            )
+        check(Version.V16, action, Direction.REQUEST, payload)
+
+    def check_response(self, action: str, payload: bytes) -> None:
+        """See ``Adapter.check_response``."""
+        if action not in REQUESTS:
+            raise RemoteError(ErrorKind.NOT_IMPLEMENTED, f"{action} is not answered")
+        check(Version.V16, action, Direction.RESPONSE, payload)
+
+    def encode_limit(self, command: SetLimit) -> Command:
+        """SetChargingProfile (1.6, 5.16).
+
+        ``startSchedule`` makes it absolute; the last period has no end.
+
+        Raises:
+            ValueError: A session's limit without a numeric transaction id.
+        """
+        profile: dict[str, object] = {"chargingProfileId": command.profile_id}
+        if command.purpose is Purpose.SESSION:
+            profile["transactionId"] = whole_number(command.transaction_id)
+        station_wide = command.purpose is Purpose.STATION_MAX
+        return Command(
+            action="SetChargingProfile",
+            payload={
+                "connectorId": 0 if station_wide else command.evse_id,
+                "csChargingProfiles": profile
+                | {
+                    "stackLevel": STACK_LEVEL,
+                    "chargingProfilePurpose": _PURPOSES[command.purpose],
+                    "chargingProfileKind": "Absolute",
+                    "chargingSchedule": {
+                        "startSchedule": wire_time(command.schedule.start),
+                        "chargingRateUnit": command.unit.value,
+                        "chargingSchedulePeriod": periods(command),
+                    },
+                },
+            },
+        )
+
+    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
+        """ClearChargingProfile: everything, or what lies above our own profiles.
+
+        1.6 cannot say "all but these": with profiles to keep, the level above ours is
+        cleared, where a leftover would overrule them.
+        """
+        payload = {"stackLevel": STACK_LEVEL + 1} if keep_profile_ids else {}
+        return Command(action="ClearChargingProfile", payload=payload)
+
+    def encode_composite(self, evse_id: int, duration_s: int) -> Command:
+        """See ``Adapter.encode_composite``."""
+        return Command(
+            action="GetCompositeSchedule",
+            payload={
+                "connectorId": evse_id,
+                "duration": duration_s,
+                "chargingRateUnit": "A",
+            },
+        )
+
+    def encode_trigger(self, message: str, evse_id: int | None) -> Command:
+        """See ``Adapter.encode_trigger``."""
+        payload: dict[str, object] = {"requestedMessage": message}
+        if evse_id is not None:
+            payload["connectorId"] = evse_id
+        return Command(action="TriggerMessage", payload=payload)
+
+    def encode_setup(self, *, sample_interval_s: int) -> tuple[Command, ...]:
+        """ChangeConfiguration of the sampling keys (1.6, 9.1.18 and 9.1.16)."""
+        settings = {
+            "MeterValuesSampledData": SAMPLED,
+            "MeterValueSampleInterval": str(sample_interval_s),
+        }
+        return tuple(
+            Command(action="ChangeConfiguration", payload={"key": key, "value": value})
+            for key, value in settings.items()
+        )
+
+    def encode_remote_start(
+        self,
+        evse_id: int | None,
+        token: IdToken,
+        remote_start_id: int,  # noqa: ARG002 - 1.6 has no room for it
+    ) -> Command:
+        """RemoteStartTransaction (1.6, 5.11)."""
+        payload: dict[str, object] = {"idTag": token.value}
+        if evse_id is not None:
+            payload = {"connectorId": evse_id} | payload
+        return Command(action="RemoteStartTransaction", payload=payload)
+
+    def encode_remote_stop(self, transaction_id: str) -> Command:
+        """RemoteStopTransaction (1.6, 5.12).
+
+        Raises:
+            ValueError: The id is not a number.
+        """
+        return Command(
+            action="RemoteStopTransaction",
+            payload={"transactionId": whole_number(transaction_id)},
+        )
+
+    def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:  # noqa: ARG002 - 1.6 answers look alike
+        """See ``Adapter.outcome``."""
+        return read_status(payload.get("status"))

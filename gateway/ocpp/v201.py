@@ -1,0 +1,463 @@
+"""OCPP 2.0.1: the dialect as tables, decoded to neutral facts."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final
+
+from typing_extensions import override
+
+from gateway.domain.events import (
+    Availability,
+    ChargingState,
+    DeviceReported,
+    Event,
+    EvseStatusChanged,
+    ReservationChanged,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+    SignedReading,
+    StationBooted,
+)
+from gateway.domain.ids import EvseRef, IdToken, StationId
+from gateway.errors import ErrorKind, RemoteError
+from gateway.ocpp.adapter import (
+    Adapter,
+    Answer,
+    Authorization,
+    Decoded,
+    Durability,
+    TokenStatus,
+)
+from gateway.ocpp.frames import Call
+from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
+from gateway.ocpp.readings import (
+    DEFAULT_CONTEXT,
+    reading,
+    register_among,
+    wire_time,
+    with_totals,
+)
+from gateway.ocpp.schema import Version
+from gateway.ocpp.tolerant import Reader, knows
+from gateway.ocpp.v201_commands import V201Commands
+
+ERROR_CODES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
+    {
+        ErrorKind.NOT_IMPLEMENTED: "NotImplemented",
+        ErrorKind.NOT_SUPPORTED: "NotSupported",
+        ErrorKind.INTERNAL: "InternalError",
+        ErrorKind.PROTOCOL: "ProtocolError",
+        ErrorKind.SECURITY: "SecurityError",
+        ErrorKind.FORMAT: "FormatViolation",
+        ErrorKind.PROPERTY: "PropertyConstraintViolation",
+        ErrorKind.OCCURRENCE: "OccurrenceConstraintViolation",
+        ErrorKind.TYPE: "TypeConstraintViolation",
+        ErrorKind.GENERIC: "GenericError",
+        ErrorKind.MESSAGE_TYPE: "MessageTypeNotSupported",
+        ErrorKind.RPC_FRAMEWORK: "RpcFrameworkError",
+    }
+)
+"""2.0.1 part 4 (2020-03-31), table 8; the errata of 2023-12 leave it as it is."""
+
+_SAMPLE_ESSENTIALS: Final = frozenset(
+    {
+        "meterValue.timestamp",
+        "meterValue.sampledValue",
+        "meterValue.sampledValue.value",
+        "meterValue.sampledValue.signedMeterValue.signedMeterData",
+    }
+)
+ESSENTIALS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "BootNotification": frozenset(
+            {
+                "chargingStation",
+                "chargingStation.model",
+                "chargingStation.vendorName",
+            }
+        ),
+        "StatusNotification": frozenset(
+            {"evseId", "connectorId", "connectorStatus", "connectorStatus!"}
+        ),
+        "MeterValues": _SAMPLE_ESSENTIALS | {"evseId", "meterValue"},
+        "TransactionEvent": _SAMPLE_ESSENTIALS
+        | {
+            "eventType",
+            "eventType!",
+            "timestamp",
+            "transactionInfo",
+            "transactionInfo.transactionId",
+            "evse.id",
+            "idToken.idToken",
+        },
+    }
+)
+
+STATUSES: Final[Mapping[str, Availability]] = MappingProxyType(
+    {
+        "Available": Availability.AVAILABLE,
+        "Occupied": Availability.OCCUPIED,
+        "Reserved": Availability.RESERVED,
+        "Unavailable": Availability.UNAVAILABLE,
+        "Faulted": Availability.FAULTED,
+    }
+)
+STATES: Final[Mapping[str, ChargingState]] = MappingProxyType(
+    {
+        "Charging": ChargingState.CHARGING,
+        "EVConnected": ChargingState.PREPARING,
+        "SuspendedEV": ChargingState.SUSPENDED_EV,
+        "SuspendedEVSE": ChargingState.SUSPENDED_EVSE,
+        "Idle": ChargingState.IDLE,
+    }
+)
+TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
+    {
+        TokenStatus.ACCEPTED: "Accepted",
+        TokenStatus.BLOCKED: "Blocked",
+        TokenStatus.EXPIRED: "Expired",
+        TokenStatus.INVALID: "Invalid",
+        TokenStatus.CONCURRENT: "ConcurrentTx",
+    }
+)
+_MAX_GROUP_CHARS: Final = 36
+
+
+class V201(V201Commands, Adapter):
+    """The adapter of OCPP 2.0.1. Stateless; one serves every station."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(Version.V201, ESSENTIALS)
+
+    @property
+    @override
+    def version(self) -> str:
+        return "2.0.1"
+
+    @property
+    @override
+    def subprotocol(self) -> str:
+        return "ocpp2.0.1"
+
+    @override
+    def decode(
+        self, station_id: StationId, call: Call, received_at: datetime
+    ) -> Decoded:
+        handler = _ACTIONS.get(call.action)
+        if handler is None:
+            if knows(Version.V201, call.action):
+                raise RemoteError(
+                    ErrorKind.NOT_SUPPORTED, "not an action of a charging station"
+                )
+            raise RemoteError(ErrorKind.NOT_IMPLEMENTED, "unknown action")
+        request, notes = self._reader.read(call.action, call.payload)
+        return handler(Message(station_id, received_at, call, request, notes))
+
+    @override
+    def error_code(self, kind: ErrorKind) -> str:
+        return ERROR_CODES[kind]
+
+
+def _boot(message: Message) -> Decoded:
+    station = message.request.charging_station
+    event = StationBooted(
+        station_id=message.station_id,
+        occurred_at=message.received_at,
+        received_at=message.received_at,
+        vendor=station.vendor_name,
+        model=station.model,
+        serial=station.serial_number,
+        firmware=station.firmware_version,
+        reason=message.request.reason,
+    )
+    return fact(message, event, _boot_reply)
+
+
+def _boot_reply(answer: Answer) -> Payload:
+    return {
+        "currentTime": wire_time(answer.now),
+        "interval": answer.heartbeat_interval_s,
+        "status": answer.registration,
+    }
+
+
+def _heartbeat(message: Message) -> Decoded:
+    return Decoded(
+        action=message.call.action,
+        events=(),
+        durability=Durability.NONE,
+        reply=_heartbeat_reply,
+    )
+
+
+def _heartbeat_reply(answer: Answer) -> Payload:
+    return {"currentTime": wire_time(answer.now)}
+
+
+def _authorize(message: Message) -> Decoded:
+    request = message.request
+    with_certificate = (
+        request.certificate is not None
+        or request.iso15118_certificate_hash_data is not None
+    )
+    return Decoded(
+        action=message.call.action,
+        events=(),
+        durability=Durability.NONE,
+        reply=partial(_authorize_reply, with_certificate=with_certificate),
+        authorize=_token(request.id_token),
+    )
+
+
+def _authorize_reply(answer: Answer, *, with_certificate: bool) -> Payload:
+    payload: Payload = {"idTokenInfo": _token_info(answer.authorization)}
+    if with_certificate:
+        # We hold no root to check a contract certificate against.
+        payload["certificateStatus"] = "NoCertificateAvailable"
+    return payload
+
+
+def _status(message: Message) -> Decoded:
+    request = message.request
+    event = EvseStatusChanged(
+        evse=message.evse(request.evse_id, request.connector_id),
+        occurred_at=message.time(request.timestamp, "$.timestamp"),
+        received_at=message.received_at,
+        availability=STATUSES[request.connector_status],
+        wire_status=request.connector_status,
+    )
+    return fact(message, event, empty)
+
+
+def _transaction(message: Message) -> Decoded:
+    request = message.request
+    token = None if request.id_token is None else _token(request.id_token)
+    evse = None
+    if request.evse is not None:
+        evse = message.evse(request.evse.id, request.evse.connector_id or 1)
+    samples = _samples(message, request.meter_value or ())
+    event = _transaction_event(message, evse, token, samples)
+    return Decoded(
+        action=message.call.action,
+        events=(event,),
+        durability=Durability.COMMIT,
+        reply=partial(_transaction_reply, with_token=token is not None),
+        authorize=token,
+        authorize_evse=evse,
+        deviations=tuple(message.notes),
+    )
+
+
+def _transaction_event(
+    message: Message, evse: EvseRef | None, token: IdToken | None, samples: Samples
+) -> Event:
+    request = message.request
+    info = request.transaction_info
+    occurred_at = message.time(request.timestamp, "$.timestamp")
+    readings = tuple(samples.readings)
+    signed = tuple(samples.signed)
+    state = STATES.get(info.charging_state)
+    if request.event_type == "Started":
+        if evse is None:
+            message.note("missing_member", "$.evse", "a start that names no EVSE")
+            evse = message.evse(0, 0)
+        return SessionStarted(
+            evse=evse,
+            occurred_at=occurred_at,
+            received_at=message.received_at,
+            transaction_id=info.transaction_id,
+            id_token=token,
+            register_milliwh=register_among(readings, "Transaction.Begin"),
+            readings=readings,
+            signed=signed,
+            charging_state=state,
+            sequence=request.seq_no,
+            was_offline=request.offline is True,
+            reservation_id=request.reservation_id,
+            trigger=request.trigger_reason,
+            remote_start_id=info.remote_start_id,
+        )
+    if request.event_type == "Updated":
+        return SessionUpdated(
+            station_id=message.station_id,
+            evse=evse,
+            occurred_at=occurred_at,
+            received_at=message.received_at,
+            transaction_id=info.transaction_id,
+            readings=readings,
+            signed=signed,
+            charging_state=state,
+            id_token=token,
+            sequence=request.seq_no,
+            was_offline=request.offline is True,
+            trigger=request.trigger_reason,
+        )
+    return SessionEnded(
+        station_id=message.station_id,
+        evse=evse,
+        occurred_at=occurred_at,
+        received_at=message.received_at,
+        transaction_id=info.transaction_id,
+        register_milliwh=register_among(readings, "Transaction.End"),
+        stop_reason=info.stopped_reason or "Local",  # its default: TransactionType
+        id_token=token,
+        readings=readings,
+        signed=signed,
+        sequence=request.seq_no,
+        was_offline=request.offline is True,
+        trigger=request.trigger_reason,
+    )
+
+
+def _transaction_reply(answer: Answer, *, with_token: bool) -> Payload:
+    payload: Payload = {}
+    if answer.total_cost is not None:
+        payload["totalCost"] = Decimal(answer.total_cost)
+    if with_token:
+        payload["idTokenInfo"] = _token_info(answer.authorization)
+    return payload
+
+
+def _meter_values(message: Message) -> Decoded:
+    samples = _samples(message, message.request.meter_value)
+    event = SessionUpdated(
+        station_id=message.station_id,
+        evse=message.evse(message.request.evse_id, 1),
+        occurred_at=samples.last_at or message.received_at,
+        received_at=message.received_at,
+        transaction_id=None,
+        readings=tuple(samples.readings),
+        signed=tuple(samples.signed),
+    )
+    return fact(message, event, empty)
+
+
+def _samples(message: Message, meter_values: Any) -> Samples:  # noqa: ANN401 - compiled Structs
+    samples = Samples()
+    notes = message.notes
+    path = "$.meterValue[].sampledValue[]"
+    for meter_value in meter_values:
+        sampled_at = message.time(meter_value.timestamp, "$.meterValue[].timestamp")
+        if samples.last_at is None or sampled_at > samples.last_at:
+            samples.last_at = sampled_at
+        found = []
+        for sampled in meter_value.sampled_value:
+            signed = sampled.signed_meter_value
+            if signed is not None:
+                samples.signed.append(
+                    SignedReading(
+                        sampled_at=sampled_at,
+                        raw=signed.signed_meter_data,
+                        context=sampled.context or DEFAULT_CONTEXT,
+                        encoding=signed.encoding_method,
+                    )
+                )
+            unit = sampled.unit_of_measure
+            value = sampled.value
+            one = reading(
+                value if type(value) is Decimal else Decimal(value),
+                sampled_at=sampled_at,
+                measurand=sampled.measurand,
+                unit=None if unit is None else unit.unit,
+                multiplier=None if unit is None else unit.multiplier,
+                phase=sampled.phase,
+                context=sampled.context,
+                location=sampled.location,
+                path=path,
+                notes=notes,
+            )
+            if one is not None:
+                found.append(one)
+        samples.readings += with_totals(found)
+    return samples
+
+
+def _reservation(message: Message) -> Decoded:
+    request = message.request
+    event = ReservationChanged(
+        station_id=message.station_id,
+        occurred_at=message.received_at,
+        received_at=message.received_at,
+        reservation_id=request.reservation_id,
+        status=request.reservation_update_status,
+    )
+    return fact(message, event, empty)
+
+
+def _report(message: Message) -> Decoded:
+    request = message.request
+    entries = message.body().get("reportData", [])
+    event = DeviceReported(
+        station_id=message.station_id,
+        occurred_at=message.time(request.generated_at, "$.generatedAt"),
+        received_at=message.received_at,
+        request_id=request.request_id,
+        sequence=request.seq_no,
+        is_last=request.tbc is not True,
+        entries=tuple(entries) if isinstance(entries, list) else (),
+    )
+    return fact(message, event, empty)
+
+
+def _token(wire: Any) -> IdToken:  # noqa: ANN401 - a compiled Struct
+    return IdToken(value=wire.id_token, kind=wire.type)
+
+
+def _token_info(authorization: Authorization | None) -> Payload:
+    # Without a judgement the driver is not let in.
+    if authorization is None:
+        return {"status": "Invalid"}
+    info: Payload = {"status": TOKEN_WORDS[authorization.status]}
+    if authorization.expires_at is not None:
+        info["cacheExpiryDateTime"] = wire_time(authorization.expires_at)
+    group = authorization.group
+    if group is not None and len(group) <= _MAX_GROUP_CHARS:
+        info["groupIdToken"] = {"idToken": group, "type": "Central"}
+    return info
+
+
+def _says(payload: Payload) -> Callable[[Answer], Payload]:
+    def reply(_: Answer) -> Payload:
+        return dict(payload)
+
+    return reply
+
+
+_ACCEPTED: Final = _says({"status": "Accepted"})
+_FAILED: Final = _says({"status": "Failed"})
+
+_ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
+    {
+        "Authorize": _authorize,
+        "BootNotification": _boot,
+        "ClearedChargingLimit": partial(notified, reply=empty),
+        "DataTransfer": partial(notified, reply=_says({"status": "UnknownVendorId"})),
+        "FirmwareStatusNotification": partial(notified, reply=empty),
+        "Get15118EVCertificate": partial(
+            notified, reply=_says({"status": "Failed", "exiResponse": ""})
+        ),
+        "GetCertificateStatus": partial(notified, reply=_FAILED),
+        "Heartbeat": _heartbeat,
+        "LogStatusNotification": partial(notified, reply=empty),
+        "MeterValues": _meter_values,
+        "NotifyChargingLimit": partial(notified, reply=empty),
+        "NotifyCustomerInformation": partial(notified, reply=empty, at="generatedAt"),
+        "NotifyDisplayMessages": partial(notified, reply=empty),
+        "NotifyEVChargingNeeds": partial(notified, reply=_ACCEPTED),
+        "NotifyEVChargingSchedule": partial(notified, reply=_ACCEPTED),
+        "NotifyEvent": partial(notified, reply=empty, at="generatedAt"),
+        "NotifyMonitoringReport": partial(notified, reply=empty, at="generatedAt"),
+        "NotifyReport": _report,
+        "PublishFirmwareStatusNotification": partial(notified, reply=empty),
+        "ReportChargingProfiles": partial(notified, reply=empty),
+        "ReservationStatusUpdate": _reservation,
+        "SecurityEventNotification": partial(notified, reply=empty, at="timestamp"),
+        "SignCertificate": partial(notified, reply=_says({"status": "Rejected"})),
+        "StatusNotification": _status,
+        "TransactionEvent": _transaction,
+    }
+)

@@ -1,0 +1,219 @@
+"""OCPP 2.0.1: the CALLs that we send."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.domain.ids import IdToken
+from gateway.domain.limits import Purpose, SetLimit
+from gateway.errors import ErrorKind, RemoteError
+from gateway.ocpp.adapter import CallOutcome, Command
+from gateway.ocpp.outbound import periods, read_status
+from gateway.ocpp.readings import wire_time
+from gateway.ocpp.schema import Direction, Version
+from gateway.ocpp.tolerant import check
+
+REQUESTS: Final = frozenset(
+    {
+        "CancelReservation",
+        "CertificateSigned",
+        "ChangeAvailability",
+        "ClearCache",
+        "ClearChargingProfile",
+        "ClearDisplayMessage",
+        "ClearVariableMonitoring",
+        "CostUpdated",
+        "CustomerInformation",
+        "DataTransfer",
+        "DeleteCertificate",
+        "GetBaseReport",
+        "GetChargingProfiles",
+        "GetCompositeSchedule",
+        "GetDisplayMessages",
+        "GetInstalledCertificateIds",
+        "GetLocalListVersion",
+        "GetLog",
+        "GetMonitoringReport",
+        "GetReport",
+        "GetTransactionStatus",
+        "GetVariables",
+        "InstallCertificate",
+        "PublishFirmware",
+        "RequestStartTransaction",
+        "RequestStopTransaction",
+        "ReserveNow",
+        "Reset",
+        "SendLocalList",
+        "SetChargingProfile",
+        "SetDisplayMessage",
+        "SetMonitoringBase",
+        "SetMonitoringLevel",
+        "SetNetworkProfile",
+        "SetVariableMonitoring",
+        "SetVariables",
+        "TriggerMessage",
+        "UnlockConnector",
+        "UnpublishFirmware",
+        "UpdateFirmware",
+    }
+)
+"""Actions of a CSMS."""
+
+STACK_LEVEL: Final = 0
+"""Level of our profiles: the only one that every station has."""
+SAMPLED: Final = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
+REGISTER_ONLY: Final = "Energy.Active.Import.Register"
+DEFAULT_TOKEN_KIND: Final = "Central"  # noqa: S105 - a kind of token, no secret
+"""``IdTokenEnumType`` of a token made by us (2.0.1, IdTokenEnumType)."""
+_PURPOSES: Final = {
+    Purpose.SESSION: "TxProfile",
+    Purpose.DEFAULT: "TxDefaultProfile",
+    Purpose.STATION_MAX: "ChargingStationMaxProfile",
+}
+_CONNECTOR_MESSAGES: Final = frozenset({"StatusNotification"})
+"""Triggers that must name the connector (2.0.1, F06.FR.12)."""
+
+
+class V201Commands:
+    """Neutral commands in 2.0.1 spelling; the sending half of the adapter."""
+
+    def check_request(self, action: str, payload: bytes) -> None:
+        """See ``Adapter.check_request``."""
+        if action not in REQUESTS:
+            raise RemoteError(
+                ErrorKind.NOT_IMPLEMENTED, f"{action} is not sent to stations"
+            )
+        check(Version.V201, action, Direction.REQUEST, payload)
+
+    def check_response(self, action: str, payload: bytes) -> None:
+        """See ``Adapter.check_response``."""
+        if action not in REQUESTS:
+            raise RemoteError(ErrorKind.NOT_IMPLEMENTED, f"{action} is not answered")
+        check(Version.V201, action, Direction.RESPONSE, payload)
+
+    def encode_limit(self, command: SetLimit) -> Command:
+        """SetChargingProfile (2.0.1, K01): absolute, so with ``startSchedule``.
+
+        Raises:
+            ValueError: A session's limit without a transaction id.
+        """
+        profile: dict[str, object] = {
+            "id": command.profile_id,
+            "stackLevel": STACK_LEVEL,
+            "chargingProfilePurpose": _PURPOSES[command.purpose],
+            "chargingProfileKind": "Absolute",
+        }
+        if command.purpose is Purpose.SESSION:
+            if command.transaction_id is None:
+                raise ValueError("a session's limit needs its transaction id")
+            profile["transactionId"] = command.transaction_id
+        profile["chargingSchedule"] = [
+            {
+                "id": command.profile_id,
+                "startSchedule": wire_time(command.schedule.start),
+                "chargingRateUnit": command.unit.value,
+                "chargingSchedulePeriod": periods(command),
+            }
+        ]
+        station_wide = command.purpose is Purpose.STATION_MAX
+        return Command(
+            action="SetChargingProfile",
+            payload={
+                "evseId": 0 if station_wide else command.evse_id,
+                "chargingProfile": profile,
+            },
+        )
+
+    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
+        """ClearChargingProfile: everything of ours, or what lies above it.
+
+        2.0.1 wants a criterion (K10.FR.02) and cannot say "all but these": with
+        profiles to keep, the level above ours is cleared, where a leftover would
+        overrule them. Without, the leftovers of our own level.
+        """
+        level = STACK_LEVEL + 1 if keep_profile_ids else STACK_LEVEL
+        return Command(
+            action="ClearChargingProfile",
+            payload={"chargingProfileCriteria": {"stackLevel": level}},
+        )
+
+    def encode_composite(self, evse_id: int, duration_s: int) -> Command:
+        """See ``Adapter.encode_composite``."""
+        return Command(
+            action="GetCompositeSchedule",
+            payload={
+                "duration": duration_s,
+                "chargingRateUnit": "A",
+                "evseId": evse_id,
+            },
+        )
+
+    def encode_trigger(self, message: str, evse_id: int | None) -> Command:
+        """See ``Adapter.encode_trigger``."""
+        payload: dict[str, object] = {"requestedMessage": message}
+        if evse_id is not None:
+            evse: dict[str, object] = {"id": evse_id}
+            if message in _CONNECTOR_MESSAGES:
+                evse["connectorId"] = 1
+            payload["evse"] = evse
+        return Command(action="TriggerMessage", payload=payload)
+
+    def encode_setup(self, *, sample_interval_s: int) -> tuple[Command, ...]:
+        """SetVariables of SampledDataCtrlr (2.0.1 part 2, J02).
+
+        One variable per message: some stations take no more.
+        """
+        settings = {
+            "TxStartedMeasurands": REGISTER_ONLY,
+            "TxUpdatedMeasurands": SAMPLED,
+            "TxEndedMeasurands": REGISTER_ONLY,
+            "TxUpdatedInterval": str(sample_interval_s),
+        }
+        return tuple(
+            Command(
+                action="SetVariables",
+                payload={
+                    "setVariableData": [
+                        {
+                            "attributeValue": value,
+                            "component": {"name": "SampledDataCtrlr"},
+                            "variable": {"name": name},
+                        }
+                    ]
+                },
+            )
+            for name, value in settings.items()
+        )
+
+    def encode_remote_start(
+        self, evse_id: int | None, token: IdToken, remote_start_id: int
+    ) -> Command:
+        """RequestStartTransaction (2.0.1, F01)."""
+        payload: dict[str, object] = {
+            "remoteStartId": remote_start_id,
+            "idToken": {
+                "idToken": token.value,
+                "type": token.kind or DEFAULT_TOKEN_KIND,
+            },
+        }
+        if evse_id is not None:
+            payload = {"evseId": evse_id} | payload
+        return Command(action="RequestStartTransaction", payload=payload)
+
+    def encode_remote_stop(self, transaction_id: str) -> Command:
+        """RequestStopTransaction (2.0.1, F03)."""
+        return Command(
+            action="RequestStopTransaction", payload={"transactionId": transaction_id}
+        )
+
+    def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
+        """See ``Adapter.outcome``; of SetVariables, the first that is not accepted."""
+        if action != "SetVariables":
+            return read_status(payload.get("status"))
+        results = payload.get("setVariableResult")
+        outcome = CallOutcome.OTHER
+        for result in results if isinstance(results, list) else ():
+            if isinstance(result, dict):
+                outcome = read_status(result.get("attributeStatus"))
+            if outcome is not CallOutcome.ACCEPTED:
+                break
+        return outcome
