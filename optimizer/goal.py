@@ -52,12 +52,16 @@ GOALS: Final = {
 }
 
 
+DEVIATION_MILLI: Final = 1_000
+"""What an ampere off the relaxed target costs in the packing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
     """What counts when the currents of a step are chosen, in thousandths.
 
     Attributes:
-        fill_milli: Worth of an ampere; above 1000 free headroom is filled beyond the
+        fill_milli: Worth of an ampere; above ``DEVIATION_MILLI`` free headroom is filled beyond the
             relaxed targets, below it the targets are followed.
         urgent_milli: Extra worth of an ampere up to the target without laxity.
         finish_milli: Worth, in ampere, of completing a session in this step.
@@ -66,6 +70,11 @@ class Packing:
     fill_milli: int
     urgent_milli: int
     finish_milli: int
+
+    @property
+    def fills(self) -> bool:
+        """Tell whether free headroom is filled beyond the relaxed targets."""
+        return self.fill_milli > DEVIATION_MILLI
 
 
 PACKINGS: Final = {

@@ -136,6 +136,11 @@ class Layout:
         rounded = max(self.low_da[index], -(-need_da // unit) * unit)
         return min(rounded, self.high_da[index])
 
+    def laxity_milli(self, index: int, step: int, remaining_dj: int) -> int:
+        """Return how long a session can wait and still be served, 1/1000 of a step."""
+        rate_dj = max(1, self.high_da[index] * self.dj_per_da[index])
+        return (self.stay[index] - step) * 1000 - remaining_dj * 1000 // rate_dj
+
     def delivered_dj(self, index: int, row_da: tuple[int, ...]) -> int:
         """Return the energy a session gets from a row of currents, at most its need."""
         planned = sum(row_da[: self.stay[index]]) * self.dj_per_da[index]

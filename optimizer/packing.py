@@ -7,12 +7,12 @@ dynamic programming over what the three-phase cars take; elsewhere (trees, limit
 two-phase cars) by greedy choice and exchange. All integers, ties by index.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from optimizer.bound import MICROAMP_PER_DA, unmet_uj
-from optimizer.goal import PACKINGS
+from optimizer.goal import DEVIATION_MILLI, PACKINGS, Packing
 from optimizer.grid import PHASES
 from optimizer.layout import DJ_PER_WH, Layout, Room
 from optimizer.problem import Mode
@@ -40,24 +40,45 @@ class Offer:
     values: tuple[tuple[int, int], ...]
 
 
-def pack(
-    relaxed: RelaxedProblem, current_ua: tuple[int, ...], target_ua: list[int]
-) -> list[int]:
-    """Return the currents of step 0, Shape (n_session,), 0.1 A.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What is known when a step is packed.
 
-    Args:
-        relaxed: The relaxed problem.
-        current_ua: Its solution; tells whether energy is short.
-        target_ua: Shape (n_session,): the solution's currents of step 0.
+    Attributes:
+        layout: The problem in integers.
+        packing: What counts.
+        step: Which step.
+        target_ua: Shape (n_session,): relaxed current of the step plus what rounding
+            took from the session before, microampere.
+        remaining_dj: Shape (n_session,): energy still needed before the step.
     """
-    layout = relaxed.layout
-    offers = _offers(relaxed, current_ua, target_ua)
-    cabinet = _only_binding_cabinet(layout, offers)
+
+    layout: Layout
+    packing: Packing
+    step: int
+    target_ua: list[int]
+    remaining_dj: list[int]
+
+
+def policy(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Packing:
+    """Choose what counts: by the mode and, in ``AUTO``, by whether energy is short."""
+    mode = relaxed.layout.problem.mode
+    if mode is Mode.AUTO:
+        unmet = sum(unmet_uj(relaxed, current_ua))
+        short = unmet > _SHORT_WH * DJ_PER_WH * MICROAMP_PER_DA
+        mode = Mode.FINISH if short else Mode.ECONOMY
+    return PACKINGS[mode]
+
+
+def pack(now: Situation) -> list[int]:
+    """Return the currents of a step, Shape (n_session,), 0.1 A."""
+    offers = _offers(now)
+    cabinet = _only_binding_cabinet(now.layout, now.step, offers)
     if cabinet is None:
-        chosen = exchange(layout, offers)
+        chosen = exchange(now.layout, now.step, offers)
     else:
-        chosen = exact(layout, offers, cabinet)
-    return _polish(layout, offers, chosen)
+        chosen = exact(now.layout, now.step, offers, cabinet)
+    return _polish(now.layout, now.step, offers, chosen)
 
 
 def worth(offers: Iterable[Offer], chosen: list[int]) -> int:
@@ -65,7 +86,7 @@ def worth(offers: Iterable[Offer], chosen: list[int]) -> int:
     return sum(dict(offer.values)[chosen[offer.index]] for offer in offers)
 
 
-def exact(layout: Layout, offers: list[Offer], cabinet: str) -> list[int]:
+def exact(layout: Layout, step: int, offers: list[Offer], cabinet: str) -> list[int]:
     """Choose the best currents where only the phases of one cabinet bind.
 
     Currents are counted in whole ampere here, rounded up.
@@ -73,7 +94,7 @@ def exact(layout: Layout, offers: list[Offer], cabinet: str) -> list[int]:
     caps = dict.fromkeys(PHASES, 10**9)
     for row in layout.rows:
         if row.cabinet_id == cabinet and row.phase is not None:
-            caps[row.phase] = row.extra_da[0] // _AMPERE_DA
+            caps[row.phase] = row.extra_da[step] // _AMPERE_DA
     groups: dict[tuple[int, ...], list[Offer]] = {PHASES: []}
     groups |= {(phase,): [] for phase in PHASES}
     behind = {
@@ -104,9 +125,9 @@ def exact(layout: Layout, offers: list[Offer], cabinet: str) -> list[int]:
     return chosen
 
 
-def exchange(layout: Layout, offers: list[Offer]) -> list[int]:
+def exchange(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
     """Choose greedily, then let each session step back once for the others."""
-    chosen = _greedy(layout, offers, {})
+    chosen = _greedy(layout, step, offers, {})
     best = worth(offers, chosen)
     if len(offers) > _EXCHANGE_MAX:
         return chosen
@@ -114,7 +135,7 @@ def exchange(layout: Layout, offers: list[Offer]) -> list[int]:
         for value, _ in _ends(offer):
             if value >= chosen[offer.index]:
                 continue
-            other = _greedy(layout, offers, {offer.index: value})
+            other = _greedy(layout, step, offers, {offer.index: value})
             found = worth(offers, other)
             if found > best:
                 chosen, best = other, found
@@ -173,25 +194,16 @@ class _Table:
             chosen[offer.index] = offer.values[what][0]
 
 
-def _offers(
-    relaxed: RelaxedProblem, current_ua: tuple[int, ...], target_ua: list[int]
-) -> list[Offer]:
-    layout = relaxed.layout
-    mode = layout.problem.mode
-    if mode is Mode.AUTO:
-        unmet = sum(unmet_uj(relaxed, current_ua))
-        short = unmet > _SHORT_WH * DJ_PER_WH * MICROAMP_PER_DA
-        mode = Mode.FINISH if short else Mode.ECONOMY
-    packing = PACKINGS[mode]
+def _offers(now: Situation) -> list[Offer]:
+    layout, packing = now.layout, now.packing
     found: list[Offer] = []
-    for index, stay in enumerate(layout.stay):
-        most = layout.sufficient_da(index, layout.need_dj[index])
-        if stay == 0 or most == 0:
+    for index, rest_dj in enumerate(now.remaining_dj):
+        most = layout.sufficient_da(index, rest_dj)
+        if now.step >= layout.stay[index] or most == 0:
             continue
-        need = layout.need_dj[index] * MICROAMP_PER_DA // layout.dj_per_da[index]
-        target = min(target_ua[index], most * MICROAMP_PER_DA, need)
-        rate = layout.high_da[index] * layout.dj_per_da[index]
-        lax_milli = max(0, stay * 1000 - layout.need_dj[index] * 1000 // rate)
+        need = rest_dj * MICROAMP_PER_DA // layout.dj_per_da[index]
+        target = max(0, min(now.target_ua[index], most * MICROAMP_PER_DA, need))
+        lax_milli = max(0, layout.laxity_milli(index, now.step, rest_dj))
         urgent = _halved(packing.urgent_milli, lax_milli)
         volts = layout.dj_per_da[index] // layout.problem.step_s
         weight = round(layout.problem.sessions[index].weight * 1000) * volts
@@ -205,7 +217,9 @@ def _offers(
             weight: int = weight,
         ) -> int:
             useful = min(current_da * MICROAMP_PER_DA, need)
-            amount = packing.fill_milli * useful - 1000 * abs(useful - target)
+            amount = packing.fill_milli * useful - DEVIATION_MILLI * abs(
+                useful - target
+            )
             amount += urgent * min(useful, target)
             if current_da * MICROAMP_PER_DA >= need:
                 amount += packing.finish_milli * 10 * MICROAMP_PER_DA
@@ -224,8 +238,8 @@ def _halved(full: int, lax_milli: int) -> int:
     return (full >> times) - (full >> (times + 1)) * rest // _URGENT_STEP_MILLI
 
 
-def _only_binding_cabinet(layout: Layout, offers: list[Offer]) -> str | None:
-    """Name the one cabinet whose phases can bind in step 0, if there is just one.
+def _only_binding_cabinet(layout: Layout, step: int, offers: list[Offer]) -> str | None:
+    """Name the one cabinet whose phases can bind, if there is just one.
 
     None where the exact method does not apply. A group in which nothing binds is
     packed under any cabinet.
@@ -239,9 +253,9 @@ def _only_binding_cabinet(layout: Layout, offers: list[Offer]) -> str | None:
             a * max(0, most.get(index, 0) - layout.floor_da[index])
             for index, a in row.members
         )
-        if row.head_da[0] < floors:
+        if row.head_da[step] < floors:
             return None
-        if full > row.extra_da[0]:
+        if full > row.extra_da[step]:
             if row.phase is None:
                 return None
             found.add(row.cabinet_id)
@@ -253,10 +267,10 @@ def _only_binding_cabinet(layout: Layout, offers: list[Offer]) -> str | None:
 
 
 def _greedy(
-    layout: Layout, offers: list[Offer], held_back: dict[int, int]
+    layout: Layout, step: int, offers: list[Offer], held_back: dict[int, int]
 ) -> list[int]:
     """Take the move with the most worth per ampere and phase, until none is left."""
-    room = Room(layout, 0)
+    room = Room(layout, step)
     chosen = [0] * len(layout.problem.sessions)
     active = list(offers)
     while active:
@@ -295,9 +309,11 @@ def _ends(offer: Offer) -> list[tuple[int, int]]:
     return [offer.values[0], *offer.values[1:2]]
 
 
-def _polish(layout: Layout, offers: list[Offer], chosen: list[int]) -> list[int]:
+def _polish(
+    layout: Layout, step: int, offers: list[Offer], chosen: list[int]
+) -> list[int]:
     """Raise each session to its best current that still fits, one after the other."""
-    room = Room(layout, 0)
+    room = Room(layout, step)
     for index, current_da in enumerate(chosen):
         room.take(index, current_da)
     for offer in offers:

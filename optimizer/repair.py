@@ -6,11 +6,16 @@ handed out through ``Room``, which refuses what does not fit a limit or a floor.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from optimizer.bound import MICROAMP_PER_DA
 from optimizer.layout import Currents, Layout, Room
-from optimizer.packing import pack
+from optimizer.packing import Situation, pack, policy
 from optimizer.relaxed import RelaxedProblem
+
+PACK_MAX: Final = 12
+"""So many steps are packed: those where rounding leaves someone out, or, if energy is
+short, all until the budget is used. The plan is made again long before its end."""
 
 Table = list[list[int]]
 """Shape (n_session, n_step)."""
@@ -29,23 +34,32 @@ def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents
         current_ua: Shape (n_column,), microampere.
     """
     layout = relaxed.layout
+    packing = policy(relaxed, current_ua)
     target_ua = targets_ua(relaxed, current_ua)
     remaining = list(layout.need_dj)
     carried_ua = [0] * len(remaining)
     planned: Table = [[0] * layout.problem.n_step for _ in remaining]
     rooms = [Room(layout, step) for step in range(layout.problem.n_step)]
+    packs_left = PACK_MAX
     for step, room in enumerate(rooms):
         wanted = [
             target[step] + carried
             for target, carried in zip(target_ua, carried_ua, strict=True)
         ]
-        if step == 0:
-            now = pack(relaxed, tuple(current_ua), wanted)
-            for index, current_da in enumerate(now):
-                room.take(index, current_da)
-        else:
-            now = _step(layout, room, step, wanted, remaining)
+        now, crowded = _round(layout, step, wanted, remaining)
+        if step == 0 or (packs_left and (crowded or packing.fills)):
+            packs_left -= 1
+            now = pack(
+                Situation(
+                    layout=layout,
+                    packing=packing,
+                    step=step,
+                    target_ua=wanted,
+                    remaining_dj=remaining,
+                )
+            )
         for index, current_da in enumerate(now):
+            room.take(index, current_da)
             planned[index][step] = current_da
             remaining[index] -= current_da * layout.dj_per_da[index]
             carried_ua[index] = wanted[index] - current_da * MICROAMP_PER_DA
@@ -62,37 +76,33 @@ def targets_ua(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Table:
     return found
 
 
-def _step(
-    layout: Layout, room: Room, step: int, wanted_ua: list[int], remaining_dj: list[int]
-) -> list[int]:
-    """Round down, then start what saved up half a minimum, least laxity first."""
+def _round(
+    layout: Layout, step: int, wanted_ua: list[int], remaining_dj: list[int]
+) -> tuple[list[int], bool]:
+    """Round down, then start what saved up half a minimum, least laxity first.
+
+    Returns:
+        The currents, and whether the step was too crowded to start someone.
+    """
+    room, crowded = Room(layout, step), False
     now = [0] * len(wanted_ua)
     order = sorted(
-        (
-            i
-            for i, rest in enumerate(remaining_dj)
-            if rest > 0 and step < layout.stay[i]
-        ),
-        key=lambda i: (laxity_milli(layout, i, step, remaining_dj[i]), i),
+        (layout.laxity_milli(index, step, rest), index)
+        for index, rest in enumerate(remaining_dj)
+        if rest > 0 and step < layout.stay[index] and layout.high_da[index] > 0
     )
-    for index in order:
+    for _, index in order:
         enough = layout.sufficient_da(index, remaining_dj[index])
         whole = min(enough, wanted_ua[index] // MICROAMP_PER_DA)
         now[index] = room.largest_da(index, whole)
         room.take(index, now[index])
-    for index in order:
+    for _, index in order:
         low = layout.low_da[index]
-        saved = 2 * wanted_ua[index] >= low * MICROAMP_PER_DA
-        if now[index] == 0 and saved and room.largest_da(index, low) == low:
-            now[index] = low
-            room.take(index, low)
-    return now
-
-
-def laxity_milli(layout: Layout, index: int, step: int, remaining_dj: int) -> int:
-    """Return the steps a session can wait and still be served, in thousandths."""
-    rate_dj = max(1, layout.high_da[index] * layout.dj_per_da[index])
-    return (layout.stay[index] - step) * 1000 - remaining_dj * 1000 // rate_dj
+        if now[index] == 0 and 2 * wanted_ua[index] >= low * MICROAMP_PER_DA:
+            now[index] = room.largest_da(index, low)
+            room.take(index, now[index])
+            crowded = crowded or now[index] == 0
+    return now, crowded
 
 
 def _fill(
@@ -104,7 +114,7 @@ def _fill(
     """
     layout = relaxed.layout
     short = [i for i, rest in enumerate(remaining_dj) if rest > 0]
-    short.sort(key=lambda i: (laxity_milli(layout, i, 0, layout.need_dj[i]), i))
+    short.sort(key=lambda i: (layout.laxity_milli(i, 0, layout.need_dj[i]), i))
     for index in short:
         use = relaxed.prices.use[index]
         for step in sorted(range(1, layout.stay[index]), key=lambda t: (use[t], t)):

@@ -101,7 +101,7 @@ def test_the_exact_packing_is_as_good_as_trying_everything(seed: int) -> None:
     rng = Random(seed)  # noqa: S311 - a seeded test, no secret
     layout = Layout.of(one_step(rng, tree=False))
     offers = random_offers(rng, layout)
-    chosen = packing.exact(layout, offers, "A")
+    chosen = packing.exact(layout, 0, offers, "A")
     assert fits(layout, chosen)
     assert packing.worth(offers, chosen) == brute_force(layout, offers)
 
@@ -112,7 +112,7 @@ def test_exchange_in_a_tree_fits_and_comes_close_to_trying_everything() -> None:
         rng = Random(seed)  # noqa: S311 - a seeded test, no secret
         layout = Layout.of(one_step(rng, tree=True))
         offers = random_offers(rng, layout)
-        chosen = packing.exchange(layout, offers)
+        chosen = packing.exchange(layout, 0, offers)
         assert fits(layout, chosen)
         best = brute_force(layout, offers)
         assert packing.worth(offers, chosen) <= best
@@ -159,5 +159,5 @@ def test_single_phase_cars_do_not_strand_the_other_phases() -> None:
         )
         for index in range(3)
     ]
-    chosen = packing.exact(layout, offers, "A")
+    chosen = packing.exact(layout, 0, offers, "A")
     assert chosen[2] >= 130
