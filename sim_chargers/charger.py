@@ -42,7 +42,6 @@ from sim_chargers.wire import Answer, Link, RefusedError, Reply
 RESTART_S: Final = 20.0  # site seconds without power or control
 FLUSH_S: Final = 10.0  # site seconds given to the outbox before a reset
 SYNC_SLACK_S: Final = 10.0
-SYNC_LATENCY_S: Final = 0.5  # real seconds an answer may be old
 BOOT_RETRY_S: Final = 30.0
 MIN_INTERVAL_S: Final = 1.0
 
@@ -150,6 +149,7 @@ class Charger(ABC):
             for connector in self.connectors.values():
                 connector.reported = None
             self.outbox.open()
+            self.accepted()
             self.report_states()
             await self._beat()
 
@@ -232,15 +232,17 @@ class Charger(ABC):
         return True
 
     def _set_clock(self, payload: Payload) -> None:
+        """Follow the central system's clock, unless it is the scaled one we share."""
         text = payload.get("currentTime")
-        if "clock-skew" in self.faults or not isinstance(text, str):
+        is_set = self.clock.speed == 1.0 and "clock-skew" not in self.faults
+        if not is_set or not isinstance(text, str):
             return
         try:
             apart_s = (from_wire(text) - self.now()).total_seconds()
         except ValueError:
             _log.warning("%s: currentTime is no time: %r", self.spec.id, text)
             return
-        if abs(apart_s) > SYNC_SLACK_S + SYNC_LATENCY_S * self.clock.speed:
+        if abs(apart_s) > SYNC_SLACK_S:
             self.clock_offset_s += apart_s
 
     # --- physics --------------------------------------------------------------------
@@ -298,12 +300,8 @@ class Charger(ABC):
             if charging is not transaction.charging:
                 transaction.charging = charging
                 self.charging_changed(connector, transaction)
-            due = transaction.next_sample_at
-            if due is not None and now >= due:
-                interval = timedelta(seconds=self.sample_interval_s())
-                transaction.next_sample_at = max(due + interval, now)
-                if interval.total_seconds() > 0:
-                    self.send_sample(connector, transaction, "Sample.Periodic")
+            if transaction.sampling.is_due(self.clock.now()):
+                self.send_sample(connector, transaction, "Sample.Periodic")
         self.report_states()
 
     def report_states(self) -> None:
@@ -313,6 +311,14 @@ class Charger(ABC):
             if status != connector.reported and self.is_online:
                 connector.reported = status
                 self.send_status(connector, status)
+
+    def restart_sampling(self) -> None:
+        """Let a changed interval count from now on."""
+        for connector in self.connectors.values():
+            if connector.transaction is not None:
+                connector.transaction.sampling.restart(
+                    self.clock.now(), self.sample_interval_s()
+                )
 
     def _expire(self, connector: Connector, now: datetime) -> None:
         if connector.remote_start is not None and now >= connector.remote_start.until:
@@ -411,9 +417,7 @@ class Charger(ABC):
             reservation_id=None if kept is None else kept.reservation_id,
             was_offline=not self.is_online,
         )
-        interval_s = self.sample_interval_s()
-        if interval_s > 0:
-            transaction.next_sample_at = now + timedelta(seconds=interval_s)
+        transaction.sampling.restart(self.clock.now(), self.sample_interval_s())
         connector.reservation = None
         connector.authorised = None
         connector.transaction = transaction
@@ -582,6 +586,9 @@ class Charger(ABC):
         reason: Reason,
     ) -> None:
         """Report the end of a transaction."""
+
+    def accepted(self) -> None:  # noqa: B027 - optional hook
+        """React to being accepted, before the states are reported."""
 
     def cable_changed(self, connector: Connector) -> None:  # noqa: B027 - optional hook
         """React to a cable plugged in or out without a transaction."""

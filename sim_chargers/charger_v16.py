@@ -1,7 +1,6 @@
 """The OCPP 1.6J dialect of a station (OCPP 1.6 edition 2)."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 from typing_extensions import override
@@ -127,6 +126,11 @@ class ChargerV16(Charger):
         self.enqueue("StatusNotification", lambda: payload)
 
     @override
+    def accepted(self) -> None:
+        """Report the charge point itself, which is connector 0 (4.9)."""
+        self.notify_status(0, "Available")
+
+    @override
     def started(
         self, connector: Connector, transaction: Transaction, trigger: str
     ) -> None:
@@ -242,13 +246,8 @@ class ChargerV16(Charger):
         self.outbox.retry_interval_s = float(
             self.keys["TransactionMessageRetryInterval"]
         )
-        interval_s = self.sample_interval_s()
-        for connector in self.connectors.values():
-            transaction = connector.transaction
-            if transaction is None or key != "MeterValueSampleInterval":
-                continue
-            due = self.now() + timedelta(seconds=interval_s)
-            transaction.next_sample_at = due if interval_s > 0 else None
+        if key == "MeterValueSampleInterval":
+            self.restart_sampling()
 
 
 def wire_transaction_id(transaction: Transaction) -> int:

@@ -51,6 +51,7 @@ class ChargerV201(Charger):
             start_point=spec.tx_start_point,
         )
         self.resets_when_idle = False
+        self._sampled_every_s = self.sample_interval_s()
         self._handlers = calls_v201.table(self)
 
     @override
@@ -225,6 +226,9 @@ class ChargerV201(Charger):
         self.outbox.attempts = int(self.model.text("OCPPCommCtrlr", "MessageAttempts"))
         retry_s = float(self.model.text("OCPPCommCtrlr", "MessageAttemptInterval"))
         self.outbox.retry_interval_s = retry_s
+        if self.sample_interval_s() != self._sampled_every_s:
+            self._sampled_every_s = self.sample_interval_s()
+            self.restart_sampling()
 
     def _judge_token(
         self, connector: Connector, transaction: Transaction, answer: Payload

@@ -1,7 +1,7 @@
 """What a station knows about one connector: car, transaction, availability."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from sim_chargers.evse import Charging, Evse
@@ -33,6 +33,26 @@ class Sample:
     soc_percent: float | None
 
 
+@dataclass(slots=True)
+class Ticker:
+    """Says when the next sample is due; in true time, whatever the station's clock."""
+
+    interval: timedelta = timedelta(0)
+    due: datetime | None = None
+
+    def restart(self, now: datetime, interval_s: float) -> None:
+        """Count from now on; 0 stops."""
+        self.interval = timedelta(seconds=interval_s)
+        self.due = now + self.interval if interval_s > 0 else None
+
+    def is_due(self, now: datetime) -> bool:
+        """Say so once per interval; what was missed is not made up for."""
+        if self.due is None or now < self.due:
+            return False
+        self.due = max(self.due + self.interval, now)
+        return True
+
+
 @dataclass(slots=True, kw_only=True)
 class Transaction:
     """One transaction, from authorisation and cable to the end.
@@ -51,7 +71,7 @@ class Transaction:
     was_offline: bool = False
     seq_no: int = 0
     charging: Charging = Charging.CONNECTED
-    next_sample_at: datetime | None = None
+    sampling: Ticker = field(default_factory=Ticker)
     samples: list[Sample] = field(default_factory=list)
 
 

@@ -83,6 +83,7 @@ class Evse:
     site_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
     charging: Charging = Charging.IDLE
     _carry_milliwh: float = 0.0
+    _is_live: bool = False
     _pending: tuple[float, datetime] | None = field(default=None)
 
     def step(self, limit: float, now: datetime, dt_s: float) -> None:
@@ -93,14 +94,10 @@ class Evse:
             now: True site time.
             dt_s: Length of the step, about a second.
         """
+        if self.vehicle is None or not self.energised:
+            self._rest(dt_s)
+            return
         self._follow(min(limit, self.spec.native_max), now)
-        if self.vehicle is None:
-            self._rest(Charging.IDLE)
-            return
-        if not self.energised:
-            self.vehicle.draw_dc(0.0, dt_s)
-            self._rest(Charging.CONNECTED)
-            return
         if self.spec.is_dc:
             offer_w = self.offered if self.offered >= MIN_DC_OFFER_W else 0.0
             offers = offer_w > 0
@@ -124,8 +121,11 @@ class Evse:
             self.charging = Charging.SUSPENDED_EV
 
     def _follow(self, limit: float, now: datetime) -> None:
-        """Let the pilot follow a new limit after the reaction time."""
-        if limit == self.offered:
+        """Let the pilot follow a new limit: at once at the start, later with a lag."""
+        is_new = not self._is_live
+        self._is_live = True
+        if is_new or limit == self.offered:
+            self.offered = limit
             self._pending = None
             return
         since = now if self._pending is None else self._pending[1]
@@ -134,10 +134,17 @@ class Evse:
             self.offered = limit
             self._pending = None
 
-    def _rest(self, charging: Charging) -> None:
+    def _rest(self, dt_s: float) -> None:
+        """Keep the contactor open."""
+        self._is_live = False
+        self._pending = None
+        self.offered = 0.0
         self.draw = NO_DRAW
         self.site_a = (0.0, 0.0, 0.0)
-        self.charging = charging
+        self.charging = Charging.IDLE
+        if self.vehicle is not None:
+            self.vehicle.draw_dc(0.0, dt_s)
+            self.charging = Charging.CONNECTED
 
     def _count(self, power_w: float, dt_s: float) -> None:
         energy = power_w * MILLIWH_PER_WH * dt_s / SECONDS_PER_HOUR

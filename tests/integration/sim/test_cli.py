@@ -1,0 +1,117 @@
+"""The command as its parent sees it: arguments in, JSON lines and exit codes out."""
+
+import asyncio
+import json
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sim_chargers
+from tests.integration.sim.tiny_csms import TinyCsms, tiny_csms
+
+ROOT = Path(sim_chargers.__file__).parents[1]
+DEPOT = ROOT / "sim_chargers" / "scenarios" / "depot.toml"
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "sim_chargers",
+        *arguments,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def finish(
+    process: asyncio.subprocess.Process,
+) -> tuple[int | None, list[dict[str, Any]], str]:
+    async with asyncio.timeout(40):
+        out, err = await process.communicate()
+    lines = [json.loads(line) for line in out.decode().splitlines()]
+    return process.returncode, lines, err.decode()
+
+
+async def test_a_depot_runs_sessions_and_sums_them_up() -> None:
+    async with tiny_csms(TinyCsms()) as csms:
+        epoch = "2026-06-01T09:00:00Z"
+        unix_s = datetime.now(UTC).timestamp()  # noqa: TID251 - the parent's real clock
+        process = await start(
+            *("--url", csms.url, "--scenario", str(DEPOT), "--speed", "900"),
+            *("--epoch", epoch, "--epoch-unix", str(unix_s), "--duration", "10"),
+        )
+        code, lines, err = await finish(process)
+    assert code == 0, err
+    assert lines[0]["event"] == "ready"
+    assert lines[0]["site_time"].startswith("2026-06-01T09:")
+    summary = lines[-1]
+    assert summary["event"] == "summary"
+    ended = [line for line in lines if line["event"] == "session_ended"]
+    assert summary["sessions"] == len(ended) >= 3
+    assert summary["energy_milliwh"] == sum(line["energy_milliwh"] for line in ended)
+    assert summary["stations_accepted"] == summary["stations"] == 6
+    # Nobody limits anybody here, so the yard's fuse must have been overrun.
+    violations = [line for line in lines if line["event"] == "violation"]
+    assert summary["limit_violation_s"]["yard"] > 0
+    assert {v["cabinet"] for v in violations} <= {"main", "yard"}
+    assert sum(v["seconds"] for v in violations) == pytest.approx(
+        sum(summary["limit_violation_s"].values()), abs=0.1
+    )
+
+
+async def test_a_termination_leaves_sessions_open_and_still_sums_up() -> None:
+    async with tiny_csms() as csms:
+        process = await start("--url", csms.url, "--stations", "3", "--speed", "60")
+        await csms.until(
+            lambda: csms.of("StartTransaction") or csms.of("TransactionEvent"), 20
+        )
+        process.send_signal(signal.SIGTERM)
+        code, lines, err = await finish(process)
+    assert code == 0, err
+    assert lines[-1]["event"] == "summary"
+    assert lines[-1]["sessions_open"] >= 1
+    assert "StopTransaction" not in csms.actions()
+
+
+async def test_a_fleet_that_nobody_accepts_exits_with_1() -> None:
+    process = await start(
+        "--url", "ws://127.0.0.1:9/ocpp", "--stations", "1", "--duration", "1"
+    )
+    code, lines, err = await finish(process)
+    assert code == 1
+    assert lines[-1]["stations_accepted"] == 0
+    assert "no connection" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ([], "--url"),
+        (["--url", "ws://x/ocpp", "--scenario", "nowhere.toml"], "nowhere.toml"),
+        (["--url", "ws://x/ocpp", "--fault", "sulk"], "sulk"),
+        (["--url", "ws://x/ocpp", "--epoch", "yesterday"], "yesterday"),
+        (["--url", "ws://x/ocpp", "--speed", "0"], "speed"),
+    ],
+)
+async def test_bad_usage_exits_with_2_and_says_why(
+    arguments: list[str], hint: str
+) -> None:
+    code, lines, err = await finish(await start(*arguments))
+    assert code == 2
+    assert lines == []
+    assert hint in err
+
+
+async def test_faults_are_listed_with_a_line_each() -> None:
+    process = await start("--faults")
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate()
+    names = [line.split()[0] for line in out.decode().splitlines()]
+    assert {"lie", "offline", "duplicate-frames", "reboot"} <= set(names)
+    assert process.returncode == 0
