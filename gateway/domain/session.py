@@ -1,11 +1,30 @@
-"""The session as a fold over its facts; idempotent, tolerant of order."""
+"""The session as a fold over its facts; idempotent, tolerant of order.
 
-from dataclasses import dataclass
+A station that was offline sends its backlog late, twice, or both. Whatever arrives,
+in whatever order, the same set of facts makes the same session. Two rules need an
+order, and it is stated: of two *different* ends of one session the first to arrive
+wins (the other is kept as an amendment), and so it is with two different starts.
+"""
+
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final, TypeAlias, assert_never
 
-from gateway.domain.events import ChargingState
-from gateway.domain.ids import SessionId, StationId
+from gateway.domain.events import (
+    ChargingState,
+    EvseStatusChanged,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+)
+from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
+from gateway.domain.metering import BEGIN, END, Sample, samples_of
+
+SessionEvent: TypeAlias = SessionStarted | SessionUpdated | SessionEnded
+
+MAX_SEQUENCE_RANGES: Final = 256
+"""Gaps remembered per session; a station that numbers at random gets no more."""
 
 
 class SessionPhase(StrEnum):
@@ -15,6 +34,15 @@ class SessionPhase(StrEnum):
     ENDED = "ended"
 
 
+class EndedBy(StrEnum):
+    """Who said that a session is over."""
+
+    STATION = "station"
+    SUPERSEDED = "superseded"
+    """A later start on the same EVSE proves that this one ended before."""
+    OPERATOR = "operator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """State of one session.
@@ -22,15 +50,25 @@ class Session:
     Attributes:
         transaction_id: Wire id as text; ``None`` only before the store allots one.
         id_token: As presented at start; ``None`` if none was.
-        started_at: Station's time of the start.
+        started_at: Station's time of the start; of the first fact while the start
+            itself is unknown (``has_start``).
         ended_at: Station's time of the end.
+        received_at: When we first heard of the session.
+        has_start: The start itself was received.
+        ended_by: Whose word the end is; ``None`` while running.
         register_start_milliwh: Start register.
         register_last_milliwh: Highest register seen.
         register_end_milliwh: End register, once ended.
+        register_low_milliwh: Lowest register among the samples.
+        first_sample_at: Station's time of the earliest sample with a register.
+        last_sample_at: Station's time of the latest sample with a register.
         power_w: Latest total active power, W.
+        power_at: Station's time of ``power_w``; likewise the other ``*_at``.
         current_a: Latest current per phase L1..L3 as the station reports them, A.
-        sampled_at: Station's time of the latest live sample.
-        verdicts: Reason words found so far (``docs/metering``).
+        sampled_at: Station's time of the latest sample of any kind.
+        sequences: Ranges of 2.0.1 ``seqNo`` received, ascending, ends included.
+        verdicts: Reason words found so far, ascending (``docs/metering``).
+        verdict: Verdict on the energy, once ended (`gateway.domain.metering`).
     """
 
     session_id: SessionId
@@ -44,17 +82,28 @@ class Session:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     received_at: datetime | None = None
+    has_start: bool = False
+    ended_by: EndedBy | None = None
     register_start_milliwh: int | None = None
     register_last_milliwh: int | None = None
     register_end_milliwh: int | None = None
+    register_low_milliwh: int | None = None
+    first_sample_at: datetime | None = None
+    last_sample_at: datetime | None = None
     power_w: float | None = None
+    power_at: datetime | None = None
     current_a: tuple[float, float, float] | None = None
+    current_at: datetime | None = None
     soc_percent: float | None = None
+    soc_at: datetime | None = None
     sampled_at: datetime | None = None
     charging_state: ChargingState | None = None
+    charging_state_at: datetime | None = None
+    charging_state_sequence: int = -1
     stop_reason: str | None = None
-    sequences_seen: int = 0
+    sequences: tuple[tuple[int, int], ...] = ()
     verdicts: tuple[str, ...] = ()
+    verdict: str | None = None
 
     @property
     def energy_milliwh(self) -> int:
@@ -65,3 +114,298 @@ class Session:
         if last is None or self.register_start_milliwh is None:
             return 0
         return max(0, last - self.register_start_milliwh)
+
+    @property
+    def sequences_seen(self) -> int:
+        """How many different 2.0.1 sequence numbers were received."""
+        return sum(high - low + 1 for low, high in self.sequences)
+
+    @property
+    def has_gap(self) -> bool:
+        """Messages are missing: ask the station (GetTransactionStatus)."""
+        if not self.sequences:
+            return False
+        return len(self.sequences) > 1 or self.sequences[0][0] != 0
+
+    @property
+    def evse(self) -> EvseRef:
+        """Where the session takes place."""
+        return EvseRef(
+            station_id=self.station_id,
+            evse_id=self.evse_id,
+            connector_id=self.connector_id,
+        )
+
+
+def empty(
+    session_id: SessionId, station_id: StationId, transaction_id: str | None
+) -> Session:
+    """A session of which nothing is known yet; fold its first event into it."""
+    return Session(
+        session_id=session_id,
+        station_id=station_id,
+        evse_id=0,
+        connector_id=0,
+        phase=SessionPhase.RUNNING,
+        transaction_id=transaction_id,
+    )
+
+
+def apply(session: Session, event: SessionEvent) -> Session:
+    """Fold one event into a session. Idempotent; the order of arrival is free."""
+    match event:
+        case SessionStarted():
+            session = _start(session, event)
+        case SessionUpdated():
+            session = _common(session, event, event.evse)
+            session = _state(
+                session, event.charging_state, event.occurred_at, event.sequence
+            )
+        case SessionEnded():
+            session = _end(_common(session, event, event.evse), event)
+        case _:
+            assert_never(event)
+    for sample in samples_of(event.readings):
+        session = _sample(session, sample)
+    return session
+
+
+def apply_status(session: Session, event: EvseStatusChanged) -> Session:
+    """Take over the charging state that a connector reported (OCPP 1.6)."""
+    return _state(session, event.charging_state, event.occurred_at, None)
+
+
+def supersede(session: Session, at: datetime, register_milliwh: int | None) -> Session:
+    """Close a session because another started later on the same EVSE.
+
+    The earliest later start counts; the station's own end, early or late, prevails.
+    """
+    if session.ended_by in {EndedBy.STATION, EndedBy.OPERATOR}:
+        return session
+    if session.ended_at is not None and session.ended_at <= at:
+        return session
+    return replace(
+        session,
+        phase=SessionPhase.ENDED,
+        ended_by=EndedBy.SUPERSEDED,
+        ended_at=at,
+        register_end_milliwh=register_milliwh,
+        verdicts=add_words(session.verdicts, "superseded"),
+    )
+
+
+def close_by_operator(session: Session, at: datetime) -> Session:
+    """Close a session that its station will never end; never billed by itself."""
+    if session.phase is SessionPhase.ENDED:
+        return session
+    return replace(
+        session,
+        phase=SessionPhase.ENDED,
+        ended_by=EndedBy.OPERATOR,
+        ended_at=at,
+        verdicts=add_words(session.verdicts, "ended_by_operator"),
+    )
+
+
+def is_amendment(session: Session, event: SessionEvent) -> bool:
+    """Whether an event contradicts what the same kind of event said before."""
+    match event:
+        case SessionStarted():
+            return session.has_start and (
+                session.started_at != event.occurred_at
+                or (
+                    event.register_milliwh is not None
+                    and session.register_start_milliwh != event.register_milliwh
+                )
+            )
+        case SessionEnded():
+            return session.ended_by is EndedBy.STATION and (
+                session.ended_at != event.occurred_at
+                or session.stop_reason != event.stop_reason
+                or (
+                    event.register_milliwh is not None
+                    and session.register_end_milliwh != event.register_milliwh
+                )
+            )
+        case SessionUpdated():
+            return False
+        case _:
+            assert_never(event)
+
+
+def add_words(words: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """A sorted set of words, grown."""
+    return tuple(sorted({*words, *more}))
+
+
+def _start(session: Session, event: SessionStarted) -> Session:
+    if is_amendment(session, event):
+        return replace(session, verdicts=add_words(session.verdicts, "amended_start"))
+    if not session.has_start:
+        register = event.register_milliwh
+        if register is None:
+            register = session.register_start_milliwh
+        session = replace(
+            session,
+            has_start=True,
+            started_at=event.occurred_at,
+            evse_id=event.evse.evse_id,
+            connector_id=event.evse.connector_id,
+            register_start_milliwh=register,
+            register_last_milliwh=_highest(session.register_last_milliwh, register),
+        )
+        if event.id_token is not None:
+            session = _with_token(session, event.id_token)
+    session = _common(session, event, event.evse)
+    return _state(session, event.charging_state, event.occurred_at, event.sequence)
+
+
+def _end(session: Session, event: SessionEnded) -> Session:
+    if is_amendment(session, event):
+        return replace(session, verdicts=add_words(session.verdicts, "amended"))
+    if session.ended_by is EndedBy.STATION:
+        return session
+    register = event.register_milliwh
+    if register is None and session.ended_by is None:
+        register = session.register_end_milliwh
+    return replace(
+        session,
+        phase=SessionPhase.ENDED,
+        ended_by=EndedBy.STATION,
+        ended_at=event.occurred_at,
+        stop_reason=event.stop_reason,
+        register_end_milliwh=register,
+        register_last_milliwh=_highest(session.register_last_milliwh, register),
+        verdicts=tuple(word for word in session.verdicts if word != "superseded"),
+    )
+
+
+def _common(session: Session, event: SessionEvent, evse: EvseRef | None) -> Session:
+    """What every event says: place, first time, sequence, token."""
+    changes: dict[str, object] = {}
+    if evse is not None and not session.has_start and evse.evse_id > 0:
+        place = (evse.evse_id, evse.connector_id)
+        known = (session.evse_id, session.connector_id)
+        if session.evse_id == 0 or place < known:
+            changes["evse_id"], changes["connector_id"] = place
+    if not session.has_start and (
+        session.started_at is None or event.occurred_at < session.started_at
+    ):
+        changes["started_at"] = event.occurred_at
+    if session.received_at is None or event.received_at < session.received_at:
+        changes["received_at"] = event.received_at
+    if event.sequence is not None:
+        ranges = _with_sequence(session.sequences, event.sequence)
+        if ranges != session.sequences:
+            changes["sequences"] = ranges
+    if changes:
+        session = replace(session, **changes)  # type: ignore[arg-type]  # by field name
+    if session.id_token is None and event.id_token is not None:
+        session = _with_token(session, event.id_token)
+    return session
+
+
+def _with_token(session: Session, token: IdToken) -> Session:
+    return replace(session, id_token=token.value, token_kind=token.kind)
+
+
+def _state(
+    session: Session,
+    state: ChargingState | None,
+    at: datetime,
+    sequence: int | None,
+) -> Session:
+    if state is None:
+        return session
+    number = -1 if sequence is None else sequence
+    known_at = session.charging_state_at
+    if known_at is not None and (at, number, state) <= (
+        known_at,
+        session.charging_state_sequence,
+        session.charging_state or "",
+    ):
+        return session
+    return replace(
+        session,
+        charging_state=state,
+        charging_state_at=at,
+        charging_state_sequence=number,
+    )
+
+
+def _sample(session: Session, sample: Sample) -> Session:
+    at = sample.sampled_at
+    changes: dict[str, object] = {}
+    register = sample.register_milliwh
+    if register is not None:
+        changes["register_last_milliwh"] = _highest(
+            session.register_last_milliwh, register
+        )
+        low = session.register_low_milliwh
+        changes["register_low_milliwh"] = (
+            register if low is None else min(low, register)
+        )
+        if session.first_sample_at is None or at < session.first_sample_at:
+            changes["first_sample_at"] = at
+        if session.last_sample_at is None or at > session.last_sample_at:
+            changes["last_sample_at"] = at
+        if sample.context == BEGIN and session.register_start_milliwh is None:
+            changes["register_start_milliwh"] = register
+        if (
+            sample.context == END
+            and session.register_end_milliwh is None
+            and session.ended_by in {None, EndedBy.STATION}
+        ):
+            changes["register_end_milliwh"] = register
+    if session.sampled_at is None or at > session.sampled_at:
+        changes["sampled_at"] = at
+    if not session.has_start and (
+        session.started_at is None or at < session.started_at
+    ):
+        changes["started_at"] = at
+    if sample.power_w is not None and _is_newer(
+        at, sample.power_w, session.power_at, session.power_w
+    ):
+        changes["power_w"], changes["power_at"] = sample.power_w, at
+    if sample.current_a is not None and _is_newer(
+        at, sample.current_a, session.current_at, session.current_a
+    ):
+        changes["current_a"], changes["current_at"] = sample.current_a, at
+    if sample.soc_percent is not None and _is_newer(
+        at, sample.soc_percent, session.soc_at, session.soc_percent
+    ):
+        changes["soc_percent"], changes["soc_at"] = sample.soc_percent, at
+    return replace(session, **changes) if changes else session  # type: ignore[arg-type]  # by field name
+
+
+def _is_newer(
+    at: datetime, value: object, known_at: datetime | None, known: object
+) -> bool:
+    """Later wins; of two at the same instant the larger, so that order is free."""
+    if known_at is None or at > known_at:
+        return True
+    return at == known_at and bool(value > known)  # type: ignore[operator]  # same type on both sides
+
+
+def _highest(known: int | None, register: int | None) -> int | None:
+    if register is None:
+        return known
+    return register if known is None else max(known, register)
+
+
+def _with_sequence(
+    ranges: tuple[tuple[int, int], ...], number: int
+) -> tuple[tuple[int, int], ...]:
+    if ranges and ranges[-1][1] + 1 == number:
+        return (*ranges[:-1], (ranges[-1][0], number))
+    if any(low <= number <= high for low, high in ranges):
+        return ranges
+    if len(ranges) >= MAX_SEQUENCE_RANGES:
+        return ranges
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted((*ranges, (number, number))):
+        if merged and merged[-1][1] + 1 == low:
+            merged[-1] = (merged[-1][0], high)
+        else:
+            merged.append((low, high))
+    return tuple(merged)

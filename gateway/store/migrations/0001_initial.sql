@@ -88,7 +88,7 @@ CREATE TABLE session (
     ended_at               TEXT,
     received_at            TEXT NOT NULL,
     has_start              INTEGER NOT NULL,
-    has_end                INTEGER NOT NULL,
+    ended_by               TEXT,
     register_start_milliwh INTEGER,
     register_last_milliwh  INTEGER,
     register_end_milliwh   INTEGER,
@@ -106,6 +106,7 @@ CREATE TABLE session (
     sampled_at             TEXT,
     charging_state         TEXT,
     charging_state_at      TEXT,
+    charging_state_sequence INTEGER NOT NULL DEFAULT -1,
     stop_reason            TEXT,
     sequences              TEXT NOT NULL DEFAULT '',
     verdicts               TEXT NOT NULL DEFAULT '',
@@ -119,6 +120,8 @@ CREATE TABLE session (
 CREATE INDEX session_by_wire_id ON session (station_id, transaction_id);
 CREATE INDEX session_by_evse ON session (station_id, evse_id, started_at);
 CREATE INDEX session_open ON session (station_id, evse_id) WHERE phase = 'running';
+CREATE INDEX session_superseded ON session (station_id, evse_id)
+    WHERE ended_by = 'superseded';
 CREATE INDEX session_open_by_token ON session (token_key) WHERE phase = 'running';
 CREATE INDEX session_by_start ON session (started_at);
 CREATE INDEX session_by_token ON session (token_key, started_at);

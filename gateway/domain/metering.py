@@ -1,0 +1,289 @@
+"""What readings mean, and whether a session's energy may be billed.
+
+Billable energy is a difference of two registers of one physical meter. Whatever looks
+wrong becomes a named reason and a verdict; nothing is dropped, nothing made up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from gateway.domain.events import CURRENT, POWER, REGISTER, SOC
+from gateway.domain.units import floor_milliwh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from gateway.domain.events import Reading
+    from gateway.domain.session import Session
+
+BEGIN: Final = "Transaction.Begin"
+END: Final = "Transaction.End"
+
+RATING_TOLERANCE: Final = 1.05
+REGISTER_TOLERANCE_MILLIWH: Final = 10_000
+"""10 Wh: what a register may advance beyond the rated power (resolution, latency)."""
+SAMPLE_TOLERANCE: Final = timedelta(seconds=60)
+LARGEST_STATION_W: Final = 1_000_000.0
+"""No EVSE draws more; bounds a session whose rating is unknown."""
+MAX_PLAUSIBLE: Final = 10**9
+"""Larger values of power, current or charge are kept as text only."""
+FIRST_TRUSTED_YEAR: Final = 2000
+
+_PHASES: Final = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
+_PLACES: Final = ("Outlet", "Inlet")
+
+
+class Verdict(StrEnum):
+    """May the energy be billed? Only the first two settle by themselves."""
+
+    OK = "ok"
+    OK_UNSIGNED = "ok-unsigned"
+    RECONSTRUCTED = "reconstructed"
+    SUSPICIOUS = "suspicious"
+    UNBILLABLE = "unbillable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """All readings of one instant, the usual ones sorted out.
+
+    Attributes:
+        register_milliwh: Total import register, floored; ``None`` when not given.
+        power_w: Total active power, W.
+        current_a: L1..L3, A. A value without a phase counts on all three: that is
+            the safe side for a limit.
+        others: The remaining readings as ``measurand[/phase][@location] -> value``,
+            exact text.
+    """
+
+    sampled_at: datetime
+    context: str
+    register_milliwh: int | None = None
+    power_w: float | None = None
+    current_a: tuple[float, float, float] | None = None
+    soc_percent: float | None = None
+    others: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict on one ended session.
+
+    Attributes:
+        reasons: Words, ascending; empty when all is well.
+        register_start_milliwh: The start that counts, maybe reconstructed.
+        register_end_milliwh: The end that counts, maybe reconstructed.
+        energy_milliwh: Their difference; 0 for ``UNBILLABLE``.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    register_start_milliwh: int | None
+    register_end_milliwh: int | None
+    energy_milliwh: int
+
+
+def samples_of(readings: Sequence[Reading]) -> tuple[Sample, ...]:
+    """Group readings by their instant, in time order."""
+    if not readings:
+        return ()
+    first_at = readings[0].sampled_at
+    if all(reading.sampled_at == first_at for reading in readings):
+        return (_sample(first_at, readings),)
+    groups: dict[datetime, list[Reading]] = {}
+    for reading in readings:
+        groups.setdefault(reading.sampled_at, []).append(reading)
+    return tuple(_sample(at, groups[at]) for at in sorted(groups))
+
+
+def judge(
+    session: Session, *, rated_w: float | None = None, is_signed: bool = False
+) -> Judgement:
+    """Judge the energy of an ended session.
+
+    Args:
+        session: An ended session; its ``verdicts`` are taken into account.
+        rated_w: What the EVSE can deliver at most, W; ``None`` if unknown.
+        is_signed: Begin and end carry valid signatures of the pinned meter key.
+
+    Raises:
+        ValueError: The session is still running.
+    """
+    if session.ended_by is None:
+        raise ValueError(f"session {session.session_id} is still running")
+    held = {word: _WEIGHT.get(word, Verdict.OK) for word in session.verdicts}
+    if session.has_gap:
+        held["incomplete"] = Verdict.OK
+    start, end = _registers(session, rated_w, held)
+    energy_milliwh = 0
+    if start is None or end is None:
+        held["no_register"] = Verdict.UNBILLABLE
+    elif end < start:
+        held["end_below_start"] = Verdict.SUSPICIOUS
+    else:
+        energy_milliwh = end - start
+        _check_power(session, energy_milliwh, rated_w, held)
+        _check_samples(session, start, end, held)
+    _check_clock(session, held)
+    good = Verdict.OK if is_signed else Verdict.OK_UNSIGNED
+    worst = max(held.values(), key=_ORDER.index, default=Verdict.OK)
+    verdict = good if worst is Verdict.OK else worst
+    return Judgement(
+        verdict=verdict,
+        reasons=tuple(sorted(held)),
+        register_start_milliwh=start,
+        register_end_milliwh=end,
+        energy_milliwh=0 if verdict is Verdict.UNBILLABLE else energy_milliwh,
+    )
+
+
+_ORDER: Final = tuple(Verdict)
+_WEIGHT: Final = {
+    "amended": Verdict.SUSPICIOUS,
+    "amended_start": Verdict.SUSPICIOUS,
+    "ended_by_operator": Verdict.RECONSTRUCTED,
+    "matched_by_place": Verdict.RECONSTRUCTED,
+    "register_drop": Verdict.SUSPICIOUS,
+    "superseded": Verdict.RECONSTRUCTED,
+}
+
+
+def _registers(
+    session: Session, rated_w: float | None, held: dict[str, Verdict]
+) -> tuple[int | None, int | None]:
+    """Pick the registers that count; note every one that had to be replaced."""
+    start, end = session.register_start_milliwh, session.register_end_milliwh
+    low, last = session.register_low_milliwh, session.register_last_milliwh
+    if not session.has_start:
+        held["no_start"] = Verdict.RECONSTRUCTED
+    if start is None and low is not None:
+        start = low
+        held["no_start_register"] = Verdict.RECONSTRUCTED
+    elif start == 0 and low is not None and _is_placeholder(session, low, rated_w):
+        start = low
+        held["placeholder_start"] = Verdict.RECONSTRUCTED
+    if end is None and last is not None:
+        end = last
+        held["no_end_register"] = Verdict.RECONSTRUCTED
+    elif end == 0 and start and last is not None and last >= start:
+        end = last
+        held["placeholder_end"] = Verdict.RECONSTRUCTED
+    return start, end
+
+
+def _is_placeholder(session: Session, low: int, rated_w: float | None) -> bool:
+    """Whether a start register of 0 cannot be true for the first sample seen."""
+    if session.started_at is None or session.first_sample_at is None:
+        return False
+    elapsed = session.first_sample_at - session.started_at
+    return low > _most_milliwh(elapsed, rated_w)
+
+
+def _most_milliwh(duration: timedelta, rated_w: float | None) -> float:
+    watts = LARGEST_STATION_W if rated_w is None else rated_w * RATING_TOLERANCE
+    seconds = max(0.0, duration.total_seconds())
+    return watts * seconds / 3.6 + REGISTER_TOLERANCE_MILLIWH
+
+
+def _check_power(
+    session: Session,
+    energy_milliwh: int,
+    rated_w: float | None,
+    held: dict[str, Verdict],
+) -> None:
+    if session.started_at is None or session.ended_at is None:
+        return
+    duration = session.ended_at - session.started_at
+    if energy_milliwh > _most_milliwh(duration, rated_w):
+        held["faster_than_rated"] = Verdict.SUSPICIOUS
+
+
+def _check_samples(
+    session: Session, start: int, end: int, held: dict[str, Verdict]
+) -> None:
+    low, last = session.register_low_milliwh, session.register_last_milliwh
+    is_below = low is not None and low < start
+    is_above = last is not None and last > end + REGISTER_TOLERANCE_MILLIWH
+    if is_below or is_above:
+        held["sample_outside_registers"] = Verdict.SUSPICIOUS
+    earliest, latest = session.first_sample_at, session.last_sample_at
+    starts, ends = session.started_at, session.ended_at
+    if (earliest and starts and earliest < starts - SAMPLE_TOLERANCE) or (
+        latest and ends and latest > ends + SAMPLE_TOLERANCE
+    ):
+        held["sample_outside_session"] = Verdict.SUSPICIOUS
+
+
+def _check_clock(session: Session, held: dict[str, Verdict]) -> None:
+    starts, ends = session.started_at, session.ended_at
+    if starts is None or ends is None:
+        return
+    if starts.year < FIRST_TRUSTED_YEAR or ends.year < FIRST_TRUSTED_YEAR:
+        held["clock_unset"] = Verdict.SUSPICIOUS
+    elif ends < starts:
+        held["ends_before_start"] = Verdict.SUSPICIOUS
+
+
+def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
+    register: int | None = None
+    power_w: float | None = None
+    soc_percent: float | None = None
+    currents: list[float | None] = [None, None, None]
+    context = readings[0].context
+    others: list[tuple[str, str]] = []
+    place = _meter_place(readings)
+    for reading in readings:
+        measurand, phase = reading.measurand, reading.phase
+        is_meter = reading.location == place
+        if measurand == REGISTER and phase is None and is_meter and register is None:
+            try:
+                register = int(floor_milliwh(reading.value))
+            except ValueError:
+                others.append((_label(reading), str(reading.value)))
+            else:
+                context = reading.context
+        elif not -MAX_PLAUSIBLE <= reading.value <= MAX_PLAUSIBLE:
+            others.append((_label(reading), str(reading.value)))
+        elif measurand == POWER and phase is None and is_meter and power_w is None:
+            power_w = float(reading.value)
+        elif measurand == CURRENT and is_meter and phase is None:
+            value = float(reading.value)
+            currents = [value if known is None else known for known in currents]
+        elif measurand == CURRENT and is_meter and phase in _PHASES:
+            currents[_PHASES[phase]] = float(reading.value)
+        elif measurand == SOC and soc_percent is None:
+            soc_percent = float(reading.value)
+        else:
+            others.append((_label(reading), str(reading.value)))
+    has_current = any(value is not None for value in currents)
+    l1, l2, l3 = (0.0 if value is None else value for value in currents)
+    return Sample(
+        sampled_at=at,
+        context=context,
+        register_milliwh=register,
+        power_w=power_w,
+        current_a=(l1, l2, l3) if has_current else None,
+        soc_percent=soc_percent,
+        others=tuple(others),
+    )
+
+
+def _meter_place(readings: Sequence[Reading]) -> str:
+    """Where the meter sits: the outlet, or what this station has instead."""
+    if any(reading.location == "Outlet" for reading in readings):
+        return "Outlet"
+    return _PLACES[1]
+
+
+def _label(reading: Reading) -> str:
+    label = reading.measurand
+    if reading.phase is not None:
+        label += f"/{reading.phase}"
+    if reading.location != "Outlet":
+        label += f"@{reading.location}"
+    return label

@@ -1,0 +1,146 @@
+"""What goes into the journal with one message, and what comes back from its commit."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from gateway.domain.events import Deviation, Event, SessionStarted
+from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
+from gateway.domain.metering import Sample
+from gateway.domain.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One understood message of a station, to be stored as a whole or not at all.
+
+    Attributes:
+        raw: The frame exactly as it came.
+        payload: Its payload, for telling repetitions apart where a clock cannot.
+        authorize: A token to be judged without a transaction.
+        is_ours: The central system numbers this station's transactions (OCPP 1.6).
+    """
+
+    station_id: StationId
+    message_id: str
+    action: str
+    raw: bytes
+    payload: bytes
+    events: tuple[Event, ...]
+    received_at: datetime
+    is_ours: bool
+    deviations: tuple[Deviation, ...] = ()
+    authorize: IdToken | None = None
+    authorize_evse: EvseRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenQuestion:
+    """May this token charge?
+
+    Attributes:
+        session_id: The session that is starting; ``None`` for a bare Authorize.
+        is_start: Only a start is refused for concurrent transactions.
+    """
+
+    station_id: StationId
+    evse: EvseRef | None
+    token: IdToken
+    at: datetime
+    session_id: SessionId | None = None
+    is_start: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDecision:
+    """The answer to a `TokenQuestion`.
+
+    Attributes:
+        status: ``accepted``, ``blocked``, ``expired``, ``invalid`` or ``concurrent``.
+    """
+
+    status: str
+    expires_at: datetime | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReading:
+    """One new row of ``reading``, as the sealer sees it."""
+
+    reading_id: int
+    session_id: SessionId | None
+    station_id: StationId
+    evse_id: int
+    received_at: datetime
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommittedFact:
+    """One event after its commit.
+
+    Attributes:
+        session: The session it belongs to, after the fold.
+        is_new: False for a repetition that changed nothing.
+        is_backlog: Too old to drive live state or limits.
+    """
+
+    event: Event
+    session: Session | None
+    is_new: bool
+    is_backlog: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the commit of an `Entry` made true; the reply is built from it.
+
+    Attributes:
+        offset: Position in the journal.
+        facts: One per event, in order.
+        closed: Sessions that this entry closed as superseded.
+        session: The session of the last event that has one.
+        transaction_number: The number of a 1.6 transaction.
+        authorization: The judgement on the token in the message.
+        registration: ``Accepted``, ``Pending`` or ``Rejected``, for a boot.
+    """
+
+    offset: int
+    facts: tuple[CommittedFact, ...]
+    closed: tuple[Session, ...] = ()
+    session: Session | None = None
+    transaction_number: int | None = None
+    authorization: TokenDecision | None = None
+    registration: str | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether anything changed."""
+        return any(fact.is_new for fact in self.facts)
+
+    @property
+    def is_backlog(self) -> bool:
+        """Whether everything in it is too old for live state."""
+        return bool(self.facts) and all(fact.is_backlog for fact in self.facts)
+
+
+class Sealer(Protocol):
+    """Makes ledger leaves, in the very transaction that stores the facts."""
+
+    def session_started(
+        self, conn: sqlite3.Connection, session: Session, event: SessionStarted
+    ) -> int | None:
+        """Seal the start of a session; returns the leaf's index."""
+        ...
+
+    def metered(self, conn: sqlite3.Connection, reading: StoredReading) -> int | None:
+        """Seal one reading; returns the leaf's index."""
+        ...
+
+
+Judge: TypeAlias = Callable[[sqlite3.Connection, TokenQuestion], TokenDecision]
+Rating: TypeAlias = Callable[[StationId, int], float | None]
+"""Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""

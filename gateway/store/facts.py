@@ -1,0 +1,288 @@
+"""Rows of the facts that are not sessions: boots, states, reports, notices."""
+
+import sqlite3
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from gateway.domain.events import (
+    DeviceReported,
+    EvseStatusChanged,
+    ReservationChanged,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+    StationBooted,
+    StationNotified,
+)
+from gateway.domain.metering import FIRST_TRUSTED_YEAR
+from gateway.store.times import to_text
+
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+_RESERVATION_WORDS: Final = {"Expired": "Expired", "Removed": "Cancelled"}
+
+
+def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
+    """Keep what a boot says; returns the registration to answer with."""
+    now = to_text(event.received_at)
+    conn.execute(
+        "INSERT OR IGNORE INTO station (station_id, source) VALUES (?, 'adopted')",
+        (event.station_id,),
+    )
+    row = conn.execute(
+        "UPDATE station SET vendor = ?, model = ?, serial = ?, firmware = ?,"
+        " boot_reason = ?, booted_at = ?, last_seen_at = ?,"
+        " boot_answer = registration, accepted_at = CASE registration"
+        " WHEN 'Accepted' THEN ? ELSE accepted_at END"
+        " WHERE station_id = ? RETURNING registration",
+        (
+            event.vendor,
+            event.model,
+            event.serial,
+            event.firmware,
+            event.reason,
+            now,
+            now,
+            now,
+            event.station_id,
+        ),
+    ).fetchone()
+    return str(row[0])
+
+
+def status_changed(conn: sqlite3.Connection, event: EvseStatusChanged) -> bool:
+    """Keep the latest state of a connector; returns whether it changed."""
+    occurred_at = event.occurred_at
+    if occurred_at.year < FIRST_TRUSTED_YEAR:
+        occurred_at = event.received_at
+    received = to_text(event.received_at)
+    cursor = conn.execute(
+        "INSERT INTO evse_status VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET availability = excluded.availability,"
+        " charging_state = excluded.charging_state,"
+        " wire_status = excluded.wire_status, error_code = excluded.error_code,"
+        " info = excluded.info, occurred_at = excluded.occurred_at,"
+        " received_at = excluded.received_at, ordered_at = excluded.ordered_at"
+        " WHERE excluded.ordered_at > evse_status.ordered_at"
+        " OR (excluded.ordered_at = evse_status.ordered_at"
+        " AND (excluded.wire_status, excluded.error_code, excluded.info)"
+        " IS NOT (evse_status.wire_status, evse_status.error_code, evse_status.info))",
+        (
+            event.evse.station_id,
+            event.evse.evse_id,
+            event.evse.connector_id,
+            event.availability.value,
+            None if event.charging_state is None else event.charging_state.value,
+            event.wire_status,
+            event.error_code,
+            event.info,
+            to_text(event.occurred_at),
+            received,
+            min(to_text(occurred_at), received),
+        ),
+    )
+    return cursor.rowcount == 1
+
+
+def reservation_changed(conn: sqlite3.Connection, event: ReservationChanged) -> bool:
+    """Take over what a station says became of a reservation."""
+    status = _RESERVATION_WORDS.get(event.status)
+    if status is None:
+        return False
+    cursor = conn.execute(
+        "UPDATE reservation SET status = ?, changed_at = ?"
+        " WHERE reservation_id = ? AND station_id = ? AND status = 'Reserved'",
+        (
+            status,
+            to_text(event.received_at),
+            event.reservation_id,
+            event.station_id,
+        ),
+    )
+    return cursor.rowcount == 1
+
+
+def reservation_used(
+    conn: sqlite3.Connection, event: SessionStarted, session_id: str
+) -> None:
+    """Note that a session used a reservation of its station."""
+    conn.execute(
+        "UPDATE reservation SET status = 'Used', session_id = ?, changed_at = ?"
+        " WHERE reservation_id = ? AND station_id = ?"
+        " AND status IN ('Reserved', 'Expired')",
+        (
+            session_id,
+            to_text(event.received_at),
+            event.reservation_id,
+            event.evse.station_id,
+        ),
+    )
+
+
+def device_reported(conn: sqlite3.Connection, event: DeviceReported) -> bool:
+    """Keep the variables of one page of a device report, latest value each."""
+    reported_at = to_text(event.received_at)
+    rows = []
+    for entry in event.entries:
+        component, variable = (
+            _name(entry.get("component")),
+            _name(entry.get("variable")),
+        )
+        detail = _encode(entry).decode()
+        attributes = entry.get("variableAttribute")
+        for attribute in attributes if isinstance(attributes, list) else [{}]:
+            said = attribute if isinstance(attribute, dict) else {}
+            rows.append(
+                (
+                    event.station_id,
+                    component,
+                    variable,
+                    str(said.get("type") or "Actual"),
+                    _text(said.get("value")),
+                    _text(said.get("mutability")),
+                    detail,
+                    reported_at,
+                )
+            )
+    conn.executemany(
+        "INSERT OR REPLACE INTO device_variable VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+    )
+    return bool(rows)
+
+
+def notified(conn: sqlite3.Connection, event: StationNotified, offset: int) -> bool:
+    """Keep a notice as it came."""
+    conn.execute(
+        "INSERT INTO notification (station_id, topic, occurred_at, received_at, body,"
+        " frame_offset) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            event.station_id,
+            event.topic,
+            to_text(event.occurred_at),
+            to_text(event.received_at),
+            _encode(event.body).decode(),
+            offset,
+        ),
+    )
+    return True
+
+
+def orphaned(
+    conn: sqlite3.Connection,
+    event: SessionUpdated | SessionEnded,
+    *,
+    register_milliwh: int | None,
+    reason: str,
+    offset: int,
+) -> bool:
+    """Keep a fact about a transaction that nobody knows; returns whether it is new."""
+    cursor = conn.execute(
+        "INSERT OR IGNORE INTO orphan (station_id, kind, transaction_id, evse_id,"
+        " occurred_at, received_at, register_milliwh, reason, frame_offset)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.station_id,
+            "ended" if isinstance(event, SessionEnded) else "updated",
+            event.transaction_id,
+            None if event.evse is None else event.evse.evse_id,
+            to_text(event.occurred_at),
+            to_text(event.received_at),
+            register_milliwh,
+            reason,
+            offset,
+        ),
+    )
+    return cursor.rowcount == 1
+
+
+def amended(
+    conn: sqlite3.Connection,
+    event: SessionStarted | SessionEnded,
+    session_id: str,
+    offset: int,
+) -> bool:
+    """Keep a second, different word; returns whether it is new."""
+    is_end = isinstance(event, SessionEnded)
+    cursor = conn.execute(
+        "INSERT OR IGNORE INTO amendment VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            session_id,
+            "ended" if is_end else "started",
+            to_text(event.occurred_at),
+            event.register_milliwh,
+            event.stop_reason if isinstance(event, SessionEnded) else None,
+            offset,
+        ),
+    )
+    return cursor.rowcount == 1
+
+
+def frame(
+    conn: sqlite3.Connection,
+    *,
+    station_id: str,
+    received_at: datetime,
+    message_id: str,
+    action: str,
+    raw: bytes,
+    deviations: list[dict[str, str]],
+) -> int:
+    """Keep a frame exactly as it came; returns its offset in the journal."""
+    cursor = conn.execute(
+        "INSERT INTO frame (station_id, received_at, message_id, action, raw,"
+        " deviations) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            station_id,
+            to_text(received_at),
+            message_id,
+            action,
+            raw,
+            _encode(deviations).decode() if deviations else None,
+        ),
+    )
+    offset = cursor.lastrowid
+    assert offset is not None, "an INSERT sets lastrowid"
+    return offset
+
+
+def refused_frame(
+    conn: sqlite3.Connection,
+    *,
+    station_id: str,
+    received_at: datetime,
+    message_id: str,
+    action: str,
+    error_kind: str,
+    description: str,
+    raw: bytes,
+) -> None:
+    """Keep a frame that was answered with an error."""
+    conn.execute(
+        "INSERT INTO refused_frame (station_id, received_at, message_id, action,"
+        " error_kind, description, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            station_id,
+            to_text(received_at),
+            message_id,
+            action,
+            error_kind,
+            description,
+            raw,
+        ),
+    )
+
+
+def _name(value: object) -> str:
+    """``name`` or ``name/instance`` (with the EVSE of a component in front)."""
+    if not isinstance(value, dict):
+        return ""
+    name = str(value.get("name") or "")
+    evse = value.get("evse")
+    if isinstance(evse, dict) and "id" in evse:
+        name = f"evse{evse['id']}/{name}"
+    return f"{name}/{value['instance']}" if value.get("instance") else name
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,348 @@
+"""Session rows: finding the session a fact belongs to, and writing it back.
+
+Every look-up starts with the station, so no station can name another's session.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final
+
+from gateway.domain.events import ChargingState
+from gateway.domain.ids import SessionId, StationId
+from gateway.domain.metering import FIRST_TRUSTED_YEAR
+from gateway.domain.session import EndedBy, Session, SessionPhase
+from gateway.store.times import optional_time, to_text
+
+_FIELDS: Final = (
+    "session_id",
+    "station_id",
+    "evse_id",
+    "connector_id",
+    "phase",
+    "transaction_id",
+    "id_token",
+    "token_kind",
+    "started_at",
+    "ended_at",
+    "received_at",
+    "has_start",
+    "ended_by",
+    "register_start_milliwh",
+    "register_last_milliwh",
+    "register_end_milliwh",
+    "register_low_milliwh",
+    "first_sample_at",
+    "last_sample_at",
+    "power_w",
+    "power_at",
+    "current_a",
+    "current_at",
+    "soc_percent",
+    "soc_at",
+    "sampled_at",
+    "charging_state",
+    "charging_state_at",
+    "charging_state_sequence",
+    "stop_reason",
+    "sequences",
+    "verdicts",
+    "verdict",
+)
+_CURRENT_COLUMNS: Final = ("current_l1_a", "current_l2_a", "current_l3_a")
+_values: Final = attrgetter(*_FIELDS)
+COLUMNS: Final = ", ".join(
+    f"session.{column}"
+    for field in _FIELDS
+    for column in (_CURRENT_COLUMNS if field == "current_a" else (field,))
+)
+"""What `from_row` reads, in its order."""
+
+_SELECT: Final = f"SELECT {COLUMNS} FROM session "  # noqa: S608 - constant column names
+MAX_NUMBER: Final = 2**31 - 1
+
+
+def from_row(row: sqlite3.Row | tuple[Any, ...]) -> Session:
+    """Read a session from a row of `COLUMNS`."""
+    l1, l2, l3 = row[21:24]
+    return Session(
+        session_id=SessionId(row[0]),
+        station_id=StationId(row[1]),
+        evse_id=row[2],
+        connector_id=row[3],
+        phase=SessionPhase(row[4]),
+        transaction_id=row[5],
+        id_token=row[6],
+        token_kind=row[7],
+        started_at=optional_time(row[8]),
+        ended_at=optional_time(row[9]),
+        received_at=optional_time(row[10]),
+        has_start=bool(row[11]),
+        ended_by=None if row[12] is None else EndedBy(row[12]),
+        register_start_milliwh=row[13],
+        register_last_milliwh=row[14],
+        register_end_milliwh=row[15],
+        register_low_milliwh=row[16],
+        first_sample_at=optional_time(row[17]),
+        last_sample_at=optional_time(row[18]),
+        power_w=row[19],
+        power_at=optional_time(row[20]),
+        current_a=None if l1 is None else (l1, l2, l3),
+        current_at=optional_time(row[24]),
+        soc_percent=row[25],
+        soc_at=optional_time(row[26]),
+        sampled_at=optional_time(row[27]),
+        charging_state=None if row[28] is None else ChargingState(row[28]),
+        charging_state_at=optional_time(row[29]),
+        charging_state_sequence=row[30],
+        stop_reason=row[31],
+        sequences=_ranges(row[32]),
+        verdicts=tuple(row[33].split(",")) if row[33] else (),
+        verdict=row[34],
+    )
+
+
+def insert(conn: sqlite3.Connection, session: Session, offset: int) -> None:
+    """Write a new session."""
+    _execute_changes(
+        conn,
+        "INSERT",
+        dict(zip(_FIELDS, _values(session), strict=True)),
+        session.session_id,
+    )
+    conn.execute(
+        "UPDATE session SET token_key = ?, start_offset = ? WHERE session_id = ?",
+        (_token_key(session), offset, session.session_id),
+    )
+
+
+def update(conn: sqlite3.Connection, before: Session, after: Session) -> None:
+    """Write what changed, and only that."""
+    changed = {
+        field: new
+        for field, old, new in zip(
+            _FIELDS, _values(before), _values(after), strict=True
+        )
+        if old is not new and old != new
+    }
+    if not changed:
+        return
+    _execute_changes(conn, "UPDATE", changed, after.session_id)
+    if "id_token" in changed:
+        conn.execute(
+            "UPDATE session SET token_key = ? WHERE session_id = ?",
+            (_token_key(after), after.session_id),
+        )
+
+
+def by_id(conn: sqlite3.Connection, session_id: SessionId) -> Session | None:
+    """One session."""
+    return _one(conn, "WHERE session_id = ?", (session_id,))
+
+
+def by_wire_id(
+    conn: sqlite3.Connection, station_id: StationId, transaction_id: str
+) -> list[Session]:
+    """All sessions of a station under one wire id, in order of their start."""
+    return _all(
+        conn,
+        "WHERE station_id = ? AND transaction_id = ? ORDER BY started_at, session_id",
+        (station_id, transaction_id),
+    )
+
+
+def number_of(conn: sqlite3.Connection, session_id: SessionId) -> int | None:
+    """The 1.6 transaction number of a session."""
+    row = conn.execute(
+        "SELECT transaction_number FROM session WHERE session_id = ?", (session_id,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def allot_number(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    draw: Callable[[int], int] = secrets.randbelow,
+) -> int:
+    """A transaction number that nobody has: positive, 31 bits, not guessable."""
+    while True:
+        number = draw(MAX_NUMBER) + 1
+        taken = conn.execute(
+            "SELECT 1 FROM session WHERE transaction_number = ?1"
+            " OR (station_id = ?2 AND transaction_id = CAST(?1 AS TEXT))",
+            (number, station_id),
+        ).fetchone()
+        if taken is None:
+            return number
+
+
+def open_at_evse(
+    conn: sqlite3.Connection, station_id: StationId, evse_id: int
+) -> list[Session]:
+    """Running sessions on one EVSE."""
+    return _all(
+        conn,
+        "WHERE station_id = ? AND evse_id = ? AND phase = 'running'"
+        " ORDER BY started_at",
+        (station_id, evse_id),
+    )
+
+
+def during(
+    conn: sqlite3.Connection, station_id: StationId, evse_id: int, at: datetime
+) -> list[Session]:
+    """Sessions on an EVSE that were running at a station's time; two at most."""
+    text = to_text(at)
+    return _all(
+        conn,
+        "WHERE station_id = ? AND evse_id = ? AND started_at <= ?"
+        " AND (ended_at IS NULL OR ended_at >= ?) ORDER BY started_at DESC LIMIT 2",
+        (station_id, evse_id, text, text),
+    )
+
+
+def open_at_station(
+    conn: sqlite3.Connection, station_id: StationId, at: datetime
+) -> list[Session]:
+    """Running sessions of a station that had started by a station's time."""
+    return _all(
+        conn,
+        "WHERE station_id = ? AND phase = 'running' AND started_at <= ?",
+        (station_id, to_text(at)),
+    )
+
+
+def ended_like(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    ended_at: datetime,
+    register_milliwh: int | None,
+) -> Session | None:
+    """The session that ended at this time with this register: a repeated end."""
+    return _one(
+        conn,
+        "WHERE station_id = ? AND ended_at = ? AND ended_by = 'station'"
+        " AND register_end_milliwh IS ? LIMIT 1",
+        (station_id, to_text(ended_at), register_milliwh),
+    )
+
+
+def closable_before(
+    conn: sqlite3.Connection, session: Session, at: datetime
+) -> list[Session]:
+    """Sessions on the same EVSE that a start at ``at`` proves to be over."""
+    return _all(
+        conn,
+        "WHERE station_id = ? AND evse_id = ? AND session_id <> ?"
+        " AND (phase = 'running' OR (ended_by = 'superseded' AND ended_at > ?))"
+        " AND min(started_at, received_at) <= ?",
+        (
+            session.station_id,
+            session.evse_id,
+            session.session_id,
+            to_text(at),
+            to_text(at),
+        ),
+    )
+
+
+def next_start(
+    conn: sqlite3.Connection, session: Session, at: datetime
+) -> Session | None:
+    """The first session on the same EVSE that started after ``at``."""
+    text = to_text(at)
+    return _one(
+        conn,
+        "WHERE station_id = ? AND evse_id = ? AND started_at > ?"
+        " AND received_at > ? AND has_start = 1 AND session_id <> ?"
+        " ORDER BY started_at LIMIT 1",
+        (session.station_id, session.evse_id, text, text, session.session_id),
+    )
+
+
+def order_time(session: Session) -> datetime:
+    """When a session really began, as far as its station's clock can be trusted."""
+    started_at, received_at = session.started_at, session.received_at
+    assert received_at is not None, "a stored session was received"
+    if started_at is None or started_at.year < FIRST_TRUSTED_YEAR:
+        return received_at
+    return min(started_at, received_at)
+
+
+def only_evse(conn: sqlite3.Connection, station_id: StationId) -> int | None:
+    """The one EVSE of a station, if all it ever said was about one."""
+    rows = conn.execute(
+        "SELECT evse_id FROM evse_status WHERE station_id = ?1 AND evse_id > 0"
+        " UNION SELECT evse_id FROM session WHERE station_id = ?1 AND evse_id > 0"
+        " LIMIT 2",
+        (station_id,),
+    ).fetchall()
+    return rows[0][0] if len(rows) == 1 else None
+
+
+def _one(
+    conn: sqlite3.Connection, where: str, values: tuple[object, ...]
+) -> Session | None:
+    row = conn.execute(_SELECT + where, values).fetchone()
+    return None if row is None else from_row(row)
+
+
+def _all(
+    conn: sqlite3.Connection, where: str, values: tuple[object, ...]
+) -> list[Session]:
+    return [from_row(row) for row in conn.execute(_SELECT + where, values)]
+
+
+def _execute_changes(
+    conn: sqlite3.Connection,
+    verb: str,
+    changed: dict[str, object],
+    session_id: SessionId,
+) -> None:
+    values: list[object] = []
+    for field, value in changed.items():
+        if field == "current_a":
+            values.extend(value or (None, None, None))  # type: ignore[arg-type]  # a triple
+        elif field == "sequences":
+            values.append(_ranges_text(value))  # type: ignore[arg-type]  # its ranges
+        elif field == "verdicts":
+            values.append(",".join(value))  # type: ignore[arg-type]  # words
+        elif isinstance(value, datetime):
+            values.append(to_text(value))
+        else:
+            values.append(value)
+    if verb == "UPDATE":
+        values.append(session_id)
+    conn.execute(_sql(verb, tuple(changed)), values)
+
+
+@cache
+def _sql(verb: str, fields: tuple[str, ...]) -> str:
+    columns = [
+        column
+        for field in fields
+        for column in (_CURRENT_COLUMNS if field == "current_a" else (field,))
+    ]
+    if verb == "INSERT":
+        marks = ", ".join("?" * len(columns))
+        return f"INSERT INTO session ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names from _FIELDS
+    setters = ", ".join(f"{column} = ?" for column in columns)
+    return f"UPDATE session SET {setters} WHERE session_id = ?"  # noqa: S608 - names from _FIELDS
+
+
+def _token_key(session: Session) -> str | None:
+    return None if session.id_token is None else session.id_token.casefold()
+
+
+def _ranges(text: str) -> tuple[tuple[int, int], ...]:
+    if not text:
+        return ()
+    pairs = (part.split("-") for part in text.split(","))
+    return tuple((int(low), int(high)) for low, high in pairs)
+
+
+def _ranges_text(ranges: tuple[tuple[int, int], ...]) -> str:
+    return ",".join(f"{low}-{high}" for low, high in ranges)
