@@ -4,7 +4,6 @@
 CREATE TABLE tariff (
     tariff_id  TEXT PRIMARY KEY,
     document   TEXT NOT NULL,
-    timezone   TEXT NOT NULL,
     source     TEXT NOT NULL CHECK (source IN ('config', 'api')),
     updated_at TEXT NOT NULL
 ) WITHOUT ROWID;

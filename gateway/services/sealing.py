@@ -1,0 +1,137 @@
+"""Leaves of the log for facts about sessions, made in the transaction of the fact."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway.domain.events import SessionStarted
+from gateway.domain.ids import SessionId, StationId
+from gateway.domain.session import Session
+from gateway.store import money
+from gateway.store.entry import StoredReading
+from gateway.store.times import to_text
+from ledger import record
+from ledger.sqlite_store import DDL, append_leaf
+
+_START_LEAF: Final = (
+    "SELECT leaf_index FROM leaf WHERE subject = ? AND kind = 'session_start' LIMIT 1"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSealer:
+    """Seals starts and readings; satisfies `gateway.store.entry.Sealer`.
+
+    Attributes:
+        tariff_id_of: Which tariff a station charges by; ``None`` for none.
+    """
+
+    tariff_id_of: Callable[[StationId], str | None]
+
+    def session_started(
+        self, conn: sqlite3.Connection, session: Session, event: SessionStarted
+    ) -> int:
+        """Fix the session's tariff and seal its start, once."""
+        return seal_start(
+            conn,
+            session,
+            tariff_id=self.tariff_id_of(session.station_id),
+            now=event.received_at,
+        )
+
+    def metered(self, conn: sqlite3.Connection, reading: StoredReading) -> int | None:
+        """Seal one reading of a session, or of an EVSE without one."""
+        sample = reading.sample
+        body: dict[str, object] = {
+            "session_id": reading.session_id,
+            "station_id": reading.station_id,
+            "evse_id": reading.evse_id,
+            "occurred_at": to_text(sample.sampled_at),
+            "received_at": to_text(reading.received_at),
+            "register_milliwh": sample.register_milliwh,
+            "context": sample.context,
+        }
+        subject = reading.session_id or reading.station_id
+        return _append(conn, "meter", subject, body, reading.received_at)
+
+
+def install_ledger(conn: sqlite3.Connection) -> None:
+    """Create the ledger's tables unless they are there.
+
+    A job for the writer: statement by statement, so that its transaction stays whole.
+    """
+    known = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'leaf'").fetchone()
+    if known is not None:
+        return
+    statement = ""
+    for part in DDL.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement) and statement.strip(" \n;"):
+            conn.execute(statement)
+            statement = ""
+
+
+def seal_start(
+    conn: sqlite3.Connection, session: Session, *, tariff_id: str | None, now: datetime
+) -> int:
+    """Seal the start of a session and return the leaf's index; the first one stands.
+
+    Args:
+        conn: The writer's connection.
+        session: After the fold of its start, or of the first fact heard of it.
+        tariff_id: Tariff to promise, if none was promised yet.
+        now: Site time.
+    """
+    known = conn.execute(_START_LEAF, (session.session_id,)).fetchone()
+    if known is not None:
+        return int(known[0])
+    body: dict[str, object] = {
+        "session_id": session.session_id,
+        "station_id": session.station_id,
+        "evse_id": session.evse_id,
+        "started_at": to_text(session.started_at or now),
+    }
+    tariff_sha256 = money.fix_tariff(conn, session.session_id, tariff_id, now)
+    if session.register_start_milliwh is not None:
+        body["register_start_milliwh"] = session.register_start_milliwh
+    if tariff_sha256 is not None:
+        body["tariff_sha256"] = tariff_sha256
+    if session.id_token is not None:
+        token = session.id_token.casefold().encode()
+        body["id_token_sha256"] = hashlib.sha256(token).hexdigest()
+    return _append(conn, "session_start", session.session_id, body, now)
+
+
+def seal_register(
+    conn: sqlite3.Connection,
+    session: Session,
+    *,
+    at: datetime,
+    register_milliwh: int,
+    now: datetime,
+) -> None:
+    """Seal a register that came with the session itself, as the end register does."""
+    body: dict[str, object] = {
+        "session_id": session.session_id,
+        "station_id": session.station_id,
+        "evse_id": session.evse_id,
+        "occurred_at": to_text(at),
+        "received_at": to_text(now),
+        "register_milliwh": register_milliwh,
+        "context": "session",
+    }
+    _append(conn, "meter", session.session_id, body, now)
+
+
+def _append(
+    conn: sqlite3.Connection,
+    kind: str,
+    subject: SessionId | StationId,
+    body: dict[str, object],
+    now: datetime,
+) -> int:
+    data = record.canonical(kind, body)
+    return append_leaf(conn, kind, subject, data, None, to_text(now))

@@ -1,0 +1,312 @@
+"""Tariffs, what each session was promised, and its bill: rows over a connection.
+
+All functions run inside the transaction of the caller.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.domain.bill import Bill, RegisterPoint
+from gateway.domain.ids import SessionId, StationId
+from gateway.domain.tariff import Tariff, canonical_json
+from gateway.store.times import to_text
+
+_BILL_COLUMNS: Final = (
+    "session_id, status, verdict, reasons, energy_milliwh, amount_minor, currency,"
+    " document, tariff_sha256, settlement_leaf_index, session_key, decided_at,"
+    " decided_by"
+)
+BILL_BY_SESSION: Final = f"SELECT {_BILL_COLUMNS} FROM bill WHERE session_id = ?"  # noqa: S608 - constant columns
+"""For readers with a connection of their own; see `bill_of_row`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTariff:
+    """A tariff and where it came from, ``config`` or ``api``."""
+
+    tariff: Tariff
+    source: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillRow:
+    """What became of a session's energy.
+
+    Attributes:
+        status: ``held`` or ``settled``.
+        verdict: `gateway.domain.metering.Verdict` of the energy.
+        reasons: Why it is held, or what was noted.
+        document: The bill, or the proposal of a held one; ``None`` if none can be made.
+        decided_by: ``system``, or the token of the operator who released it.
+    """
+
+    session_id: SessionId
+    status: str
+    verdict: str
+    reasons: tuple[str, ...]
+    energy_milliwh: int | None
+    amount_minor: int | None
+    currency: str | None
+    document: dict[str, object] | None
+    tariff_sha256: str | None
+    settlement_leaf_index: int | None
+    session_key: bytes | None
+    decided_at: datetime
+    decided_by: str
+
+
+def load_config_tariffs(
+    conn: sqlite3.Connection, tariffs: Iterable[Tariff], now: datetime
+) -> None:
+    """Bring the tariffs of the configuration in; one changed by the API stays so.
+
+    Tariffs that left the configuration go, unless the API owns them.
+    """
+    kept = list(tariffs)
+    known = {
+        row[0]: row[1] for row in conn.execute("SELECT tariff_id, source FROM tariff")
+    }
+    for tariff in kept:
+        if known.get(tariff.id) != "api":
+            put_tariff(conn, tariff, source="config", now=now)
+    for tariff_id in known.keys() - {tariff.id for tariff in kept}:
+        conn.execute(
+            "DELETE FROM tariff WHERE tariff_id = ? AND source = 'config'", (tariff_id,)
+        )
+
+
+def put_tariff(
+    conn: sqlite3.Connection, tariff: Tariff, *, source: str, now: datetime
+) -> None:
+    """Write a tariff; sessions that started keep what they were promised."""
+    conn.execute(
+        "INSERT INTO tariff (tariff_id, document, source, updated_at)"
+        " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tariff_id) DO UPDATE"
+        " SET document = ?2, source = ?3, updated_at = ?4",
+        (tariff.id, tariff.snapshot_json(), source, to_text(now)),
+    )
+
+
+def delete_tariff(conn: sqlite3.Connection, tariff_id: str) -> bool:
+    """Remove a tariff; False if there is none."""
+    done = conn.execute("DELETE FROM tariff WHERE tariff_id = ?", (tariff_id,))
+    return done.rowcount > 0
+
+
+def find_tariff(conn: sqlite3.Connection, tariff_id: str) -> StoredTariff | None:
+    """One tariff."""
+    row = conn.execute(
+        "SELECT document, source, updated_at FROM tariff WHERE tariff_id = ?",
+        (tariff_id,),
+    ).fetchone()
+    return None if row is None else _stored(row)
+
+
+def all_tariffs(conn: sqlite3.Connection) -> list[StoredTariff]:
+    """All tariffs by id."""
+    rows = conn.execute(
+        "SELECT document, source, updated_at FROM tariff ORDER BY tariff_id"
+    )
+    return [_stored(row) for row in rows]
+
+
+def fix_tariff(
+    conn: sqlite3.Connection,
+    session_id: SessionId,
+    tariff_id: str | None,
+    now: datetime,
+) -> str | None:
+    """Promise a session the terms of now; the first promise stands.
+
+    Returns:
+        Hash of the terms promised, ``None`` while there is no such tariff.
+    """
+    known = conn.execute(
+        "SELECT tariff_sha256 FROM session_tariff WHERE session_id = ?", (session_id,)
+    ).fetchone()
+    if known is not None:
+        return str(known[0])
+    stored = None if tariff_id is None else find_tariff(conn, tariff_id)
+    if stored is None:
+        return None
+    document = stored.tariff.snapshot_json()
+    sha256 = hashlib.sha256(document.encode()).hexdigest()
+    conn.execute(
+        "INSERT OR IGNORE INTO tariff_snapshot VALUES (?, ?)", (sha256, document)
+    )
+    conn.execute(
+        "INSERT INTO session_tariff VALUES (?, ?, ?)",
+        (session_id, sha256, to_text(now)),
+    )
+    return sha256
+
+
+def promised_tariff(conn: sqlite3.Connection, session_id: SessionId) -> Tariff | None:
+    """The terms a session was promised."""
+    row = conn.execute(
+        "SELECT document FROM session_tariff JOIN tariff_snapshot"
+        " ON sha256 = tariff_sha256 WHERE session_id = ?",
+        (session_id,),
+    ).fetchone()
+    return None if row is None else Tariff.from_snapshot(json.loads(row[0]))
+
+
+def registers_of(
+    conn: sqlite3.Connection, session_id: SessionId
+) -> list[RegisterPoint]:
+    """All registers sampled in a session, in order of the station's time."""
+    rows = conn.execute(
+        "SELECT sampled_at, register_milliwh FROM reading"
+        " WHERE coalesce(session_id, station_id) = ? AND register_milliwh IS NOT NULL"
+        " ORDER BY sampled_at, register_milliwh",
+        (session_id,),
+    )
+    return [
+        RegisterPoint(at=datetime.fromisoformat(at), register_milliwh=register)
+        for at, register in rows
+    ]
+
+
+def sealed_registers(conn: sqlite3.Connection, session_id: SessionId) -> set[int]:
+    """Registers of a session's samples that a leaf of the log shows."""
+    rows = conn.execute(
+        "SELECT register_milliwh FROM reading"
+        " WHERE coalesce(session_id, station_id) = ? AND leaf_index IS NOT NULL"
+        " AND register_milliwh IS NOT NULL",
+        (session_id,),
+    )
+    return {row[0] for row in rows}
+
+
+def superseded_at(
+    conn: sqlite3.Connection, station_id: StationId, evse_id: int
+) -> list[SessionId]:
+    """Sessions of an EVSE that a later start ended and nobody judged."""
+    rows = conn.execute(
+        "SELECT session_id FROM session WHERE station_id = ? AND evse_id = ?"
+        " AND ended_by = 'superseded' AND NOT EXISTS"
+        " (SELECT 1 FROM bill WHERE bill.session_id = session.session_id)",
+        (station_id, evse_id),
+    )
+    return [SessionId(row[0]) for row in rows]
+
+
+def sessions_to_judge(conn: sqlite3.Connection, limit: int = 500) -> list[SessionId]:
+    """Ended sessions without a bill, oldest first."""
+    rows = conn.execute(
+        "SELECT session_id FROM session WHERE phase = 'ended' AND NOT EXISTS"
+        " (SELECT 1 FROM bill WHERE bill.session_id = session.session_id)"
+        " ORDER BY ended_at LIMIT ?",
+        (limit,),
+    )
+    return [SessionId(row[0]) for row in rows]
+
+
+def find_bill(conn: sqlite3.Connection, session_id: SessionId) -> BillRow | None:
+    """What became of a session's energy; ``None`` while it is not judged."""
+    row = conn.execute(BILL_BY_SESSION, (session_id,)).fetchone()
+    return None if row is None else bill_of_row(row)
+
+
+def held_bills(conn: sqlite3.Connection, limit: int = 100) -> list[BillRow]:
+    """Bills that wait for an operator, oldest first."""
+    rows = conn.execute(
+        f"SELECT {_BILL_COLUMNS} FROM bill WHERE status = 'held'"  # noqa: S608 - constant columns
+        " ORDER BY decided_at LIMIT ?",
+        (limit,),
+    )
+    return [bill_of_row(row) for row in rows]
+
+
+def put_bill(
+    conn: sqlite3.Connection,
+    session_id: SessionId,
+    *,
+    verdict: str,
+    reasons: tuple[str, ...],
+    bill: Bill | None,
+    decided_at: datetime,
+    decided_by: str,
+    settlement: tuple[int, bytes] | None = None,
+) -> None:
+    """Write a bill: held, or settled once and for all.
+
+    Args:
+        conn: The writer's connection.
+        session_id: The session.
+        verdict: On its energy.
+        reasons: Why it is held, or what was noted.
+        bill: The bill or a proposal.
+        decided_at: Site time.
+        decided_by: ``system`` or an operator's token.
+        settlement: Index of the settlement leaf and the session's key: settled.
+
+    Raises:
+        sqlite3.IntegrityError: The session is settled already.
+    """
+    document = None if bill is None else canonical_json(bill.to_json())
+    leaf_index, key = (None, None) if settlement is None else settlement
+    values = (
+        "held" if settlement is None else "settled",
+        verdict,
+        json.dumps(list(reasons)),
+        None if bill is None else bill.energy_milliwh,
+        None if bill is None else bill.amount_minor,
+        None if bill is None else bill.currency,
+        document,
+        None if document is None else hashlib.sha256(document.encode()).hexdigest(),
+        None if bill is None else bill.tariff_sha256,
+        leaf_index,
+        key,
+        to_text(decided_at),
+        decided_by,
+        session_id,
+    )
+    changed = conn.execute(
+        "UPDATE bill SET status = ?, verdict = ?, reasons = ?, energy_milliwh = ?,"
+        " amount_minor = ?, currency = ?, document = ?, bill_sha256 = ?,"
+        " tariff_sha256 = ?, settlement_leaf_index = ?, session_key = ?,"
+        " decided_at = ?, decided_by = ? WHERE session_id = ?",
+        values,
+    )
+    if changed.rowcount == 0:
+        conn.execute(
+            "INSERT INTO bill (status, verdict, reasons, energy_milliwh, amount_minor,"
+            " currency, document, bill_sha256, tariff_sha256, settlement_leaf_index,"
+            " session_key, decided_at, decided_by, session_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
+
+
+def bill_of_row(row: tuple[Any, ...]) -> BillRow:
+    """Read a row as `BILL_BY_SESSION` selects it."""
+    return BillRow(
+        session_id=SessionId(row[0]),
+        status=row[1],
+        verdict=row[2],
+        reasons=tuple(json.loads(row[3])),
+        energy_milliwh=row[4],
+        amount_minor=row[5],
+        currency=row[6],
+        document=None if row[7] is None else json.loads(row[7]),
+        tariff_sha256=row[8],
+        settlement_leaf_index=row[9],
+        session_key=row[10],
+        decided_at=datetime.fromisoformat(row[11]),
+        decided_by=row[12],
+    )
+
+
+def _stored(row: tuple[str, str, str]) -> StoredTariff:
+    return StoredTariff(
+        tariff=Tariff.from_snapshot(json.loads(row[0])),
+        source=row[1],
+        updated_at=datetime.fromisoformat(row[2]),
+    )
