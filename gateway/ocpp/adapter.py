@@ -15,8 +15,8 @@ from typing import Protocol
 from gateway.domain.events import Deviation, Event
 from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.limits import SetLimit
-from gateway.errors import ErrorKind
-from gateway.ocpp.frames import Call
+from gateway.errors import ErrorKind, RemoteError
+from gateway.ocpp.frames import Call, FrameError, encode_error
 
 
 class Durability(StrEnum):
@@ -76,7 +76,9 @@ class Decoded:
         action: Wire action.
         events: Facts it states; may be empty.
         durability: What must precede the reply.
-        authorize: A token the system must judge (Authorize without a transaction).
+        authorize: The token that the message carried, with or without a transaction:
+            the system must judge it for ``Answer.authorization``.
+        authorize_evse: Where it was presented, if the message says.
         deviations: What was wrong but understood; the message is answered validly.
         reply: Payload of the CALLRESULT, compact-JSON-ready.
     """
@@ -118,6 +120,14 @@ class Adapter(Protocol):
     @property
     def subprotocol(self) -> str:
         """WebSocket subprotocol name."""
+        ...
+
+    @property
+    def answers_broken_frames(self) -> bool:
+        """Whether a frame without a readable id or message type gets an answer.
+
+        2.0.1 does (part 4, 4.2.3 and 4.4), 1.6 has none to give (OCPP-J 1.6, 4.1.3).
+        """
         ...
 
     def decode(
@@ -184,3 +194,24 @@ class Adapter(Protocol):
     def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
         """Read the ``status`` of an answer."""
         ...
+
+
+def refusal(
+    adapter: Adapter, error: RemoteError, message_id: str | None = None
+) -> bytes | None:
+    """The CALLERROR frame to answer with, or ``None`` if there must be no answer.
+
+    Args:
+        adapter: The link's version.
+        error: What ``frames.parse`` or ``Adapter.decode`` raised.
+        message_id: The CALL's id, where the error does not know it.
+    """
+    if isinstance(error, FrameError):
+        if not error.may_answer:
+            return None
+        message_id = error.message_id if error.message_id is not None else message_id
+    is_broken = message_id is None or error.kind is ErrorKind.MESSAGE_TYPE
+    if is_broken and not adapter.answers_broken_frames:
+        return None
+    code = adapter.error_code(error.kind)
+    return encode_error(message_id, code, error.description, error.details)

@@ -94,6 +94,11 @@ def _scales() -> dict[tuple[str, str | None], int]:
 
 
 _SCALES: Final = _scales()
+_POWERS: Final = {
+    power: Decimal(10**power) if power >= 0 else Decimal(1).scaleb(power)
+    for power in range(-MAX_MULTIPLIER - 3, MAX_MULTIPLIER + 4)
+}
+"""A product stays in plain notation (7200), a shifted exponent does not (7.2E+3)."""
 
 
 def timestamp(
@@ -204,7 +209,7 @@ def reading(
     if not MIN_ADJUSTED <= value.adjusted() + power <= MAX_ADJUSTED:
         _note(notes, "value_range", path, f"{shown(value)} is out of range")
         return None
-    exact = value.scaleb(power) if power else +value
+    exact = value * _POWERS[power] if power else +value
     if name == REGISTER and not 0 <= exact <= MAX_REGISTER_WH:
         _note(notes, "value_range", path, f"{shown(value)} is not a register")
         return None

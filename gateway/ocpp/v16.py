@@ -139,6 +139,11 @@ class V16(V16Commands, Adapter):
     def subprotocol(self) -> str:
         return "ocpp1.6"
 
+    @property
+    @override
+    def answers_broken_frames(self) -> bool:
+        return False
+
     @override
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime

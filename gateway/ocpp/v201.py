@@ -143,6 +143,11 @@ class V201(V201Commands, Adapter):
     def subprotocol(self) -> str:
         return "ocpp2.0.1"
 
+    @property
+    @override
+    def answers_broken_frames(self) -> bool:
+        return True
+
     @override
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime
