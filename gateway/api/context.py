@@ -1,0 +1,72 @@
+"""What the routes are given: the parts of the system behind plain functions.
+
+The wiring fills this in; routes hold no state and know no concrete server, solver or
+chain.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.domain.ids import StationId
+from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.needs import Needs
+from gateway.services.overview import Overview
+from gateway.services.receipts import Receipts
+from gateway.services.site_settings import SiteSettings
+from gateway.services.stations import StationDirectory
+from gateway.store.api_tokens import ApiToken
+from gateway.store.queries import Queries
+from gateway.store.writer import Writer
+
+
+class LiveLinks(Protocol):
+    """Who is connected (``server.registry``)."""
+
+    def adapter(self, station_id: StationId) -> Adapter | None:
+        """The dialect of a station's live link."""
+        ...
+
+    def is_online(self, station_id: StationId) -> bool:
+        """Whether it has one."""
+        ...
+
+    def disconnect(self, station_id: StationId, reason: str) -> bool:
+        """Close it."""
+        ...
+
+
+class Who(Protocol):
+    """An authenticated caller."""
+
+    @property
+    def token_id(self) -> str:
+        """Names the caller in the audit trail."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """Everything the routes may use."""
+
+    clock: Clock
+    wall_clock: Clock
+    bus: Bus
+    writer: Writer
+    queries: Queries
+    directory: StationDirectory
+    links: LiveLinks
+    overview: Overview
+    settings: SiteSettings
+    needs: Needs
+    receipts: Receipts
+    call: Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
+    operator_guard: Callable[..., Awaitable[None]]
+    commission: Callable[[StationId], Awaitable[dict[str, Any]]]
+    call_timeout_s: float
+    readiness: Callable[[], Mapping[str, bool]]
+    metrics: Callable[[], bytes]
+    find_token: Callable[[str], Awaitable[ApiToken | None]]
+    audit: Callable[[Who, str, str, Mapping[str, object]], Awaitable[None]]

@@ -1,0 +1,119 @@
+"""Any CALL to a station, in the wire's own words."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.api.security import Context, Operator
+from gateway.domain.ids import StationId
+from gateway.errors import (
+    CallRefused,
+    CallTimedOut,
+    NotConnected,
+    RemoteError,
+    RequestError,
+)
+from gateway.ocpp.adapter import Command
+
+MAX_TIMEOUT_S: Final = 600.0
+
+router = APIRouter(tags=["calls"])
+
+
+class CallBody(BaseModel):
+    """A CALL of the central system."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: str = Field(description="Wire action, e.g. RemoteStartTransaction")
+    payload: dict[str, Any] = Field(
+        default_factory=dict, description="In wire spelling; sent in this order"
+    )
+    timeout_s: float | None = Field(default=None, gt=0, le=MAX_TIMEOUT_S)
+    override: bool = Field(
+        default=False, description="Admin: send it though a cabinet could be exceeded"
+    )
+
+
+class CallAnswer(BaseModel):
+    """What became of a CALL."""
+
+    outcome: Literal["result", "error", "timeout", "disconnected"]
+    payload: dict[str, Any] | None = None
+    code: str | None = None
+    description: str | None = None
+    details: dict[str, Any] | None = None
+
+
+@router.post(
+    "/stations/{station_id}/calls",
+    response_model_exclude_none=True,
+    responses={
+        404: {"description": "Unknown station"},
+        409: {"description": "Not connected, or a cabinet's limit could be exceeded"},
+        422: {"description": "Not valid by the schema of the station's version"},
+    },
+)
+async def call_station(
+    station_id: str,
+    body: Annotated[CallBody, Body()],
+    request: Request,
+    context: Context,
+    caller: Operator,
+) -> CallAnswer:
+    """Send any CALL of the station's OCPP version and wait for its answer."""
+    entry = context.directory.require(station_id)
+    adapter = context.links.adapter(entry.station_id)
+    if adapter is None:
+        raise RequestError(409, "not_connected", f"{entry.station_id} is not connected")
+    payload = await _payload_in_order(request, body)
+    try:
+        adapter.check_request(body.action, msgspec.json.encode(payload))
+    except RemoteError as error:
+        raise RequestError(
+            422, adapter.error_code(error.kind), error.description
+        ) from error
+    if body.override and not caller.is_admin:
+        raise RequestError(403, "admin_only", "only an admin may override a limit")
+    await context.operator_guard(
+        entry.station_id, body.action, payload, override=body.override
+    )
+    await context.audit(
+        caller, "call.sent", f"station/{entry.station_id}", {"action": body.action}
+    )
+    timeout_s = body.timeout_s or context.call_timeout_s
+    return await _send(
+        context,
+        entry.station_id,
+        Command(action=body.action, payload=payload),
+        timeout_s,
+    )
+
+
+async def _send(
+    context: Context, station_id: StationId, command: Command, timeout_s: float
+) -> CallAnswer:
+    try:
+        answer = await context.call(station_id, command, timeout_s)
+    except CallRefused as error:
+        return CallAnswer(
+            outcome="error",
+            code=error.code,
+            description=error.description,
+            details=error.details,
+        )
+    except CallTimedOut:
+        return CallAnswer(outcome="timeout")
+    except NotConnected:
+        return CallAnswer(outcome="disconnected")
+    return CallAnswer(outcome="result", payload=dict(answer))
+
+
+async def _payload_in_order(request: Request, body: CallBody) -> dict[str, Any]:
+    """The payload with numbers exactly as they were written."""
+    raw = msgspec.json.decode(await request.body())
+    payload = raw.get("payload", body.payload)
+    assert isinstance(payload, dict), "checked by CallBody"
+    return payload

@@ -1,0 +1,130 @@
+"""Sessions: what was charged, what is needed, what it costs, and the proof."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from gateway.api import views
+from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.session import Session
+from gateway.errors import RequestError
+from gateway.store.queries import SessionFilter
+
+MAX_LIMIT = 1000
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+class NeedBody(BaseModel):
+    """What the driver of a session needs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    energy_wh: float | None = Field(default=None, gt=0, le=1_000_000)
+    target_soc_percent: float | None = Field(default=None, gt=0, le=100)
+    departure_at: AwareDatetime | None = None
+
+
+@router.get("")
+async def sessions(
+    context: Context,
+    _caller: Viewer,
+    station_id: str | None = None,
+    id_token: str | None = None,
+    is_open: Annotated[bool | None, Query(alias="open")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
+) -> list[dict[str, Any]]:
+    """Sessions, newest first."""
+    which = SessionFilter(station_id=station_id, id_token=id_token, is_open=is_open)
+    rows = await context.queries.sessions(which, limit=limit)
+    return [await _view(context, row) for row in rows]
+
+
+@router.get("/{session_id}")
+async def session(session_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
+    """One session."""
+    return await _view(context, await _require(context, session_id))
+
+
+@router.get("/{session_id}/readings")
+async def readings(
+    session_id: str, context: Context, _caller: Viewer
+) -> list[dict[str, Any]]:
+    """Its samples, in the order of the station's time."""
+    row = await _require(context, session_id)
+    return [views.reading(r) for r in await context.queries.readings(row.session_id)]
+
+
+@router.get("/{session_id}/bill")
+async def bill(session_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
+    """Its bill; 404 ``no_bill`` until it is made."""
+    row = await _require(context, session_id)
+    return await context.receipts.bill(row.session_id)
+
+
+@router.get("/{session_id}/receipt")
+async def receipt(session_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
+    """Everything needed to check its bill offline: ``wattproof verify FILE``."""
+    row = await _require(context, session_id)
+    return await context.receipts.receipt(row.session_id)
+
+
+@router.get("/{session_id}/driver-link")
+async def driver_link(
+    session_id: str, context: Context, _caller: Operator
+) -> dict[str, str]:
+    """Path of the driver's page of this session."""
+    row = await _require(context, session_id)
+    return {"path": f"/d/{context.needs.driver_token(row.session_id)}"}
+
+
+@router.put("/{session_id}/request")
+async def put_request(
+    session_id: str,
+    body: Annotated[NeedBody, Body()],
+    context: Context,
+    caller: Operator,
+) -> dict[str, Any]:
+    """Say what the driver needs; the plan follows within seconds."""
+    row = await _require(context, session_id)
+    await context.needs.set_need(
+        row,
+        energy_wh=body.energy_wh,
+        target_soc_percent=body.target_soc_percent,
+        departure_at=body.departure_at,
+        source=f"api/{caller.token_id}",
+    )
+    return await _view(context, row)
+
+
+@router.post("/{session_id}/end")
+async def end_session(
+    session_id: str, context: Context, caller: Operator
+) -> dict[str, Any]:
+    """Close a session that its station will never end; never billed by itself."""
+    row = await _require(context, session_id)
+    await context.needs.end_by_operator(row)
+    await context.audit(caller, "session.ended", f"session/{row.session_id}", {})
+    return await _view(context, await _require(context, session_id))
+
+
+async def _require(context: Context, session_id: str) -> Session:
+    row = await context.queries.session(session_id)
+    if row is None:
+        raise RequestError(404, "unknown_session", f"no session {session_id!r}")
+    return row
+
+
+async def _view(context: Context, row: Session) -> dict[str, Any]:
+    asked = await context.queries.session_request(row.session_id)
+    request: dict[str, Any] | None = None
+    if asked is not None:
+        request = {
+            "energy_wh": asked.energy_wh,
+            "target_soc_percent": asked.target_soc_percent,
+            "departure_at": views.time(asked.departure_at),
+            "is_default": asked.is_default,
+        }
+    promise = await context.needs.promise(row.session_id)
+    return views.session(row, request=request, promise=promise)

@@ -1,0 +1,110 @@
+"""Stations: who is registered, who is online, who knocks."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from gateway.api import views
+from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.ids import STATION_ID, StationId
+from gateway.errors import RequestError
+
+router = APIRouter(tags=["stations"])
+
+
+@router.get("/stations")
+async def stations(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
+    """Every registered station with its EVSEs, by id."""
+    return await context.overview.stations()
+
+
+@router.get("/stations/{station_id}")
+async def station(station_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
+    """One station: state, wiring and what it departs from."""
+    entry = context.directory.require(station_id)
+    return await context.overview.station(entry.station_id)
+
+
+@router.put("/stations/{station_id}")
+async def put_station(
+    station_id: str,
+    body: Annotated[dict[str, Any], Body()],
+    context: Context,
+    caller: Operator,
+) -> dict[str, Any]:
+    """Register or change a station; members left out keep their value."""
+    if STATION_ID.fullmatch(station_id) is None:
+        raise RequestError(
+            422, "bad_station_id", "1 to 48 letters, digits and . _ : @ = + -"
+        )
+    entry = await context.directory.put(
+        StationId(station_id), body, is_admin=caller.is_admin
+    )
+    said = {key: value for key, value in body.items() if key != "password"}
+    await context.audit(caller, "station.put", f"station/{station_id}", said)
+    return await context.overview.station(entry.station_id)
+
+
+@router.delete("/stations/{station_id}", status_code=204)
+async def delete_station(station_id: str, context: Context, caller: Operator) -> None:
+    """Forget a station; its sessions, frames and bills stay."""
+    entry = context.directory.require(station_id)
+    await context.directory.delete(entry.station_id)
+    context.links.disconnect(entry.station_id, "the station was removed")
+    await context.audit(caller, "station.deleted", f"station/{station_id}", {})
+
+
+@router.post("/stations/{station_id}/commissioning")
+async def commission(
+    station_id: str, context: Context, caller: Operator
+) -> dict[str, Any]:
+    """Run the obedience test and store its result."""
+    entry = context.directory.require(station_id)
+    await context.audit(caller, "station.tested", f"station/{station_id}", {})
+    return await context.commission(entry.station_id)
+
+
+@router.get("/stations/{station_id}/deviations")
+async def deviations(
+    station_id: str, context: Context, _caller: Viewer, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Where a station departed from the specification but was understood."""
+    entry = context.directory.require(station_id)
+    found = await context.queries.deviations(entry.station_id, limit=min(limit, 1000))
+    return [
+        {**asdict(row), "received_at": views.time(row.received_at)} for row in found
+    ]
+
+
+@router.get("/stations/{station_id}/refused-frames")
+async def refused_frames(
+    station_id: str, context: Context, _caller: Viewer, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Frames that were answered with a CALLERROR, latest first."""
+    found = await context.queries.refused_frames(station_id, limit=min(limit, 1000))
+    return [
+        {
+            "frame_id": row.frame_id,
+            "received_at": views.time(row.received_at),
+            "message_id": row.message_id,
+            "action": row.action,
+            "error_kind": row.error_kind,
+            "description": row.description,
+            "raw": row.raw.decode(errors="replace"),
+        }
+        for row in found
+    ]
+
+
+@router.get("/knocking")
+async def knocking(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
+    """Unknown stations, and known ones with a wrong password, that were refused."""
+    return [
+        {
+            **asdict(row),
+            "first_seen_at": views.time(row.first_seen_at),
+            "last_seen_at": views.time(row.last_seen_at),
+        }
+        for row in await context.queries.knocking()
+    ]

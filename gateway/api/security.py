@@ -1,0 +1,79 @@
+"""Who asks: bearer tokens with roles, checked on every request; deny by default."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from gateway.api.context import ApiContext
+from gateway.errors import RequestError
+from gateway.store.api_tokens import Role
+
+COOKIE: Final = "wattproof_session"
+
+_RANK: Final = {Role.VIEWER: 0, Role.AUDITOR: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
+
+_bearer = HTTPBearer(auto_error=False, description="A token of `wattproof token new`")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller."""
+
+    token_id: str
+    role: Role
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it may do everything."""
+        return self.role is Role.ADMIN
+
+
+def context_of(request: Request) -> ApiContext:
+    """The application's parts, as set at start."""
+    context = request.app.state.context
+    assert isinstance(context, ApiContext)
+    return context
+
+
+Context = Annotated[ApiContext, Depends(context_of)]
+
+
+async def authenticate(
+    request: Request,
+    context: Context,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """The caller behind a bearer token, or behind the cockpit's cookie for reading.
+
+    Raises:
+        RequestError: 401.
+    """
+    secret = None if bearer is None else bearer.credentials
+    if secret is None and request.method == "GET":
+        secret = request.cookies.get(COOKIE)
+    if secret is None:
+        raise RequestError(401, "no_token", "send Authorization: Bearer <token>")
+    token = await context.find_token(secret)
+    if token is None or not token.is_valid(context.wall_clock.now().astimezone(UTC)):
+        raise RequestError(401, "bad_token", "the token is unknown, revoked or expired")
+    return Caller(token.token_id, token.role)
+
+
+def at_least(role: Role) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that admits callers of this role or a higher one."""
+
+    async def check(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+        if _RANK[caller.role] < _RANK[role]:
+            raise RequestError(403, "forbidden", f"this needs the role {role.value}")
+        return caller
+
+    return check
+
+
+Viewer = Annotated[Caller, Depends(at_least(Role.VIEWER))]
+Operator = Annotated[Caller, Depends(at_least(Role.OPERATOR))]
+Admin = Annotated[Caller, Depends(at_least(Role.ADMIN))]

@@ -1,0 +1,85 @@
+"""Rows to JSON: keys carry units, times are RFC 3339; no logic."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.domain.session import Session
+from gateway.store.records import IdTokenRecord, ReadingRecord, Reservation
+
+
+def time(moment: datetime | None) -> str | None:
+    """An aware time as text in UTC."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def session(
+    row: Session, *, request: dict[str, Any] | None, promise: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One session."""
+    return {
+        "session_id": row.session_id,
+        "transaction_id": row.transaction_id,
+        "station_id": row.station_id,
+        "evse_id": row.evse_id,
+        "connector_id": row.connector_id,
+        "id_token": row.id_token,
+        "started_at": time(row.started_at),
+        "ended_at": time(row.ended_at),
+        "stop_reason": row.stop_reason,
+        "energy_milliwh": row.energy_milliwh,
+        "register_start_milliwh": row.register_start_milliwh,
+        "register_end_milliwh": row.register_end_milliwh,
+        "charging_state": row.charging_state,
+        "power_w": row.power_w,
+        "current_a": row.current_a,
+        "soc_percent": row.soc_percent,
+        "sampled_at": time(row.sampled_at),
+        "verdict": row.verdict,
+        "verdicts": list(row.verdicts),
+        "incomplete": row.has_gap,
+        "request": request,
+        "promise": promise,
+    }
+
+
+def reading(row: ReadingRecord) -> dict[str, Any]:
+    """One stored sample."""
+    return {
+        "sampled_at": time(row.sampled_at),
+        "context": row.context,
+        "register_milliwh": row.register_milliwh,
+        "power_w": row.power_w,
+        "current_a": [row.current_l1_a, row.current_l2_a, row.current_l3_a],
+        "soc_percent": row.soc_percent,
+        "samples": row.samples,
+        "leaf_index": row.leaf_index,
+    }
+
+
+def id_token(row: IdTokenRecord) -> dict[str, Any]:
+    """One id token."""
+    return {
+        "token": row.value,
+        "type": row.kind or None,
+        "status": row.status,
+        "expires_at": time(row.expires_at),
+        "group": row.group_id,
+        "updated_at": time(row.updated_at),
+    }
+
+
+def reservation(row: Reservation) -> dict[str, Any]:
+    """One reservation."""
+    return {
+        "reservation_id": row.reservation_id,
+        "station_id": row.station_id,
+        "evse_id": row.evse_id,
+        "id_token": row.id_token,
+        "expires_at": time(row.expires_at),
+        "status": row.status,
+        "session_id": row.session_id,
+        "created_at": time(row.created_at),
+        "changed_at": time(row.changed_at),
+    }
