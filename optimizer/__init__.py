@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optimizer.outcome import Fallback, Optimal, Outcome, Plan, Relaxed
     from optimizer.parts import CabinetLimit, EvSession
     from optimizer.problem import CabinetProblem, Mode
-    from optimizer.solve import solve
+    from optimizer.solve import solve, warm_up
 
 __all__ = [
     "CabinetLimit",
@@ -31,6 +31,7 @@ __all__ = [
     "Violation",
     "check",
     "solve",
+    "warm_up",
 ]
 
 _HOME: Final = {
@@ -47,6 +48,7 @@ _HOME: Final = {
     "Violation": "optimizer.check",
     "check": "optimizer.check",
     "solve": "optimizer.solve",
+    "warm_up": "optimizer.solve",
 }
 
 

@@ -61,8 +61,8 @@ class Packing:
     """What counts when the currents of a step are chosen, in thousandths.
 
     Attributes:
-        fill_milli: Worth of an ampere; above ``DEVIATION_MILLI`` free headroom is filled beyond the
-            relaxed targets, below it the targets are followed.
+        fill_milli: Worth of an ampere; above ``DEVIATION_MILLI`` free headroom is
+            filled beyond the relaxed targets, below it the targets are followed.
         urgent_milli: Extra worth of an ampere up to the target without laxity.
         finish_milli: Worth, in ampere, of completing a session in this step.
     """

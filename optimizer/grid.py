@@ -11,7 +11,7 @@ PHASES: Final = (0, 1, 2)
 
 MAX_CURRENT_A: Final = 10_000.0
 MAX_POWER_W: Final = 1e9
-MAX_PRICE_MICRO: Final = 10**12
+MAX_PRICE_MICRO: Final = 10**10
 
 SLACK: Final = 1e-6
 """Decimal fractions such as 6.3 are not binary: 0.1 microampere is no difference."""

@@ -114,6 +114,13 @@ def solve(
     return Fallback(plan=plan, why="; ".join(failures))
 
 
+def warm_up() -> None:
+    """Import the solvers; a worker process calls this once, before any deadline."""
+    from optimizer import model  # noqa: PLC0415 - cvxpy takes a second to import
+
+    _ = model
+
+
 def _first_proven(
     relaxed: RelaxedProblem,
     until_s: float,
