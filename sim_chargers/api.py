@@ -88,6 +88,7 @@ class Meters:
         """Report until cancelled."""
         loop = asyncio.get_running_loop()
         pause_s = 1.0 / MAX_REQUESTS_PER_S
+        await asyncio.sleep(pause_s)  # the physics takes its first step
         while True:
             round_began_s = loop.time()
             for meter_id, reading in self.readings():

@@ -97,7 +97,8 @@ class Charger(ABC):
         self.boot_reason = "PowerUp"
         self.heartbeat_interval_s = 300.0
         self.has_booted = asyncio.Event()
-        self.on_remote_start: Callable[[int], None] = lambda _evse: None
+        self.on_remote_start: list[Callable[[int], None]] = []
+        self._aligned_slot = 0
         self._boot_now = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self.link = Link(
@@ -200,7 +201,8 @@ class Charger(ABC):
             await asyncio.sleep(1.0)
             return False
         status = outcome.payload.get("status")
-        interval_s = float(outcome.payload.get("interval", 0))
+        interval = outcome.payload.get("interval")
+        interval_s = float(interval) if isinstance(interval, int | float) else 0.0
         self._set_clock(outcome.payload)
         if status == "Accepted":
             self.needs_boot = False
@@ -302,7 +304,24 @@ class Charger(ABC):
                 self.charging_changed(connector, transaction)
             if transaction.sampling.is_due(self.clock.now()):
                 self.send_sample(connector, transaction, "Sample.Periodic")
+        self._sample_aligned(now)
         self.report_states()
+
+    def _sample_aligned(self, now: datetime) -> None:
+        """Read all meters at the full quarter hours, or whatever is configured."""
+        interval_s = self.aligned_interval_s()
+        if interval_s <= 0:
+            return
+        slot = int(now.timestamp() // interval_s)
+        is_due = self._aligned_slot not in (0, slot)
+        self._aligned_slot = slot
+        if not is_due:
+            return
+        for connector in self.connectors.values():
+            if connector.transaction is not None:
+                self.send_sample(connector, connector.transaction, "Sample.Clock")
+            else:
+                self.send_idle_sample(connector, "Sample.Clock")
 
     def report_states(self) -> None:
         """Send the states that the central system does not know yet."""
@@ -390,7 +409,11 @@ class Charger(ABC):
         if self.is_online:
             outcome = await self.link.call("Authorize", self.authorize_payload(token))
             if isinstance(outcome, Answer):
-                status = self.token_status(outcome.payload)
+                try:
+                    status = self.token_status(outcome.payload)
+                except (KeyError, TypeError) as error:
+                    _log.warning("%s: no verdict: %r", self.spec.id, error)
+                    return False
                 self.cache[token.casefold()] = status
                 return status == "Accepted"
         known = self.local_list.get(token.casefold(), self.cache.get(token.casefold()))
@@ -472,7 +495,8 @@ class Charger(ABC):
             self.start(connector, remote.token, trigger="RemoteStart", remote=remote)
         else:
             connector.remote_start = remote
-            self.on_remote_start(connector.number)
+            for bring_car in self.on_remote_start:
+                bring_car(connector.number)
 
     def session_acknowledged(
         self,
@@ -550,6 +574,10 @@ class Charger(ABC):
         """Return the interval between samples; 0 for none."""
 
     @abstractmethod
+    def aligned_interval_s(self) -> float:
+        """Return the interval of clock-aligned samples; 0 for none."""
+
+    @abstractmethod
     def wire_milliwh(self, register_milliwh: int) -> int:
         """Round a register down to what this dialect puts on the wire."""
 
@@ -576,6 +604,10 @@ class Charger(ABC):
         self, connector: Connector, transaction: Transaction, context: str
     ) -> None:
         """Report a sample within a transaction."""
+
+    @abstractmethod
+    def send_idle_sample(self, connector: Connector, context: str) -> None:
+        """Report a sample outside a transaction."""
 
     @abstractmethod
     def ended(

@@ -24,6 +24,7 @@ _REASONS: Final = {
     Reason.DEAUTHORIZED: "DeAuthorized",
     Reason.POWER_LOSS: "PowerLoss",
     Reason.RESET: "SoftReset",
+    Reason.HARD_RESET: "HardReset",
     Reason.UNLOCK: "UnlockCommand",
 }
 
@@ -86,6 +87,11 @@ class ChargerV16(Charger):
     def sample_interval_s(self) -> float:
         """Read MeterValueSampleInterval."""
         return float(self.keys["MeterValueSampleInterval"])
+
+    @override
+    def aligned_interval_s(self) -> float:
+        """Read ClockAlignedDataInterval."""
+        return float(self.keys["ClockAlignedDataInterval"])
 
     def is_true(self, key: str) -> bool:
         """Read a boolean key."""
@@ -179,6 +185,7 @@ class ChargerV16(Charger):
 
         self.enqueue("MeterValues", build, durable=True)
 
+    @override
     def send_idle_sample(self, connector: Connector, context: str) -> None:
         """Send MeterValues outside a transaction."""
         sample = connector.sample(self.now(), context)
@@ -228,7 +235,8 @@ class ChargerV16(Charger):
 
     def reset(self, kind: str) -> None:
         """Restart after a Reset request."""
-        self.spawn(self.restart(Reason.RESET, kind))
+        reason = Reason.HARD_RESET if kind == "Hard" else Reason.RESET
+        self.spawn(self.restart(reason, "RemoteReset"))
 
     def transaction_connector(self, transaction_id: int) -> Connector | None:
         """Find the connector of a running transaction."""

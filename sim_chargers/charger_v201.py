@@ -22,7 +22,14 @@ _REASONS: Final = {  # (stoppedReason, triggerReason)
     Reason.DEAUTHORIZED: ("DeAuthorized", "Deauthorized"),
     Reason.POWER_LOSS: ("PowerLoss", "AbnormalCondition"),
     Reason.RESET: ("ImmediateReset", "ResetCommand"),
+    Reason.HARD_RESET: ("ImmediateReset", "ResetCommand"),
     Reason.UNLOCK: ("Other", "UnlockCommand"),
+}
+
+_SAMPLE_TRIGGERS: Final = {
+    "Sample.Periodic": "MeterValuePeriodic",
+    "Sample.Clock": "MeterValueClock",
+    "Trigger": "Trigger",
 }
 
 
@@ -48,7 +55,6 @@ class ChargerV201(Charger):
                 )
                 for e in spec.evses
             ],
-            start_point=spec.tx_start_point,
         )
         self.resets_when_idle = False
         self._sampled_every_s = self.sample_interval_s()
@@ -92,6 +98,11 @@ class ChargerV201(Charger):
     def sample_interval_s(self) -> float:
         """Read SampledDataCtrlr.TxUpdatedInterval."""
         return float(self.model.text("SampledDataCtrlr", "TxUpdatedInterval"))
+
+    @override
+    def aligned_interval_s(self) -> float:
+        """Read AlignedDataCtrlr.Interval."""
+        return float(self.model.text("AlignedDataCtrlr", "Interval"))
 
     @override
     def wire_milliwh(self, register_milliwh: int) -> int:
@@ -158,15 +169,15 @@ class ChargerV201(Charger):
         self, connector: Connector, transaction: Transaction, context: str
     ) -> None:
         """Send TransactionEvent(Updated) with a sample."""
-        is_asked = context == "Trigger"
         self._event(
             connector,
             transaction,
             kind="Updated",
-            trigger="Trigger" if is_asked else "MeterValuePeriodic",
+            trigger=_SAMPLE_TRIGGERS[context],
             sample=connector.sample(self.now(), context),
         )
 
+    @override
     def send_idle_sample(self, connector: Connector, context: str) -> None:
         """Send MeterValues outside a transaction."""
         sample = connector.sample(self.now(), context)

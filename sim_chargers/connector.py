@@ -17,6 +17,7 @@ class Reason(Enum):
     DEAUTHORIZED = "DeAuthorized"
     POWER_LOSS = "PowerLoss"
     RESET = "Reset"
+    HARD_RESET = "HardReset"
     UNLOCK = "UnlockCommand"
 
 

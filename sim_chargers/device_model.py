@@ -95,12 +95,11 @@ class DeviceModel:
         return self.text(component, name).casefold() == "true"
 
 
-def standard(*, evses: list[tuple[int, float, int]], start_point: str) -> DeviceModel:
+def standard(*, evses: list[tuple[int, float, int]]) -> DeviceModel:
     """Make the variables of a station.
 
     Args:
         evses: Id, rated power in W, and number of phases of each EVSE.
-        start_point: Value of TxCtrlr.TxStartPoint.
     """
     measurands = (
         "Energy.Active.Import.Register,Power.Active.Import,Current.Import,"
@@ -150,8 +149,8 @@ def standard(*, evses: list[tuple[int, float, int]], start_point: str) -> Device
         ("TxCtrlr", "EVConnectionTimeOut", "120", "integer", READ_WRITE),
         ("TxCtrlr", "StopTxOnInvalidId", "true", "boolean", READ_WRITE),
         ("TxCtrlr", "StopTxOnEVSideDisconnect", "true", "boolean", READ_WRITE),
-        ("TxCtrlr", "TxStartPoint", start_point, "OptionList", READ_WRITE),
-        ("TxCtrlr", "TxStopPoint", "EVConnected,Authorized", "OptionList", READ_WRITE),
+        ("TxCtrlr", "TxStartPoint", "PowerPathClosed", "OptionList", READ_ONLY),
+        ("TxCtrlr", "TxStopPoint", "EVConnected,Authorized", "OptionList", READ_ONLY),
     ]
     variables = [
         Variable(component=c, name=n, value=v, kind=k, mutability=m)

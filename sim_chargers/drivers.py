@@ -18,10 +18,11 @@ from sim_chargers.vehicle import Vehicle
 
 MINUTE_S: Final = 60.0
 LOOK_S: Final = 15.0  # site seconds between a driver's looks at the display
-FIRST_ARRIVALS_REAL_S: Final = 4.0
+FIRST_ARRIVALS_REAL_S: Final = (0.8, 4.0)  # the safe profile comes first
 RETRY_TOKEN_S: Final = 45.0
 TOKEN_TRIES: Final = 5
 CAPACITIES_WH: Final = (42_000, 52_000, 58_000, 77_000, 82_000)
+DEFAULT_TOKENS: Final = tuple(f"SIMTOKEN{number:02d}" for number in range(1, 21))
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Crowd:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: list[str] = field(default_factory=list)
+    all_tokens: tuple[str, ...] = DEFAULT_TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +72,10 @@ class Bay:
 
     async def run(self) -> None:
         """Bring one driver after the other, until cancelled."""
-        self.charger.on_remote_start = self._call
+        self.charger.on_remote_start.append(self._call)
         await self.charger.has_booted.wait()
         if self.is_occupied_at_start:
-            first_s = self.rng.uniform(0.1, FIRST_ARRIVALS_REAL_S)
+            first_s = self.rng.uniform(*FIRST_ARRIVALS_REAL_S)
             await asyncio.sleep(first_s)
         else:
             await self._gap(self.spec.gap_min * MINUTE_S)
@@ -138,8 +140,7 @@ class Bay:
         remote = self.connector.remote_start
         if remote is not None:
             return remote.token
-        free = self.crowd.tokens or ["SIMTOKEN01"]
-        return self.rng.choice(free)
+        return self.rng.choice(self.crowd.tokens or self.crowd.all_tokens)
 
     def _punctuality(self) -> float:
         draw = self.rng.random()
@@ -241,7 +242,8 @@ def make_bays(
     seed: int,
 ) -> Iterator[Bay]:
     """Make a bay per EVSE; the first ones always have a car at the start."""
-    crowd = Crowd(tokens=list(tokens))
+    known = tokens or DEFAULT_TOKENS
+    crowd = Crowd(tokens=list(known), all_tokens=known)
     places = [(c, number) for c in chargers for number in c.connectors]
     shuffled = Random(f"{seed}/places")  # noqa: S311 - not a secret
     order = list(range(len(places)))

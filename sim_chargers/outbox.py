@@ -83,8 +83,7 @@ class Outbox:
         match outcome:
             case Answer():
                 self._done(message)
-                if message.on_answer is not None:
-                    message.on_answer(outcome.payload)
+                self._tell(message, outcome.payload)
             case NoAnswer():
                 if message.durable:
                     await asyncio.sleep(NO_ANSWER_PAUSE_S)
@@ -112,6 +111,20 @@ class Outbox:
         else:
             # TransactionMessageAttempts used up (OCPP 1.6, 9.1.27): go on.
             self._done(message)
+
+    def _tell(self, message: Message, payload: Payload) -> None:
+        if message.on_answer is None:
+            return
+        try:
+            message.on_answer(payload)
+        except (KeyError, TypeError, ValueError) as error:
+            # An answer all the same: the message must not go out again.
+            _log.warning(
+                "%s: answer to %s not understood: %r",
+                self.link.station_id,
+                message.action,
+                error,
+            )
 
     def _done(self, message: Message) -> None:
         self._failed = 0

@@ -41,7 +41,6 @@ class StationSpec:
     model: str = "SIM-22"
     firmware: str = "1.0.0"
     faults: frozenset[str] = frozenset()
-    tx_start_point: str = "PowerPathClosed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +307,6 @@ def _station(table: _Table, nominal_v: float, known: set[str]) -> StationSpec:
         model=table.text("model", default.model),
         firmware=table.text("firmware", default.firmware),
         faults=faults,
-        tx_start_point=table.text("tx_start_point", default.tx_start_point),
     )
     if not station.evses:
         raise ScenarioError(f"{table.key('evses')}: at least one EVSE is needed")

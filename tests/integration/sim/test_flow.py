@@ -106,6 +106,7 @@ async def test_a_1_6_session_from_boot_to_stop() -> None:
         await settled(cp, 400)
         assert await cp.present_token(1, "CARD")
         await csms.until(lambda: lines(cp, "session_ended"))
+        await settled(cp, 20)
         cp.unplug(1)
         await csms.until(
             lambda: csms.of("StatusNotification")[-1]["status"] == "Available"
@@ -452,6 +453,48 @@ async def test_calls_of_2_0_1_have_answers_by_the_schema() -> None:
         report = csms.of("ReportChargingProfiles")[0]
         assert report["chargingProfile"][0]["id"] == 77
         assert cp.heartbeat_interval_s == 30.0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_clock_aligned_samples_come_for_idle_and_busy_connectors(
+    version: str,
+) -> None:
+    async with tiny_csms() as csms, station(csms, version, n_evse=2) as cp:
+        await charging(csms, cp)
+        if version == "1.6":
+            change = {"key": "ClockAlignedDataInterval", "value": "60"}
+            await csms.call("CP1", "ChangeConfiguration", change)
+        else:
+            row = {
+                "component": {"name": "AlignedDataCtrlr"},
+                "variable": {"name": "Interval"},
+                "attributeValue": "60",
+            }
+            await csms.call("CP1", "SetVariables", {"setVariableData": [row]})
+        await csms.until(lambda: csms.of("MeterValues"))
+
+        def contexts(values: list[dict[str, Any]]) -> set[str]:
+            return {v["meterValue"][0]["sampledValue"][0]["context"] for v in values}
+
+        if version == "1.6":
+            both = csms.of("MeterValues")
+            await csms.until(
+                lambda: (
+                    {
+                        m["connectorId"]
+                        for m in csms.of("MeterValues")
+                        if contexts([m]) == {"Sample.Clock"}
+                    }
+                    == {1, 2}
+                )
+            )
+            assert contexts(both) <= {"Sample.Clock", "Sample.Periodic"}
+        else:
+            assert contexts(csms.of("MeterValues")) == {"Sample.Clock"}
+            assert csms.of("MeterValues")[0]["evseId"] == 2
+            await csms.until(
+                lambda: "Sample.Clock" in contexts(csms.of("TransactionEvent"))
+            )
 
 
 async def test_a_changed_password_is_used_at_the_next_connection() -> None:
