@@ -5,15 +5,20 @@ from __future__ import annotations  # the station and its table know each other
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sim_chargers.clock import from_wire, to_wire
-from sim_chargers.connector import Connector, Reason, Reservation
+from sim_chargers.answers import ACCEPTED, REJECTED
+from sim_chargers.clock import from_wire
+from sim_chargers.connector import Connector, Reason, Reservation, set_availability
 from sim_chargers.keys_v16 import DEFAULT_KEYS
 from sim_chargers.profile_store import (
     ProfileError,
-    purpose_of,
     read_profile,
 )
-from sim_chargers.profiles import STATION, Context, Profile, Purpose, composite
+from sim_chargers.profiles import STATION, Profile, Purpose
+from sim_chargers.smart_charging_v16 import (
+    clear_charging_profile,
+    get_composite_schedule,
+    set_charging_profile,
+)
 from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
@@ -22,8 +27,6 @@ if TYPE_CHECKING:
     from sim_chargers.charger_v16 import ChargerV16
     from sim_chargers.frames import Payload
 
-ACCEPTED: Final = {"status": "Accepted"}
-REJECTED: Final = {"status": "Rejected"}
 MAX_SECRET_LENGTH: Final = 40
 
 
@@ -51,82 +54,6 @@ def table(station: ChargerV16) -> dict[str, Callable[[Payload], Reply]]:
         "UpdateFirmware": update_firmware,
     }
     return {action: partial(serve, station) for action, serve in served.items()}
-
-
-def set_charging_profile(station: ChargerV16, payload: Payload) -> Reply:
-    """Install a profile (5.16)."""
-    target = int(payload["connectorId"])
-    if target != STATION and target not in station.connectors:
-        return Reply(payload=REJECTED)
-    try:
-        profile = read_profile(
-            payload["csChargingProfiles"], target=target, received_at=station.now()
-        )
-        _check_transaction(station, profile)
-        station.profiles.install(profile)
-    except ProfileError:
-        return Reply(payload=REJECTED)
-    return Reply(payload=ACCEPTED)
-
-
-def _check_transaction(station: ChargerV16, profile: Profile) -> None:
-    if profile.purpose is not Purpose.TX:
-        return
-    transaction = station.connectors[profile.target].transaction
-    if transaction is None:
-        raise ProfileError("no transaction on this connector")
-    if profile.transaction_id not in (None, transaction.wire_id):
-        raise ProfileError("another transaction is running")
-
-
-def clear_charging_profile(station: ChargerV16, payload: Payload) -> Reply:
-    """Remove profiles: by id, or by any mix of the other criteria (5.5)."""
-    if "id" in payload:
-        removed = station.profiles.clear(profile_id=int(payload["id"]))
-    else:
-        removed = station.profiles.clear(
-            target=payload.get("connectorId"),
-            purpose=purpose_of(payload.get("chargingProfilePurpose")),
-            stack_level=payload.get("stackLevel"),
-        )
-    return Reply(payload={"status": "Accepted" if removed else "Unknown"})
-
-
-def get_composite_schedule(station: ChargerV16, payload: Payload) -> Reply:
-    """Compose the schedule of a connector, or of the whole station (5.7)."""
-    number, duration_s = int(payload["connectorId"]), int(payload["duration"])
-    now = station.now()
-    first = next(iter(station.connectors.values()))
-    unit = payload.get("chargingRateUnit", "W" if first.evse.spec.is_dc else "A")
-    if number == STATION:
-        context = Context(target=STATION, scale=station.scale(first))
-        maximum = sum(c.evse.spec.native_max for c in station.connectors.values())
-    elif number in station.connectors:
-        connector = station.connectors[number]
-        context = station.context(connector)
-        maximum = connector.evse.spec.native_max
-    else:
-        return Reply(payload=REJECTED)
-    steps = composite(station.profiles, context, now, duration_s, maximum)
-    return Reply(
-        payload={
-            "status": "Accepted",
-            "connectorId": number,
-            "scheduleStart": to_wire(now),
-            "chargingSchedule": {
-                "duration": duration_s,
-                "startSchedule": to_wire(now),
-                "chargingRateUnit": unit,
-                "chargingSchedulePeriod": [
-                    {
-                        "startPeriod": start_s,
-                        "limit": round(context.scale.from_native(limit, unit), 1),
-                    }
-                    for start_s, limit in steps
-                ],
-            },
-        }
-    )
 
 
 def remote_start(station: ChargerV16, payload: Payload) -> Reply:
@@ -290,20 +217,6 @@ def change_availability(station: ChargerV16, payload: Payload) -> Reply:
     return Reply(payload={"status": "Scheduled" if is_later else "Accepted"})
 
 
-def set_availability(connector: Connector, operative: bool) -> bool:
-    """Change a connector, after its transaction if one is running.
-
-    Returns:
-        Whether it has to wait.
-    """
-    connector.inoperative_later = False
-    if not operative and connector.transaction is not None:
-        connector.inoperative_later = True
-        return True
-    connector.operative = operative
-    return False
-
-
 def unlock_connector(station: ChargerV16, payload: Payload) -> Reply:
     """Unlock; a running transaction is stopped first (5.18)."""
     connector = station.connectors.get(int(payload["connectorId"]))
@@ -354,7 +267,7 @@ def reserve_now(station: ChargerV16, payload: Payload) -> Reply:
     is_other = kept is not None and kept.reservation_id != reservation_id
     if not chosen.is_free or is_other:
         return Reply(payload={"status": "Occupied"})
-    _forget_reservation(station, reservation_id)
+    station.forget_reservation(reservation_id)
     chosen.reservation = Reservation(
         reservation_id=reservation_id,
         token=str(payload["idTag"]),
@@ -365,17 +278,8 @@ def reserve_now(station: ChargerV16, payload: Payload) -> Reply:
 
 def cancel_reservation(station: ChargerV16, payload: Payload) -> Reply:
     """Give a connector free again (5.1)."""
-    found = _forget_reservation(station, int(payload["reservationId"]))
+    found = station.forget_reservation(int(payload["reservationId"]))
     return Reply(payload=ACCEPTED if found else REJECTED)
-
-
-def _forget_reservation(station: ChargerV16, reservation_id: int) -> bool:
-    for connector in station.connectors.values():
-        kept = connector.reservation
-        if kept is not None and kept.reservation_id == reservation_id:
-            connector.reservation = None
-            return True
-    return False
 
 
 def clear_cache(station: ChargerV16, payload: Payload) -> Reply:

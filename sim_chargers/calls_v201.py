@@ -3,21 +3,24 @@
 from __future__ import annotations  # the station and its table know each other
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from sim_chargers.calls_v16 import set_availability
-from sim_chargers.clock import from_wire, to_wire
-from sim_chargers.connector import Connector, Reason, Reservation
-from sim_chargers.device_model import READ_ONLY, WRITE_ONLY
-from sim_chargers.profile_store import ProfileError, purpose_of, read_profile
+from sim_chargers.answers import ACCEPTED, REJECTED, rejected
+from sim_chargers.clock import from_wire
+from sim_chargers.connector import Connector, Reason, Reservation, set_availability
+from sim_chargers.profile_store import ProfileError, read_profile
 from sim_chargers.profiles import (
     STATION,
-    Context,
-    Kind,
     Profile,
     Purpose,
-    composite,
 )
+from sim_chargers.smart_charging_v201 import (
+    clear_charging_profile,
+    get_charging_profiles,
+    get_composite_schedule,
+    set_charging_profile,
+)
+from sim_chargers.variables_v201 import get_base_report, get_variables, set_variables
 from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
@@ -25,11 +28,6 @@ if TYPE_CHECKING:
 
     from sim_chargers.charger_v201 import ChargerV201
     from sim_chargers.frames import Payload
-
-ACCEPTED: Final = {"status": "Accepted"}
-REJECTED: Final = {"status": "Rejected"}
-REPORT_PART: Final = 12  # variables per NotifyReport
-MAX_SECRET_LENGTH: Final = 40
 
 
 def table(station: ChargerV201) -> dict[str, Callable[[Payload], Reply]]:
@@ -61,142 +59,6 @@ def table(station: ChargerV201) -> dict[str, Callable[[Payload], Reply]]:
     return {action: partial(serve, station) for action, serve in served.items()}
 
 
-def _rejected(code: str) -> Reply:
-    return Reply(payload={"status": "Rejected", "statusInfo": {"reasonCode": code}})
-
-
-def set_charging_profile(station: ChargerV201, payload: Payload) -> Reply:
-    """Install a profile (K01)."""
-    refusal = _install(station, int(payload["evseId"]), payload["chargingProfile"])
-    return Reply(payload=ACCEPTED) if refusal is None else _rejected(refusal)
-
-
-def _install(station: ChargerV201, target: int, wire: Payload) -> str | None:
-    """Install a profile, or return the reason code of the refusal."""
-    if target != STATION and target not in station.connectors:
-        return "UnknownEvse"
-    try:
-        profile = read_profile(wire, target=target, received_at=station.now())
-    except ProfileError:
-        return "InvalidSchedule"
-    refusal = _profile_refusal(station, profile)
-    if refusal is not None:
-        return refusal
-    try:
-        station.profiles.install(profile)
-    except ProfileError:
-        return "TooManyElements"
-    return None
-
-
-def _profile_refusal(station: ChargerV201, profile: Profile) -> str | None:
-    if profile.purpose is Purpose.EXTERNAL:
-        return "InvalidProfile"  # K01.FR.22: not for the central system to set
-    if profile.kind is Kind.ABSOLUTE and profile.start is None:
-        return "InvalidSchedule"
-    if any(_collides(profile, old) for old in station.profiles):
-        return "DuplicateProfile"
-    return _transaction_refusal(station, profile)
-
-
-def _transaction_refusal(station: ChargerV201, profile: Profile) -> str | None:
-    if profile.purpose is not Purpose.TX:
-        return None
-    transaction = station.connectors[profile.target].transaction
-    if profile.transaction_id is None:
-        return "MissingParam"
-    if transaction is None or transaction.wire_id != profile.transaction_id:
-        return "TxNotFound"
-    return None
-
-
-def _collides(new: Profile, old: Profile) -> bool:
-    """Same purpose, level and EVSE under another id, valid at the same time."""
-    if new.profile_id == old.profile_id:
-        return False
-    same = (new.purpose, new.stack_level, new.target) == (
-        old.purpose,
-        old.stack_level,
-        old.target,
-    )
-    before = new.valid_to and old.valid_from and new.valid_to <= old.valid_from
-    after = new.valid_from and old.valid_to and new.valid_from >= old.valid_to
-    return same and not before and not after
-
-
-def clear_charging_profile(station: ChargerV201, payload: Payload) -> Reply:
-    """Remove profiles by id, or by criteria (K10)."""
-    criteria = payload.get("chargingProfileCriteria", {})
-    removed = station.profiles.clear(
-        profile_id=payload.get("chargingProfileId"),
-        target=criteria.get("evseId"),
-        purpose=purpose_of(criteria.get("chargingProfilePurpose")),
-        stack_level=criteria.get("stackLevel"),
-    )
-    return Reply(payload={"status": "Accepted" if removed else "Unknown"})
-
-
-def get_charging_profiles(station: ChargerV201, payload: Payload) -> Reply:
-    """Report installed profiles, one message per EVSE (K09)."""
-    wanted = payload["chargingProfile"]
-    ids = wanted.get("chargingProfileId")
-    purpose = purpose_of(wanted.get("chargingProfilePurpose"))
-    sources = wanted.get("chargingLimitSource", ["CSO"])
-    found = [
-        p
-        for p in station.profiles
-        if "CSO" in sources
-        and (ids is None or p.profile_id in ids)
-        and purpose in (None, p.purpose)
-        and wanted.get("stackLevel") in (None, p.stack_level)
-        and payload.get("evseId") in (None, p.target)
-    ]
-    if not found:
-        return Reply(payload={"status": "NoProfiles"})
-
-    def report() -> None:
-        targets = sorted({p.target for p in found})
-        for target in targets:
-            message = {
-                "requestId": payload["requestId"],
-                "chargingLimitSource": "CSO",
-                "evseId": target,
-                "chargingProfile": [p.wire for p in found if p.target == target],
-                "tbc": target != targets[-1],
-            }
-            station.enqueue("ReportChargingProfiles", partial(dict, message))
-
-    return Reply(payload=ACCEPTED, after=report)
-
-
-def get_composite_schedule(station: ChargerV201, payload: Payload) -> Reply:
-    """Compose the schedule of an EVSE, or of the whole station (K08)."""
-    number, duration_s = int(payload["evseId"]), int(payload["duration"])
-    now = station.now()
-    first = next(iter(station.connectors.values()))
-    unit = payload.get("chargingRateUnit", "W" if first.evse.spec.is_dc else "A")
-    if number == STATION:
-        context = Context(target=STATION, scale=station.scale(first))
-        maximum = sum(c.evse.spec.native_max for c in station.connectors.values())
-    elif number in station.connectors:
-        context = station.context(station.connectors[number])
-        maximum = station.connectors[number].evse.spec.native_max
-    else:
-        return _rejected("UnknownEvse")
-    steps = composite(station.profiles, context, now, duration_s, maximum)
-    schedule = {
-        "evseId": number,
-        "duration": duration_s,
-        "scheduleStart": to_wire(now),
-        "chargingRateUnit": unit,
-        "chargingSchedulePeriod": [
-            {"startPeriod": s, "limit": round(context.scale.from_native(v, unit), 1)}
-            for s, v in steps
-        ],
-    }
-    return Reply(payload={"status": "Accepted", "schedule": schedule})
-
-
 def request_start(station: ChargerV201, payload: Payload) -> Reply:
     """Start for a token (F01, F02)."""
     if "evseId" in payload:
@@ -204,14 +66,14 @@ def request_start(station: ChargerV201, payload: Payload) -> Reply:
     else:
         chosen = next((c for c in station.connectors.values() if c.is_free), None)
     if chosen is None or not chosen.operative or station.is_restarting:
-        return _rejected("UnknownEvse")
+        return rejected("UnknownEvse")
     if chosen.transaction is not None:
-        return _rejected("TxInProgress")
+        return rejected("TxInProgress")
     connector = chosen
     token = str(payload["idToken"]["idToken"])
     kept = connector.reservation
     if kept is not None and kept.token.casefold() != token.casefold():
-        return _rejected("Reserved")
+        return rejected("Reserved")
     profile: Profile | None = None
     if "chargingProfile" in payload:
         try:
@@ -221,9 +83,9 @@ def request_start(station: ChargerV201, payload: Payload) -> Reply:
                 received_at=station.now(),
             )
         except ProfileError:
-            return _rejected("InvalidSchedule")
+            return rejected("InvalidSchedule")
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:
-            return _rejected("InvalidProfile")
+            return rejected("InvalidProfile")
 
     def begin() -> None:
         station.begin_remotely(
@@ -242,7 +104,7 @@ def request_stop(station: ChargerV201, payload: Payload) -> Reply:
     """Stop the named transaction (F03)."""
     connector = station.transaction_connector(str(payload["transactionId"]))
     if connector is None:
-        return _rejected("TxNotFound")
+        return rejected("TxNotFound")
     found = connector
 
     def stop() -> None:
@@ -261,102 +123,10 @@ def get_transaction_status(station: ChargerV201, payload: Payload) -> Reply:
     return Reply(payload={"ongoingIndicator": running, "messagesInQueue": waiting})
 
 
-def get_base_report(station: ChargerV201, payload: Payload) -> Reply:
-    """Report the whole device model in parts (B07)."""
-    rows = [variable.report() for variable in station.model]
-    if payload["reportBase"] == "SummaryInventory":
-        rows = [r for r in rows if r["variable"]["name"] == "AvailabilityState"]
-
-    def report() -> None:
-        generated_at = to_wire(station.now())
-        for seq_no, first in enumerate(range(0, len(rows), REPORT_PART)):
-            message = {
-                "requestId": payload["requestId"],
-                "generatedAt": generated_at,
-                "reportData": rows[first : first + REPORT_PART],
-                "tbc": first + REPORT_PART < len(rows),
-                "seqNo": seq_no,
-            }
-            station.enqueue("NotifyReport", partial(dict, message))
-
-    return Reply(payload=ACCEPTED, after=report)
-
-
-def get_variables(station: ChargerV201, payload: Payload) -> Reply:
-    """Read variables (B06)."""
-    results = [_get_variable(station, asked) for asked in payload["getVariableData"]]
-    return Reply(payload={"getVariableResult": results})
-
-
-def _get_variable(station: ChargerV201, asked: dict[str, Any]) -> dict[str, Any]:
-    result = _echo(asked)
-    found = _find(station, asked)
-    if isinstance(found, str):
-        return {"attributeStatus": found, **result}
-    if asked.get("attributeType", "Actual") != "Actual":
-        return {"attributeStatus": "NotSupportedAttributeType", **result}
-    if found.mutability == WRITE_ONLY:
-        return {"attributeStatus": "Rejected", **result}
-    return {"attributeStatus": "Accepted", "attributeValue": found.value, **result}
-
-
-def set_variables(station: ChargerV201, payload: Payload) -> Reply:
-    """Change variables (B05); a new password asks for a reconnect."""
-    results = [_set_variable(station, asked) for asked in payload["setVariableData"]]
-    station.apply_variables()
-    password = station.model.text("SecurityCtrlr", "BasicAuthPassword")
-    after = None
-    if password and password != station.link.password:
-        station.link.password = password
-        after = partial(_reconnect, station)
-    return Reply(payload={"setVariableResult": results}, after=after)
-
-
-def _reconnect(station: ChargerV201) -> None:
-    station.spawn(station.link.drop())
-
-
-def _set_variable(station: ChargerV201, asked: dict[str, Any]) -> dict[str, Any]:
-    result = _echo(asked)
-    found = _find(station, asked)
-    if isinstance(found, str):
-        return {"attributeStatus": found, **result}
-    if asked.get("attributeType", "Actual") != "Actual":
-        return {"attributeStatus": "NotSupportedAttributeType", **result}
-    value = str(asked["attributeValue"])
-    is_secret = found.mutability == WRITE_ONLY
-    is_bad_secret = is_secret and not 0 < len(value) <= MAX_SECRET_LENGTH
-    if found.mutability == READ_ONLY or is_bad_secret or not found.fits(value):
-        return {"attributeStatus": "Rejected", **result}
-    found.value = value
-    return {"attributeStatus": "Accepted", **result}
-
-
-def _echo(asked: dict[str, Any]) -> dict[str, Any]:
-    result = {"component": asked["component"], "variable": asked["variable"]}
-    if "attributeType" in asked:
-        result["attributeType"] = asked["attributeType"]
-    return result
-
-
-def _find(station: ChargerV201, asked: dict[str, Any]) -> Any:  # noqa: ANN401 - Variable or status word
-    component, variable = asked["component"], asked["variable"]
-    found = station.model.find(
-        component["name"],
-        variable["name"],
-        evse_id=component.get("evse", {}).get("id"),
-        instance=variable.get("instance"),
-    )
-    if found is not None:
-        return found
-    known = station.model.has_component(component["name"])
-    return "UnknownVariable" if known else "UnknownComponent"
-
-
 def set_network_profile(station: ChargerV201, payload: Payload) -> Reply:
     """Refuse: there is one network only (B09)."""
     del station, payload
-    return _rejected("NotSupported")
+    return rejected("NotSupported")
 
 
 def trigger_message(station: ChargerV201, payload: Payload) -> Reply:
@@ -423,7 +193,7 @@ def update_firmware(station: ChargerV201, payload: Payload) -> Reply:
 def reset(station: ChargerV201, payload: Payload) -> Reply:
     """Restart at once, or when the last transaction has ended (B11, B12)."""
     if "evseId" in payload:
-        return _rejected("UnsupportedParam")
+        return rejected("UnsupportedParam")
     if payload["type"] == "OnIdle" and station.has_transaction():
         station.resets_when_idle = True
         return Reply(payload={"status": "Scheduled"})
@@ -438,7 +208,7 @@ def change_availability(station: ChargerV201, payload: Payload) -> Reply:
     operative = {"Operative": True, "Inoperative": False}[payload["operationalStatus"]]
     number = payload.get("evse", {}).get("id", STATION)
     if number != STATION and number not in station.connectors:
-        return _rejected("UnknownEvse")
+        return rejected("UnknownEvse")
     chosen = [c for c in station.connectors.values() if number in (STATION, c.number)]
     is_later = False
     for connector in chosen:
@@ -494,7 +264,7 @@ def reserve_now(station: ChargerV201, payload: Payload) -> Reply:
     is_other = kept is not None and kept.reservation_id != reservation_id
     if not chosen.is_free or is_other:
         return Reply(payload={"status": "Occupied"})
-    _forget_reservation(station, reservation_id)
+    station.forget_reservation(reservation_id)
     chosen.reservation = Reservation(
         reservation_id=reservation_id,
         token=str(payload["idToken"]["idToken"]),
@@ -505,17 +275,8 @@ def reserve_now(station: ChargerV201, payload: Payload) -> Reply:
 
 def cancel_reservation(station: ChargerV201, payload: Payload) -> Reply:
     """Give an EVSE free again (H02)."""
-    found = _forget_reservation(station, int(payload["reservationId"]))
+    found = station.forget_reservation(int(payload["reservationId"]))
     return Reply(payload=ACCEPTED if found else REJECTED)
-
-
-def _forget_reservation(station: ChargerV201, reservation_id: int) -> bool:
-    for connector in station.connectors.values():
-        kept = connector.reservation
-        if kept is not None and kept.reservation_id == reservation_id:
-            connector.reservation = None
-            return True
-    return False
 
 
 def clear_cache(station: ChargerV201, payload: Payload) -> Reply:

@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Final
 from typing_extensions import override
 
 from sim_chargers import calls_v16
-from sim_chargers.charger import Charger, Surroundings
+from sim_chargers.charger import Charger
 from sim_chargers.clock import to_wire
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
 from sim_chargers.evse import MILLIWH_PER_WH, Charging
 from sim_chargers.frames import Payload
 from sim_chargers.keys_v16 import DEFAULT_KEYS
+from sim_chargers.life import Surroundings
 from sim_chargers.scenario import StationSpec
 from sim_chargers.wire import Reply
 

@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Final
 from typing_extensions import override
 
 from sim_chargers import calls_v201, device_model
-from sim_chargers.charger import Charger, Surroundings
+from sim_chargers.charger import Charger
 from sim_chargers.clock import to_wire
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
 from sim_chargers.evse import MILLIWH_PER_WH, Charging
 from sim_chargers.frames import Payload
+from sim_chargers.life import Surroundings
 from sim_chargers.scenario import StationSpec
 from sim_chargers.wire import Reply
 

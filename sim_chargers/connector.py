@@ -132,3 +132,17 @@ class Connector:
                 else None
             ),
         )
+
+
+def set_availability(connector: Connector, operative: bool) -> bool:
+    """Change a connector, after its transaction if one is running.
+
+    Returns:
+        Whether it has to wait.
+    """
+    connector.inoperative_later = False
+    if not operative and connector.transaction is not None:
+        connector.inoperative_later = True
+        return True
+    connector.operative = operative
+    return False

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from sim_chargers.api import REQUEST_TIMEOUT_S, Api, Meters
-from sim_chargers.charger import Charger, Surroundings
+from sim_chargers.charger import Charger
 from sim_chargers.charger_v16 import ChargerV16
 from sim_chargers.charger_v201 import ChargerV201
 from sim_chargers.clock import Clock, to_wire
@@ -19,6 +19,7 @@ from sim_chargers.drivers import make_bays
 from sim_chargers.events import Events
 from sim_chargers.evse import Evse
 from sim_chargers.faults import OFFLINE_EVERY_S, OFFLINE_FOR_S, REBOOT_EVERY_S
+from sim_chargers.life import Surroundings
 from sim_chargers.scenario import Scenario, StationSpec
 from sim_chargers.site import Site, Violation
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from sim_chargers.charger import Charger, Surroundings
+from sim_chargers.charger import Charger
 from sim_chargers.clock import SiteClock
 from sim_chargers.events import Events
 from sim_chargers.evse import EvseSpec
 from sim_chargers.fleet import make_charger
+from sim_chargers.life import Surroundings
 from sim_chargers.scenario import StationSpec
 from sim_chargers.vehicle import Vehicle
 from tests.integration.sim.tiny_csms import TinyCsms, tiny_csms
