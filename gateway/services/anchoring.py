@@ -1,0 +1,305 @@
+"""Carries the log's head, settlements and assets onto the chain, beside everything.
+
+The ledger's worker runs in a thread, one step at a time; its database work goes through
+the one writer. Charging never waits for it: while the chain is away the backlog grows
+in the database, and one anchor catches up.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from gateway.bus import Bus, HeadAnchored, SessionSettled, Subscription
+from gateway.clock import Clock
+from gateway.config import LedgerBackend, StoreConfig
+from gateway.domain.ids import EvseRef, SessionId
+from gateway.domain.topology import Site
+from gateway.errors import StartupError, StoreError
+from gateway.services.public_status import PublicStatus, register_assets
+from gateway.services.sealing import install_ledger
+from gateway.store.writer import Writer
+from ledger.bundle import BundleChain
+from ledger.errors import LedgerError
+from ledger.sqlite_store import SqliteStore
+
+if TYPE_CHECKING:
+    from ledger.embedded import EmbeddedChain
+    from ledger.worker import AnchorWorker, StepSummary
+
+T = TypeVar("T")
+
+MAX_PAUSE_S: Final = 30.0
+"""Real seconds between two steps at most: transactions under way are polled."""
+SETTLE_DELAY_S: Final = 1.0
+"""Real seconds to gather further settlements before one batch is sent."""
+WRITE_TIMEOUT_S: Final = 60.0
+
+_ON_CHAIN: Final = (
+    "SELECT tx_id, session_id FROM settlement_queue"
+    " JOIN outbox_tx USING (tx_id) JOIN bill USING (session_key)"
+    " WHERE tx_id > ? AND state IN ('mined', 'final') ORDER BY tx_id"
+)
+_log: Final = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchoringSettings:
+    """What anchoring needs of the configuration.
+
+    Attributes:
+        store: Where the embedded chain and the keys are.
+        step_s: Least time between two anchors, site seconds.
+    """
+
+    backend: LedgerBackend
+    store: StoreConfig
+    step_s: int = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorState:
+    """Where the evidence stands, for API, cockpit and the demo's summary.
+
+    Attributes:
+        state: ``off``, ``starting``, or what the worker said: ``working``,
+            ``deploying``, ``standby``, ``chain-unavailable``, ``alarm``.
+        backlog: Leaves that no anchored head covers.
+        anchored_root: Hex; ``None`` before the first anchor.
+        alarms: What an operator must look at.
+    """
+
+    state: str
+    leaf_count: int = 0
+    backlog: int = 0
+    anchored_size: int = 0
+    anchored_root: str | None = None
+    anchored_tx_hash: str | None = None
+    anchored_block: int | None = None
+    anchored_at: str | None = None
+    settlements_pending: int = 0
+    settlements_on_chain: int = 0
+    settlements_refused: int = 0
+    alarms: tuple[str, ...] = ()
+
+
+class Anchoring:
+    """Anchors while the gateway runs; run it as a task, flush it at the end.
+
+    Args:
+        writer: Runs all database work, `install_ledger` included.
+        bus: Where heads and settlements on chain are announced.
+        clock: Site clock.
+        settings: See there.
+        site: The site as it is now.
+        limit_w: The limit in force of an EVSE, W; ``None``: its rating.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        bus: Bus,
+        clock: Clock,
+        settings: AnchoringSettings,
+        site: Callable[[], Site],
+        limit_w: Callable[[EvseRef], int | None] = lambda _evse: None,
+    ) -> None:
+        self._writer = writer
+        self._bus = bus
+        self._clock = clock
+        self._settings = settings
+        self._site = site
+        self._public = PublicStatus(site=site, limit_w=limit_w)
+        self._stepping = threading.Lock()
+        self._worker: AnchorWorker | None = None
+        self._chain: EmbeddedChain | None = None
+        self._last_settled_tx = 0
+        is_off = settings.backend is LedgerBackend.NONE
+        self._state = AnchorState(state="off" if is_off else "starting")
+
+    @property
+    def state(self) -> AnchorState:
+        """Where the evidence stands since the last step."""
+        return self._state
+
+    @property
+    def bundle_chain(self) -> BundleChain | None:
+        """What receipts say of the chain; ``None`` without one."""
+        return None if self._worker is None else self._worker.bundle_chain
+
+    async def run(self) -> None:
+        """Step for ever: on time, and soon after sessions settle."""
+        await self._writer.run(install_ledger)
+        if self._settings.backend is LedgerBackend.NONE:
+            return
+        with self._bus.subscribe("anchoring") as subscription:
+            while True:
+                await self._step_safely()
+                await self._pause(subscription)
+
+    async def flush(self) -> AnchorState:
+        """Anchor and settle all there is, now.
+
+        Raises:
+            StoreError: The database refused.
+            StartupError: The chain cannot be opened.
+        """
+        if self._settings.backend is not LedgerBackend.NONE:
+            await self._writer.run(install_ledger)
+            await self._step(flush=True)
+        return self._state
+
+    async def close(self) -> None:
+        """Wait for a step under way, then let the chain's file go."""
+        await asyncio.to_thread(self._close)
+
+    async def _pause(self, subscription: Subscription) -> None:
+        pause_s = min(self._clock.real_s(self._settings.step_s), MAX_PAUSE_S)
+        try:
+            async with asyncio.timeout(pause_s):
+                await _until_settled(subscription)
+                await asyncio.sleep(SETTLE_DELAY_S)
+        except TimeoutError:
+            return
+
+    async def _step_safely(self) -> None:
+        """Step; trouble of store or chain is told once and tried again."""
+        try:
+            await self._step(flush=False)
+        except (StoreError, StartupError, LedgerError) as error:
+            self._tell(AnchorState(state="alarm", alarms=(str(error),)))
+
+    async def _step(self, *, flush: bool) -> None:
+        before = self._state
+        summary, settled = await asyncio.to_thread(self._step_in_thread, flush)
+        state = _state_of(summary)
+        self._tell(state)
+        now = self._clock.now()
+        if state.anchored_root is not None and (
+            state.anchored_size != before.anchored_size
+        ):
+            tx_hash = state.anchored_tx_hash or ""
+            _log.info(
+                "batch.anchored",
+                n_record=state.anchored_size,
+                root=state.anchored_root,
+                tx_hash=tx_hash,
+                block=state.anchored_block,
+            )
+            self._bus.publish(
+                HeadAnchored(
+                    size=state.anchored_size,
+                    root=state.anchored_root,
+                    tx_hash=tx_hash,
+                    at=now,
+                )
+            )
+        for session_id in settled:
+            self._bus.publish(
+                SessionSettled(session_id=session_id, status="on_chain", at=now)
+            )
+
+    def _tell(self, state: AnchorState) -> None:
+        """Remember a state; log trouble when it begins, and when it is over."""
+        before, self._state = self._state, state
+        if state.alarms and state.alarms != before.alarms:
+            _log.warning("anchor.troubled", state=state.state, alarms=state.alarms)
+        elif before.alarms and not state.alarms:
+            _log.info("anchor.recovered", state=state.state, backlog=state.backlog)
+
+    def _step_in_thread(self, flush: bool) -> tuple["StepSummary", list[SessionId]]:
+        with self._stepping:
+            if self._worker is None:
+                self._worker = self._open()
+            summary = self._worker.step(self._clock.now(), flush=flush)
+            rows = self._write(
+                lambda conn: conn.execute(
+                    _ON_CHAIN, (self._last_settled_tx,)
+                ).fetchall()
+            )
+            if rows:
+                self._last_settled_tx = rows[-1][0]
+            return summary, [SessionId(row[1]) for row in rows]
+
+    def _open(self) -> "AnchorWorker":
+        # Imported here: the EVM takes a second to load, and only this thread waits.
+        from ledger.chain import load_signers  # noqa: PLC0415 - see above
+        from ledger.embedded import EmbeddedChain  # noqa: PLC0415 - see above
+        from ledger.worker import AnchorWorker, WorkerSettings  # noqa: PLC0415 - see above
+
+        store = self._settings.store
+        try:
+            store.path.mkdir(parents=True, exist_ok=True)
+            signers = load_signers(store.keys_path)
+            chain = EmbeddedChain.create_or_open(
+                store.chain_path,
+                clock=self._clock,
+                funded=[signer.address for signer in signers.all()],
+            )
+        except (LedgerError, OSError) as error:
+            raise StartupError(f"cannot open the embedded chain: {error}") from error
+        self._write(partial(register_assets, site=self._site(), now=self._clock.now()))
+        self._last_settled_tx = self._write(_newest_settled_tx)
+        self._chain = chain
+        return AnchorWorker(
+            chain=chain,
+            transact=self._transact,
+            signers=signers,
+            settings=WorkerSettings(anchor_interval_s=self._settings.step_s),
+            packed_status=lambda: self._write(self._public.pack),
+        )
+
+    def _close(self) -> None:
+        with self._stepping:
+            chain, self._chain = self._chain, None
+            self._worker = None
+            if chain is not None:
+                chain.close()
+
+    def _transact(self, work: Callable[[SqliteStore], T]) -> T:
+        return self._write(lambda conn: work(SqliteStore(conn)))
+
+    def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return self._writer.submit(job).result(WRITE_TIMEOUT_S)
+        except TimeoutError:
+            raise StoreError(f"no commit within {WRITE_TIMEOUT_S:g} s") from None
+
+
+async def _until_settled(subscription: Subscription) -> None:
+    while True:
+        for notice in await subscription.batch():
+            if isinstance(notice, SessionSettled) and notice.status == "settled":
+                return
+
+
+def _newest_settled_tx(conn: sqlite3.Connection) -> int:
+    row = conn.execute(
+        "SELECT coalesce(max(tx_id), 0) FROM settlement_queue"
+        " JOIN outbox_tx USING (tx_id) WHERE state IN ('mined', 'final')"
+    ).fetchone()
+    return int(row[0])
+
+
+def _state_of(summary: "StepSummary") -> AnchorState:
+    anchored = summary.anchored
+    return AnchorState(
+        state=summary.state.value,
+        leaf_count=summary.leaf_count,
+        backlog=summary.backlog,
+        anchored_size=0 if anchored is None else anchored.size,
+        anchored_root=None if anchored is None else anchored.root.hex(),
+        anchored_tx_hash=None if anchored is None else "0x" + anchored.tx_hash.hex(),
+        anchored_block=None if anchored is None else anchored.block_number,
+        anchored_at=None if anchored is None else anchored.anchored_at.isoformat(),
+        settlements_pending=summary.settlements_pending,
+        settlements_on_chain=summary.settlements_mined,
+        settlements_refused=summary.settlements_refused,
+        alarms=summary.alarms,
+    )

@@ -1,0 +1,115 @@
+"""Receipts and proofs on request: read from one snapshot, checked by anyone."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.domain.ids import SessionId
+from gateway.errors import RequestError
+from gateway.services.anchoring import Anchoring
+from gateway.store import money
+from ledger import log
+from ledger.bundle import build_receipt
+from ledger.errors import BundleError
+from ledger.sqlite_store import SqliteStore
+
+T = TypeVar("T")
+
+
+class Receipts:
+    """Builds receipts and proofs in a thread, over a reader of its own.
+
+    Args:
+        database: The database file.
+        anchoring: Knows which chain the heads are on.
+    """
+
+    def __init__(self, *, database: Path, anchoring: Anchoring) -> None:
+        self._database = database
+        self._anchoring = anchoring
+
+    async def receipt(self, session_id: SessionId) -> dict[str, object]:
+        """The receipt of a settled session, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: 404 unknown session; 409 not settled (yet), or erased.
+        """
+        return await asyncio.to_thread(
+            self._read, lambda conn: self._receipt(conn, session_id)
+        )
+
+    async def leaf(self, leaf_index: int) -> dict[str, object]:
+        """One leaf with its proof in the newest anchored head that covers it.
+
+        Raises:
+            RequestError: 404 there is no such leaf.
+        """
+        return await asyncio.to_thread(
+            self._read, lambda conn: self._leaf(conn, leaf_index)
+        )
+
+    def _receipt(
+        self, conn: sqlite3.Connection, session_id: SessionId
+    ) -> dict[str, object]:
+        bill = money.find_bill(conn, session_id)
+        if bill is None:
+            known = conn.execute(
+                "SELECT 1 FROM session WHERE session_id = ?", (session_id,)
+            ).fetchone()
+            if known is None:
+                raise RequestError(404, "unknown_session", "no such session")
+            raise RequestError(409, "not_settled", "the session is not judged yet")
+        tariff = money.promised_tariff(conn, session_id)
+        if bill.status != "settled" or bill.document is None or tariff is None:
+            reasons = ", ".join((bill.verdict, *bill.reasons))
+            raise RequestError(409, "held", f"the bill is held: {reasons}")
+        try:
+            return build_receipt(
+                SqliteStore(conn),
+                session_id=session_id,
+                bill=bill.document,
+                tariff=tariff.snapshot(),
+                chain=self._anchoring.bundle_chain,
+            )
+        except BundleError as error:
+            raise RequestError(409, "no_receipt", str(error)) from error
+
+    def _leaf(self, conn: sqlite3.Connection, leaf_index: int) -> dict[str, object]:
+        store = SqliteStore(conn)
+        leaf = store.leaf(leaf_index) if 0 <= leaf_index < 2**63 else None
+        if leaf is None:
+            raise RequestError(404, "unknown_leaf", "no such leaf")
+        chain = self._anchoring.bundle_chain
+        anchored = None
+        if chain is not None:
+            anchored = store.anchored_head(chain.key, covering=leaf_index + 1)
+        head = log.head(store, None if anchored is None else anchored.size)
+        path = log.inclusion_proof(store, leaf_index, head.size)
+        return {
+            "leaf_index": leaf.leaf_index,
+            "kind": leaf.kind,
+            "commitment": leaf.commitment.hex(),
+            "salt": None if leaf.salt is None else leaf.salt.hex(),
+            "record": None if leaf.record is None else leaf.record.decode(),
+            "sealed_at": leaf.sealed_at,
+            "inclusion": [step.hex() for step in path],
+            "head": {
+                "size": head.size,
+                "root": head.root.hex(),
+                "tx_hash": None if anchored is None else "0x" + anchored.tx_hash.hex(),
+                "block": None if anchored is None else anchored.block_number,
+            },
+        }
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run reads over one snapshot of the database."""
+        uri = f"{self._database.absolute().as_uri()}?mode=ro"
+        conn = sqlite3.connect(uri, uri=True, isolation_level=None)
+        try:
+            conn.execute("PRAGMA busy_timeout = 5000")
+            conn.execute("BEGIN")
+            return work(conn)
+        finally:
+            conn.close()
