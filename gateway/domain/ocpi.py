@@ -19,7 +19,7 @@ MAX_PRICE: Final = 10_000
 MAX_ID: Final = 36
 """OCPI CiString(36)."""
 
-_MINOR_DIGITS: Final[Mapping[str, int]] = {
+MINOR_DIGITS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"), 0),
     **dict.fromkeys(("PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
@@ -60,7 +60,7 @@ def parse_tariff(
     return Tariff(
         id=tariff_id,
         currency=money,
-        minor_digits=_MINOR_DIGITS.get(money, 2),
+        minor_digits=MINOR_DIGITS.get(money, 2),
         timezone=timezone,
         elements=tuple(
             _element(element, f"elements[{index}]")
