@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from gateway.config import sections, site
+from gateway.config import sections, tables
 from gateway.config.reader import read, unknown
+from gateway.config.site import site_of
 from gateway.domain import site_check
 from gateway.domain.ids import StationId
 from gateway.domain.ocpi import parse_tariff
@@ -102,22 +103,22 @@ class Config:
         def section(cls_: type[T], name: str) -> T:
             return read(cls_, document.get(name, {}), name, base_dir)
 
-        def tables(cls_: type[T], name: str) -> tuple[T, ...]:
+        def rows(cls_: type[T], name: str) -> tuple[T, ...]:
             return tuple(
                 read(cls_, table, f"{name}[{index}]", base_dir)
                 for index, table in enumerate(_list(document, name))
             )
 
         billing = section(sections.BillingConfig, "billing")
-        site_table = section(site.SiteTable, "site")
-        stations = tables(site.StationTable, "station")
-        built = site.site_of(
+        site_table = section(tables.SiteTable, "site")
+        stations = rows(tables.StationTable, "station")
+        built = site_of(
             site_table,
-            cabinets=tables(site.CabinetTable, "cabinet"),
+            cabinets=rows(tables.CabinetTable, "cabinet"),
             stations=stations,
-            loads=tables(site.LoadTable, "load"),
-            pvs=tables(site.PvTable, "pv"),
-            batteries=tables(site.BatteryTable, "battery"),
+            loads=rows(tables.LoadTable, "load"),
+            pvs=rows(tables.PvTable, "pv"),
+            batteries=rows(tables.BatteryTable, "battery"),
         )
         _check_site(built)
         tariffs = _tariffs(document, billing.currency, built.timezone)
@@ -278,7 +279,7 @@ def _check_tariff_ids(
 
 
 def _password_sources(
-    stations: tuple[site.StationTable, ...],
+    stations: tuple[tables.StationTable, ...],
 ) -> dict[StationId, Path | str]:
     found: dict[StationId, Path | str] = {}
     for station in stations:

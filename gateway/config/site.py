@@ -1,205 +1,40 @@
 """The site's tables of ``config.toml`` turned into the topology and back."""
 
-import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Final
 
-from gateway.config.reader import Range, read
-from gateway.domain.ids import STATION_ID, CabinetId, EvseRef, StationId
-from gateway.domain.limits import LimitUnit
+from gateway.config.reader import read
+from gateway.config.tables import (
+    BatteryTable,
+    CabinetTable,
+    EvseTable,
+    LoadTable,
+    PvTable,
+    SiteTable,
+    StationTable,
+    wired_to,
+)
+from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.topology import (
-    ALL_PHASES,
     Battery,
     Cabinet,
     CurrentType,
     Evse,
     Grid,
     Load,
-    LoadSource,
-    Mode,
     PerPhase,
     Position,
     Pv,
-    Rotation,
     Site,
     Station,
     dc_input_da,
     phase_voltage,
-    rotation,
     rotation_text,
 )
-from gateway.errors import ConfigError
 
-Latitude: TypeAlias = Annotated[float | None, Range(low=-90, high=90)]
-Longitude: TypeAlias = Annotated[float | None, Range(low=-180, high=180)]
-
-MAX_A: Final = 10_000
-MAX_W: Final = 100_000_000
-MAX_WH: Final = 10_000_000
-WEEK_S: Final = 604_800
-HOURS: Final = 24
 _NAMES: Final = {"cabinet_id": "cabinet", "evses": "evse"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteTable:
-    """``[site]``."""
-
-    name: str = "Site"
-    timezone: str = "UTC"
-    latitude_deg: Latitude = None
-    longitude_deg: Longitude = None
-    grid: Grid = Grid.TN
-    nominal_v: Annotated[float, Range(low=50, high=1_000)] = 230.0
-    hold_time_s: Annotated[int, Range(low=60, high=86_400)] = 1_800
-    default_energy_wh: Annotated[int, Range(low=0, high=MAX_WH)] = 15_000
-    default_stay_s: Annotated[int, Range(low=900, high=WEEK_S)] = 14_400
-
-    def __post_init__(self) -> None:
-        try:
-            zoneinfo.ZoneInfo(self.timezone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ConfigError(
-                "timezone", f'no such zone: {self.timezone!r}, as in "Europe/Berlin"'
-            ) from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CabinetTable:
-    """``[[cabinet]]``."""
-
-    id: str
-    parent: str | None = None
-    limit_a: Annotated[tuple[Decimal, ...] | None, Range(low=0, high=MAX_A)] = None
-    limit_w: Annotated[int | None, Range(low=0, high=MAX_W)] = None
-    margin_a: Annotated[Decimal, Range(low=0, high=MAX_A)] = Decimal(0)
-    feeder_meter: str | None = None
-    mode: Mode = Mode.CONTROL
-    latitude_deg: Latitude = None
-    longitude_deg: Longitude = None
-
-    def __post_init__(self) -> None:
-        _check_id(self.id)
-        if self.limit_a is not None and len(self.limit_a) != len(ALL_PHASES):
-            raise ConfigError("limit_a", "one limit per phase, as [63, 63, 63]")
-        if self.limit_a is None and self.limit_w is None:
-            raise ConfigError("limit_a", "a cabinet needs limit_a or limit_w")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvseTable:
-    """``[[station.evse]]``."""
-
-    id: Annotated[int, Range(low=1, high=1_000)]
-    current_type: CurrentType = CurrentType.AC
-    phases: str = "L1L2L3"
-    max_a: Annotated[Decimal | None, Range(low=0, high=MAX_A, decimals=1)] = None
-    min_a: Annotated[Decimal, Range(low=0, high=MAX_A, decimals=1)] = Decimal(6)
-    max_w: Annotated[int | None, Range(low=1, high=MAX_W)] = None
-    floor_a: Annotated[Decimal, Range(low=0, high=MAX_A, decimals=1)] = Decimal(0)
-    efficiency: Annotated[float, Range(low=0.5, high=1)] = 0.94
-    auxiliary_w: Annotated[int, Range(low=0, high=MAX_W)] = 300
-    public: bool = False
-
-    def __post_init__(self) -> None:
-        _rotation(self.phases)
-        if self.current_type is CurrentType.AC and self.max_a is None:
-            raise ConfigError("max_a", "an AC EVSE needs its rating in A per phase")
-        if self.current_type is CurrentType.DC and self.max_w is None:
-            raise ConfigError("max_w", "a DC EVSE needs its rating in W")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StationTable:
-    """``[[station]]``."""
-
-    id: str
-    cabinet: str | None = None
-    latitude_deg: Latitude = None
-    longitude_deg: Longitude = None
-    managed: bool = True
-    unit: LimitUnit = LimitUnit.A
-    clock_skew_s: Annotated[int, Range(low=0, high=3_600)] = 60
-    tariff_id: str | None = None
-    default_energy_wh: Annotated[int | None, Range(low=0, high=MAX_WH)] = None
-    default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
-    password_file: Path | None = None
-    password_env: str | None = None
-    evse: tuple[EvseTable, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_id(self.id)
-        if self.password_file is not None and self.password_env is not None:
-            raise ConfigError("password_env", "give password_file or password_env")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadTable:
-    """``[[load]]``."""
-
-    id: str
-    cabinet: str
-    phases: str = "L1L2L3"
-    source: LoadSource = LoadSource.API
-    worst_case_a: Annotated[Decimal, Range(low=0, high=MAX_A)]
-    stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
-    profile_a: Annotated[tuple[Decimal, ...], Range(low=0, high=MAX_A)] = ()
-
-    def __post_init__(self) -> None:
-        _check_id(self.id)
-        _rotation(self.phases)
-        wanted = HOURS if self.source is LoadSource.PROFILE else 0
-        if len(self.profile_a) != wanted:
-            raise ConfigError(
-                "profile_a", 'with source = "profile": one current per hour of the day'
-            )
-        if any(value > self.worst_case_a for value in self.profile_a):
-            raise ConfigError("profile_a", "is above worst_case_a")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PvTable:
-    """``[[pv]]``."""
-
-    id: str
-    cabinet: str
-    phases: str = "L1L2L3"
-    peak_w: Annotated[int, Range(low=0, high=MAX_W)]
-    source: LoadSource = LoadSource.API
-    stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
-    latitude_deg: Latitude = None
-    longitude_deg: Longitude = None
-    public: bool = False
-
-    def __post_init__(self) -> None:
-        _check_id(self.id)
-        _rotation(self.phases)
-        if self.source is not LoadSource.API:
-            raise ConfigError("source", 'only "api" is available in this version')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatteryTable:
-    """``[[battery]]``."""
-
-    id: str
-    cabinet: str
-    phases: str = "L1L2L3"
-    capacity_wh: Annotated[int, Range(low=1, high=10**9)]
-    max_charge_w: Annotated[int, Range(low=0, high=MAX_W)]
-    max_discharge_w: Annotated[int, Range(low=0, high=MAX_W)]
-    efficiency: Annotated[float, Range(low=0.1, high=1)] = 0.9
-    stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
-    latitude_deg: Latitude = None
-    longitude_deg: Longitude = None
-    public: bool = False
-
-    def __post_init__(self) -> None:
-        _check_id(self.id)
-        _rotation(self.phases)
 
 
 Positioned = SiteTable | CabinetTable | StationTable | PvTable | BatteryTable
@@ -353,7 +188,7 @@ def _evse(
     grid: Grid,
     nominal_v: float,
 ) -> Evse:
-    phases = _rotation(table.phases)
+    phases = wired_to(table.phases)
     phase_v = phase_voltage(grid, nominal_v, len(phases))
     is_dc = table.current_type is CurrentType.DC
     max_da = 0 if table.max_a is None else _up_da(table.max_a)
@@ -386,7 +221,7 @@ def _load(table: LoadTable) -> Load:
     return Load(
         id=table.id,
         cabinet_id=CabinetId(table.cabinet),
-        phases=_rotation(table.phases),
+        phases=wired_to(table.phases),
         source=table.source,
         worst_case_da=_up_da(table.worst_case_a),
         stale_after_s=table.stale_after_s,
@@ -398,7 +233,7 @@ def _pv(table: PvTable) -> Pv:
     return Pv(
         id=table.id,
         cabinet_id=CabinetId(table.cabinet),
-        phases=_rotation(table.phases),
+        phases=wired_to(table.phases),
         peak_w=table.peak_w,
         stale_after_s=table.stale_after_s,
         position=_position(table),
@@ -407,7 +242,7 @@ def _pv(table: PvTable) -> Pv:
 
 
 def _battery(table: BatteryTable, grid: Grid, nominal_v: float) -> Battery:
-    phases = _rotation(table.phases)
+    phases = wired_to(table.phases)
     return Battery(
         id=table.id,
         cabinet_id=CabinetId(table.cabinet),
@@ -431,24 +266,6 @@ def _position(table: Positioned) -> Position | None:
 
 def _up_da(current_a: Decimal) -> int:
     return int((current_a * 10).to_integral_value(rounding=ROUND_CEILING))
-
-
-def _rotation(text: str) -> Rotation:
-    try:
-        return rotation(text)
-    except ValueError:
-        raise ConfigError(
-            "phases",
-            f"{text!r} is not a rotation: supply phases in the order of the terminals, "
-            'as "L1L2L3", "L2L3L1" or "L3"',
-        ) from None
-
-
-def _check_id(text: str) -> None:
-    if STATION_ID.fullmatch(text) is None:
-        raise ConfigError(
-            "id", f"{text!r}: 1 to 48 letters, digits or . _ : @ = + - are allowed"
-        )
 
 
 def _renamed(table: object, names: Mapping[str, str]) -> object:

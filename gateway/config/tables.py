@@ -1,0 +1,211 @@
+"""The site's tables of ``config.toml`` as they are written: types, defaults, ranges."""
+
+import zoneinfo
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+from gateway.config.reader import Range
+from gateway.domain.ids import STATION_ID
+from gateway.domain.limits import LimitUnit
+from gateway.domain.topology import (
+    ALL_PHASES,
+    CurrentType,
+    Grid,
+    LoadSource,
+    Mode,
+    Rotation,
+    rotation,
+)
+from gateway.errors import ConfigError
+
+Latitude: TypeAlias = Annotated[float | None, Range(low=-90, high=90)]
+Longitude: TypeAlias = Annotated[float | None, Range(low=-180, high=180)]
+
+MAX_A: Final = 10_000
+MAX_W: Final = 100_000_000
+MAX_WH: Final = 10_000_000
+WEEK_S: Final = 604_800
+HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteTable:
+    """``[site]``."""
+
+    name: str = "Site"
+    timezone: str = "UTC"
+    latitude_deg: Latitude = None
+    longitude_deg: Longitude = None
+    grid: Grid = Grid.TN
+    nominal_v: Annotated[float, Range(low=50, high=1_000)] = 230.0
+    hold_time_s: Annotated[int, Range(low=60, high=86_400)] = 1_800
+    default_energy_wh: Annotated[int, Range(low=0, high=MAX_WH)] = 15_000
+    default_stay_s: Annotated[int, Range(low=900, high=WEEK_S)] = 14_400
+
+    def __post_init__(self) -> None:
+        try:
+            zoneinfo.ZoneInfo(self.timezone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ConfigError(
+                "timezone", f'no such zone: {self.timezone!r}, as in "Europe/Berlin"'
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CabinetTable:
+    """``[[cabinet]]``."""
+
+    id: str
+    parent: str | None = None
+    limit_a: Annotated[tuple[Decimal, ...] | None, Range(low=0, high=MAX_A)] = None
+    limit_w: Annotated[int | None, Range(low=0, high=MAX_W)] = None
+    margin_a: Annotated[Decimal, Range(low=0, high=MAX_A)] = Decimal(0)
+    feeder_meter: str | None = None
+    mode: Mode = Mode.CONTROL
+    latitude_deg: Latitude = None
+    longitude_deg: Longitude = None
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.limit_a is not None and len(self.limit_a) != len(ALL_PHASES):
+            raise ConfigError("limit_a", "one limit per phase, as [63, 63, 63]")
+        if self.limit_a is None and self.limit_w is None:
+            raise ConfigError("limit_a", "a cabinet needs limit_a or limit_w")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseTable:
+    """``[[station.evse]]``."""
+
+    id: Annotated[int, Range(low=1, high=1_000)]
+    current_type: CurrentType = CurrentType.AC
+    phases: str = "L1L2L3"
+    max_a: Annotated[Decimal | None, Range(low=0, high=MAX_A, decimals=1)] = None
+    min_a: Annotated[Decimal, Range(low=0, high=MAX_A, decimals=1)] = Decimal(6)
+    max_w: Annotated[int | None, Range(low=1, high=MAX_W)] = None
+    floor_a: Annotated[Decimal, Range(low=0, high=MAX_A, decimals=1)] = Decimal(0)
+    efficiency: Annotated[float, Range(low=0.5, high=1)] = 0.94
+    auxiliary_w: Annotated[int, Range(low=0, high=MAX_W)] = 300
+    public: bool = False
+
+    def __post_init__(self) -> None:
+        wired_to(self.phases)
+        if self.current_type is CurrentType.AC and self.max_a is None:
+            raise ConfigError("max_a", "an AC EVSE needs its rating in A per phase")
+        if self.current_type is CurrentType.DC and self.max_w is None:
+            raise ConfigError("max_w", "a DC EVSE needs its rating in W")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationTable:
+    """``[[station]]``."""
+
+    id: str
+    cabinet: str | None = None
+    latitude_deg: Latitude = None
+    longitude_deg: Longitude = None
+    managed: bool = True
+    unit: LimitUnit = LimitUnit.A
+    clock_skew_s: Annotated[int, Range(low=0, high=3_600)] = 60
+    tariff_id: str | None = None
+    default_energy_wh: Annotated[int | None, Range(low=0, high=MAX_WH)] = None
+    default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    evse: tuple[EvseTable, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.password_file is not None and self.password_env is not None:
+            raise ConfigError("password_env", "give password_file or password_env")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadTable:
+    """``[[load]]``."""
+
+    id: str
+    cabinet: str
+    phases: str = "L1L2L3"
+    source: LoadSource = LoadSource.API
+    worst_case_a: Annotated[Decimal, Range(low=0, high=MAX_A)]
+    stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
+    profile_a: Annotated[tuple[Decimal, ...], Range(low=0, high=MAX_A)] = ()
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        wired_to(self.phases)
+        wanted = HOURS if self.source is LoadSource.PROFILE else 0
+        if len(self.profile_a) != wanted:
+            raise ConfigError(
+                "profile_a", 'with source = "profile": one current per hour of the day'
+            )
+        if any(value > self.worst_case_a for value in self.profile_a):
+            raise ConfigError("profile_a", "is above worst_case_a")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PvTable:
+    """``[[pv]]``."""
+
+    id: str
+    cabinet: str
+    phases: str = "L1L2L3"
+    peak_w: Annotated[int, Range(low=0, high=MAX_W)]
+    source: LoadSource = LoadSource.API
+    stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
+    latitude_deg: Latitude = None
+    longitude_deg: Longitude = None
+    public: bool = False
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        wired_to(self.phases)
+        if self.source is not LoadSource.API:
+            raise ConfigError("source", 'only "api" is available in this version')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatteryTable:
+    """``[[battery]]``."""
+
+    id: str
+    cabinet: str
+    phases: str = "L1L2L3"
+    capacity_wh: Annotated[int, Range(low=1, high=10**9)]
+    max_charge_w: Annotated[int, Range(low=0, high=MAX_W)]
+    max_discharge_w: Annotated[int, Range(low=0, high=MAX_W)]
+    efficiency: Annotated[float, Range(low=0.1, high=1)] = 0.9
+    stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
+    latitude_deg: Latitude = None
+    longitude_deg: Longitude = None
+    public: bool = False
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        wired_to(self.phases)
+
+
+def wired_to(text: str) -> Rotation:
+    """Read a rotation of phases.
+
+    Raises:
+        ConfigError: It is none; ``key`` is ``phases``.
+    """
+    try:
+        return rotation(text)
+    except ValueError:
+        raise ConfigError(
+            "phases",
+            f"{text!r} is not a rotation: supply phases in the order of the terminals, "
+            'as "L1L2L3", "L2L3L1" or "L3"',
+        ) from None
+
+
+def _check_id(text: str) -> None:
+    if STATION_ID.fullmatch(text) is None:
+        raise ConfigError(
+            "id", f"{text!r}: 1 to 48 letters, digits or . _ : @ = + - are allowed"
+        )
