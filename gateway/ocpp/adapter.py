@@ -109,6 +109,17 @@ class CallOutcome(StrEnum):
     OTHER = "other"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationAsked:
+    """What a ReserveNow asks for; ``evse_id`` 0 is any."""
+
+    reservation_id: int
+    evse_id: int
+    token: IdToken
+    expires_at: datetime
+    group_id: str | None = None
+
+
 class Adapter(Protocol):
     """One OCPP version."""
 
@@ -193,6 +204,24 @@ class Adapter(Protocol):
 
     def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
         """Read the ``status`` of an answer."""
+        ...
+
+    def reservation_asked(self, command: Command) -> ReservationAsked | None:
+        """Read a valid ReserveNow; ``None`` for other commands."""
+        ...
+
+    def encode_cancel_reservation(self, reservation_id: int) -> Command:
+        """CancelReservation."""
+        ...
+
+    def reservation_cancelled(self, command: Command) -> int | None:
+        """The reservation a CancelReservation names; ``None`` for other commands."""
+        ...
+
+    def password_set(
+        self, command: Command, answer: Mapping[str, object]
+    ) -> bytes | None:
+        """The station's new password, where this exchange changed it."""
         ...
 
 

@@ -1,6 +1,7 @@
 """What both dialects share when they put a command on the wire."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from types import MappingProxyType
 from typing import Final
@@ -64,3 +65,19 @@ def read_status(status: object) -> CallOutcome:
     if isinstance(status, str):
         return _OUTCOMES.get(status, CallOutcome.OTHER)
     return CallOutcome.OTHER
+
+
+def asked_time(text: object) -> datetime:
+    """A time in a CALL of ours, aware UTC; without a zone it is UTC.
+
+    Raises:
+        ValueError: It is not ISO 8601.
+    """
+    moment = datetime.fromisoformat(str(text))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def integer(value: object) -> int:
+    """A number that the schema says is an integer."""
+    assert isinstance(value, int), "the schema was checked"
+    return value

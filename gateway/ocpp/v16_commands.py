@@ -6,8 +6,14 @@ from typing import Final
 from gateway.domain.ids import IdToken
 from gateway.domain.limits import Purpose, SetLimit
 from gateway.errors import ErrorKind, RemoteError
-from gateway.ocpp.adapter import CallOutcome, Command
-from gateway.ocpp.outbound import periods, read_status, whole_number
+from gateway.ocpp.adapter import CallOutcome, Command, ReservationAsked
+from gateway.ocpp.outbound import (
+    asked_time,
+    integer,
+    periods,
+    read_status,
+    whole_number,
+)
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.tolerant import check
@@ -165,3 +171,42 @@ class V16Commands:
     def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:  # noqa: ARG002 - 1.6 answers look alike
         """See ``Adapter.outcome``."""
         return read_status(payload.get("status"))
+
+    def reservation_asked(self, command: Command) -> ReservationAsked | None:
+        """Read a ReserveNow (1.6, 5.13)."""
+        if command.action != "ReserveNow":
+            return None
+        payload = command.payload
+        group = payload.get("parentIdTag")
+        return ReservationAsked(
+            reservation_id=integer(payload["reservationId"]),
+            evse_id=integer(payload["connectorId"]),
+            token=IdToken(value=str(payload["idTag"])),
+            expires_at=asked_time(payload["expiryDate"]),
+            group_id=None if group is None else str(group),
+        )
+
+    def encode_cancel_reservation(self, reservation_id: int) -> Command:
+        """CancelReservation (1.6, 5.2)."""
+        return Command(
+            action="CancelReservation", payload={"reservationId": reservation_id}
+        )
+
+    def reservation_cancelled(self, command: Command) -> int | None:
+        """Read a CancelReservation (1.6, 5.2)."""
+        if command.action != "CancelReservation":
+            return None
+        return integer(command.payload["reservationId"])
+
+    def password_set(
+        self, command: Command, answer: Mapping[str, object]
+    ) -> bytes | None:
+        """ChangeConfiguration of AuthorizationKey (security whitepaper, A01)."""
+        is_key = (
+            command.action == "ChangeConfiguration"
+            and command.payload.get("key") == "AuthorizationKey"
+        )
+        accepted = self.outcome(command.action, answer) is CallOutcome.ACCEPTED
+        if not (is_key and accepted):
+            return None
+        return str(command.payload["value"]).encode()

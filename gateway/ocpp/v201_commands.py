@@ -6,12 +6,13 @@ from typing import Final
 from gateway.domain.ids import IdToken
 from gateway.domain.limits import Purpose, SetLimit
 from gateway.errors import ErrorKind, RemoteError
-from gateway.ocpp.adapter import CallOutcome, Command
-from gateway.ocpp.outbound import periods, read_status
+from gateway.ocpp.adapter import CallOutcome, Command, ReservationAsked
+from gateway.ocpp.outbound import asked_time, integer, periods, read_status
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.tolerant import check
 
+PASSWORD: Final = ("SecurityCtrlr", "BasicAuthPassword")
 REQUESTS: Final = frozenset(
     {
         "CancelReservation",
@@ -217,3 +218,50 @@ class V201Commands:
             if outcome is not CallOutcome.ACCEPTED:
                 break
         return outcome
+
+    def reservation_asked(self, command: Command) -> ReservationAsked | None:
+        """Read a ReserveNow (2.0.1, H01)."""
+        if command.action != "ReserveNow":
+            return None
+        payload = command.payload
+        token, group = payload["idToken"], payload.get("groupIdToken")
+        assert isinstance(token, dict), "the schema was checked"
+        return ReservationAsked(
+            reservation_id=integer(payload["id"]),
+            evse_id=integer(payload.get("evseId", 0)),
+            token=IdToken(value=str(token["idToken"]), kind=str(token["type"])),
+            expires_at=asked_time(payload["expiryDateTime"]),
+            group_id=str(group["idToken"]) if isinstance(group, dict) else None,
+        )
+
+    def encode_cancel_reservation(self, reservation_id: int) -> Command:
+        """CancelReservation (2.0.1, H02)."""
+        return Command(
+            action="CancelReservation", payload={"reservationId": reservation_id}
+        )
+
+    def reservation_cancelled(self, command: Command) -> int | None:
+        """Read a CancelReservation (2.0.1, H02)."""
+        if command.action != "CancelReservation":
+            return None
+        return integer(command.payload["reservationId"])
+
+    def password_set(
+        self, command: Command, answer: Mapping[str, object]
+    ) -> bytes | None:
+        """SetVariables of SecurityCtrlr.BasicAuthPassword (2.0.1, A01)."""
+        asked = command.payload.get("setVariableData")
+        results = answer.get("setVariableResult")
+        if command.action != "SetVariables" or not isinstance(results, list):
+            return None
+        set_ones = {
+            (result["component"]["name"], result["variable"]["name"])
+            for result in results
+            if result.get("attributeStatus") == "Accepted"
+        }
+        if PASSWORD not in set_ones or not isinstance(asked, list):
+            return None
+        for item in asked:
+            if (item["component"]["name"], item["variable"]["name"]) == PASSWORD:
+                return str(item["attributeValue"]).encode()
+        return None

@@ -58,7 +58,9 @@ class Transport(Protocol):
 class FrameSink(Protocol):
     """Where a link's inbound frames go (``services.ingest``)."""
 
-    def handle(self, frame: Call, respond: Callable[[bytes], None]) -> None:
+    def handle(
+        self, frame: Call, respond: Callable[[bytes], None], raw: bytes
+    ) -> None:
         """Take one CALL; ``respond`` is called at most once, now or later."""
         ...
 
@@ -209,7 +211,7 @@ class Link:
             case Call():
                 replay = self._endpoint.on_call(frame)
                 if replay is None:
-                    self._sink.handle(frame, self._responder(frame))
+                    self._sink.handle(frame, self._responder(frame), raw)
                 elif replay:
                     self.post(replay)
             case CallResult() | CallError():
