@@ -8,7 +8,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from gateway.api import views
 from gateway.api.security import Context, Operator, Viewer
 from gateway.errors import CallFailed, RequestError
-from gateway.ocpp.adapter import Command
 from gateway.store import tokens as token_rows
 
 MAX_TOKEN_CHARS = 36
@@ -110,9 +109,10 @@ async def cancel_reservation(
     """Cancel a reservation at its station."""
     view = await reservation(reservation_id, context, caller)
     entry = context.directory.require(str(view["station_id"]))
-    command = Command(
-        action="CancelReservation", payload={"reservationId": reservation_id}
-    )
+    adapter = context.links.adapter(entry.station_id)
+    if adapter is None:
+        raise RequestError(409, "not_connected", f"{entry.station_id} is not connected")
+    command = adapter.encode_cancel_reservation(reservation_id)
     try:
         await context.call(entry.station_id, command, context.call_timeout_s)
     except CallFailed as error:
