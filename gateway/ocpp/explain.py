@@ -16,7 +16,7 @@ Sources: OCPP-J 1.6, table 7; 2.0.1 part 4, table 8. Adapters spell the kinds.
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.frames import decode_payload
@@ -30,8 +30,9 @@ from gateway.ocpp.schema import (
     resolve,
 )
 
-MAX_SHOWN_CHARS = 40
+MAX_SHOWN_CHARS: Final = 40
 """How much of a foreign value is repeated in a description."""
+MAX_SHOWN_BITS: Final = 128
 
 
 def explain(
@@ -129,6 +130,8 @@ def shown(value: object) -> str:
         text = value[: MAX_SHOWN_CHARS + 1]
     elif isinstance(value, dict | list):
         text = "an object" if isinstance(value, dict) else "an array"
+    elif isinstance(value, int) and value.bit_length() > MAX_SHOWN_BITS:
+        text = "a huge integer"  # Python refuses to write out thousands of digits
     else:
         text = "null" if value is None else str(value)
     printable = "".join(sign if sign.isprintable() else "?" for sign in text)

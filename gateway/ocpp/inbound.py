@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -21,12 +21,16 @@ from gateway.domain.events import (
     StationNotified,
 )
 from gateway.domain.ids import EvseRef, StationId
+from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.adapter import Answer, Decoded, Durability
 from gateway.ocpp.frames import Call
 from gateway.ocpp.readings import timestamp
+from gateway.ocpp.tolerant import MAX_INTEGER
 
 Payload: TypeAlias = dict[str, object]
 Reply: TypeAlias = Callable[[Answer], Payload]
+
+MAX_EVSE: Final = 2**31 - 1
 
 _any = msgspec.json.Decoder()
 
@@ -55,10 +59,30 @@ class Message:
         self.notes.append(Deviation(kind=kind, path=path, detail=detail))
 
     def evse(self, evse_id: int, connector_id: int) -> EvseRef:
-        """An EVSE of the sender."""
+        """An EVSE of the sender; one with an absurd number is kept as number 0."""
+        if not (0 <= evse_id <= MAX_EVSE and 0 <= connector_id <= MAX_EVSE):
+            self.note("value_range", "$", "an EVSE or connector number is out of range")
+            evse_id = connector_id = 0
         return EvseRef(
             station_id=self.station_id, evse_id=evse_id, connector_id=connector_id
         )
+
+    def whole(self, number: int | None, path: str) -> int | None:
+        """An optional integer, left out where no database could keep it."""
+        if number is None or abs(number) <= MAX_INTEGER:
+            return number
+        self.note("value_range", path, "the number is out of range")
+        return None
+
+    def required(self, number: int, path: str) -> int:
+        """An integer that the fact cannot do without.
+
+        Raises:
+            RemoteError: No database could keep it.
+        """
+        if abs(number) > MAX_INTEGER:
+            raise RemoteError(ErrorKind.PROPERTY, f"{path}: out of range")
+        return number
 
     def body(self) -> Payload:
         """The payload as plain JSON."""

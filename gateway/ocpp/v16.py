@@ -246,7 +246,7 @@ def _start(message: Message) -> Decoded:
         register_milliwh=register_milliwh(
             request.meter_start, "$.meterStart", message.notes
         ),
-        reservation_id=request.reservation_id,
+        reservation_id=message.whole(request.reservation_id, "$.reservationId"),
     )
     return Decoded(
         action=message.call.action,
@@ -277,7 +277,9 @@ def _stop(message: Message) -> Decoded:
         evse=None,
         occurred_at=message.time(request.timestamp, "$.timestamp"),
         received_at=message.received_at,
-        transaction_id=str(request.transaction_id),
+        transaction_id=str(
+            message.whole(request.transaction_id, "$.transactionId") or 0
+        ),
         register_milliwh=register_milliwh(
             request.meter_stop, "$.meterStop", message.notes
         ),
@@ -304,7 +306,7 @@ def _stop_reply(answer: Answer) -> Payload:
 
 def _meter_values(message: Message) -> Decoded:
     request = message.request
-    number = request.transaction_id
+    number = message.whole(request.transaction_id, "$.transactionId")
     if number is not None and number <= 0:
         message.note("transaction_id", "$.transactionId", f"{number} is no transaction")
         number = None
@@ -324,6 +326,7 @@ def _meter_values(message: Message) -> Decoded:
 def _samples(message: Message, meter_values: Any, path: str) -> Samples:  # noqa: ANN401 - compiled Structs
     samples = Samples()
     notes = message.notes
+    sample_path = f"{path}[].sampledValue[]"
     for meter_value in meter_values:
         sampled_at = message.time(meter_value.timestamp, f"{path}[].timestamp")
         if samples.last_at is None or sampled_at > samples.last_at:
@@ -343,21 +346,21 @@ def _samples(message: Message, meter_values: Any, path: str) -> Samples:  # noqa
             if value is None:
                 message.note(
                     "value_garbage",
-                    f"{path}[].sampledValue[].value",
+                    f"{sample_path}.value",
                     f"{shown(sampled.value)} is not a number",
                 )
                 continue
             one = reading(
                 value,
-                sampled_at=sampled_at,
-                measurand=sampled.measurand,
-                unit=sampled.unit,
-                multiplier=None,
-                phase=sampled.phase,
-                context=sampled.context,
-                location=sampled.location,
-                path=f"{path}[].sampledValue[]",
-                notes=notes,
+                sampled_at,
+                sampled.measurand,
+                sampled.unit,
+                None,
+                sampled.phase,
+                sampled.context,
+                sampled.location,
+                sample_path,
+                notes,
             )
             if one is not None:
                 found.append(one)

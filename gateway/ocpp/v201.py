@@ -266,6 +266,7 @@ def _transaction_event(
     readings = tuple(samples.readings)
     signed = tuple(samples.signed)
     state = STATES.get(info.charging_state)
+    sequence = message.whole(request.seq_no, "$.seqNo")
     if request.event_type == "Started":
         if evse is None:
             message.note("missing_member", "$.evse", "a start that names no EVSE")
@@ -280,11 +281,13 @@ def _transaction_event(
             readings=readings,
             signed=signed,
             charging_state=state,
-            sequence=request.seq_no,
+            sequence=sequence,
             was_offline=request.offline is True,
-            reservation_id=request.reservation_id,
+            reservation_id=message.whole(request.reservation_id, "$.reservationId"),
             trigger=request.trigger_reason,
-            remote_start_id=info.remote_start_id,
+            remote_start_id=message.whole(
+                info.remote_start_id, "$.transactionInfo.remoteStartId"
+            ),
         )
     if request.event_type == "Updated":
         return SessionUpdated(
@@ -297,7 +300,7 @@ def _transaction_event(
             signed=signed,
             charging_state=state,
             id_token=token,
-            sequence=request.seq_no,
+            sequence=sequence,
             was_offline=request.offline is True,
             trigger=request.trigger_reason,
         )
@@ -312,7 +315,7 @@ def _transaction_event(
         id_token=token,
         readings=readings,
         signed=signed,
-        sequence=request.seq_no,
+        sequence=sequence,
         was_offline=request.offline is True,
         trigger=request.trigger_reason,
     )
@@ -365,15 +368,15 @@ def _samples(message: Message, meter_values: Any) -> Samples:  # noqa: ANN401 - 
             value = sampled.value
             one = reading(
                 value if type(value) is Decimal else Decimal(value),
-                sampled_at=sampled_at,
-                measurand=sampled.measurand,
-                unit=None if unit is None else unit.unit,
-                multiplier=None if unit is None else unit.multiplier,
-                phase=sampled.phase,
-                context=sampled.context,
-                location=sampled.location,
-                path=path,
-                notes=notes,
+                sampled_at,
+                sampled.measurand,
+                None if unit is None else unit.unit,
+                None if unit is None else unit.multiplier,
+                sampled.phase,
+                sampled.context,
+                sampled.location,
+                path,
+                notes,
             )
             if one is not None:
                 found.append(one)
@@ -387,7 +390,7 @@ def _reservation(message: Message) -> Decoded:
         station_id=message.station_id,
         occurred_at=message.received_at,
         received_at=message.received_at,
-        reservation_id=request.reservation_id,
+        reservation_id=message.required(request.reservation_id, "$.reservationId"),
         status=request.reservation_update_status,
     )
     return fact(message, event, empty)
@@ -400,8 +403,8 @@ def _report(message: Message) -> Decoded:
         station_id=message.station_id,
         occurred_at=message.time(request.generated_at, "$.generatedAt"),
         received_at=message.received_at,
-        request_id=request.request_id,
-        sequence=request.seq_no,
+        request_id=message.required(request.request_id, "$.requestId"),
+        sequence=message.required(request.seq_no, "$.seqNo"),
         is_last=request.tbc is not True,
         entries=tuple(entries) if isinstance(entries, list) else (),
     )
