@@ -25,7 +25,7 @@ class Durability(StrEnum):
     NONE = "none"
     """Nothing: heartbeats are answered even when the disk is full."""
     COMMIT = "commit"
-    """The group commit that holds the facts."""
+    """The group commit that holds the facts, or in which a token is judged."""
 
 
 class TokenStatus(StrEnum):

@@ -202,7 +202,7 @@ def _authorize(message: Message) -> Decoded:
     return Decoded(
         action=message.call.action,
         events=(),
-        durability=Durability.NONE,
+        durability=Durability.COMMIT,
         reply=_authorize_reply,
         authorize=IdToken(value=message.request.id_tag),
     )

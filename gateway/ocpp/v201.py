@@ -212,7 +212,7 @@ def _authorize(message: Message) -> Decoded:
     return Decoded(
         action=message.call.action,
         events=(),
-        durability=Durability.NONE,
+        durability=Durability.COMMIT,
         reply=partial(_authorize_reply, with_certificate=with_certificate),
         authorize=_token(request.id_token),
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ids import IdToken
+from gateway.domain.ids import IdToken, StationId
 from gateway.domain.limits import (
     LimitSchedule,
     LimitStep,
@@ -19,7 +19,7 @@ from gateway.domain.limits import (
 )
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp import frames
-from gateway.ocpp.adapter import Adapter, CallOutcome, Command
+from gateway.ocpp.adapter import Adapter, CallOutcome, Command, Durability
 from gateway.ocpp.quirks import NONE, quirks_of
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
@@ -229,6 +229,30 @@ def test_of_several_variables_the_first_refusal_counts() -> None:
 @BOTH
 def test_every_kind_of_error_has_a_spelling(adapter: Adapter) -> None:
     assert all(adapter.error_code(kind) for kind in ErrorKind)
+
+
+@BOTH
+def test_only_a_heartbeat_is_answered_without_the_store(adapter: Adapter) -> None:
+    payloads = {
+        "Heartbeat": b"{}",
+        "Authorize": (
+            b'{"idToken":{"idToken":"A","type":"Central"}}'
+            if is_201(adapter)
+            else b'{"idTag":"A"}'
+        ),
+        "DataTransfer": b'{"vendorId":"v"}',
+    }
+    needs = {
+        action: adapter.decode(
+            StationId("CP-1"), frames.Call("1", action, payload), NOW
+        ).durability
+        for action, payload in payloads.items()
+    }
+    assert needs == {
+        "Heartbeat": Durability.NONE,
+        "Authorize": Durability.COMMIT,
+        "DataTransfer": Durability.COMMIT,
+    }
 
 
 def test_quirks_are_found_by_prefix_and_case() -> None:
