@@ -1,4 +1,4 @@
-"""OCPP 1.6J: the dialect as tables, decoded to neutral facts."""
+"""OCPP 1.6J: the dialect its calls decoded to neutral facts."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -9,8 +9,6 @@ from typing import Any, Final
 from typing_extensions import override
 
 from gateway.domain.events import (
-    Availability,
-    ChargingState,
     EvseStatusChanged,
     SessionEnded,
     SessionStarted,
@@ -26,7 +24,6 @@ from gateway.ocpp.adapter import (
     Authorization,
     Decoded,
     Durability,
-    TokenStatus,
 )
 from gateway.ocpp.explain import shown
 from gateway.ocpp.frames import Call
@@ -42,81 +39,13 @@ from gateway.ocpp.readings import (
 from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows
 from gateway.ocpp.v16_commands import V16Commands
-
-ERROR_CODES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
-    {
-        ErrorKind.NOT_IMPLEMENTED: "NotImplemented",
-        ErrorKind.NOT_SUPPORTED: "NotSupported",
-        ErrorKind.INTERNAL: "InternalError",
-        ErrorKind.PROTOCOL: "ProtocolError",
-        ErrorKind.SECURITY: "SecurityError",
-        ErrorKind.FORMAT: "FormationViolation",
-        ErrorKind.PROPERTY: "PropertyConstraintViolation",
-        ErrorKind.OCCURRENCE: "OccurenceConstraintViolation",
-        ErrorKind.TYPE: "TypeConstraintViolation",
-        ErrorKind.GENERIC: "GenericError",
-        ErrorKind.MESSAGE_TYPE: "GenericError",
-        ErrorKind.RPC_FRAMEWORK: "FormationViolation",
-    }
+from gateway.ocpp.v16_tables import (
+    ERROR_CODES,
+    ESSENTIALS,
+    MAX_GROUP_CHARS,
+    STATES,
+    TOKEN_WORDS,
 )
-"""OCPP-J 1.6, table 7, misspelling included: the errata sheet (5.1, 5.2) forbids a fix.
-
-1.6 has no code for a broken frame; "not conform the PDU structure" comes nearest.
-"""
-
-ESSENTIALS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "BootNotification": frozenset({"chargePointVendor", "chargePointModel"}),
-        "StatusNotification": frozenset({"connectorId", "status", "status!"}),
-        "StartTransaction": frozenset(
-            {"connectorId", "idTag", "meterStart", "timestamp"}
-        ),
-        "StopTransaction": frozenset(
-            {"transactionId", "meterStop", "timestamp"}
-            | {
-                "transactionData.timestamp",
-                "transactionData.sampledValue",
-                "transactionData.sampledValue.value",
-            }
-        ),
-        "MeterValues": frozenset(
-            {"connectorId", "meterValue"}
-            | {
-                "meterValue.timestamp",
-                "meterValue.sampledValue",
-                "meterValue.sampledValue.value",
-            }
-        ),
-    }
-)
-
-STATES: Final[Mapping[str, tuple[Availability, ChargingState | None]]] = (
-    MappingProxyType(
-        {
-            "Available": (Availability.AVAILABLE, ChargingState.IDLE),
-            "Preparing": (Availability.OCCUPIED, ChargingState.PREPARING),
-            "Charging": (Availability.OCCUPIED, ChargingState.CHARGING),
-            "SuspendedEV": (Availability.OCCUPIED, ChargingState.SUSPENDED_EV),
-            "SuspendedEVSE": (Availability.OCCUPIED, ChargingState.SUSPENDED_EVSE),
-            "Finishing": (Availability.OCCUPIED, ChargingState.FINISHING),
-            "Reserved": (Availability.RESERVED, ChargingState.IDLE),
-            "Unavailable": (Availability.UNAVAILABLE, None),
-            "Faulted": (Availability.FAULTED, None),
-        }
-    )
-)
-"""1.6, 7.7 ChargePointStatus."""
-
-TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
-    {
-        TokenStatus.ACCEPTED: "Accepted",
-        TokenStatus.BLOCKED: "Blocked",
-        TokenStatus.EXPIRED: "Expired",
-        TokenStatus.INVALID: "Invalid",
-        TokenStatus.CONCURRENT: "ConcurrentTx",
-    }
-)
-_MAX_PARENT_CHARS: Final = 20
 
 
 class V16(V16Commands, Adapter):
@@ -376,7 +305,7 @@ def _tag_info(authorization: Authorization | None) -> Payload:
     if authorization.expires_at is not None:
         info["expiryDate"] = wire_time(authorization.expires_at)
     if authorization.group is not None and len(authorization.group) <= (
-        _MAX_PARENT_CHARS
+        MAX_GROUP_CHARS
     ):
         info["parentIdTag"] = authorization.group
     return info

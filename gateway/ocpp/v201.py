@@ -1,4 +1,4 @@
-"""OCPP 2.0.1: the dialect as tables, decoded to neutral facts."""
+"""OCPP 2.0.1: the dialect its calls decoded to neutral facts."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -10,8 +10,6 @@ from typing import Any, Final
 from typing_extensions import override
 
 from gateway.domain.events import (
-    Availability,
-    ChargingState,
     DeviceReported,
     Event,
     EvseStatusChanged,
@@ -30,7 +28,6 @@ from gateway.ocpp.adapter import (
     Authorization,
     Decoded,
     Durability,
-    TokenStatus,
 )
 from gateway.ocpp.frames import Call
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
@@ -44,87 +41,14 @@ from gateway.ocpp.readings import (
 from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows
 from gateway.ocpp.v201_commands import V201Commands
-
-ERROR_CODES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
-    {
-        ErrorKind.NOT_IMPLEMENTED: "NotImplemented",
-        ErrorKind.NOT_SUPPORTED: "NotSupported",
-        ErrorKind.INTERNAL: "InternalError",
-        ErrorKind.PROTOCOL: "ProtocolError",
-        ErrorKind.SECURITY: "SecurityError",
-        ErrorKind.FORMAT: "FormatViolation",
-        ErrorKind.PROPERTY: "PropertyConstraintViolation",
-        ErrorKind.OCCURRENCE: "OccurrenceConstraintViolation",
-        ErrorKind.TYPE: "TypeConstraintViolation",
-        ErrorKind.GENERIC: "GenericError",
-        ErrorKind.MESSAGE_TYPE: "MessageTypeNotSupported",
-        ErrorKind.RPC_FRAMEWORK: "RpcFrameworkError",
-    }
+from gateway.ocpp.v201_tables import (
+    ERROR_CODES,
+    ESSENTIALS,
+    MAX_GROUP_CHARS,
+    STATES,
+    STATUSES,
+    TOKEN_WORDS,
 )
-"""2.0.1 part 4 (2020-03-31), table 8; the errata of 2023-12 leave it as it is."""
-
-_SAMPLE_ESSENTIALS: Final = frozenset(
-    {
-        "meterValue.timestamp",
-        "meterValue.sampledValue",
-        "meterValue.sampledValue.value",
-        "meterValue.sampledValue.signedMeterValue.signedMeterData",
-    }
-)
-ESSENTIALS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "BootNotification": frozenset(
-            {
-                "chargingStation",
-                "chargingStation.model",
-                "chargingStation.vendorName",
-            }
-        ),
-        "StatusNotification": frozenset(
-            {"evseId", "connectorId", "connectorStatus", "connectorStatus!"}
-        ),
-        "MeterValues": _SAMPLE_ESSENTIALS | {"evseId", "meterValue"},
-        "TransactionEvent": _SAMPLE_ESSENTIALS
-        | {
-            "eventType",
-            "eventType!",
-            "timestamp",
-            "transactionInfo",
-            "transactionInfo.transactionId",
-            "evse.id",
-            "idToken.idToken",
-        },
-    }
-)
-
-STATUSES: Final[Mapping[str, Availability]] = MappingProxyType(
-    {
-        "Available": Availability.AVAILABLE,
-        "Occupied": Availability.OCCUPIED,
-        "Reserved": Availability.RESERVED,
-        "Unavailable": Availability.UNAVAILABLE,
-        "Faulted": Availability.FAULTED,
-    }
-)
-STATES: Final[Mapping[str, ChargingState]] = MappingProxyType(
-    {
-        "Charging": ChargingState.CHARGING,
-        "EVConnected": ChargingState.PREPARING,
-        "SuspendedEV": ChargingState.SUSPENDED_EV,
-        "SuspendedEVSE": ChargingState.SUSPENDED_EVSE,
-        "Idle": ChargingState.IDLE,
-    }
-)
-TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
-    {
-        TokenStatus.ACCEPTED: "Accepted",
-        TokenStatus.BLOCKED: "Blocked",
-        TokenStatus.EXPIRED: "Expired",
-        TokenStatus.INVALID: "Invalid",
-        TokenStatus.CONCURRENT: "ConcurrentTx",
-    }
-)
-_MAX_GROUP_CHARS: Final = 36
 
 
 class V201(V201Commands, Adapter):
@@ -423,7 +347,7 @@ def _token_info(authorization: Authorization | None) -> Payload:
     if authorization.expires_at is not None:
         info["cacheExpiryDateTime"] = wire_time(authorization.expires_at)
     group = authorization.group
-    if group is not None and len(group) <= _MAX_GROUP_CHARS:
+    if group is not None and len(group) <= MAX_GROUP_CHARS:
         info["groupIdToken"] = {"idToken": group, "type": "Central"}
     return info
 
