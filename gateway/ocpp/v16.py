@@ -1,4 +1,4 @@
-"""OCPP 1.6J: the dialect its calls decoded to neutral facts."""
+"""OCPP 1.6J: calls of a charge point decoded to neutral facts."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1: the dialect its calls decoded to neutral facts."""
+"""OCPP 2.0.1: calls of a charging station decoded to neutral facts."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
