@@ -24,7 +24,15 @@ from gateway.domain.envelope import (
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitSchedule, LimitUnit, Purpose, SetLimit
 from gateway.domain.session import Session, SessionPhase
-from gateway.domain.topology import Evse, Group, Mode, PerPhase, Site, Station
+from gateway.domain.topology import (
+    CurrentType,
+    Evse,
+    Group,
+    Mode,
+    PerPhase,
+    Site,
+    Station,
+)
 from gateway.services import loads
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.safe_limits import (
@@ -108,6 +116,8 @@ class EvseState:
             obeys; its rating counts until then.
         accepted_at: When the latest limit was accepted.
         heard_at: When the newest sample reached us.
+        must_resend: What was sent may be lost (a restart, a clearing): send again.
+        levels: What the plan wants: (from when on, 0.1 A per phase), never rising.
     """
 
     evse: Evse
@@ -119,6 +129,7 @@ class EvseState:
     is_unsettled: bool = False
     accepted_at: datetime | None = None
     heard_at: datetime | None = None
+    must_resend: bool = False
     levels: tuple[tuple[int, int], ...] = ()
 
 
@@ -129,6 +140,7 @@ class StationState:
     Attributes:
         needs_setup: Its safe default has to be set, and leftovers cleared.
         is_busy: A call of ours is under way.
+        blocks_sessions: Until its default was tried, nothing else is sent.
         retry_at: Nothing is sent before (site time).
     """
 
@@ -136,6 +148,7 @@ class StationState:
     trust: Trust
     is_online: bool = False
     needs_setup: bool = True
+    blocks_sessions: bool = True
     is_busy: bool = False
     retry_at: datetime | None = None
     evses: list[EvseState] = field(default_factory=list)
@@ -212,6 +225,18 @@ class GroupState:
             phase_v=self.site.phase_v,
         )
 
+    def rooms_with(
+        self, threshold: Threshold, now: datetime
+    ) -> dict[CabinetId, Staircase]:
+        """The rooms if one more threshold were set."""
+        return loads.rooms(
+            self.group,
+            thresholds=(*self.thresholds, threshold),
+            readings=self.readings,
+            now=now,
+            phase_v=self.site.phase_v,
+        )
+
     def violations(self, now: datetime) -> tuple[Violation, ...]:
         """Where the envelopes do not fit, now or later."""
         return env.violations(
@@ -228,6 +253,10 @@ class GroupState:
         station = self.stations[one.evse.ref.station_id].station
         path = self.paths[key_of(one.evse.ref)]
         return station.managed and all(self.modes[c] is Mode.CONTROL for c in path)
+
+    def is_advised(self, one: EvseState) -> bool:
+        """Whether plans are made for an EVSE, carried out or not."""
+        return self.stations[one.evse.ref.station_id].station.managed
 
     def admits(self, ref: EvseRef, now: datetime) -> bool:
         """Whether a session may be authorized at an EVSE.
@@ -258,8 +287,10 @@ class GroupState:
         state = self.stations.get(station_id)
         if state is None:
             return None
-        state.needs_setup = True
+        state.needs_setup = state.blocks_sessions = True
         state.retry_at = None
+        for one in state.evses:
+            one.must_resend = True
         trust = state.trust
         if (
             not trust.is_proven
@@ -319,6 +350,18 @@ class GroupState:
         self.set_trust(trust)
         return trust
 
+    def wiped(self, station_id: StationId) -> set[int]:
+        """The station cleared everything it held; its defaults are set again next.
+
+        Returns:
+            Sequences of limits that are surely gone now.
+        """
+        before = self._sequences(station_id)
+        for one in self.stations[station_id].evses:
+            one.limits = tuple(h for h in one.limits if h.progress is Progress.SENT)
+            one.must_resend = True
+        return before - self._sequences(station_id)
+
     def link(self, station_id: StationId, *, is_online: bool) -> None:
         """A station came or went."""
         state = self.stations.get(station_id)
@@ -326,8 +369,21 @@ class GroupState:
             state.is_online = is_online
             state.retry_at = None
 
-    def session(self, session: Session, need: Need | None, now: datetime) -> set[int]:
+    def session(
+        self,
+        session: Session,
+        need: Need | None,
+        now: datetime,
+        *,
+        is_live: bool = True,
+    ) -> set[int]:
         """A session started, changed or ended.
+
+        Args:
+            session: After the fold.
+            need: ``None`` keeps what is known.
+            now: Site time.
+            is_live: False: told from an offline queue; its samples confirm nothing.
 
         Returns:
             Sequences of limits that are surely gone now.
@@ -343,31 +399,33 @@ class GroupState:
                 one.session, one.need, one.levels = None, None, ()
                 self._all_seen(one, now)
         else:
-            if one.session is None or one.session.session_id != session.session_id:
+            old = one.session
+            if old is None or old.session_id != session.session_id:
                 one.levels = ()
                 one.accepted_at, one.heard_at = None, None
-            elif session.sampled_at != one.session.sampled_at:
+            elif is_live and _sampled_at(session) != _sampled_at(old):
                 one.heard_at = now
             one.session = session
             one.need = need if need is not None else one.need
-            self._look(one, now)
+            if is_live:
+                self._look(one, now)
         return before - self._sequences(session.station_id)
 
     def misbehaves(self, ref: EvseRef, now: datetime) -> bool:
         """Whether the newest sample shows clearly more than the envelope allows."""
         one = self.evses.get(ref)
-        sample = None if one is None else sample_of(one)
-        if one is None or sample is None or not self.is_trusted(one):
+        if one is None or one.session is None or not self.is_trusted(one):
             return False
-        session = one.session
+        sample = sample_of(one.session, one.evse)
+        sampled_at = _sampled_at(one.session)
         since = one.accepted_at
-        if session is None or session.sampled_at is None or one.heard_at is None:
+        if sample is None or sampled_at is None or one.heard_at is None:
             return False
         grace = timedelta(seconds=OBEY_WITHIN_S)
         if since is None or one.heard_at < since + grace:
             return False
         skew_s = self.stations[ref.station_id].station.clock_skew_s
-        if session.sampled_at + timedelta(seconds=skew_s) < since + grace:
+        if sampled_at + timedelta(seconds=skew_s) < since + grace:
             return False
         earlier = now - grace - timedelta(seconds=skew_s)
         bound = env.highest(r.draw for r in self.envelope(one, max(since, earlier)))
@@ -386,9 +444,10 @@ class GroupState:
             number_phases=command.number_phases,
             nominal_v=command.nominal_v,
         )
-        for ref in outgoing.refs:
-            one = self.evses[ref]
+        for one in self._concerned(outgoing):
             one.limits = (*one.limits, held)
+            if command.purpose is Purpose.SESSION and sequence < _TRIAL_SEQUENCE:
+                one.must_resend = False
 
     def add_held(self, ref: EvseRef, held: HeldLimit) -> None:
         """A limit from the store that the station may hold."""
@@ -403,8 +462,7 @@ class GroupState:
             Sequences of limits that are surely gone now.
         """
         before = self._sequences(outgoing.station_id)
-        for ref in outgoing.refs:
-            one = self.evses[ref]
+        for one in self._concerned(outgoing):
             one.limits = env.accept(one.limits, sequence)
             one.accepted_at = now
             if one.session is None:
@@ -414,8 +472,7 @@ class GroupState:
 
     def refused(self, outgoing: Outgoing, sequence: int) -> None:
         """A station surely did not take a limit."""
-        for ref in outgoing.refs:
-            one = self.evses[ref]
+        for one in self._concerned(outgoing):
             one.limits = env.refuse(one.limits, sequence)
 
     # What to send
@@ -476,7 +533,9 @@ class GroupState:
                 continue
             last = self.holding(one).latest(session.session_id)
             schedule = board.place(wish)
-            if is_worth_sending(last, schedule, now, must_shed=must_shed):
+            if one.must_resend or is_worth_sending(
+                last, schedule, now, must_shed=must_shed
+            ):
                 found.append(self._session_limit(one, session, schedule))
         return found
 
@@ -497,6 +556,48 @@ class GroupState:
         return env.worsened(
             before, after, self.paths, self.rooms(now), from_s=unix_s(now)
         )
+
+    def without_increases(
+        self, batch: Iterable[Outgoing], now: datetime
+    ) -> list[Outgoing]:
+        """Those of a batch that let nobody draw more than before."""
+        kept: list[Outgoing] = []
+        before = self.envelopes(now)
+        for outgoing in batch:
+            limits = {one.evse.ref: one.limits for one in self._concerned(outgoing)}
+            self.add_sent(outgoing, _TRIAL_SEQUENCE)
+            after = self.envelopes(now)
+            for one in self._concerned(outgoing):
+                one.limits = limits[one.evse.ref]
+            if all(after[ref] == before[ref] for ref in outgoing.refs):
+                kept.append(outgoing)
+        return kept
+
+    def profile_ids(self, station_id: StationId) -> tuple[int, ...]:
+        """Ids of our limits that a station may hold."""
+        ids = [DEFAULT_PROFILE_ID]
+        for one in self.stations[station_id].evses:
+            evse_id = one.evse.ref.evse_id
+            ids += [DEFAULT_PROFILE_ID + evse_id, SESSION_PROFILE_ID + evse_id]
+        return tuple(ids)
+
+    def outgoing_of(
+        self, one: EvseState, session: Session, held: HeldLimit
+    ) -> Outgoing:
+        """A session's limit as it was sent."""
+        return self._session_limit(one, session, held.schedule)
+
+    def resume(self, session: Session, old: "GroupState", now: datetime) -> None:
+        """Take over from an older state what the store does not have."""
+        ref = key_of(session.evse)
+        one, before = self.evses[ref], old.evses.get(ref)
+        if before is None or before.session is None:
+            return
+        if before.session.session_id == session.session_id:
+            one.levels = before.levels
+            one.accepted_at, one.heard_at = before.accepted_at, before.heard_at
+            one.is_unsettled = one.is_unsettled and before.is_unsettled
+            self._look(one, now)
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When something has to be refreshed or counted anew, if nothing happens."""
@@ -519,8 +620,13 @@ class GroupState:
 
     # Inside
 
+    def _concerned(self, outgoing: Outgoing) -> list[EvseState]:
+        """Its EVSEs, without those that were unregistered meanwhile."""
+        return [self.evses[ref] for ref in outgoing.refs if ref in self.evses]
+
     def _sequences(self, station_id: StationId) -> set[int]:
-        evses = self.stations[station_id].evses
+        state = self.stations.get(station_id)
+        evses = [] if state is None else state.evses
         return {held.sequence for one in evses for held in one.limits}
 
     def _is_obedient(self, state: StationState) -> bool:
@@ -536,7 +642,7 @@ class GroupState:
         return (
             state.is_online
             and not state.is_busy
-            and not state.needs_setup
+            and not state.blocks_sessions
             and not is_waiting
         )
 
@@ -558,10 +664,13 @@ class GroupState:
         evse = one.evse
         now_s = int(unix_s(now))
         ceiling_da = evse.max_da if one.manual_da is None else one.manual_da
-        if not self.is_trusted(one):
-            levels: tuple[tuple[int, int], ...] = ((now_s, evse.max_da),)
-        else:
+        is_trusted = self.is_trusted(one)
+        levels: tuple[tuple[int, int], ...]
+        if is_trusted:
             levels = one.levels or ((now_s, evse.min_da),)
+        else:
+            is_admitted = self.admits(key_of(evse.ref), now)
+            levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)
         hold_s = now_s + self.site.hold_time_s - self._skew_s(one)
         return Wish(
             evse=evse,
@@ -569,6 +678,7 @@ class GroupState:
             levels=tuple((at_s, min(da, ceiling_da)) for at_s, da in levels),
             hold_until_s=max(now_s + 1, hold_s - hold_s % HOLD_GRID_S),
             skew_s=self._skew_s(one),
+            is_reserved=not is_trusted,
         )
 
     def _skew_s(self, one: EvseState) -> int:
@@ -596,16 +706,16 @@ class GroupState:
 
     def _look(self, one: EvseState, now: datetime) -> None:
         """Let the newest sample confirm the newest accepted limit."""
-        sample = sample_of(one)
         session = one.session
-        if sample is None or session is None or one.accepted_at is None:
+        if session is None or one.accepted_at is None or one.heard_at is None:
             return
+        sample, sampled_at = sample_of(session, one.evse), _sampled_at(session)
         skew = timedelta(seconds=self._skew_s(one))
         if (
-            one.heard_at is None
-            or session.sampled_at is None
+            sample is None
+            or sampled_at is None
             or one.heard_at < one.accepted_at
-            or session.sampled_at < one.accepted_at - skew
+            or sampled_at < one.accepted_at - skew
         ):
             return
         accepted = [h for h in one.limits if h.progress >= Progress.ACCEPTED]
@@ -645,19 +755,34 @@ def key_of(ref: EvseRef) -> EvseRef:
     return EvseRef(station_id=ref.station_id, evse_id=ref.evse_id)
 
 
-def sample_of(one: EvseState) -> PerPhase | None:
-    """The newest sample of a session at the terminals, 0.1 A; power counts on each."""
-    session = one.session
-    if session is None:
-        return None
-    if session.current_a is not None:
+def sample_of(session: Session, evse: Evse) -> PerPhase | None:
+    """The newest sample at the terminals, 0.1 A; power alone counts on each phase."""
+    if session.current_a is not None and not _is_power_newer(session):
         l1, l2, l3 = session.current_a
         return (round(l1 * 10), round(l2 * 10), round(l3 * 10))
     if session.power_w is None:
         return None
-    n_phase = len(one.evse.phases)
-    each_da = round(session.power_w / (one.evse.phase_v * n_phase) * 10)
+    each_da = (
+        evse.input_da(session.power_w)
+        if evse.current_type is CurrentType.DC
+        else (round(session.power_w / (evse.phase_v * len(evse.phases)) * 10))
+    )
+    n_phase = len(evse.phases)
     return (each_da, each_da if n_phase > 1 else 0, each_da if n_phase > 2 else 0)  # noqa: PLR2004 - three phases
+
+
+def _sampled_at(session: Session) -> datetime | None:
+    if session.current_a is not None and not _is_power_newer(session):
+        return session.current_at or session.sampled_at
+    return session.power_at or session.sampled_at
+
+
+def _is_power_newer(session: Session) -> bool:
+    return (
+        session.power_at is not None
+        and session.current_at is not None
+        and session.power_at > session.current_at
+    )
 
 
 def now_draw(stairs: Staircase, now: datetime) -> Draw:

@@ -53,6 +53,8 @@ class Wish:
             first from now on; instants growing, levels never rising.
         hold_until_s: When its floor begins, if nothing is sent until then.
         skew_s: Its station's clock may be wrong by this much.
+        is_reserved: Its rating counts whatever it is sent, so nothing has to fit, and
+            nothing is gained by lowering it.
     """
 
     evse: Evse
@@ -60,6 +62,7 @@ class Wish:
     levels: tuple[tuple[int, int], ...]
     hold_until_s: int
     skew_s: int
+    is_reserved: bool = False
 
     def at(self, at_s: int) -> int:
         """The level wished at an instant."""
@@ -133,6 +136,8 @@ class Board:
     def _cap(self, wish: Wish, index: int) -> Draw:
         ref = wish.evse.ref
         drawn = self._drawn[ref][index]
+        if wish.is_reserved:
+            return drawn
         room = self.headroom(ref, index)
         floor = draw_of(wish.evse, wish.evse.floor_da)
         cap = [0, 0, 0, 0]
@@ -176,6 +181,8 @@ class Board:
             cabinet_id: [(0, 0, 0, 0)] * len(self._grid) for cabinet_id in self._left
         }
         for wish in wishes:
+            if wish.is_reserved:
+                continue
             ref = wish.evse.ref
             floor = draw_of(wish.evse, wish.evse.floor_da)
             for cabinet_id in self._paths[ref]:

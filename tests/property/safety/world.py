@@ -294,7 +294,7 @@ class World:
         if station_id in self.ids[1:] and state.trust.is_proven:
             self.sims[station_id].leftover_da = None
             self.state.cleared(station_id)
-        state.needs_setup = False
+        state.needs_setup = state.blocks_sessions = False
 
     def _send(self, outgoing: Outgoing, fate: str) -> None:
         self._sequence += 1

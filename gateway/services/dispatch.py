@@ -1,0 +1,431 @@
+"""Keeps every cabinet under its limit: one runner per group, and what operators ask.
+
+A group is a root cabinet with its subtree; groups are independent. Dispatch routes the
+bus to their runners, restarts nothing and never blocks ingest: all it does is put
+notices into inboxes.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from gateway.bus import (
+    FactCommitted,
+    Lagged,
+    LinkChanged,
+    LoadMeasured,
+    Notice,
+    RequestChanged,
+    SettingChanged,
+    Subscription,
+)
+from gateway.domain import envelope as env
+from gateway.domain.envelope import unix_s
+from gateway.domain.events import StationBooted
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.phases import PerPhase
+from gateway.domain.session import Session
+from gateway.domain.topology import Battery, Load, Mode, Pv
+from gateway.errors import RequestError
+from gateway.services import group_store, group_view
+from gateway.services.dispatch_ports import Ports
+from gateway.services.group_runner import GroupRunner, Reload
+from gateway.services.group_state import Trust
+from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
+from gateway.services.loads import LoadReading, Threshold
+from gateway.store import limits as rows
+
+_FUTURE: Final = timedelta(minutes=1)
+
+_log = structlog.get_logger()
+
+
+class Dispatch:
+    """All groups of the site. Loop thread only."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._runners: dict[CabinetId, GroupRunner] = {}
+        self._root_of: dict[CabinetId, CabinetId] = {}
+        self._loads: dict[str, CabinetId] = {}
+        self._is_ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run all groups until cancelled."""
+        with self._ports.bus.subscribe("dispatch", limit=100_000) as subscription:
+            async with asyncio.TaskGroup() as tasks:
+                for group in self._ports.site().groups():
+                    stored = await self._ports.writer.run(
+                        lambda conn: group_store.load(conn, (), self._now())
+                    )
+                    state = group_store.state_of(self._ports.site(), group.id, stored)
+                    runner = GroupRunner(group.id, state, self._ports)
+                    self._runners[group.id] = runner
+                    tasks.create_task(runner.run(), name=f"group.{group.id}")
+                self._index()
+                self._is_ready.set()
+                await self._route(subscription)
+
+    async def ready(self) -> None:
+        """Wait until all groups have started."""
+        await self._is_ready.wait()
+
+    # Reading
+
+    def view(self, cabinet_id: CabinetId) -> GroupView | None:
+        """The group a cabinet belongs to, or ``None`` for an unknown cabinet."""
+        runner = self._runner(cabinet_id)
+        return None if runner is None else group_view.group_view(runner, self._now())
+
+    def views(self) -> tuple[GroupView, ...]:
+        """All groups."""
+        now = self._now()
+        return tuple(group_view.group_view(r, now) for r in self._runners.values())
+
+    def cabinet(self, cabinet_id: CabinetId) -> CabinetView | None:
+        """One cabinet now."""
+        found = self.view(cabinet_id)
+        if found is None:
+            return None
+        return next((c for c in found.cabinets if c.cabinet_id == cabinet_id), None)
+
+    def evse(self, station_id: StationId, evse_id: int) -> EvseView | None:
+        """One EVSE now; ``None`` where it belongs to no cabinet."""
+        ref = EvseRef(station_id=station_id, evse_id=evse_id)
+        runner = self._runner_of(station_id)
+        if runner is None or ref not in runner.state.evses:
+            return None
+        return group_view.evse_view(runner, ref, self._now())
+
+    def plan(self, cabinet_id: CabinetId) -> PlanView | None:
+        """The newest plan of a cabinet's group."""
+        runner = self._runner(cabinet_id)
+        return None if runner is None else group_view.plan_view(runner)
+
+    def admission(self, station_id: StationId, evse_id: int | None) -> bool:
+        """Whether a session may be authorized there (any EVSE if not said).
+
+        False only while ratings of unproven stations do not fit and this one's would
+        exceed what is left.
+        """
+        runner = self._runner_of(station_id)
+        if runner is None:
+            return True
+        now = self._now()
+        refs = [
+            ref
+            for ref in runner.state.evses
+            if ref.station_id == station_id and evse_id in {None, 0, ref.evse_id}
+        ]
+        return not refs or any(runner.state.admits(ref, now) for ref in refs)
+
+    def trust(self, station_id: StationId) -> Trust | None:
+        """What is known about a station's obedience; ``None`` outside all cabinets."""
+        runner = self._runner_of(station_id)
+        return None if runner is None else runner.state.stations[station_id].trust
+
+    # What operators ask
+
+    async def set_manual_limit(
+        self, station_id: StationId, evse_id: int, limit_da: int | None
+    ) -> None:
+        """Set the manual limit of an EVSE, 0.1 A per phase; ``None`` lifts it.
+
+        Raises:
+            RequestError: 404 unknown EVSE; 422 below its floor, which is reserved.
+        """
+        ref = EvseRef(station_id=station_id, evse_id=evse_id)
+        runner = self._runner_of(station_id)
+        if runner is None or ref not in runner.state.evses:
+            raise RequestError(404, "unknown_evse", f"no EVSE {station_id}/{evse_id}")
+        floor_da = runner.state.evses[ref].evse.floor_da
+        if limit_da is not None and limit_da < floor_da:
+            raise RequestError(
+                422, "below_floor", f"its floor of {floor_da / 10} A is reserved"
+            )
+        now = self._now()
+        await self._ports.writer.run(
+            lambda conn: rows.put_manual_limit(conn, ref, limit_da, now)
+        )
+        self._changed(f"evse/{station_id}/{evse_id}/limit")
+
+    async def set_threshold(
+        self,
+        cabinet_id: CabinetId,
+        *,
+        limit_da: PerPhase | None,
+        limit_w: int | None,
+        from_at: datetime | None = None,
+        until_at: datetime | None = None,
+    ) -> None:
+        """Set the CPO's threshold of a cabinet, now or for a time.
+
+        Raises:
+            RequestError: 404 unknown cabinet; 422 nothing given or an empty time; 409
+                the floors behind it would not fit.
+        """
+        runner = self._required(cabinet_id)
+        now = self._now()
+        if limit_da is None and limit_w is None:
+            raise RequestError(422, "no_limit", "limit_a or limit_w is required")
+        if from_at is not None and until_at is not None and until_at <= from_at:
+            raise RequestError(422, "empty_time", "until must be after from")
+        threshold = Threshold(
+            cabinet_id=cabinet_id,
+            set_at=now,
+            limit_da=limit_da,
+            limit_w=limit_w,
+            from_at=from_at,
+            until_at=until_at,
+        )
+        self._check_floors(runner, threshold)
+        await self._ports.writer.run(
+            lambda conn: rows.insert_threshold(
+                conn,
+                cabinet_id=cabinet_id,
+                limit_da=limit_da,
+                limit_w=limit_w,
+                from_at=from_at,
+                until_at=until_at,
+                set_at=now,
+            )
+        )
+        self._changed(f"cabinet/{cabinet_id}/limit")
+
+    async def clear_thresholds(self, cabinet_id: CabinetId) -> None:
+        """Back to the configured limit.
+
+        Raises:
+            RequestError: 404 unknown cabinet.
+        """
+        self._required(cabinet_id)
+        await self._ports.writer.run(
+            lambda conn: rows.delete_thresholds(conn, cabinet_id)
+        )
+        self._changed(f"cabinet/{cabinet_id}/limit")
+
+    async def set_mode(self, cabinet_id: CabinetId, mode: Mode) -> None:
+        """Carry plans out, or only show them.
+
+        Raises:
+            RequestError: 404 unknown cabinet.
+        """
+        self._required(cabinet_id)
+        now = self._now()
+        await self._ports.writer.run(
+            lambda conn: rows.put_mode(conn, cabinet_id, mode.value, now)
+        )
+        self._changed(f"cabinet/{cabinet_id}/mode")
+
+    async def put_reading(self, reading: LoadReading) -> bool:
+        """Take a measurement of other equipment; False if a newer one is known.
+
+        Raises:
+            RequestError: 404 no such load, feeder, PV inverter or battery; 422 neither
+                current nor power, or a time in the future.
+        """
+        if reading.load_id not in self._loads:
+            raise RequestError(404, "unknown_load", f"no load {reading.load_id!r}")
+        if reading.current_da is None and reading.power_w is None:
+            raise RequestError(422, "empty_reading", "current_a or power_w is required")
+        now = self._now()
+        if reading.measured_at > now + _FUTURE:
+            raise RequestError(422, "future", "the reading's time is in the future")
+        is_new = await self._ports.writer.run(
+            lambda conn: rows.put_reading(
+                conn,
+                rows.ReadingRow(
+                    load_id=reading.load_id,
+                    measured_at=reading.measured_at,
+                    current_da=reading.current_da,
+                    power_w=reading.power_w,
+                ),
+            )
+        )
+        if is_new:
+            current_a = None
+            if reading.current_da is not None:
+                one, two, three = reading.current_da
+                current_a = (one / 10, two / 10, three / 10)
+            self._ports.bus.publish(
+                LoadMeasured(
+                    load_id=reading.load_id,
+                    at=reading.measured_at,
+                    current_a=current_a,
+                    power_w=reading.power_w,
+                )
+            )
+        return is_new
+
+    async def set_proof(
+        self,
+        station_id: StationId,
+        *,
+        is_proven: bool,
+        firmware: str | None = None,
+        leftovers_known: bool | None = None,
+        doubt: str | None = None,
+        evidence: Mapping[str, object] | None = None,
+    ) -> None:
+        """Store what a test showed about a station (or what it ships with).
+
+        ``leftovers_known`` ``None`` keeps what is known.
+        """
+        now = self._now()
+        known = self.trust(station_id)
+        if leftovers_known is None:
+            leftovers_known = known is not None and known.leftovers_known
+        trust = Trust(
+            station_id=station_id,
+            is_proven=is_proven,
+            firmware=firmware,
+            leftovers_known=leftovers_known,
+            doubt=doubt,
+        )
+        kept = None if evidence is None else dict(evidence)
+        await self._ports.writer.run(
+            lambda conn: group_store.put_trust(conn, trust, now, kept)
+        )
+        self._changed(f"station/{station_id}/proof")
+
+    async def ship_proven(self, station_ids: Sequence[StationId]) -> None:
+        """Mark stations as proven that nothing is known about yet (the demo's).
+
+        Call before ``run``.
+        """
+        now = self._now()
+        known = await self._ports.writer.run(rows.trusts)
+        for station_id in station_ids:
+            if station_id in known:
+                continue
+            trust = Trust(station_id=station_id, is_proven=True, leftovers_known=True)
+            await self._ports.writer.run(partial(_put_shipped, trust=trust, now=now))
+
+    # Inside
+
+    async def _route(self, subscription: Subscription) -> None:
+        async for notice in subscription:
+            if isinstance(notice, Lagged):
+                _log.warning("dispatch.lagged", dropped=notice.dropped)
+                for runner in self._runners.values():
+                    runner.offer(Reload())
+            else:
+                self._hand_on(notice)
+
+    def _hand_on(self, notice: Notice) -> None:
+        match notice:
+            case FactCommitted() | LinkChanged() | LoadMeasured() | RequestChanged():
+                for runner in self._concerned(notice):
+                    runner.offer(notice)
+            case SettingChanged():
+                kind, _, rest = notice.subject.partition("/")
+                if kind == "station":
+                    self._index()
+                for runner in self._with_setting(kind, rest.partition("/")[0]):
+                    runner.offer(notice)
+            case _:
+                pass  # our own results
+
+    def _concerned(
+        self, notice: FactCommitted | LinkChanged | LoadMeasured | RequestChanged
+    ) -> list[GroupRunner]:
+        found: GroupRunner | None = None
+        match notice:
+            case FactCommitted(session=Session() as session):
+                found = self._runner_of(session.station_id)
+            case FactCommitted(event=StationBooted() as event):
+                found = self._runner_of(event.station_id)
+            case FactCommitted():
+                pass
+            case LinkChanged():
+                found = self._runner_of(notice.station_id)
+            case LoadMeasured():
+                root = self._loads.get(notice.load_id)
+                found = None if root is None else self._runners.get(root)
+            case RequestChanged():
+                runners = self._runners.values()
+                return [r for r in runners if _knows(r, notice.session_id)]
+        return [] if found is None else [found]
+
+    def _with_setting(self, kind: str, subject: str) -> list[GroupRunner]:
+        found: GroupRunner | None = None
+        if kind == "station":  # it may have moved from one group to another
+            return list(self._runners.values())
+        if kind == "cabinet":
+            found = self._runner(CabinetId(subject))
+        elif kind == "evse":
+            found = self._runner_of(StationId(subject))
+        return [] if found is None else [found]
+
+    def _index(self) -> None:
+        site = self._ports.site()
+        self._root_of = {
+            cabinet.id: site.path(cabinet.id)[-1].id for cabinet in site.cabinets
+        }
+        assets: tuple[Load | Battery | Pv, ...] = (
+            *site.loads,
+            *site.batteries,
+            *site.pvs,
+        )
+        self._loads = {a.id: self._root_of[a.cabinet_id] for a in assets}
+        for cabinet in site.cabinets:
+            if cabinet.feeder_meter is not None:
+                self._loads[cabinet.feeder_meter] = self._root_of[cabinet.id]
+
+    def _runner(self, cabinet_id: CabinetId) -> GroupRunner | None:
+        root = self._root_of.get(cabinet_id)
+        return None if root is None else self._runners.get(root)
+
+    def _runner_of(self, station_id: StationId) -> GroupRunner | None:
+        station = self._ports.site().station(station_id)
+        if station is None or station.cabinet_id is None:
+            return None
+        runner = self._runner(station.cabinet_id)
+        if runner is None or station_id not in runner.state.stations:
+            return None
+        return runner
+
+    def _required(self, cabinet_id: CabinetId) -> GroupRunner:
+        runner = self._runner(cabinet_id)
+        if runner is None:
+            raise RequestError(404, "unknown_cabinet", f"no cabinet {cabinet_id!r}")
+        return runner
+
+    def _check_floors(self, runner: GroupRunner, threshold: Threshold) -> None:
+        state, now = runner.state, self._now()
+        rooms = state.rooms_with(threshold, now)
+        floors = {
+            ref: (env.Rung(unix_s(now), env.draw_of(one.evse, one.evse.floor_da)),)
+            for ref, one in state.evses.items()
+        }
+        found = env.violations(floors, state.paths, rooms, from_s=unix_s(now))
+        mine = [v for v in found if v.cabinet_id == threshold.cabinet_id]
+        if mine:
+            short_a = (mine[0].draw_da - mine[0].room_da) / 10
+            raise RequestError(
+                409,
+                "floors_do_not_fit",
+                f"floors and other loads behind it need {short_a} A more",
+            )
+
+    def _changed(self, subject: str) -> None:
+        self._ports.bus.publish(SettingChanged(subject=subject, at=self._now()))
+
+    def _now(self) -> datetime:
+        return self._ports.clock.now()
+
+
+def _put_shipped(conn: sqlite3.Connection, *, trust: Trust, now: datetime) -> None:
+    group_store.put_trust(conn, trust, now, {"shipped": True})
+
+
+def _knows(runner: GroupRunner, session_id: SessionId) -> bool:
+    return any(
+        one.session is not None and one.session.session_id == session_id
+        for one in runner.state.evses.values()
+    )

@@ -1,0 +1,121 @@
+"""What dispatch needs from the rest of the system; the wiring passes it in."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.domain.ids import StationId
+from gateway.domain.session import Session
+from gateway.domain.topology import Site
+from gateway.ocpp.adapter import Adapter, Command
+from gateway.ocpp.rpc import CallPriority
+from gateway.services.group_problem import Prices
+from gateway.store.writer import Writer
+from optimizer import CabinetProblem, Outcome
+
+Seal: TypeAlias = Callable[[str, str, Mapping[str, object], sqlite3.Connection], None]
+"""(kind, subject, body, connection): makes a leaf in the same transaction."""
+
+
+class Stations(Protocol):
+    """How stations are reached."""
+
+    def adapter(self, station_id: StationId) -> Adapter | None:
+        """The dialect a connected station speaks."""
+        ...
+
+    def is_online(self, station_id: StationId) -> bool:
+        """Whether it is connected."""
+        ...
+
+    async def call(
+        self,
+        station_id: StationId,
+        command: Command,
+        *,
+        timeout_s: float,
+        priority: CallPriority = CallPriority.OTHER,
+    ) -> Mapping[str, object]:
+        """Send a command and wait for the answer.
+
+        Raises:
+            CallFailed: No result came.
+        """
+        ...
+
+
+class SessionRequest(Protocol):
+    """What a driver asked for, as the store has it; every part may be missing."""
+
+    @property
+    def energy_wh(self) -> float | None:
+        """Energy from the start of the session on."""
+        ...
+
+    @property
+    def target_soc_percent(self) -> float | None:
+        """State of charge to reach."""
+        ...
+
+    @property
+    def departure_at(self) -> datetime | None:
+        """When the car leaves."""
+        ...
+
+    @property
+    def is_default(self) -> bool:
+        """Nobody said so."""
+        ...
+
+
+class SessionQueries(Protocol):
+    """What is asked of the store about sessions."""
+
+    async def open_sessions(self, station_id: str | None = None) -> list[Session]:
+        """Sessions that are running."""
+        ...
+
+    async def session_request(self, session_id: str) -> SessionRequest | None:
+        """What the driver asked for."""
+        ...
+
+
+class Solver(Protocol):
+    """Plans a problem in time."""
+
+    async def solve(self, problem: CabinetProblem) -> Outcome:
+        """Never raises for a hard day."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything a group's runner uses.
+
+    Attributes:
+        site: The site as it is wired now.
+        seal: Makes ledger leaves; ``None`` without a ledger.
+        prices: Import prices; ``None``: unknown.
+        step_s: Length of a step of a plan, site seconds.
+        horizon_s: How far plans reach, site seconds.
+        call_timeout_s: Real seconds to wait for a station's answer.
+        debounce_s: Real seconds to wait for more notices of the same moment.
+    """
+
+    site: Callable[[], Site]
+    stations: Stations
+    sessions: SessionQueries
+    writer: Writer
+    bus: Bus
+    clock: Clock
+    solver: Solver
+    seal: Seal | None = None
+    prices: Prices | None = None
+    step_s: int = 900
+    horizon_s: int = 86_400
+    call_timeout_s: float = 30.0
+    debounce_s: float = 0.05

@@ -1,0 +1,291 @@
+"""Translates a group's state into a problem for the optimizer, and its plan back."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.domain import envelope as env
+from gateway.domain.envelope import NO_LIMIT, TOTAL, Draw, unix_s
+from gateway.domain.events import ChargingState
+from gateway.domain.ids import CabinetId, EvseRef, SessionId
+from gateway.domain.limits import LimitUnit
+from gateway.domain.phases import DC_UNDERVOLTAGE
+from gateway.domain.topology import CurrentType, LoadSource
+from gateway.services import loads
+from gateway.services.group_state import EvseState, GroupState, key_of
+from optimizer import CabinetLimit, CabinetProblem, EvSession
+from optimizer.grid import MAX_CURRENT_A
+from optimizer.outcome import Plan
+
+Prices = Callable[[datetime, int, int], Sequence[int] | None]
+"""(start, step_s, n_step) -> import price per step, millionths per kWh, if known."""
+
+TOP_UP_WH: Final = 2_000
+"""Of a need that is only a default this much is always left while a car charges."""
+
+FULL_WH: Final = 300
+FULL_WEIGHT: Final = 0.1
+"""A car that has had enough is offered a little, so that it can wake up."""
+
+OVERDUE: Final = timedelta(hours=1)
+"""A car that is still there after its departure is planned for so much longer."""
+
+SURPLUS_STEPS: Final = 2
+"""For how many steps measured PV is believed to last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A problem and whose rows it holds.
+
+    Attributes:
+        departures: By session: what the promise names.
+        defaults: Sessions whose need rests on a default.
+    """
+
+    problem: CabinetProblem
+    departures: Mapping[SessionId, datetime]
+    defaults: frozenset[SessionId]
+
+
+def build(
+    state: GroupState,
+    now: datetime,
+    *,
+    step_s: int,
+    n_step: int,
+    prices: Prices | None = None,
+) -> Asked:
+    """State what has to be solved from ``now`` on.
+
+    In the first step other equipment counts at what is guaranteed, later at what is
+    expected. EVSEs without a session that can be steered count at their envelope.
+    """
+    now = now.replace(microsecond=0)
+    steered = [one for one in state.evses.values() if _is_steered(state, one)]
+    steered_refs = {key_of(one.evse.ref) for one in steered}
+    reserved = _reserved(state, now, step_s, n_step, steered_refs)
+    limits = [
+        _limits(state, CabinetId(cabinet.id), now, step_s, n_step)
+        for cabinet in state.group.cabinets
+    ]
+    sessions = [_ev_session(state, one, now, step_s) for one in steered]
+    needs = {one.session.session_id: one.need for one in steered if one.session}
+    start_prices = None if prices is None else prices(now, step_s, n_step)
+    return Asked(
+        problem=CabinetProblem(
+            group_id=state.group.id,
+            start=now,
+            step_s=step_s,
+            n_step=n_step,
+            nominal_v=max(1, round(state.site.phase_v)),
+            cabinets=tuple(
+                CabinetLimit(
+                    cabinet_id=cabinet.id,
+                    parent=cabinet.parent if index else None,
+                    limit_a=limit_a,
+                    limit_w=limit_w,
+                    reserved_a=reserved[cabinet.id],
+                )
+                for index, (cabinet, (limit_a, limit_w)) in enumerate(
+                    zip(state.group.cabinets, limits, strict=True)
+                )
+            ),
+            sessions=tuple(sessions),
+            import_price_micro_per_kwh=start_prices,
+            pv_w=_surplus(state, now, n_step),
+        ),
+        departures={
+            session_id: need.departure_at
+            for session_id, need in needs.items()
+            if need is not None
+        },
+        defaults=frozenset(
+            session_id
+            for session_id, need in needs.items()
+            if need is None or need.is_default
+        ),
+    )
+
+
+def levels_of(plan: Plan) -> dict[SessionId, tuple[tuple[int, int], ...]]:
+    """What each session is to be allowed: (from when on, 0.1 A), never rising.
+
+    A step that the plan wants higher than one before it is not sent ahead: it is
+    planned again when its time has come.
+    """
+    start_s = int(unix_s(plan.start))
+    found: dict[SessionId, tuple[tuple[int, int], ...]] = {}
+    for session_id, currents in zip(plan.session_ids, plan.currents_da, strict=True):
+        levels: list[tuple[int, int]] = []
+        for step, current_da in enumerate(currents):
+            if not levels or current_da < levels[-1][1]:
+                levels.append((start_s + step * plan.step_s, current_da))
+        found[SessionId(session_id)] = tuple(levels)
+    return found
+
+
+def _is_steered(state: GroupState, one: EvseState) -> bool:
+    session = one.session
+    return (
+        session is not None
+        and session.transaction_id is not None
+        and state.is_advised(one)
+        and (state.is_trusted(one) or not state.is_controlled(one))
+        and state.stations[one.evse.ref.station_id].is_online
+    )
+
+
+def _ev_session(
+    state: GroupState, one: EvseState, now: datetime, step_s: int
+) -> EvSession:
+    session, evse = one.session, one.evse
+    assert session is not None  # _is_steered
+    delivered_wh = session.energy_milliwh // 1000
+    need = one.need
+    departure = now + OVERDUE if need is None else max(need.departure_at, now + OVERDUE)
+    if need is not None and not need.is_default and need.departure_at > now:
+        departure = need.departure_at
+    energy_wh = TOP_UP_WH if need is None else max(0, need.energy_wh - delivered_wh)
+    if need is None or need.is_default:
+        energy_wh = max(energy_wh, TOP_UP_WH)
+    weight = 1.0
+    if session.charging_state is ChargingState.SUSPENDED_EV:
+        energy_wh, weight = min(energy_wh, FULL_WH), FULL_WEIGHT
+    if evse.current_type is CurrentType.DC:
+        energy_wh = math.ceil(energy_wh / (DC_UNDERVOLTAGE * evse.efficiency))
+    is_spread = evse.current_type is CurrentType.DC or one.unit is LimitUnit.A
+    ceiling_da = evse.max_da if one.manual_da is None else one.manual_da
+    present = state.holding(one).latest(session.session_id)
+    present_da = evse.floor_da if present is None else present.schedule.at(now)
+    return EvSession(
+        session_id=session.session_id,
+        cabinet_id=str(evse.cabinet_id),
+        phases=evse.phases,
+        energy_wh=energy_wh,
+        departure_step=math.ceil((departure - now).total_seconds() / step_s),
+        min_a=evse.min_a,
+        max_a=max(min(ceiling_da, evse.max_da), evse.floor_da) / 10,
+        present_a=min(present_da, evse.max_da) / 10,
+        floor_a=evse.floor_a,
+        weight=weight,
+        n_power_phase=len(evse.phases) if is_spread else 1,
+    )
+
+
+def _limits(
+    state: GroupState, cabinet_id: CabinetId, now: datetime, step_s: int, n_step: int
+) -> tuple[list[list[float]] | None, list[float] | None]:
+    cabinet = next(c for c in state.group.cabinets if c.id == cabinet_id)
+    phase_v = state.site.phase_v
+    draws: list[Draw] = []
+    edges = {
+        unix_s(edge)
+        for one in state.thresholds
+        if one.cabinet_id == cabinet_id
+        for edge in (one.from_at, one.until_at)
+        if edge is not None
+    }
+    for step in range(n_step):
+        begin_s = int(unix_s(now)) + step * step_s
+        instants = [begin_s, *(e for e in edges if begin_s < e < begin_s + step_s)]
+        found = [
+            loads.limit_draw(cabinet, state.thresholds, at_s=at_s, phase_v=phase_v)
+            for at_s in instants
+        ]
+        one, two, three, total = (min(f[row] for f in found) for row in env.ROWS)
+        draws.append((one, two, three, total))
+    has_total = any(draw[TOTAL] < NO_LIMIT for draw in draws)
+    has_phases = any(draw[0] < NO_LIMIT for draw in draws) or not has_total
+    limit_a = [
+        [min(draw[phase] / 10, MAX_CURRENT_A) for draw in draws] for phase in range(3)
+    ]
+    limit_w = [
+        float(math.floor(min(draw[TOTAL] / 10 * phase_v, 1e9))) for draw in draws
+    ]
+    return (limit_a if has_phases else None, limit_w if has_total else None)
+
+
+def _reserved(
+    state: GroupState,
+    now: datetime,
+    step_s: int,
+    n_step: int,
+    steered: set[EvseRef],
+) -> dict[str, list[list[float]]]:
+    below = {
+        cabinet.id: {c.id for c in state.site.subtree(cabinet.id)}
+        for cabinet in state.group.cabinets
+    }
+    others = [
+        (state.paths[ref], stairs)
+        for ref, stairs in state.envelopes(now).items()
+        if ref not in steered
+    ]
+    equipment = _equipment(state, now, step_s, n_step)
+    found: dict[str, list[list[float]]] = {}
+    for cabinet in state.group.cabinets:
+        rows: list[list[float]] = [[], [], []]
+        for step in range(n_step):
+            at_s = int(unix_s(now)) + step * step_s
+            taken: Draw = (cabinet.margin_da,) * 3 + (0,)
+            for path, stairs in others:
+                if cabinet.id in path:
+                    taken = env.add(taken, env.value_at(stairs, at_s))
+            for cabinet_id, series in equipment:
+                if cabinet_id in below[cabinet.id]:
+                    taken = env.add(taken, series[step])
+            for phase, row in enumerate(rows):
+                row.append(min(taken[phase] / 10, MAX_CURRENT_A))
+        found[cabinet.id] = rows
+    return found
+
+
+def _equipment(
+    state: GroupState, now: datetime, step_s: int, n_step: int
+) -> list[tuple[CabinetId, list[Draw]]]:
+    zone = ZoneInfo(state.site.timezone)
+    profiles = {
+        load.id: load
+        for load in state.group.loads
+        if load.source is LoadSource.PROFILE and load.profile_da
+    }
+    found: list[tuple[CabinetId, list[Draw]]] = []
+    for consumer in loads.consumers(state.group):
+        stairs = loads.load_staircase(
+            consumer,
+            state.readings.get(consumer.id),
+            now=now,
+            phase_v=state.site.phase_v,
+        )
+        sure = env.highest(
+            env.value_at(stairs, at_s)
+            for at_s in (
+                unix_s(now),
+                *(r.at_s for r in stairs if r.at_s < unix_s(now) + step_s),
+            )
+        )
+        expected = stairs[0].draw
+        series = [sure]
+        for step in range(1, n_step):
+            profile = profiles.get(consumer.id)
+            if profile is not None:
+                at = (now + timedelta(seconds=step * step_s)).astimezone(zone)
+                series.append(env.with_total(profile.expected(at.hour)))
+            else:
+                series.append(expected)
+        found.append((consumer.cabinet_id, series))
+    return found
+
+
+def _surplus(state: GroupState, now: datetime, n_step: int) -> list[float]:
+    surplus_w = 0.0
+    for pv in state.group.pvs:
+        reading = state.readings.get(pv.id)
+        if loads.fresh_end(pv.stale_after_s, reading, now) is None or reading is None:
+            continue
+        surplus_w += min(float(pv.peak_w), max(0.0, reading.power_w or 0.0))
+    return [surplus_w if step < SURPLUS_STEPS else 0.0 for step in range(n_step)]

@@ -1,0 +1,825 @@
+"""Runs one group: notices in, plans and limits out, everything recorded.
+
+One task owns the group's state. Solving and calling stations happen in child tasks that
+put their results into the inbox; nothing else touches the state. A limit is on disk
+before it is sent, so that a restarted gateway knows what stations may hold.
+"""
+
+import asyncio
+import math
+import sqlite3
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, TypeAlias, TypeVar, assert_never
+
+import structlog
+
+from gateway.bus import (
+    FactCommitted,
+    LimitChanged,
+    LinkChanged,
+    LoadMeasured,
+    PlanMade,
+    RequestChanged,
+    SettingChanged,
+)
+from gateway.domain.envelope import Progress
+from gateway.domain.events import StationBooted
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.limits import Purpose
+from gateway.domain.session import Session, SessionPhase
+from gateway.errors import (
+    CallFailed,
+    CallRefused,
+    ErrorKind,
+    StoreError,
+)
+from gateway.ocpp.adapter import Adapter, CallOutcome
+from gateway.ocpp.rpc import CallPriority
+from gateway.services import group_problem, group_store, loads
+from gateway.services.dispatch_ports import Ports, Seal, SessionRequest
+from gateway.services.group_problem import Asked
+from gateway.services.group_state import (
+    RETRY_S,
+    GroupState,
+    Need,
+    Outgoing,
+    StationState,
+    Trust,
+    sample_of,
+)
+from gateway.services.group_store import PlanMeta
+from gateway.services.loads import LoadReading
+from gateway.store import limits as rows
+from gateway.store.writer import Job
+from optimizer import Outcome, check
+from optimizer.outcome import Plan
+
+LONGEST_WAIT_S: Final = 60.0
+"""Real seconds after which a group looks around even if nothing happened."""
+
+SHORTEST_WAIT_S: Final = 0.02
+"""Real seconds between two looks, whatever deadlines say."""
+
+SETUP_RETRY_S: Final = 120
+"""Real seconds before a station is asked again to clear limits."""
+
+LOAD_DEADBAND_DA: Final = 10
+"""Other equipment that changed by less than 1 A is not worth a new plan."""
+
+ASSUMED_BATTERY_WH: Final = 60_000
+"""Capacity of a car that states a wanted state of charge, but no capacity."""
+
+NOT_ACTED: Final = (
+    ErrorKind.NOT_IMPLEMENTED,
+    ErrorKind.NOT_SUPPORTED,
+    ErrorKind.PROTOCOL,
+    ErrorKind.SECURITY,
+    ErrorKind.FORMAT,
+    ErrorKind.PROPERTY,
+    ErrorKind.OCCURRENCE,
+    ErrorKind.TYPE,
+    ErrorKind.MESSAGE_TYPE,
+    ErrorKind.RPC_FRAMEWORK,
+)
+"""Errors with which a station says that it did not even understand a call."""
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+class SetupStage(StrEnum):
+    """What comes next when a station is set up; leftovers come after our default."""
+
+    DEFAULT = "default"
+    CLEAR_ALL = "clear_all"
+    DEFAULT_AGAIN = "default_again"
+    CLEAR_ABOVE = "clear_above"
+    DONE = "done"
+
+
+class Answer(StrEnum):
+    """How sending a limit ended."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitAnswered:
+    """A station answered a limit, or did not."""
+
+    outgoing: Outgoing
+    command_id: int
+    answer: Answer
+    sent_at: datetime
+    plan_id: int | None
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationFree:
+    """All calls to a station that were under way are over."""
+
+    station_id: StationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsCleared:
+    """A station was asked to clear limits.
+
+    Attributes:
+        everything: Ours as well; otherwise only what lies above them.
+    """
+
+    station_id: StationId
+    done: bool
+    everything: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A plan is there."""
+
+    asked: Asked
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """The site changed, or notices were lost: read everything anew."""
+
+
+Item: TypeAlias = (
+    FactCommitted
+    | LinkChanged
+    | RequestChanged
+    | LoadMeasured
+    | SettingChanged
+    | LimitAnswered
+    | StationFree
+    | LimitsCleared
+    | Solved
+    | Reload
+)
+
+
+class GroupRunner:
+    """The actor of one group.
+
+    Attributes:
+        state: What is known; read-only for others.
+        plan: The newest plan, if any.
+        plan_meta: Where it was kept.
+    """
+
+    def __init__(self, root: CabinetId, state: GroupState, ports: Ports) -> None:
+        self.root = root
+        self.state = state
+        self.plan: Plan | None = None
+        self.plan_meta: PlanMeta | None = None
+        self._ports = ports
+        self._inbox: list[Item] = []
+        self._wake = asyncio.Event()
+        self._is_solving = False
+        self._needs_plan = True
+        self._next_step_at: datetime | None = None
+        self._setup: dict[StationId, SetupStage] = {}
+        self._setup_failed: set[StationId] = set()
+        self._setup_at: dict[StationId, datetime] = {}
+        self._planned_load_da = 0
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def offer(self, item: Item) -> None:
+        """Put something into the inbox; never blocks."""
+        self._inbox.append(item)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await self._restore()
+            while True:
+                await self._turn()
+                await self._rest()
+
+    # Waiting
+
+    async def _rest(self) -> None:
+        now = self._now()
+        deadlines = [
+            self.state.next_deadline(now),
+            self._next_step_at,
+            *(at for at in self._setup_at.values() if at > now),
+        ]
+        wait_s = LONGEST_WAIT_S
+        for deadline in deadlines:
+            if deadline is not None:
+                site_s = (deadline - now).total_seconds()
+                wait_s = min(wait_s, self._ports.clock.real_s(site_s))
+        try:
+            async with asyncio.timeout(max(SHORTEST_WAIT_S, wait_s)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(self._ports.debounce_s)
+
+    # One turn
+
+    async def _turn(self) -> None:
+        self._wake.clear()
+        items, self._inbox = self._inbox, []
+        for item in items:
+            await self._take(item)
+        now = self._now()
+        if self._next_step_at is None or now >= self._next_step_at:
+            self._next_step_at = _next_step(now, self._ports.step_s)
+            self._needs_plan = True
+        for station in tuple(self.state.stations.values()):
+            await self._start_setup(station, now)
+        if self._needs_plan and not self._is_solving:
+            self._start_solving(now)
+        await self._send_round()
+
+    async def _take(self, item: Item) -> None:
+        match item:
+            case FactCommitted():
+                await self._take_fact(item)
+            case LinkChanged():
+                self.state.link(item.station_id, is_online=item.is_online)
+                self._needs_plan = True
+            case RequestChanged():
+                await self._take_request(item.session_id)
+            case LoadMeasured():
+                await self._take_reading(item)
+            case SettingChanged() | Reload():
+                await self._restore()
+            case LimitAnswered():
+                await self._take_answer(item)
+            case StationFree():
+                self._free(item.station_id)
+            case LimitsCleared():
+                await self._take_cleared(item)
+            case Solved():
+                await self._take_plan(item)
+            case _:
+                assert_never(item)
+
+    async def _take_fact(self, notice: FactCommitted) -> None:
+        event, session, now = notice.event, notice.session, self._now()
+        if isinstance(event, StationBooted) and not notice.is_backlog:
+            self._setup.pop(event.station_id, None)
+            self._setup_at.pop(event.station_id, None)
+            trust = self.state.boot(event.station_id, event.firmware)
+            if trust is not None:
+                await self._store_trust(trust)
+            self._needs_plan = True
+        if session is None:
+            return
+        before = self._known_session(session)
+        need = None
+        if before is None and session.phase is SessionPhase.RUNNING:
+            need = await self._need_of(session)
+        await self._fold(session, need, now, is_live=not notice.is_backlog)
+        if (
+            before is None
+            or session.phase is not before.phase
+            or session.charging_state is not before.charging_state
+            or session.transaction_id != before.transaction_id
+        ):
+            self._needs_plan = True
+
+    async def _fold(
+        self, session: Session, need: Need | None, now: datetime, *, is_live: bool
+    ) -> None:
+        """Take over a session; record what its sample shows about its limits."""
+        ref = session_ref(session)
+        one = self.state.evses.get(ref)
+        gone = self.state.session(session, need, now, is_live=is_live)
+        if gone:
+            await self._forget(gone)
+        if one is None or not is_live:
+            return
+        if gone and session.phase is SessionPhase.RUNNING:
+            await self._record_seen(session, now)
+        if self.state.misbehaves(ref, now):
+            trust = self.state.distrust(session.station_id, "ignored_limit")
+            _log.critical(
+                "station.disobeyed",
+                station_id=session.station_id,
+                session_id=session.session_id,
+                current_a=session.current_a,
+                power_w=session.power_w,
+            )
+            if trust is not None:
+                await self._store_trust(trust)
+            self._needs_plan = True
+
+    async def _take_request(self, session_id: SessionId) -> None:
+        for one in self.state.evses.values():
+            if one.session is not None and one.session.session_id == session_id:
+                one.need = await self._need_of(one.session)
+                self._needs_plan = True
+
+    async def _take_reading(self, notice: LoadMeasured) -> None:
+        reading = reading_of(notice)
+        known = self.state.readings.get(notice.load_id)
+        if known is not None and known.measured_at >= reading.measured_at:
+            return
+        self.state.readings[notice.load_id] = reading
+        total_da = self._load_da()
+        if abs(total_da - self._planned_load_da) >= LOAD_DEADBAND_DA:
+            self._needs_plan = True
+
+    async def _take_answer(self, item: LimitAnswered) -> None:
+        now = self._now()
+        gone: set[int] = set()
+        match item.answer:
+            case Answer.ACCEPTED:
+                gone = self.state.accepted(item.outgoing, item.command_id, now)
+            case Answer.REFUSED | Answer.NOT_SENT:
+                self.state.refused(item.outgoing, item.command_id)
+            case Answer.UNKNOWN:
+                pass  # it stays: the station may hold it
+            case _:
+                assert_never(item.answer)
+        command = item.outgoing.command
+        if item.answer is not Answer.ACCEPTED:
+            self._wait_before_retry(item.outgoing.station_id, now)
+            if command.purpose is Purpose.DEFAULT:
+                self._setup_failed.add(item.outgoing.station_id)
+        await self._write(
+            lambda conn: _answer_job(conn, item, gone, now, self._ports.seal)
+        )
+        for ref in item.outgoing.refs:
+            self._ports.bus.publish(
+                LimitChanged(
+                    evse=ref,
+                    limit_da=command.schedule.at(now),
+                    status=item.answer.value,
+                    at=now,
+                )
+            )
+        _log.info(
+            "limit.answered",
+            station_id=item.outgoing.station_id,
+            evse=command.evse_id,
+            purpose=command.purpose.value,
+            limit_a=command.schedule.at(now) / 10,
+            status=item.answer.value,
+            latency_s=round(item.latency_s, 3),
+        )
+
+    async def _take_cleared(self, item: LimitsCleared) -> None:
+        now = self._now()
+        state = self.state.stations.get(item.station_id)
+        if state is None:
+            return
+        state.is_busy = False
+        if not item.done:
+            wait = timedelta(seconds=SETUP_RETRY_S * self._ports.clock.speed)
+            self._setup_at[item.station_id] = now + wait
+            return
+        if item.everything:
+            gone = self.state.wiped(item.station_id)
+            self._setup[item.station_id] = SetupStage.DEFAULT_AGAIN
+            await self._forget(gone)
+            return
+        self._setup[item.station_id] = SetupStage.DONE
+        await self._store_trust(self.state.cleared(item.station_id))
+        self._needs_plan = True
+
+    async def _take_plan(self, item: Solved) -> None:
+        self._is_solving = False
+        now = self._now()
+        plan = item.outcome.plan
+        broken = check(item.asked.problem, plan)
+        if broken:
+            _log.critical("plan.refused", group_id=self.root, rule=broken[0].rule.value)
+            return
+        meta = await self._write(
+            lambda conn: group_store.record_plan(
+                conn,
+                item.asked,
+                item.outcome,
+                cabinet_id=self.root,
+                now=now,
+                seal=self._ports.seal,
+            )
+        )
+        if meta is None:
+            return
+        self.plan, self.plan_meta = plan, meta
+        levels = group_problem.levels_of(plan)
+        for one in self.state.evses.values():
+            if one.session is not None and one.session.session_id in levels:
+                one.levels = levels[one.session.session_id]
+        self._ports.bus.publish(
+            PlanMade(
+                cabinet_id=self.root,
+                plan_id=meta.plan_id,
+                outcome=meta.outcome,
+                at=now,
+            )
+        )
+        _log.info(
+            "plan.made",
+            group_id=self.root,
+            outcome=meta.outcome,
+            n_session=len(plan.session_ids),
+            solve_s=round(plan.solve_s, 3),
+            shortfall_wh=sum(plan.shortfall_wh),
+            why=meta.why,
+        )
+
+    # Planning
+
+    def _start_solving(self, now: datetime) -> None:
+        self._needs_plan = False
+        self._planned_load_da = self._load_da()
+        ports = self._ports
+        asked = group_problem.build(
+            self.state,
+            now,
+            step_s=ports.step_s,
+            n_step=max(1, ports.horizon_s // ports.step_s),
+            prices=ports.prices,
+        )
+        self._is_solving = True
+        self._spawn(self._solve(asked), f"solve.{self.root}")
+
+    async def _solve(self, asked: Asked) -> None:
+        outcome = await self._ports.solver.solve(asked.problem)
+        self.offer(Solved(asked=asked, outcome=outcome))
+
+    # Sending
+
+    async def _send_round(self) -> None:
+        now = self._now()
+        batch = self.state.round(now)
+        if batch:
+            await self._send(batch, now)
+
+    async def _send(self, batch: Sequence[Outgoing], now: datetime) -> None:
+        """Check, record, then send; one call at a time to each station."""
+        broken = self.state.check(batch, now)
+        if broken:
+            _log.critical(
+                "limit.withheld", group_id=self.root, violation=str(broken[0])
+            )
+            batch = self.state.without_increases(batch, now)
+            if not batch or self.state.check(batch, now):
+                return
+        plan_id = None if self.plan_meta is None else self.plan_meta.plan_id
+        ids = await self._write(
+            lambda conn: group_store.insert_batch(conn, batch, plan_id=plan_id, now=now)
+        )
+        if ids is None:
+            return
+        per_station: dict[StationId, list[tuple[int, Outgoing]]] = defaultdict(list)
+        for command_id, outgoing in zip(ids, batch, strict=True):
+            self.state.add_sent(outgoing, command_id)
+            per_station[outgoing.station_id].append((command_id, outgoing))
+        for station_id, limits in per_station.items():
+            self.state.stations[station_id].is_busy = True
+            self._spawn(
+                self._call_all(station_id, limits, now, plan_id),
+                f"limits.{station_id}",
+            )
+
+    async def _call_all(
+        self,
+        station_id: StationId,
+        limits: Iterable[tuple[int, Outgoing]],
+        sent_at: datetime,
+        plan_id: int | None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for command_id, outgoing in limits:
+            began_s = loop.time()
+            answer = await self._call(outgoing)
+            self.offer(
+                LimitAnswered(
+                    outgoing=outgoing,
+                    command_id=command_id,
+                    answer=answer,
+                    sent_at=sent_at,
+                    plan_id=plan_id,
+                    latency_s=loop.time() - began_s,
+                )
+            )
+        self.offer(StationFree(station_id=station_id))
+
+    async def _call(self, outgoing: Outgoing) -> Answer:
+        """Send one limit; only what surely did not act keeps the old one."""
+        ports = self._ports
+        adapter = ports.stations.adapter(outgoing.station_id)
+        if adapter is None:
+            return Answer.NOT_SENT
+        try:
+            command = adapter.encode_limit(outgoing.command)
+        except ValueError as error:
+            _log.warning(
+                "limit.not_encodable",
+                station_id=outgoing.station_id,
+                why=str(error),
+            )
+            return Answer.NOT_SENT
+        try:
+            payload = await ports.stations.call(
+                outgoing.station_id,
+                command,
+                timeout_s=ports.call_timeout_s,
+                priority=CallPriority.LIMIT,
+            )
+        except CallRefused as refusal:
+            return _answer_of(refusal, adapter)
+        except CallFailed:
+            return Answer.UNKNOWN
+        match adapter.outcome(command.action, payload):
+            case CallOutcome.ACCEPTED:
+                return Answer.ACCEPTED
+            case CallOutcome.REJECTED | CallOutcome.NOT_SUPPORTED:
+                return Answer.REFUSED
+            case CallOutcome.OTHER:
+                return Answer.UNKNOWN
+
+    # Setting a station up: our default first, then leftovers, never the other way
+
+    async def _start_setup(self, station: StationState, now: datetime) -> None:
+        waits = (station.retry_at, self._setup_at.get(station.station.id))
+        is_waiting = any(at is not None and at > now for at in waits)
+        if (
+            not station.needs_setup
+            or not station.is_online
+            or station.is_busy
+            or is_waiting
+            or not any(self.state.is_controlled(one) for one in station.evses)
+        ):
+            return
+        station_id = station.station.id
+        stage = self._setup.setdefault(station_id, SetupStage.DEFAULT)
+        match stage:
+            case SetupStage.DEFAULT | SetupStage.DEFAULT_AGAIN:
+                self._setup_failed.discard(station_id)
+                await self._send(self.state.defaults_of(station, now), now)
+            case SetupStage.CLEAR_ALL | SetupStage.CLEAR_ABOVE:
+                everything = stage is SetupStage.CLEAR_ALL
+                station.is_busy = True
+                self._spawn(
+                    self._clear(station_id, everything=everything),
+                    f"clear.{station_id}",
+                )
+            case SetupStage.DONE:
+                pass
+            case _:
+                assert_never(stage)
+
+    async def _clear(self, station_id: StationId, *, everything: bool) -> None:
+        ports = self._ports
+        adapter = ports.stations.adapter(station_id)
+        done = False
+        if adapter is not None:
+            keep = () if everything else self.state.profile_ids(station_id)
+            command = adapter.encode_clear_limits(keep_profile_ids=keep)
+            try:
+                payload = await ports.stations.call(
+                    station_id,
+                    command,
+                    timeout_s=ports.call_timeout_s,
+                    priority=CallPriority.LIMIT,
+                )
+            except CallFailed as error:
+                _log.warning(
+                    "limits.not_cleared", station_id=station_id, why=str(error)
+                )
+            else:
+                # "Unknown" reads as OTHER: there was nothing to clear
+                done = adapter.outcome(command.action, payload) in {
+                    CallOutcome.ACCEPTED,
+                    CallOutcome.OTHER,
+                }
+        self.offer(
+            LimitsCleared(station_id=station_id, done=done, everything=everything)
+        )
+
+    def _free(self, station_id: StationId) -> None:
+        state = self.state.stations.get(station_id)
+        if state is None:
+            return
+        state.is_busy = False
+        stage = self._setup.get(station_id)
+        if stage not in {SetupStage.DEFAULT, SetupStage.DEFAULT_AGAIN}:
+            return
+        state.blocks_sessions = False
+        if station_id in self._setup_failed:
+            return
+        if stage is SetupStage.DEFAULT and not state.trust.leftovers_known:
+            self._setup[station_id] = SetupStage.CLEAR_ALL
+        else:
+            self._setup[station_id] = SetupStage.CLEAR_ABOVE
+
+    # Small things
+
+    async def _restore(self) -> None:
+        """Read everything from the store; calls under way stay counted."""
+        ports = self._ports
+        site, now = ports.site(), self._now()
+        old = self.state
+        group = site.group(self.root)
+        ids = [station.id for station in group.stations]
+        stored = await ports.writer.run(lambda conn: group_store.load(conn, ids, now))
+        state = group_store.state_of(site, self.root, stored)
+        for station_id, station in state.stations.items():
+            station.is_online = ports.stations.is_online(station_id)
+            before = old.stations.get(station_id)
+            if before is not None:
+                station.is_busy = before.is_busy
+                station.needs_setup = before.needs_setup
+                station.blocks_sessions = before.blocks_sessions
+                station.retry_at = before.retry_at
+        self.state = state
+        for session in await ports.sessions.open_sessions():
+            if session_ref(session) in state.evses:
+                need = await self._need_of(session)
+                gone = state.session(session, need, now, is_live=False)
+                await self._forget(gone)
+                state.resume(session, old, now)
+        self._needs_plan = True
+
+    async def _need_of(self, session: Session) -> Need:
+        request = await self._ports.sessions.session_request(session.session_id)
+        station = self.state.site.station(session.station_id)
+        return need_of(
+            session,
+            request,
+            default_energy_wh=_first(
+                None if station is None else station.default_energy_wh,
+                self.state.site.default_energy_wh,
+            ),
+            default_stay_s=_first(
+                None if station is None else station.default_stay_s,
+                self.state.site.default_stay_s,
+            ),
+            now=self._now(),
+        )
+
+    async def _store_trust(self, trust: Trust) -> None:
+        now = self._now()
+        await self._write(lambda conn: group_store.put_trust(conn, trust, now))
+
+    async def _forget(self, command_ids: Iterable[int]) -> None:
+        gone = tuple(command_ids)
+        if gone:
+            await self._write(lambda conn: rows.forget_commands(conn, gone))
+
+    async def _record_seen(self, session: Session, now: datetime) -> None:
+        one = self.state.evses[session_ref(session)]
+        held = self.state.holding(one).latest(session.session_id)
+        sample = sample_of(session, one.evse)
+        if held is None or sample is None or held.progress is not Progress.SEEN:
+            return
+        outgoing = self.state.outgoing_of(one, session, held)
+        await self._write(
+            lambda conn: group_store.record_seen(
+                conn,
+                outgoing,
+                held.sequence,
+                measured_da=sample,
+                now=now,
+                seal=self._ports.seal,
+            )
+        )
+
+    async def _write(self, job: Job[T]) -> T | None:
+        """Run a job; what could not be stored is logged, and never acted upon."""
+        try:
+            return await self._ports.writer.run(job)
+        except StoreError as error:
+            _log.error("group.not_stored", group_id=self.root, why=str(error))
+            return None
+
+    def _wait_before_retry(self, station_id: StationId, now: datetime) -> None:
+        state = self.state.stations.get(station_id)
+        if state is not None:
+            site_s = RETRY_S * self._ports.clock.speed
+            state.retry_at = now + timedelta(seconds=site_s)
+
+    def _known_session(self, session: Session) -> Session | None:
+        one = self.state.evses.get(session_ref(session))
+        known = None if one is None else one.session
+        if known is None or known.session_id != session.session_id:
+            return None
+        return known
+
+    def _load_da(self) -> int:
+        now = self._now()
+        return sum(
+            sum(
+                loads.load_staircase(
+                    consumer,
+                    self.state.readings.get(consumer.id),
+                    now=now,
+                    phase_v=self.state.site.phase_v,
+                )[0].draw[:3]
+            )
+            for consumer in loads.consumers(self.state.group)
+        )
+
+    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
+        assert self._tasks is not None  # run() opened the group
+        self._tasks.create_task(coroutine, name=name)
+
+    def _now(self) -> datetime:
+        return self._ports.clock.now()
+
+
+def session_ref(session: Session) -> EvseRef:
+    """The EVSE of a session, without its connector."""
+    return EvseRef(station_id=session.station_id, evse_id=session.evse_id)
+
+
+def reading_of(notice: LoadMeasured) -> LoadReading:
+    """A measurement in the units of the plans: 0.1 A, rounded up."""
+    current_da = None
+    if notice.current_a is not None:
+        one, two, three = (math.ceil(a * 10 - 1e-6) for a in notice.current_a)
+        current_da = (one, two, three)
+    return LoadReading(
+        load_id=notice.load_id,
+        measured_at=notice.at,
+        current_da=current_da,
+        power_w=notice.power_w,
+    )
+
+
+def need_of(
+    session: Session,
+    request: SessionRequest | None,
+    *,
+    default_energy_wh: int,
+    default_stay_s: int,
+    now: datetime,
+) -> Need:
+    """What a session needs: what was asked for, the rest by default."""
+    started = session.started_at or now
+    stay_until = started + timedelta(seconds=default_stay_s)
+    if request is None:
+        return Need(energy_wh=default_energy_wh, departure_at=stay_until)
+    energy_wh = default_energy_wh if request.energy_wh is None else request.energy_wh
+    soc = session.soc_percent
+    if (
+        request.energy_wh is None
+        and request.target_soc_percent is not None
+        and soc is not None
+    ):
+        missing = max(0.0, request.target_soc_percent - soc) / 100
+        energy_wh = session.energy_milliwh // 1000 + missing * ASSUMED_BATTERY_WH
+    return Need(
+        energy_wh=math.ceil(energy_wh),
+        departure_at=request.departure_at or stay_until,
+        is_default=request.is_default,
+    )
+
+
+def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:
+    unread = {adapter.error_code(kind) for kind in NOT_ACTED}
+    return Answer.REFUSED if refusal.code in unread else Answer.UNKNOWN
+
+
+def _answer_job(
+    conn: sqlite3.Connection,
+    item: LimitAnswered,
+    gone: set[int],
+    now: datetime,
+    seal: Seal | None,
+) -> None:
+    group_store.record_answer(
+        conn,
+        item.outgoing,
+        item.command_id,
+        outcome=item.answer.value,
+        plan_id=item.plan_id,
+        sent_at=item.sent_at,
+        now=now,
+        seal=seal,
+    )
+    rows.forget_commands(conn, gone)
+
+
+def _next_step(now: datetime, step_s: int) -> datetime:
+    """The next boundary of a step, counted from midnight UTC."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    elapsed = math.floor((now - midnight).total_seconds() / step_s)
+    return midnight + timedelta(seconds=(elapsed + 1) * step_s)
+
+
+def _first(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value

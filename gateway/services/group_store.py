@@ -1,0 +1,344 @@
+"""What a group writes to the store and reads back: jobs for the one writer."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain.envelope import HeldLimit, Progress
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.limits import SetLimit
+from gateway.domain.topology import Mode, Site
+from gateway.services.dispatch_ports import Seal
+from gateway.services.group_problem import Asked
+from gateway.services.group_state import GroupState, Outgoing, Trust
+from gateway.services.loads import LoadReading, Threshold
+from gateway.store import limits as rows
+from gateway.store.times import to_text
+from optimizer import Fallback, Optimal, Outcome, Relaxed
+from optimizer.document import canonical_json
+from optimizer.outcome import ALGORITHM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Everything the store knows about groups."""
+
+    held: Sequence[rows.CommandRow]
+    trusts: dict[StationId, Trust]
+    manual: dict[EvseRef, int]
+    thresholds: tuple[Threshold, ...]
+    modes: dict[CabinetId, Mode]
+    readings: dict[str, LoadReading]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMeta:
+    """Where a plan was kept, and what else of it the cockpit shows."""
+
+    plan_id: int
+    made_at: datetime
+    outcome: str
+    why: str | None
+
+
+def load(
+    conn: sqlite3.Connection, station_ids: Sequence[StationId], now: datetime
+) -> Stored:
+    """Read all that a group's state is built from."""
+    return Stored(
+        held=rows.held_commands(conn, station_ids),
+        trusts={
+            station_id: Trust(
+                station_id=station_id,
+                is_proven=row.is_proven,
+                firmware=row.firmware,
+                leftovers_known=row.leftovers_known,
+                doubt=row.doubt,
+            )
+            for station_id, row in rows.trusts(conn).items()
+        },
+        manual=rows.manual_limits(conn),
+        thresholds=tuple(
+            Threshold(
+                cabinet_id=row.cabinet_id,
+                set_at=row.set_at,
+                limit_da=row.limit_da,
+                limit_w=row.limit_w,
+                from_at=row.from_at,
+                until_at=row.until_at,
+            )
+            for row in rows.thresholds(conn, now)
+        ),
+        modes={cabinet: Mode(mode) for cabinet, mode in rows.modes(conn).items()},
+        readings={
+            load_id: LoadReading(
+                load_id=load_id,
+                measured_at=row.measured_at,
+                current_da=row.current_da,
+                power_w=row.power_w,
+            )
+            for load_id, row in rows.readings(conn).items()
+        },
+    )
+
+
+def state_of(site: Site, root: CabinetId, stored: Stored) -> GroupState:
+    """The state of a group as the store has it; sessions and links come on top."""
+    group = site.group(root)
+    ids = {cabinet.id for cabinet in group.cabinets}
+    state = GroupState(
+        group,
+        site=site,
+        trusts=stored.trusts,
+        modes={c: mode for c, mode in stored.modes.items() if c in ids},
+        thresholds=[one for one in stored.thresholds if one.cabinet_id in ids],
+        readings=stored.readings,
+    )
+    for row in stored.held:
+        command = row.command
+        held = HeldLimit(
+            sequence=row.command_id,
+            purpose=command.purpose,
+            schedule=command.schedule,
+            progress=(
+                Progress.ACCEPTED if row.outcome == "accepted" else Progress.SENT
+            ),
+            session_id=row.session_id,
+            unit=command.unit,
+            number_phases=command.number_phases,
+            nominal_v=command.nominal_v,
+        )
+        for evse_id in row.evse_ids:
+            state.add_held(EvseRef(station_id=row.station_id, evse_id=evse_id), held)
+    for ref, limit_da in stored.manual.items():
+        if ref in state.evses:
+            state.evses[ref].manual_da = limit_da
+    return state
+
+
+def insert_batch(
+    conn: sqlite3.Connection,
+    batch: Sequence[Outgoing],
+    *,
+    plan_id: int | None,
+    now: datetime,
+) -> list[int]:
+    """Record limits that are about to be sent; their ids, in order."""
+    return [
+        rows.insert_command(
+            conn,
+            station_id=outgoing.station_id,
+            evse_ids=[ref.evse_id for ref in outgoing.refs],
+            session_id=outgoing.session_id,
+            command=outgoing.command,
+            plan_id=plan_id,
+            sent_at=now,
+        )
+        for outgoing in batch
+    ]
+
+
+def record_answer(
+    conn: sqlite3.Connection,
+    outgoing: Outgoing,
+    command_id: int,
+    *,
+    outcome: str,
+    plan_id: int | None,
+    sent_at: datetime,
+    now: datetime,
+    seal: Seal | None,
+) -> None:
+    """Record how a station answered, as row and as ``dispatch`` leaf."""
+    rows.record_outcome(conn, command_id, outcome=outcome, answered_at=now)
+    if seal is None:
+        return
+    command = outgoing.command
+    seal(
+        "dispatch",
+        f"{outgoing.station_id}/{command.evse_id}",
+        {
+            "station_id": outgoing.station_id,
+            "evse_id": command.evse_id,
+            "session_id": outgoing.session_id,
+            "command_id": command_id,
+            "sent_at": to_text(sent_at),
+            "answered_at": to_text(now),
+            "plan_id": None if plan_id is None else str(plan_id),
+            "limit_sha256": _sha256(limit_text(command)),
+            "start_at": to_text(command.schedule.start),
+            "steps": [[s.offset_s, s.limit_da] for s in command.schedule.steps],
+            "outcome": outcome,
+        },
+        conn,
+    )
+
+
+def record_seen(
+    conn: sqlite3.Connection,
+    outgoing: Outgoing,
+    command_id: int,
+    *,
+    measured_da: Sequence[int],
+    now: datetime,
+    seal: Seal | None,
+) -> None:
+    """Record what was measured under a limit, as row and as ``dispatch`` leaf."""
+    rows.record_seen(conn, command_id, now)
+    if seal is None:
+        return
+    command = outgoing.command
+    seal(
+        "dispatch",
+        f"{outgoing.station_id}/{command.evse_id}",
+        {
+            "station_id": outgoing.station_id,
+            "evse_id": command.evse_id,
+            "session_id": outgoing.session_id,
+            "command_id": command_id,
+            "sent_at": to_text(command.schedule.start),
+            "seen_at": to_text(now),
+            "measured_da": list(measured_da),
+            "plan_id": None,
+            "limit_sha256": _sha256(limit_text(command)),
+            "outcome": "seen",
+        },
+        conn,
+    )
+
+
+def record_plan(
+    conn: sqlite3.Connection,
+    asked: Asked,
+    outcome: Outcome,
+    *,
+    cabinet_id: CabinetId,
+    now: datetime,
+    seal: Seal | None,
+) -> PlanMeta:
+    """Record a plan with what is needed to check it, its promises and its leaf."""
+    plan = outcome.plan
+    word = word_of(outcome)
+    problem = canonical_json(asked.problem.to_json())
+    result = canonical_json(
+        {
+            "problem_digest": plan.problem_digest,
+            "session_ids": list(plan.session_ids),
+            "currents_da": [list(row) for row in plan.currents_da],
+            "energy_wh": list(plan.energy_wh),
+            "shortfall_wh": list(plan.shortfall_wh),
+            "reasons": [
+                {"session_id": r.session_id, "cause": str(r.cause), "text": r.text}
+                for r in plan.reasons
+            ],
+        }
+    )
+    certificate = (
+        canonical_json(dict(outcome.certificate))
+        if isinstance(outcome, Optimal | Relaxed)
+        else None
+    )
+    plan_id = rows.insert_plan(
+        conn,
+        cabinet_id=cabinet_id,
+        made_at=now,
+        outcome=word,
+        engine=plan.engine,
+        problem=problem,
+        result=result,
+        certificate=certificate,
+    )
+    reasons = {reason.session_id: reason.text for reason in plan.reasons}
+    for index, session_id in enumerate(plan.session_ids):
+        rows.put_promise(
+            conn,
+            rows.PromiseRow(
+                session_id=SessionId(session_id),
+                plan_id=plan_id,
+                energy_wh=plan.energy_wh[index],
+                shortfall_wh=plan.shortfall_wh[index],
+                departure_at=asked.departures.get(SessionId(session_id), now),
+                is_default=session_id in asked.defaults,
+                reason=reasons.get(session_id),
+                made_at=now,
+            ),
+        )
+    if seal is not None:
+        algorithm_id, _, version = ALGORITHM.partition("/")
+        seal(
+            "plan",
+            cabinet_id,
+            {
+                "plan_id": str(plan_id),
+                "cabinet_id": cabinet_id,
+                "made_at": to_text(now),
+                "algorithm_id": algorithm_id,
+                "algorithm_version": version,
+                "inputs_sha256": _sha256(problem),
+                "outputs_sha256": _sha256(result),
+                "certificate_sha256": (
+                    None if certificate is None else _sha256(certificate)
+                ),
+                "outcome": word,
+            },
+            conn,
+        )
+    return PlanMeta(
+        plan_id=plan_id,
+        made_at=now,
+        outcome=word,
+        why=outcome.why if isinstance(outcome, Fallback) else None,
+    )
+
+
+def put_trust(
+    conn: sqlite3.Connection, trust: Trust, now: datetime, evidence: object = None
+) -> None:
+    """Record what is known about a station."""
+    rows.put_trust(
+        conn,
+        station_id=trust.station_id,
+        is_proven=trust.is_proven,
+        firmware=trust.firmware,
+        leftovers_known=trust.leftovers_known,
+        doubt=trust.doubt,
+        changed_at=now,
+        evidence=evidence if isinstance(evidence, dict) else None,
+    )
+
+
+def word_of(outcome: Outcome) -> str:
+    """``optimal``, ``relaxed`` or ``fallback``."""
+    match outcome:
+        case Optimal():
+            return "optimal"
+        case Relaxed():
+            return "relaxed"
+        case Fallback():
+            return "fallback"
+
+
+def limit_text(command: SetLimit) -> str:
+    """A limit as canonical JSON: what ``limit_sha256`` in a leaf is made of."""
+    return json.dumps(
+        {
+            "evse_id": command.evse_id,
+            "nominal_v": str(command.nominal_v),
+            "number_phases": command.number_phases,
+            "profile_id": command.profile_id,
+            "purpose": command.purpose.value,
+            "start": to_text(command.schedule.start),
+            "steps": [[s.offset_s, s.limit_da] for s in command.schedule.steps],
+            "transaction_id": command.transaction_id,
+            "unit": command.unit.value,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

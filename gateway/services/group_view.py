@@ -1,0 +1,356 @@
+"""What the API and the cockpit show of a group; computed from its runner's state."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.domain import envelope as env
+from gateway.domain.envelope import NO_LIMIT, TOTAL, Draw, unix_s
+from gateway.domain.ids import CabinetId, EvseRef, SessionId
+from gateway.domain.limits import Purpose
+from gateway.domain.phases import PerPhase
+from gateway.domain.topology import Cabinet, Mode
+from gateway.services import loads
+from gateway.services.group_runner import GroupRunner
+from gateway.services.group_state import EvseState, GroupState, key_of, sample_of
+
+STALE_SAMPLE_S = 300
+"""A car's sample older than this counts at its envelope in the load shown."""
+
+
+class CabinetState(StrEnum):
+    """How a cabinet is doing.
+
+    ``COMMISSIONING``: the ratings of stations not proven to obey do not fit, so nothing
+    can be promised yet. ``OVER_LIMIT``: what may be drawn exceeds the limit although
+    all obey; reductions are on their way.
+    """
+
+    CONTROL = "control"
+    ADVISE = "advise"
+    COMMISSIONING = "commissioning"
+    OVER_LIMIT = "over_limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CabinetView:
+    """One cabinet now; 0.1 A on supply phases, ``None`` where there is no such limit.
+
+    Attributes:
+        limit_da: Limit in force per phase.
+        limit_w: Limit in force in total.
+        load_da: What is drawn: measured where fresh, else the upper bound.
+        load_w: The same in W at nominal voltage.
+        load_source: ``feeder``, ``measured``, or ``bound``: something is unmeasured.
+        worst_case_da: What may be drawn at most: envelopes and other loads.
+        headroom_da: Limit less margin less worst case, per phase; negative when over.
+        unproven: EVSEs that count at their rating.
+    """
+
+    cabinet_id: CabinetId
+    parent: CabinetId | None
+    mode: Mode
+    state: CabinetState
+    limit_da: PerPhase | None
+    limit_w: int | None
+    margin_da: int
+    load_da: PerPhase
+    load_w: int
+    load_source: str
+    worst_case_da: PerPhase
+    headroom_da: PerPhase | None
+    unproven: tuple[EvseRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseView:
+    """One EVSE now.
+
+    Attributes:
+        limit_da: What it is allowed now, 0.1 A per phase; ``None``: nothing was set.
+        limit_w: The same as power.
+        bound_da: What it may draw at most by all that is known, 0.1 A.
+        is_proven: Less than its rating counts.
+        why: The reason for its limit, in words, or ``None``.
+    """
+
+    ref: EvseRef
+    cabinet_id: CabinetId
+    session_id: SessionId | None
+    limit_da: int | None
+    limit_w: int | None
+    bound_da: int
+    is_proven: bool
+    doubt: str | None
+    manual_limit_da: int | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlanView:
+    """What the newest plan holds for a session.
+
+    Attributes:
+        currents_da: Per step, 0.1 A per phase.
+        reason: Why energy is missing, or ``None``.
+    """
+
+    session_id: SessionId
+    station_id: str
+    evse_id: int
+    currents_da: tuple[int, ...]
+    energy_wh: int
+    shortfall_wh: int
+    departure_at: datetime | None
+    is_default: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """The newest plan of a group."""
+
+    plan_id: int
+    group_id: CabinetId
+    made_at: datetime
+    outcome: str
+    engine: str
+    why: str | None
+    start: datetime
+    step_s: int
+    price_micro_per_kwh: tuple[int, ...]
+    sessions: tuple[SessionPlanView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """A group now."""
+
+    group_id: CabinetId
+    at: datetime
+    cabinets: tuple[CabinetView, ...]
+    evses: tuple[EvseView, ...]
+    plan: PlanView | None
+
+
+def group_view(runner: GroupRunner, now: datetime) -> GroupView:
+    """Everything about a group at once."""
+    state = runner.state
+    envelopes = state.envelopes(now)
+    violated = {v.cabinet_id for v in state.violations(now)}
+    return GroupView(
+        group_id=runner.root,
+        at=now,
+        cabinets=tuple(
+            _cabinet(state, cabinet, envelopes, violated, now)
+            for cabinet in state.group.cabinets
+        ),
+        evses=tuple(_evse(runner, one, now) for one in state.evses.values()),
+        plan=plan_view(runner),
+    )
+
+
+def plan_view(runner: GroupRunner) -> PlanView | None:
+    """The newest plan, or ``None`` before the first."""
+    plan, meta = runner.plan, runner.plan_meta
+    if plan is None or meta is None:
+        return None
+    reasons = {reason.session_id: reason.text for reason in plan.reasons}
+    known = {
+        one.session.session_id: one
+        for one in runner.state.evses.values()
+        if one.session is not None
+    }
+    sessions: list[SessionPlanView] = []
+    for index, name in enumerate(plan.session_ids):
+        one = known.get(SessionId(name))
+        if one is None:
+            continue
+        sessions.append(
+            SessionPlanView(
+                session_id=SessionId(name),
+                station_id=one.evse.ref.station_id,
+                evse_id=one.evse.ref.evse_id,
+                currents_da=tuple(plan.currents_da[index]),
+                energy_wh=plan.energy_wh[index],
+                shortfall_wh=plan.shortfall_wh[index],
+                departure_at=None if one.need is None else one.need.departure_at,
+                is_default=one.need is None or one.need.is_default,
+                reason=reasons.get(name),
+            )
+        )
+    return PlanView(
+        plan_id=meta.plan_id,
+        group_id=runner.root,
+        made_at=meta.made_at,
+        outcome=meta.outcome,
+        engine=plan.engine,
+        why=meta.why,
+        start=plan.start,
+        step_s=plan.step_s,
+        price_micro_per_kwh=tuple(plan.energy_price_micro_per_kwh),
+        sessions=tuple(sessions),
+    )
+
+
+def evse_view(runner: GroupRunner, ref: EvseRef, now: datetime) -> EvseView:
+    """One EVSE of the group."""
+    return _evse(runner, runner.state.evses[ref], now)
+
+
+def _cabinet(
+    state: GroupState,
+    cabinet: Cabinet,
+    envelopes: Mapping[EvseRef, env.Staircase],
+    violated: set[CabinetId],
+    now: datetime,
+) -> CabinetView:
+    at_s = unix_s(now)
+    phase_v = state.site.phase_v
+    below = [ref for ref, path in state.paths.items() if cabinet.id in path]
+    unproven = tuple(ref for ref in below if not state.is_trusted(state.evses[ref]))
+    limit = loads.limit_draw(cabinet, state.thresholds, at_s=at_s, phase_v=phase_v)
+    worst = _equipment(state, cabinet.id, now)
+    for ref in below:
+        worst = env.add(worst, env.value_at(envelopes[ref], at_s))
+    load, source = _load(state, cabinet, below, envelopes, now)
+    has_phases = limit[0] < NO_LIMIT
+    headroom = [limit[p] - cabinet.margin_da - worst[p] for p in range(3)]
+    return CabinetView(
+        cabinet_id=cabinet.id,
+        parent=cabinet.parent,
+        mode=state.modes[cabinet.id],
+        state=_state_of(state.modes[cabinet.id], cabinet.id in violated, unproven),
+        limit_da=(limit[0], limit[1], limit[2]) if has_phases else None,
+        limit_w=(
+            math.floor(limit[TOTAL] / 10 * phase_v) if limit[TOTAL] < NO_LIMIT else None
+        ),
+        margin_da=cabinet.margin_da,
+        load_da=load,
+        load_w=round(sum(load) / 10 * phase_v),
+        load_source=source,
+        worst_case_da=(worst[0], worst[1], worst[2]),
+        headroom_da=(headroom[0], headroom[1], headroom[2]) if has_phases else None,
+        unproven=unproven,
+    )
+
+
+def _state_of(
+    mode: Mode, is_violated: bool, unproven: tuple[EvseRef, ...]
+) -> CabinetState:
+    if mode is Mode.ADVISE:
+        return CabinetState.ADVISE
+    if not is_violated:
+        return CabinetState.CONTROL
+    return CabinetState.COMMISSIONING if unproven else CabinetState.OVER_LIMIT
+
+
+def _equipment(state: GroupState, cabinet_id: CabinetId, now: datetime) -> Draw:
+    ids = {cabinet.id for cabinet in state.site.subtree(cabinet_id)}
+    total = env.NOTHING
+    for consumer in loads.consumers(state.group):
+        if consumer.cabinet_id in ids:
+            stairs = loads.load_staircase(
+                consumer,
+                state.readings.get(consumer.id),
+                now=now,
+                phase_v=state.site.phase_v,
+            )
+            total = env.add(total, stairs[0].draw)
+    return total
+
+
+def _load(
+    state: GroupState,
+    cabinet: Cabinet,
+    below: list[EvseRef],
+    envelopes: Mapping[EvseRef, env.Staircase],
+    now: datetime,
+) -> tuple[PerPhase, str]:
+    feeder = state.readings.get(cabinet.feeder_meter or "")
+    if (
+        feeder is not None
+        and feeder.current_da is not None
+        and loads.fresh_end(STALE_SAMPLE_S, feeder, now) is not None
+    ):
+        return feeder.current_da, "feeder"
+    source = "measured"
+    total = env.NOTHING
+    for ref in below:
+        one = state.evses[ref]
+        sample = None if one.session is None else sample_of(one.session, one.evse)
+        if one.session is None:
+            drawn = env.NOTHING
+        elif sample is None:
+            drawn, source = env.value_at(envelopes[ref], unix_s(now)), "bound"
+        else:
+            drawn = env.with_total(one.evse.measured_on_supply(sample))
+        total = env.add(total, drawn)
+    ids = {c.id for c in state.site.subtree(cabinet.id)}
+    for consumer in loads.consumers(state.group):
+        if consumer.cabinet_id not in ids:
+            continue
+        reading = state.readings.get(consumer.id)
+        if (
+            reading is None
+            or loads.fresh_end(consumer.stale_after_s, reading, now) is None
+        ):
+            current, source = consumer.worst_case, "bound"
+        else:
+            current = loads.measured_draw(consumer, reading, phase_v=state.site.phase_v)
+        total = env.add(total, env.with_total(current))
+    return (total[0], total[1], total[2]), source
+
+
+def _evse(runner: GroupRunner, one: EvseState, now: datetime) -> EvseView:
+    state = runner.state
+    evse, ref = one.evse, key_of(one.evse.ref)
+    holding = state.holding(one)
+    held = None
+    if one.session is not None:
+        held = holding.latest(one.session.session_id)
+    if held is None:
+        defaults = [h for h in one.limits if h.purpose is Purpose.DEFAULT]
+        held = max(defaults, key=lambda h: h.sequence, default=None)
+    limit_da = limit_w = None
+    if held is not None:
+        sent_da = held.schedule.at(now)
+        counted = env.counted(evse, held, sent_da)
+        limit_da = max(counted[:TOTAL])
+        limit_w = round(sent_da / 10 * held.nominal_v * held.number_phases)
+    bound = env.value_at(state.envelope(one, now), unix_s(now))
+    trust = state.stations[ref.station_id].trust
+    return EvseView(
+        ref=ref,
+        cabinet_id=state.paths[ref][0],
+        session_id=None if one.session is None else one.session.session_id,
+        limit_da=limit_da,
+        limit_w=limit_w,
+        bound_da=max(bound[:TOTAL]),
+        is_proven=state.is_trusted(one),
+        doubt=trust.doubt,
+        manual_limit_da=one.manual_da,
+        why=_why(runner, one, limit_da),
+    )
+
+
+def _why(runner: GroupRunner, one: EvseState, limit_da: int | None) -> str | None:
+    if one.session is None:
+        return "no session: its reserved floor"
+    if not runner.state.is_trusted(one):
+        return "not proven to obey: its rating is reserved"
+    if not runner.state.is_controlled(one):
+        return "the cabinet only advises"
+    if one.manual_da is not None and limit_da is not None and limit_da >= one.manual_da:
+        return "manual limit"
+    plan = runner.plan
+    if plan is not None:
+        for reason in plan.reasons:
+            if reason.session_id == one.session.session_id:
+                return reason.text
+    wanted = one.levels[0][1] if one.levels else None
+    if wanted is not None and limit_da is not None and limit_da < wanted:
+        return "waits for headroom that others have to free first"
+    return None

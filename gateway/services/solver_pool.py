@@ -1,0 +1,157 @@
+"""Solves in worker processes, and answers in time whatever they do.
+
+Every slot is one process of its own, so that one that hangs can be killed and replaced
+without the others noticing. What is late is planned by the earliest-departure rule, in
+this process, at once.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import structlog
+
+from optimizer import CabinetProblem, Fallback, Outcome, solve
+from optimizer.solve import Engine
+
+GRACE_S: Final = 0.5
+"""What a worker may take beyond its deadline: pickling, a busy machine."""
+
+START_S: Final = 60.0
+"""What a new worker may take to start and import the solver."""
+
+Work = Callable[[CabinetProblem, float, Engine], Outcome]
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Slot:
+    executor: ProcessPoolExecutor
+    pid: int | None = None
+
+
+class SolverPool:
+    """``workers`` processes that solve problems; an async context manager.
+
+    Args:
+        workers: Processes, started when first needed.
+        deadline_s: Real seconds a solve may take.
+        engine: See ``optimizer.solve``.
+        work: What a worker runs; module-level, so that it can be pickled.
+
+    Attributes:
+        replaced: Workers that hung or died so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        deadline_s: float,
+        engine: Engine = "auto",
+        work: Work | None = None,
+    ) -> None:
+        self.replaced = 0
+        self._workers = workers
+        self._deadline_s = deadline_s
+        self._engine: Engine = engine
+        self._work: Work = solve_in_worker if work is None else work
+        self._context = multiprocessing.get_context("spawn")
+        self._free: asyncio.Queue[_Slot] = asyncio.Queue()
+        self._all: list[_Slot] = []
+
+    async def __aenter__(self) -> Self:
+        for _ in range(self._workers):
+            self._free.put_nowait(self._new_slot())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for slot in self._all:
+            _end(slot)
+        self._all.clear()
+
+    async def solve(self, problem: CabinetProblem) -> Outcome:
+        """Solve; late by no more than the grace, never raises for a hard day.
+
+        The first solve of a worker may wait for its start.
+        """
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                slot = await self._free.get()
+        except TimeoutError:
+            return by_rule(problem, "every worker is busy")
+        is_well = False
+        try:
+            outcome = await self._solve_on(slot, problem)
+            is_well = True
+        except TimeoutError:
+            why = f"no answer within {self._deadline_s + GRACE_S:g} s"
+        except (BrokenProcessPool, OSError) as error:
+            why = f"the worker died: {error}"
+        else:
+            return outcome
+        finally:
+            self._free.put_nowait(slot if is_well else self._replacement(slot))
+        _log.warning("solver.replaced", group_id=problem.group_id, why=why)
+        return by_rule(problem, why)
+
+    async def _solve_on(self, slot: _Slot, problem: CabinetProblem) -> Outcome:
+        loop = asyncio.get_running_loop()
+        if slot.pid is None:
+            async with asyncio.timeout(START_S):
+                slot.pid = await loop.run_in_executor(slot.executor, _warm_up)
+        async with asyncio.timeout(self._deadline_s + GRACE_S):
+            return await loop.run_in_executor(
+                slot.executor, self._work, problem, self._deadline_s, self._engine
+            )
+
+    def _new_slot(self) -> _Slot:
+        executor = ProcessPoolExecutor(max_workers=1, mp_context=self._context)
+        slot = _Slot(executor=executor)
+        self._all.append(slot)
+        return slot
+
+    def _replacement(self, slot: _Slot) -> _Slot:
+        self.replaced += 1
+        if slot in self._all:
+            self._all.remove(slot)
+        _end(slot)
+        return self._new_slot()
+
+
+def solve_in_worker(
+    problem: CabinetProblem, deadline_s: float, engine: Engine
+) -> Outcome:
+    """What a worker runs."""
+    return solve(problem, deadline_s=deadline_s, engine=engine)
+
+
+def by_rule(problem: CabinetProblem, why: str) -> Outcome:
+    """Plan by earliest departure, in this process, in milliseconds."""
+    outcome = solve(problem, deadline_s=0.0, engine="edf")
+    if isinstance(outcome, Fallback):
+        return replace(outcome, why=f"{why}; {outcome.why}")
+    return outcome
+
+
+def _warm_up() -> int:
+    from optimizer import model  # noqa: PLC0415 - a second of import, in the worker only
+
+    assert model is not None  # imported for its effect
+    return os.getpid()
+
+
+def _end(slot: _Slot) -> None:
+    """Kill the process of a slot, then let its threads go."""
+    if slot.pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(slot.pid, signal.SIGKILL)
+    slot.executor.shutdown(wait=False, cancel_futures=True)

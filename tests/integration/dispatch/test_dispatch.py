@@ -1,0 +1,286 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.ids import CabinetId, StationId
+from gateway.domain.session import SessionPhase
+from gateway.domain.topology import Mode
+from gateway.errors import RequestError
+from gateway.services.group_view import CabinetState
+from gateway.services.loads import LoadReading
+from tests.integration.dispatch.yard import Yard, site_of, until, yard
+
+ROOM_DA = 630 - 10 - 100  # limit less margin less the pump at its worst
+
+
+def all_set_up(place: Yard) -> bool:
+    return all(s.default is not None for s in place.links.stations.values())
+
+
+async def settled(place: Yard, *, n_station: int) -> None:
+    for number in range(1, n_station + 1):
+        place.boot(number)
+    await until(lambda: all_set_up(place))
+
+
+async def test_a_booted_station_gets_its_floor_first_and_is_cleared_second(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        place.boot(1)
+        await until(lambda: len(place.station(1).log) >= 2)
+        assert place.station(1).log[:2] == [
+            "SetChargingProfile",
+            "ClearChargingProfile",
+        ]
+        assert place.station(1).default is not None
+        assert place.limit_da(1) == 0
+
+
+async def test_unknown_leftovers_are_cleared_and_the_floor_is_set_again(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        place.boot(1)
+        await until(lambda: len(place.station(1).log) >= 4)
+        assert place.station(1).log[:4] == [
+            "SetChargingProfile",
+            "ClearChargingProfile",
+            "SetChargingProfile",
+            "ClearChargingProfile",
+        ]
+        assert place.limit_da(1) == 0
+
+
+async def test_a_session_charges_and_what_happened_is_recorded_and_sealed(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(2)) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        await until(lambda: any(kind == "dispatch" for kind, _, _ in place.leaves))
+        place.report(1, current_a=31.8)
+        view = place.dispatch.view(CabinetId("A"))
+        assert view is not None
+        assert view.cabinets[0].state is CabinetState.CONTROL
+        assert view.cabinets[0].worst_case_da == (420, 420, 420)
+        assert view.plan is not None
+        assert view.plan.sessions[0].is_default
+        outcomes = place.rows("SELECT outcome FROM limit_command WHERE is_held = 1")
+        assert ("accepted",) in outcomes
+        assert {kind for kind, _, _ in place.leaves} == {"plan", "dispatch"}
+        assert place.rows("SELECT count(*) FROM session_promise") == [(1,)]
+
+
+async def test_three_cars_never_hold_more_than_the_cabinet_has(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(3)) as place:
+        await settled(place, n_station=3)
+        for number in (1, 2, 3):
+            place.report(number)
+        highest = 0
+        for _ in range(150):
+            await asyncio.sleep(0.01)
+            highest = max(highest, place.total_da())
+            for number in (1, 2, 3):
+                limit_da = place.limit_da(number)
+                place.report(number, current_a=(limit_da or 0) / 10)
+        assert highest <= ROOM_DA
+        assert place.total_da() >= ROOM_DA - 60  # and it is used
+
+
+async def test_an_increase_waits_until_the_meter_shows_the_decrease(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(2, limit_a=43)) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        place.report(1, current_a=32.0)
+        await place.dispatch.set_manual_limit(StationId("CP1"), 1, 60)
+        await until(lambda: place.limit_da(1) == 60)
+        place.report(2)
+        place.report(1, current_a=32.0)  # still on its way down
+        await asyncio.sleep(0.3)
+        assert (place.limit_da(2) or 0) == 0
+        place.report(1, current_a=6.0)
+        await until(lambda: (place.limit_da(2) or 0) >= 200)
+
+
+@pytest.mark.parametrize("mood", ["timeout", "internal", "deaf"])
+async def test_without_a_clear_answer_old_and_new_limits_count(
+    tmp_path: Path, mood: str
+) -> None:
+    async with yard(tmp_path, site_of(2, limit_a=43)) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        place.station(1).mood = mood
+        place.report(1, current_a=6.0)
+        await place.dispatch.set_manual_limit(StationId("CP1"), 1, 60)
+        await until(lambda: place.station(1).log.count("SetChargingProfile") >= 3)
+        place.report(2)
+        await asyncio.sleep(0.3)
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.bound_da == 320
+        assert place.total_da() <= 320
+
+
+async def test_a_refusal_before_acting_keeps_the_old_limit(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await settled(place, n_station=1)
+        await until(lambda: "ClearChargingProfile" in place.station(1).log)
+        await asyncio.sleep(0.1)
+        place.station(1).mood = "garbled"
+        place.report(1)
+        await until(
+            lambda: "refused" in str(place.rows("SELECT outcome FROM limit_command"))
+        )
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.bound_da == 0
+
+
+async def test_a_restarted_gateway_knows_what_stations_may_hold(
+    tmp_path: Path,
+) -> None:
+    site = site_of(2, limit_a=43)
+    async with yard(tmp_path, site) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        stations, sessions = place.links.stations, place.sessions
+        stations[StationId("CP1")].online = False
+        now = place.clock.now()
+    async with yard(
+        tmp_path, site, stations=stations, sessions=sessions, epoch=now
+    ) as place:
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        await asyncio.sleep(0.1)
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.bound_da == 320
+        place.report(2)
+        await asyncio.sleep(0.3)
+        assert place.total_da() <= 430 - 10 - 100
+
+
+async def test_an_unproven_station_counts_at_its_rating_and_more_are_not_admitted(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(3), proven=False) as place:
+        await settled(place, n_station=3)
+        cabinet = place.dispatch.cabinet(CabinetId("A"))
+        assert cabinet is not None
+        assert cabinet.state is CabinetState.COMMISSIONING
+        assert place.dispatch.admission(StationId("CP1"), 1)
+        place.report(1)
+        await asyncio.sleep(0.2)
+        assert not place.dispatch.admission(StationId("CP2"), 1)
+        await until(lambda: place.limit_da(1) == 320)  # reserved anyway
+
+
+async def test_changed_firmware_is_unproven_again(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await place.dispatch.set_proof(
+            StationId("CP1"), is_proven=True, firmware="1", leftovers_known=True
+        )
+        place.boot(1, firmware="1")
+        await until(lambda: place.limit_da(1) == 0)
+        place.boot(1, firmware="2")
+
+        def doubted() -> bool:
+            evse = place.dispatch.evse(StationId("CP1"), 1)
+            return evse is not None and evse.doubt == "firmware_changed"
+
+        await until(doubted)
+
+
+async def test_a_station_that_draws_more_than_allowed_is_found_out(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), speed=600) as place:
+        await settled(place, n_station=1)
+        await place.dispatch.set_manual_limit(StationId("CP1"), 1, 60)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 60)
+
+        def caught() -> bool:
+            place.report(1, current_a=20.0)
+            evse = place.dispatch.evse(StationId("CP1"), 1)
+            return evse is not None and evse.doubt == "ignored_limit"
+
+        await until(caught)
+        assert place.rows("SELECT is_proven FROM station_trust") == [(0,)]
+
+
+async def test_a_limit_is_refreshed_before_it_decays_and_decays_without_us(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), speed=1200) as place:
+        await settled(place, n_station=1)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        for _ in range(60):  # three times the hold time
+            await asyncio.sleep(0.05)
+            assert place.limit_da(1) == 320
+        station, clock = place.station(1), place.clock
+    await asyncio.sleep(2.0)  # 40 minutes later nobody is there any more
+    assert station.limit_da(clock.now()) == 0
+
+
+async def test_a_lower_threshold_and_a_jumping_load_reduce_limits(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(2)) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        place.report(2)
+        await until(lambda: place.total_da() >= 500)
+        for number in (1, 2):
+            place.report(number, current_a=(place.limit_da(number) or 0) / 10)
+        await place.dispatch.set_threshold(
+            CabinetId("A"), limit_da=(400, 400, 400), limit_w=None
+        )
+        await until(lambda: place.total_da() <= 400 - 110)
+        await place.dispatch.put_reading(
+            LoadReading(
+                load_id="pump",
+                measured_at=place.clock.now(),
+                current_da=(200, 200, 200),
+            )
+        )
+        await until(lambda: place.total_da() <= 400 - 10 - 220)
+        with pytest.raises(RequestError) as refused:
+            await place.dispatch.set_threshold(
+                CabinetId("A"), limit_da=(50, 50, 50), limit_w=None
+            )
+        assert refused.value.status == 409
+
+
+async def test_advice_is_computed_and_nothing_is_sent(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await place.dispatch.set_mode(CabinetId("A"), Mode.ADVISE)
+        await asyncio.sleep(0.1)
+        place.station(1).log.clear()
+        place.boot(1)
+        place.report(1)
+        await until(lambda: any(p.sessions for p in place.solver.problems))
+        await asyncio.sleep(0.1)
+        assert place.station(1).log == []
+
+
+async def test_an_ended_session_frees_its_current_for_the_next(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(2, limit_a=43)) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        place.report(2)
+        await asyncio.sleep(0.2)
+        assert (place.limit_da(2) or 0) == 0
+        place.report(1, phase=SessionPhase.ENDED)
+        await until(lambda: place.limit_da(2) == 320)

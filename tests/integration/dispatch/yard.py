@@ -1,0 +1,375 @@
+"""A yard of fake stations behind a real dispatch, a real store and a fast clock."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+from gateway.bus import Bus, FactCommitted, LinkChanged
+from gateway.clock import ScaledClock
+from gateway.domain.events import SessionStarted, StationBooted
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.limits import LimitSchedule, Purpose, SetLimit
+from gateway.domain.session import Session, SessionPhase
+from gateway.domain.topology import Cabinet, Evse, Load, Site, Station
+from gateway.errors import CallRefused, CallTimedOut, ErrorKind, NotConnected
+from gateway.ocpp.adapter import Adapter, CallOutcome, Command
+from gateway.ocpp.rpc import CallPriority
+from gateway.services.dispatch import Dispatch
+from gateway.services.dispatch_ports import Ports, SessionRequest
+from gateway.services.solver_pool import by_rule
+from gateway.store.writer import Writer
+from optimizer import CabinetProblem, Outcome
+
+EPOCH = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class FakeStation:
+    """Holds limits and answers as its ``mood`` says.
+
+    Attributes:
+        mood: ``ok``, ``reject``, ``timeout`` (acts, never answers), ``deaf`` (neither),
+            ``gone``, ``garbled`` (a CALLERROR before acting) or ``internal``.
+        log: Actions in the order of arrival.
+    """
+
+    station_id: StationId
+    online: bool = True
+    mood: str = "ok"
+    default: LimitSchedule | None = None
+    session: LimitSchedule | None = None
+    leftovers: bool = False
+    log: list[str] = field(default_factory=list)
+    limits: list[SetLimit] = field(default_factory=list)
+
+    def limit_da(self, now: datetime) -> int | None:
+        """What it obeys now; ``None``: no limit."""
+        chosen = self.session or self.default
+        return None if chosen is None else chosen.at(now)
+
+
+class FakeAdapter:
+    """Carries the neutral command in the payload itself."""
+
+    version = "1.6"
+
+    def encode_limit(self, command: SetLimit) -> Command:
+        return Command(action="SetChargingProfile", payload={"limit": command})
+
+    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
+        return Command(
+            action="ClearChargingProfile", payload={"keep": keep_profile_ids}
+        )
+
+    def encode_composite(self, evse_id: int, duration_s: int) -> Command:
+        return Command(
+            action="GetCompositeSchedule",
+            payload={"connectorId": evse_id, "duration": duration_s},
+        )
+
+    def error_code(self, kind: ErrorKind) -> str:
+        return kind.value
+
+    def outcome(self, _action: str, payload: Mapping[str, object]) -> CallOutcome:
+        return CallOutcome(str(payload["status"]))
+
+
+class FakeStations:
+    """The links of the yard."""
+
+    def __init__(self, bus: Bus, clock: ScaledClock) -> None:
+        self.stations: dict[StationId, FakeStation] = {}
+        self._bus = bus
+        self._clock = clock
+
+    def adapter(self, station_id: StationId) -> Adapter | None:
+        return cast("Adapter", FakeAdapter()) if self.is_online(station_id) else None
+
+    def is_online(self, station_id: StationId) -> bool:
+        return self.stations[station_id].online
+
+    async def call(
+        self,
+        station_id: StationId,
+        command: Command,
+        *,
+        timeout_s: float,
+        priority: CallPriority = CallPriority.OTHER,
+    ) -> Mapping[str, object]:
+        assert timeout_s > 0
+        assert priority is CallPriority.LIMIT
+        station = self.stations[station_id]
+        await asyncio.sleep(0)
+        station.log.append(command.action)
+        match station.mood:
+            case "gone":
+                raise NotConnected(station_id)
+            case "deaf":
+                raise CallTimedOut(station_id)
+            case "garbled":
+                raise CallRefused(ErrorKind.FORMAT.value, "no", {})
+            case "internal":
+                raise CallRefused(ErrorKind.INTERNAL.value, "no", {})
+            case "reject":
+                return {"status": "rejected"}
+            case _:
+                pass
+        self._act(station, command)
+        if station.mood == "timeout":
+            raise CallTimedOut(station_id)
+        return {"status": "accepted"}
+
+    def _act(self, station: FakeStation, command: Command) -> None:
+        if command.action == "ClearChargingProfile":
+            station.leftovers = False
+            if not command.payload["keep"]:
+                station.default = station.session = None
+            return
+        limit = command.payload["limit"]
+        assert isinstance(limit, SetLimit)
+        station.limits.append(limit)
+        if limit.purpose is Purpose.DEFAULT:
+            station.default = limit.schedule
+        else:
+            station.session = limit.schedule
+
+
+class FakeSessions:
+    """Open sessions and what their drivers asked for."""
+
+    def __init__(self) -> None:
+        self.open: dict[SessionId, Session] = {}
+        self.requests: dict[str, SessionRequest] = {}
+
+    async def open_sessions(self, station_id: str | None = None) -> list[Session]:
+        return [s for s in self.open.values() if station_id in {None, s.station_id}]
+
+    async def session_request(self, session_id: str) -> SessionRequest | None:
+        return self.requests.get(session_id)
+
+
+class RuleSolver:
+    """Plans at once, by rule."""
+
+    def __init__(self) -> None:
+        self.problems: list[CabinetProblem] = []
+
+    async def solve(self, problem: CabinetProblem) -> Outcome:
+        self.problems.append(problem)
+        return by_rule(problem, "test")
+
+
+@dataclass(slots=True)
+class Yard:
+    """Everything a test touches."""
+
+    site: Site
+    clock: ScaledClock
+    bus: Bus
+    writer: Writer
+    links: FakeStations
+    sessions: FakeSessions
+    solver: RuleSolver
+    dispatch: Dispatch
+    leaves: list[tuple[str, str, Mapping[str, object]]]
+
+    def station(self, number: int) -> FakeStation:
+        return self.links.stations[StationId(f"CP{number}")]
+
+    def boot(self, number: int, firmware: str = "1") -> None:
+        """A station starts and says so."""
+        now = self.clock.now()
+        station_id = StationId(f"CP{number}")
+        self.station(number).online = True
+        self._link(station_id, is_online=True)
+        event = StationBooted(
+            station_id=station_id,
+            occurred_at=now,
+            received_at=now,
+            vendor="V",
+            model="M",
+            firmware=firmware,
+        )
+        self.bus.publish(FactCommitted(offset=1, event=event))
+
+    def drop(self, number: int) -> None:
+        """A station loses its connection."""
+        self.station(number).online = False
+        self._link(StationId(f"CP{number}"), is_online=False)
+
+    def report(
+        self,
+        number: int,
+        *,
+        current_a: float | None = None,
+        phase: SessionPhase = SessionPhase.RUNNING,
+        delivered_wh: int = 0,
+    ) -> Session:
+        """A session starts, is sampled, or ends."""
+        now = self.clock.now()
+        station_id = StationId(f"CP{number}")
+        session_id = SessionId(f"s{number}")
+        session = Session(
+            session_id=session_id,
+            station_id=station_id,
+            evse_id=1,
+            connector_id=1,
+            phase=phase,
+            transaction_id=str(number),
+            started_at=EPOCH,
+            received_at=now,
+            register_start_milliwh=0,
+            register_last_milliwh=delivered_wh * 1000,
+            current_a=None if current_a is None else (current_a,) * 3,
+            current_at=None if current_a is None else now,
+            sampled_at=None if current_a is None else now,
+        )
+        if phase is SessionPhase.RUNNING:
+            self.sessions.open[session_id] = session
+        else:
+            self.sessions.open.pop(session_id, None)
+            self.station(number).session = None
+        event = SessionStarted(
+            evse=EvseRef(station_id=station_id, evse_id=1),
+            occurred_at=now,
+            received_at=now,
+            transaction_id=str(number),
+            id_token=None,
+            register_milliwh=0,
+        )
+        self.bus.publish(FactCommitted(offset=2, event=event, session=session))
+        return session
+
+    def limit_da(self, number: int) -> int | None:
+        """What a station obeys now, 0.1 A."""
+        return self.station(number).limit_da(self.clock.now())
+
+    def total_da(self) -> int:
+        """What all stations together may draw by what they hold, 0.1 A per phase."""
+        ids = range(1, len(self.links.stations) + 1)
+        held = [self.limit_da(number) for number in ids]
+        return sum(320 if da is None else da for da in held)
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        """Read the database directly."""
+        conn = sqlite3.connect(self.writer.path)
+        try:
+            return conn.execute(sql).fetchall()
+        finally:
+            conn.close()
+
+    def _link(self, station_id: StationId, *, is_online: bool) -> None:
+        self.bus.publish(
+            LinkChanged(
+                station_id=station_id,
+                is_online=is_online,
+                ocpp_version="1.6",
+                at=self.clock.now(),
+            )
+        )
+
+
+def site_of(n_station: int, *, limit_a: int = 63, floor_da: int = 0) -> Site:
+    """One cabinet with three-phase stations of 32 A and a pump."""
+    cabinet = CabinetId("A")
+    return Site(
+        cabinets=(Cabinet(id=cabinet, limit_da=(limit_a * 10,) * 3, margin_da=10),),
+        stations=tuple(
+            Station(
+                id=StationId(f"CP{number}"),
+                cabinet_id=cabinet,
+                clock_skew_s=5,
+                evses=(
+                    Evse(
+                        ref=EvseRef(station_id=StationId(f"CP{number}"), evse_id=1),
+                        cabinet_id=cabinet,
+                        max_da=320,
+                        floor_da=floor_da,
+                    ),
+                ),
+            )
+            for number in range(1, n_station + 1)
+        ),
+        loads=(
+            Load(id="pump", cabinet_id=cabinet, worst_case_da=100, stale_after_s=3600),
+        ),
+    )
+
+
+@asynccontextmanager
+async def yard(
+    path: Path,
+    site: Site,
+    *,
+    proven: bool = True,
+    speed: float = 30.0,
+    sessions: FakeSessions | None = None,
+    stations: dict[StationId, FakeStation] | None = None,
+    epoch: datetime = EPOCH,
+) -> AsyncIterator[Yard]:
+    """A running yard; stations are online, but have not booted."""
+    clock = ScaledClock.starting_at(epoch, speed)
+    bus = Bus()
+    writer = Writer(path / "store.db")
+    writer.start(asyncio.get_running_loop())
+    links = FakeStations(bus, clock)
+    for station in site.stations:
+        links.stations[station.id] = FakeStation(station_id=station.id)
+    links.stations.update(stations or {})
+    leaves: list[tuple[str, str, Mapping[str, object]]] = []
+    solver = RuleSolver()
+    sessions = sessions or FakeSessions()
+    dispatch = Dispatch(
+        Ports(
+            site=lambda: site,
+            stations=links,
+            sessions=sessions,
+            writer=writer,
+            bus=bus,
+            clock=clock,
+            solver=solver,
+            seal=lambda kind, subject, body, _: leaves.append((kind, subject, body)),
+            call_timeout_s=1.0,
+            debounce_s=0.01,
+        )
+    )
+    if proven:
+        await dispatch.ship_proven([station.id for station in site.stations])
+    task = asyncio.get_running_loop().create_task(dispatch.run())
+    try:
+        await dispatch.ready()
+        yield Yard(
+            site=site,
+            clock=clock,
+            bus=bus,
+            writer=writer,
+            links=links,
+            sessions=sessions,
+            solver=solver,
+            dispatch=dispatch,
+            leaves=leaves,
+        )
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        writer.close()
+
+
+async def until(condition: object, *, within_s: float = 5.0) -> None:
+    """Wait until a function says true."""
+    assert callable(condition)
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - many different conditions
+            await asyncio.sleep(0.01)
+
+
+def later(moment: datetime, **units: float) -> datetime:
+    """``moment`` plus a duration."""
+    return moment + timedelta(**units)
