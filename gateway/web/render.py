@@ -8,15 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any, Final
+from typing import Final
+from zoneinfo import ZoneInfo
 
-View = Mapping[str, Any]
+from gateway.web.ports import View
 
 FRESH_S: Final = 300.0
 """Site seconds up to which a power value is shown as present."""
 
 LOST_S: Final = 1800.0
 """Site seconds after which it is not shown at all."""
+
+LIVE_S: Final = 90.0
+"""Site seconds within which a value is simply live."""
+
+MOST_TROUBLES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ _RESERVED = StateMark("ready", "▣", "reserved")
 _CLOSED = StateMark("offline", "▬", "out of service")
 _PAUSED_CAR = StateMark("waiting", "◐", "car paused")
 _PAUSED_US = StateMark("waiting", "◐", "paused by us")
+_PLUGGED = StateMark("waiting", "◐", "plugged in")
+_DONE = StateMark("ready", "◆", "finishing")
 
 LEGEND: Final = (_CHARGING, _WAITING, _READY, _FAULT, _OFFLINE)
 
@@ -55,8 +63,7 @@ def mark_of(station: View, evse: View) -> StateMark:
         case _:
             pass
     if evse.get("session_id") is None:
-        occupied = evse.get("availability") == "occupied"
-        return StateMark("waiting", "◐", "plugged in") if occupied else _READY
+        return _PLUGGED if evse.get("availability") == "occupied" else _READY
     match evse.get("charging_state"):
         case "suspended_ev":
             return _PAUSED_CAR
@@ -64,8 +71,18 @@ def mark_of(station: View, evse: View) -> StateMark:
             return _PAUSED_US
         case "charging":
             return _CHARGING
+        case "finishing":
+            return _DONE
         case _:
             return _WAITING
+
+
+def mark_html(mark: StateMark) -> str:
+    """Shape and word in the colour of the state."""
+    return (
+        f'<span class="state {mark.css}"><i aria-hidden="true">{mark.shape}</i> '
+        f"{escape(mark.word)}</span>"
+    )
 
 
 def kw(power_w: float | None) -> str:
@@ -74,15 +91,151 @@ def kw(power_w: float | None) -> str:
 
 
 def age(moment: str | None, now: datetime) -> tuple[str, float]:
-    """How long ago an ISO time was, in words and seconds."""
+    """How long ago an ISO time was, in words and seconds.
+
+    Within `LIVE_S` it is just "live": a counter that moves every second would only
+    draw the eye.
+    """
     if moment is None:
         return "never", float("inf")
     seconds = max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
-    if seconds < 90:  # noqa: PLR2004 - a minute and a half reads better in seconds
-        return f"{seconds:.0f} s ago", seconds
-    if seconds < 5400:  # noqa: PLR2004 - likewise an hour and a half
+    if seconds < LIVE_S:
+        return "just now", seconds
+    if seconds < 5400:  # noqa: PLR2004 - an hour and a half reads better in minutes
         return f"{seconds / 60:.0f} min ago", seconds
-    return f"{seconds / 3600:.0f} h ago", seconds
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.0f} h ago", seconds
+    return f"{seconds / 86400:.0f} days ago", seconds
+
+
+def header(site: View, now: datetime, zone: ZoneInfo) -> str:
+    """The site in six figures."""
+    local = now.astimezone(zone)
+    speed = float(site["speed"])
+    scaled = f'<span class="chip">× {speed:g}</span>' if speed != 1 else ""
+    n_off = site["n_station"] - site["n_online"]
+    off = f'<span class="fault">✕ {n_off} offline</span>' if n_off else "all online"
+    limit_w = site["limit_w"]
+    allowed = "no limit" if limit_w is None else f"of {kw(limit_w)} kW"
+    figures = (
+        _figure("Power", kw(site["power_w"]), "kW", allowed),
+        _figure("Sessions", str(site["n_session"]), "", "cars plugged in"),
+        _figure("Stations", f"{site['n_online']}", f"/ {site['n_station']}", off),
+        _figure("Solar", kw(site["pv_w"]), "kW", "produced now"),
+        _price_figure(site["price"]),
+        _figure("Site time", f"{local:%H:%M}", "", f"{local:%a %d %b} · {local:%Z}"),
+    )
+    return (
+        f'<div class="name"><h1>{escape(str(site["name"]))}</h1>{scaled}</div>'
+        f'<dl class="figures">{"".join(figures)}</dl>'
+        f"{_site_bar(site['power_w'], limit_w)}"
+    )
+
+
+def _price_figure(price: str | None) -> str:
+    number, _, unit = str(price or "–").partition(" ")
+    return _figure("Price now", number, "", unit)
+
+
+def _figure(name: str, value: str, unit: str, under: str) -> str:
+    """A figure; ``under`` is HTML already unless it comes from `_price_figure`."""
+    tail = f"<small>{escape(unit)}</small>" if unit else ""
+    under = under if under.startswith("<span") else escape(under)
+    return (
+        f"<div><dt>{name}</dt><dd><b>{escape(value)}</b>{tail}"
+        f'<span class="under">{under}</span></dd></div>'
+    )
+
+
+def _site_bar(power_w: float | None, limit_w: float | None) -> str:
+    if limit_w is None or power_w is None:
+        return ""
+    percent = 100 * power_w / max(limit_w, 1.0)
+    over = " over" if percent > 100 else ""  # noqa: PLR2004 - per cent
+    return (
+        f'<div class="bar thin{over}" role="img"'
+        f' aria-label="{percent:.0f} percent of the site limit in use">'
+        f'<i class="drawn" style="width:{min(100.0, percent):.1f}%"></i></div>'
+    )
+
+
+def attention(
+    stations: Sequence[View],
+    cabinets: Sequence[View],
+    plans: Mapping[str, View | None],
+    now: datetime,
+) -> str:
+    """What needs a person, worst first; one calm line if nothing does."""
+    found = [
+        *_cabinet_troubles(cabinets),
+        *_station_troubles(stations, now),
+        *_plan_troubles(plans),
+    ]
+    if not found:
+        return '<p class="calm"><i aria-hidden="true">✓</i> Nothing needs you.</p>'
+    rest = len(found) - MOST_TROUBLES
+    more = f"<li>… and {rest} more</li>" if rest > 0 else ""
+    one = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+    return (
+        f'<div class="troubles"><h2>{one}</h2>'
+        f"<ul>{''.join(found[:MOST_TROUBLES])}{more}</ul></div>"
+    )
+
+
+def _cabinet_troubles(cabinets: Sequence[View]) -> list[str]:
+    return [
+        _trouble(
+            _FAULT,
+            f"Cabinet {cabinet['cabinet_id']} is over its limit",
+            f"{max(cabinet['load_a']):.1f} A on the fullest phase",
+        )
+        for cabinet in cabinets
+        if cabinet["state"] == "over_limit"
+    ]
+
+
+def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
+    found = []
+    for station in stations:
+        name = str(station["station_id"])
+        if not station["online"]:
+            said, _ = age(station["last_seen_at"], now)
+            n_open = sum(e.get("session_id") is not None for e in station["evses"])
+            cars = f"{n_open} with a car plugged in, " if n_open else ""
+            found.append(
+                _trouble(_OFFLINE, f"{name} is offline", f"{cars}last seen {said}")
+            )
+            continue
+        found += [
+            _trouble(_FAULT, f"{name} / {evse['evse_id']} reports a fault", "")
+            for evse in station["evses"]
+            if evse.get("availability") == "faulted"
+        ]
+    return sorted(found, key=lambda html: "offline" in html[:40])
+
+
+def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:
+    found = []
+    for plan in plans.values():
+        for row in plan["rows"] if plan is not None else ():
+            need, likely = row["need_wh"], row["expected_wh"]
+            if need is None or likely is None or need - likely < 500:  # noqa: PLR2004 - Wh; less is noise
+                continue
+            found.append(
+                _trouble(
+                    StateMark("waiting", "!", "at risk"),
+                    f"{row['station_id']} / {row['evse_id']} will be short",
+                    f"{likely / 1000:.1f} of {need / 1000:.1f} kWh. {row['why'] or ''}",
+                )
+            )
+    return found
+
+
+def _trouble(mark: StateMark, headline: str, detail: str) -> str:
+    return (
+        f'<li class="{mark.css}"><i aria-hidden="true">{mark.shape}</i>'
+        f'<b>{escape(headline)}</b> <span class="soft">{escape(detail)}</span></li>'
+    )
 
 
 def evse_tile(station: View, evse: View, now: datetime) -> str:
@@ -91,30 +244,39 @@ def evse_tile(station: View, evse: View, now: datetime) -> str:
     rated_w = float(evse.get("rated_w") or 0)
     power_w = evse.get("power_w")
     limit_w = evse.get("limit_w")
+    is_open = evse.get("session_id") is not None
     said, seconds = age(evse.get("measured_at") or station.get("last_seen_at"), now)
-    if seconds > LOST_S and evse.get("session_id") is not None:
+    if seconds > LOST_S and is_open:
         power_w = None
-    stale = " stale" if seconds > FRESH_S else ""
+    stale = " stale" if seconds > FRESH_S and (is_open or mark is _OFFLINE) else ""
     name = str(station["station_id"])
     if len(station["evses"]) > 1:
         name += f" / {evse['evse_id']}"
-    extra = ""
-    if evse.get("session_id") is not None:
-        extra = f"+{(evse.get('energy_milliwh') or 0) / 1_000_000:.2f} kWh"
-        if evse.get("soc_percent") is not None:
-            extra = f"{float(evse['soc_percent']):.0f} % · {extra}"
+    extra = _session_words(evse) if is_open else escape(_device_words(station))
     promise = str(evse.get("promise") or "")
+    aged = f'<span class="age">{escape(said)}</span>' if stale else ""
     return (
         f'<article class="tile {mark.css}{stale}" aria-label="{escape(name)}">'
-        f'<header><b>{escape(name)}</b><span class="state">{mark.shape} '
-        f"{escape(mark.word)}</span></header>"
+        f"<header><b>{escape(name)}</b>{mark_html(mark)}</header>"
+        f'<p class="power"><b>{kw(power_w)}</b> kW'
+        f'<span class="soft">limit {kw(limit_w)}<i class="sep"></i>'
+        f"rated {kw(rated_w)}</span></p>"
         f"{power_bar(power_w, limit_w, rated_w)}"
-        f'<p class="numbers"><b>{kw(power_w)}</b> kW '
-        f'<span class="soft">limit {kw(limit_w)} · rated {kw(rated_w)}</span></p>'
-        f'<p class="numbers">{escape(extra) or "&nbsp;"}'
-        f'<span class="soft right">{escape(said)}</span></p>'
-        f'<p class="soft promise">{escape(promise) or "&nbsp;"}</p></article>'
+        f'<p class="foot"><span>{extra}</span>{aged}</p>'
+        f'<p class="promise">{escape(promise)}</p></article>'
     )
+
+
+def _session_words(evse: View) -> str:
+    got = f"+{(evse.get('energy_milliwh') or 0) / 1_000_000:.1f} kWh"
+    if evse.get("soc_percent") is None:
+        return got
+    return f"{got} · {float(evse['soc_percent']):.0f} %"
+
+
+def _device_words(station: View) -> str:
+    parts = (station.get("vendor"), station.get("model"))
+    return " ".join(str(part) for part in parts if part)
 
 
 def power_bar(power_w: float | None, limit_w: float | None, rated_w: float) -> str:
@@ -124,7 +286,10 @@ def power_bar(power_w: float | None, limit_w: float | None, rated_w: float) -> s
     line = ""
     if limit_w is not None:
         at = min(100.0, 100.0 * limit_w / full)
-        line = f'<i class="limit" style="left:{at:.1f}%"></i>'
+        line = (
+            f'<i class="room" style="left:{at:.1f}%"></i>'
+            f'<i class="limit" style="left:{at:.1f}%"></i>'
+        )
     label = f"{kw(power_w)} of {kw(limit_w)} kW allowed, {kw(rated_w)} kW rated"
     return (
         f'<div class="bar" role="img" aria-label="{label}">'
@@ -132,18 +297,38 @@ def power_bar(power_w: float | None, limit_w: float | None, rated_w: float) -> s
     )
 
 
-def evse_wall(stations: Sequence[View], now: datetime) -> str:
-    """All tiles, in the order of names: they never move under the cursor."""
-    tiles = [
-        evse_tile(station, evse, now)
+def evse_tiles(stations: Sequence[View], now: datetime) -> dict[str, str]:
+    """All tiles by key, in the order of names: they never move under the cursor."""
+    return {
+        f"tile:{station['station_id']}/{evse['evse_id']}": evse_tile(station, evse, now)
         for station in sorted(stations, key=lambda s: str(s["station_id"]))
         for evse in station["evses"]
-    ]
+    }
+
+
+def evse_wall(tiles: Mapping[str, str]) -> str:
+    """The tiles, each in a place that can be refilled by its key."""
     if not tiles:
         return (
-            '<p class="soft">No stations yet. Point one at this system\'s OCPP URL.</p>'
+            '<p class="empty">No stations yet. Point one at this system\'s OCPP URL'
+            " and it appears here.</p>"
         )
-    return f'<div class="wall">{"".join(tiles)}</div>'
+    places = "".join(part(key, html, tag="div") for key, html in tiles.items())
+    return f'<div class="wall">{places}</div>'
+
+
+def part(key: str, html: str, *, tag: str = "div", css: str = "") -> str:
+    """A place for a part; the page's script refills it by its key."""
+    style = f' class="{css}"' if css else ""
+    return f'<{tag} data-part="{escape(key)}"{style}>{html}</{tag}>'
+
+
+_CABINET_MARKS: Final = {
+    "control": StateMark("ok", "✓", "in control"),
+    "advise": StateMark("ready", "◇", "advice only"),
+    "commissioning": StateMark("waiting", "◐", "being commissioned"),
+    "over_limit": StateMark("fault", "▲", "over limit"),
+}
 
 
 def cabinet_panel(cabinet: View) -> str:
@@ -155,35 +340,64 @@ def cabinet_panel(cabinet: View) -> str:
         limit_a = cabinet["limit_a"][index] if cabinet["limit_a"] else None
         rows.append(_phase_row(phase, load_a, worst_a, limit_a))
     state = str(cabinet["state"])
-    shape = {"over_limit": "▲", "commissioning": "◐", "advise": "◇"}.get(state, "✓")
-    under = f" · fed by {escape(str(cabinet['parent']))}" if cabinet["parent"] else ""
+    mark = _CABINET_MARKS.get(state, StateMark("ready", "◇", state))
+    under = ""
+    if cabinet["parent"]:
+        under = f'<span class="soft">fed by {escape(str(cabinet["parent"]))}</span>'
+    worst_a = max(cabinet["worst_case_a"])
+    room_a = min(cabinet["headroom_a"]) if cabinet["limit_a"] else None
+    room = "" if room_a is None else f"{room_a:.1f} A free · "
     return (
-        f"<header><b>Cabinet {escape(str(cabinet['cabinet_id']))}</b>"
-        f'<span class="soft">{under}</span>'
-        f'<span class="state right">{shape} {escape(state.replace("_", " "))}</span>'
-        f"</header>{''.join(rows)}"
-        f'<p class="soft">If every link died now: '
-        f"{max(cabinet['worst_case_a']):.1f} A on the fullest phase.</p>"
+        f"<header><h3>Cabinet {escape(str(cabinet['cabinet_id']))}</h3>{under}"
+        f"{mark_html(mark)}</header>{''.join(rows)}"
+        f'<p class="soft note">{room}worst case, if every link died now: '
+        f"{worst_a:.1f} A</p>"
     )
 
 
 def _phase_row(phase: str, load_a: float, worst_a: float, limit_a: float | None) -> str:
     full = max(limit_a or 0.0, worst_a, load_a, 1.0)
-    said = f"{load_a:.1f} A" + (f" of {limit_a:.0f} A" if limit_a is not None else "")
+    of = (
+        f" <small>/ {limit_a:.0f} A</small>"
+        if limit_a is not None
+        else "<small> A</small>"
+    )
+    said = f"{phase} {load_a:.1f} A" + (f" of {limit_a:.0f} A" if limit_a else "")
     over = " over" if limit_a is not None and load_a > limit_a else ""
+    line = ""
+    if limit_a is not None:
+        line = f'<i class="limit" style="left:{100 * limit_a / full:.1f}%"></i>'
     return (
         f'<div class="phase"><span>{phase}</span>'
-        f'<div class="bar{over}" role="img" aria-label="{phase} {said}">'
+        f'<div class="bar{over}" role="img" aria-label="{said}">'
         f'<i class="worst" style="width:{100 * worst_a / full:.1f}%"></i>'
         f'<i class="drawn" style="width:{100 * load_a / full:.1f}%"></i>'
-        f'<i class="limit" style="left:{100 * (limit_a or full) / full:.1f}%"></i>'
-        f"</div><span>{said}</span></div>"
+        f"{line}</div><span>{load_a:.1f}{of}</span></div>"
+    )
+
+
+def ledger_strip(ledger: View, now: datetime) -> str:
+    """How far the public record follows."""
+    backend = str(ledger["backend"])
+    leaves = f"{ledger['leaves']:,}".replace(",", "\u202f")
+    backlog = ledger["backlog"]
+    if backend == "none":
+        return (
+            f"<b>{leaves}</b> records sealed · not anchored: no ledger backend is set"
+        )
+    said, _ = age(ledger["last_anchor_at"], now)
+    tail = (
+        "everything is public" if not backlog else f"{backlog} waiting to be anchored"
+    )
+    return (
+        f'<span class="ok"><i aria-hidden="true">⛓</i> anchored {said}</span>'
+        f"<span><b>{leaves}</b> records</span>"
+        f"<span>{escape(tail)}</span>"
+        f'<span class="soft">{escape(backend)} chain</span>'
     )
 
 
 def legend() -> str:
     """What shapes and colours mean."""
-    parts = [
-        f'<span class="{mark.css}">{mark.shape} {mark.word}</span>' for mark in LEGEND
-    ]
-    return f'<p class="legend">{" ".join(parts)} <span>│ limit</span></p>'
+    parts = "".join(mark_html(mark) for mark in LEGEND)
+    return f'<p class="legend">{parts}<span><i class="tick"></i> limit</span></p>'

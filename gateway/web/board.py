@@ -1,0 +1,99 @@
+"""All that the cockpit shows at one moment, rendered once for every viewer.
+
+A part is a piece of HTML under a key; a page sends its browser only the parts that
+differ from those it sent before, so rendering does not grow with the viewers.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.web import plan_table, render
+from gateway.web.chart import chart_json
+from gateway.web.ports import LiveView, View
+
+FRESH_S: Final = 0.8
+"""Real seconds for which one rendering serves all viewers."""
+CHART_S: Final = 3.0
+"""Likewise for the series of the charts, which are larger and slower to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The parts of one moment.
+
+    Attributes:
+        parts: HTML by key.
+        tiles: HTML of the EVSE tiles by key, in the order of the wall.
+        charts: Series as JSON by cabinet.
+        title: For the browser's tab.
+    """
+
+    parts: Mapping[str, str]
+    tiles: Mapping[str, str]
+    charts: Mapping[str, str]
+    title: str
+
+
+class Board:
+    """Renders at most once in `FRESH_S`, and only while somebody looks."""
+
+    def __init__(self, live: LiveView) -> None:
+        self._live = live
+        self._snapshot: Snapshot | None = None
+        self._rendered_at_s = 0.0
+        self._charts: dict[str, str] = {}
+        self._charts_at_s = float("-inf")
+
+    def cabinet_ids(self) -> list[str]:
+        """Which cabinets have a panel, in the order of the page."""
+        return [str(cabinet["cabinet_id"]) for cabinet in self._live.cabinets()]
+
+    def current(self) -> Snapshot:
+        """What to show now."""
+        now_s = asyncio.get_running_loop().time()
+        if self._snapshot is None or now_s - self._rendered_at_s >= FRESH_S:
+            self._snapshot = self._render(now_s)
+            self._rendered_at_s = now_s
+        return self._snapshot
+
+    def _render(self, now_s: float) -> Snapshot:
+        site = self._live.site()
+        stations = self._live.stations()
+        cabinets = self._live.cabinets()
+        zone = ZoneInfo(str(site["timezone"]))
+        now = datetime.fromisoformat(str(site["now"]))
+        plans = {
+            str(cabinet["cabinet_id"]): self._live.plan(str(cabinet["cabinet_id"]))
+            for cabinet in cabinets
+        }
+        if now_s - self._charts_at_s >= CHART_S:
+            self._charts = self._draw(plans, now, zone)
+            self._charts_at_s = now_s
+        parts = {
+            "top": render.header(site, now, zone),
+            "attention": render.attention(stations, cabinets, plans, now),
+            "plan": plan_table.table(plans, zone),
+            "ledger": render.ledger_strip(site["ledger"], now),
+        }
+        for cabinet in cabinets:
+            key = str(cabinet["cabinet_id"])
+            parts[f"cabinet:{key}"] = render.cabinet_panel(cabinet)
+            parts[f"planned:{key}"] = plan_table.summary(plans[key], now)
+        return Snapshot(
+            parts=parts,
+            tiles=render.evse_tiles(stations, now),
+            charts=self._charts,
+            title=f"{render.kw(site['power_w'])} kW · {site['name']}",
+        )
+
+    def _draw(
+        self, plans: Mapping[str, View | None], now: datetime, zone: ZoneInfo
+    ) -> dict[str, str]:
+        return {
+            key: chart_json(self._live.history(key), plan, now, zone)
+            for key, plan in plans.items()
+        }

@@ -1,0 +1,302 @@
+"""The driver's page: plain HTML that works without scripts, kept fresh by events.
+
+The link is the right to look at one session and to say what it needs; it is no key to
+anything else. The server renders the truth, the script only replaces texts.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from html import escape
+from typing import Annotated, Final
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Form, Request
+from fastapi.responses import (
+    HTMLResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+
+from gateway.clock import Clock
+from gateway.errors import RequestError
+from gateway.web.driver_words import words
+from gateway.web.login import is_same_origin
+from gateway.web.plain import Markup, PlainPage
+from gateway.web.ports import LiveView, View
+
+LOOK_EVERY_S: Final = 1.0
+KEEP_ALIVE_S: Final = 15.0
+MAX_STREAMS: Final = 500
+"""Open event streams of all drivers together; a page beyond them asks again later."""
+MAX_STREAMS_PER_LINK: Final = 6
+MAX_TOKEN: Final = 200
+MAX_NEED_KWH: Final = 1000
+GONE: Final = "This page has expired"
+
+
+class DriverPages:
+    """The pages behind ``/d/{token}``."""
+
+    def __init__(self, live: LiveView, clock: Clock) -> None:
+        self._live = live
+        self._clock = clock
+        self._page = PlainPage("driver.html")
+        self._plain = PlainPage("plain.html")
+        self._streams: dict[str, int] = {}
+
+    def show(
+        self,
+        token: str,
+        *,
+        note: str = "",
+        is_refused: bool = False,
+        status: int = 200,
+        typed: tuple[str, str] | None = None,
+    ) -> HTMLResponse:
+        """The page of a session, or that it is gone.
+
+        Args:
+            token: From the link.
+            note: An answer to what the driver just sent.
+            is_refused: Whether the note says no.
+            status: HTTP status.
+            typed: What the driver typed (energy, time), to be shown again.
+        """
+        view = self._view(token)
+        if view is None:
+            return self._plain.response(
+                {
+                    "title": GONE,
+                    "headline": GONE,
+                    "body": Markup("<p>Receipt: scan your receipt code.</p>"),
+                    "head": "",
+                },
+                status=404,
+            )
+        zone = self._zone()
+        said = self._said(view, zone)
+        form = "" if view["ended"] else need_form(token, view, zone, typed)
+        kind = "refused" if is_refused else "done"
+        answer = f'<p class="note {kind}" role="alert">{escape(note)}</p>'
+        url = str(view.get("receipt_url") or "")
+        receipt = f'<a class="button" href="{escape(url)}">Receipt</a>' if url else ""
+        return self._page.response(
+            {
+                **said,
+                "title": f"{said['headline']} – {said['place']}",
+                "token": quote(token, safe=""),
+                "note": Markup(answer if note else ""),
+                "form": Markup(form),
+                "receipt": Markup(receipt),
+            },
+            status=status,
+        )
+
+    async def events(self, token: str) -> AsyncIterator[str]:
+        """Texts of the page whenever they change, as Server-Sent Events."""
+        loop = asyncio.get_running_loop()
+        self._streams[token] = self._streams.get(token, 0) + 1
+        try:
+            last: str | None = None
+            was_ended: bool | None = None
+            quiet_since = loop.time()
+            while True:
+                view = self._view(token)
+                if view is None:
+                    yield 'data: {"reload": true}\n\n'
+                    return
+                is_ended = bool(view["ended"])
+                has_turned = was_ended is not None and was_ended != is_ended
+                said = {**self._said(view, self._zone()), "reload": has_turned}
+                text = json.dumps(said, sort_keys=True)
+                if text != last:
+                    yield f"data: {text}\n\n"
+                    last, quiet_since = text, loop.time()
+                elif loop.time() - quiet_since >= KEEP_ALIVE_S:
+                    yield ": still here\n\n"
+                    quiet_since = loop.time()
+                was_ended = is_ended
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            self._streams[token] -= 1
+            if not self._streams[token]:
+                del self._streams[token]
+
+    def is_known(self, token: str) -> bool:
+        """Whether the link leads anywhere."""
+        return self._view(token) is not None
+
+    def has_room(self, token: str) -> bool:
+        """Whether one more event stream is admitted."""
+        return (
+            self._streams.get(token, 0) < MAX_STREAMS_PER_LINK
+            and sum(self._streams.values()) < MAX_STREAMS
+        )
+
+    async def take_need(self, token: str, energy: str, leave: str) -> HTMLResponse:
+        """Answer a form: the page again, with the answer in words."""
+        if not self.is_known(token):
+            return self.show(token)
+        typed = (energy, leave)
+        try:
+            energy_wh = parse_energy_wh(energy)
+            departure_at = parse_departure(leave, self._clock.now(), self._zone())
+            if energy_wh is None and departure_at is None:
+                raise RequestError(422, "nothing_said", "Say how much, or until when.")
+            note = await self._live.set_need(token, energy_wh, departure_at)
+        except RequestError as error:
+            return self.show(
+                token,
+                note=error.message,
+                is_refused=True,
+                status=error.status,
+                typed=typed,
+            )
+        return self.show(token, note=note)
+
+    def _view(self, token: str) -> View | None:
+        return self._live.driver(token) if len(token) <= MAX_TOKEN else None
+
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(str(self._live.site()["timezone"]))
+
+    def _said(self, view: View, zone: ZoneInfo) -> dict[str, str]:
+        said = words(view, self._clock.now(), zone)
+        sampled_at = view["sampled_at"]
+        place = str(self._live.site()["name"])
+        if view.get("station_id") is not None:
+            place = f"Socket {view['station_id']} · {place}"
+        updated = "No meter reading yet"
+        if sampled_at is not None:
+            updated = f"Meter read at {sampled_at.astimezone(zone):%H:%M:%S}"
+        texts = {name: str(value) for name, value in asdict(said).items()}
+        return {**texts, "place": place, "updated": updated}
+
+
+def need_form(
+    token: str, view: View, zone: ZoneInfo, typed: tuple[str, str] | None
+) -> str:
+    """The two questions, filled in with what is known."""
+    energy, leave = typed or _known(view, zone)
+    is_open = " open" if typed is not None or view["is_default_need"] else ""
+    return (
+        f'<details class="card"{is_open}><summary>Change time or amount</summary>'
+        f'<form method="post" action="/d/{quote(token, safe="")}/need">'
+        '<label for="leave">When do you leave?</label>'
+        f'<input id="leave" name="leave" type="time" value="{escape(leave)}">'
+        '<label for="energy">How much do you need? <span class="soft">kWh in all'
+        "</span></label>"
+        '<input id="energy" name="energy" inputmode="decimal" autocomplete="off"'
+        f' maxlength="12" value="{escape(energy)}">'
+        "<button>Save</button>"
+        '<p class="soft">A change never takes away what others were promised.</p>'
+        "</form></details>"
+    )
+
+
+def _known(view: View, zone: ZoneInfo) -> tuple[str, str]:
+    needed, departure_at = view["needed_milliwh"], view["departure_at"]
+    energy = "" if needed is None else f"{Decimal(needed) / 1_000_000:.1f}"
+    leave = ""
+    if departure_at is not None:
+        leave = f"{departure_at.astimezone(zone):%H:%M}"
+    return energy, leave
+
+
+def parse_energy_wh(text: str) -> int | None:
+    """What a driver typed, in kWh with a comma or a point, as Wh; ``None`` for nothing.
+
+    Raises:
+        RequestError: 422.
+    """
+    cleaned = text.strip().removesuffix("kWh").strip().replace(",", ".")
+    if not cleaned:
+        return None
+    try:
+        kwh = Decimal(cleaned)
+    except InvalidOperation as error:
+        raise RequestError(
+            422, "bad_energy", "Write the amount in kWh as a number, such as 24."
+        ) from error
+    if not (kwh.is_finite() and 0 < kwh <= MAX_NEED_KWH):
+        raise RequestError(
+            422, "bad_energy", f"The amount must lie between 0 and {MAX_NEED_KWH} kWh."
+        )
+    return int(kwh * 1000)
+
+
+def parse_departure(text: str, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """The next moment at which the wall clock of the site shows a time.
+
+    Args:
+        text: ``HH:MM``; empty for nothing said.
+        now: Site time.
+        zone: The site's time zone.
+
+    Raises:
+        RequestError: 422.
+    """
+    if not text.strip():
+        return None
+    try:
+        typed = datetime.strptime(text.strip()[:5], "%H:%M").time()  # noqa: DTZ007 - a wall clock time has no date or zone of its own
+    except ValueError as error:
+        raise RequestError(
+            422, "bad_time", "Write the time as hours and minutes, such as 07:30."
+        ) from error
+    local = now.astimezone(zone)
+    for days in range(2):
+        day = local.date() + timedelta(days=days)
+        moment = datetime.combine(day, typed, tzinfo=zone).astimezone(now.tzinfo)
+        if moment > now:
+            return moment
+    raise AssertionError("tomorrow is after now")
+
+
+def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
+    """Add ``/d/{token}`` and what belongs to it."""
+    pages = DriverPages(live, clock)
+
+    @app.get("/d/{token}", include_in_schema=False)
+    async def show(token: str) -> HTMLResponse:
+        return pages.show(token)
+
+    @app.get("/d/{token}/need", include_in_schema=False)
+    async def back(token: str) -> Response:
+        if not pages.is_known(token):
+            return pages.show(token)
+        return RedirectResponse(f"/d/{quote(token, safe='')}", 303)
+
+    @app.post("/d/{token}/need", include_in_schema=False)
+    async def need(
+        token: str,
+        request: Request,
+        energy: Annotated[str, Form(max_length=40)] = "",
+        leave: Annotated[str, Form(max_length=40)] = "",
+    ) -> HTMLResponse:
+        if not is_same_origin(request):
+            return pages.show(
+                token,
+                note="This was sent by another site, so nothing was changed.",
+                is_refused=True,
+                status=403,
+            )
+        return await pages.take_need(token, energy, leave)
+
+    @app.get("/d/{token}/events", include_in_schema=False)
+    async def events(token: str) -> Response:
+        if not pages.is_known(token):
+            return Response(status_code=404)
+        if not pages.has_room(token):
+            return Response(status_code=503, headers={"Retry-After": "30"})
+        return StreamingResponse(
+            pages.events(token),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
+        )

@@ -1,0 +1,64 @@
+"""All pages, mounted into the application that also serves the API."""
+
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from nicegui import ui
+
+from gateway.clock import Clock
+from gateway.web.board import Board
+from gateway.web.cockpit import add_cockpit
+from gateway.web.driver import add_driver
+from gateway.web.headers import COCKPIT_PATH, PageHeaders
+from gateway.web.login import add_login
+from gateway.web.ports import Access, LiveView
+
+RECONNECT_S: Final = 10.0
+"""Real seconds for which a page that lost its connection keeps its place."""
+MAX_RESENT: Final = 60
+"""Messages kept per viewer for a short loss; after a longer one the page reloads."""
+
+ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="7" fill="#0b62a8"/>'
+    '<path d="M18 4 7 18h7l-1 10 12-15h-8z" fill="#fff"/></svg>'
+)
+
+
+def mount(app: FastAPI, live: LiveView, access: Access, *, clock: Clock) -> None:
+    """Add ``/``, ``/login``, ``/cockpit`` and ``/d/{token}`` to an application.
+
+    Call it once per process and before the server starts: the framework behind the
+    cockpit keeps its pages in a global, and starts and stops with the application.
+    It keeps nothing of its own on disk or in cookies.
+
+    Args:
+        app: Serves the API as well.
+        live: The present.
+        access: Who may look.
+        clock: Site time.
+    """
+    add_login(app, access)
+    add_driver(app, live, clock)
+
+    @app.get("/", include_in_schema=False)
+    @app.get(COCKPIT_PATH, include_in_schema=False)
+    async def start() -> RedirectResponse:
+        return RedirectResponse(f"{COCKPIT_PATH}/", 303)
+
+    add_cockpit(Board(live), access)
+    ui.run_with(
+        app,
+        mount_path=COCKPIT_PATH,
+        title="Wattproof",
+        favicon=ICON,
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=RECONNECT_S,
+        message_history_length=MAX_RESENT,
+        show_welcome_message=False,
+    )
+    app.add_middleware(PageHeaders)

@@ -1,0 +1,112 @@
+"""The plan in words: per car what it needs, gets and why."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from html import escape
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.web.ports import View
+from gateway.web.render import age
+
+COLUMNS: Final = (
+    "Socket",
+    "Delivered",
+    "Expected",
+    "Leaves",
+    "Limit now",
+    "Why",
+)
+NOISE_WH: Final = 500
+"""Below half a kilowatt-hour a shortfall is noise, not news."""
+NUMERIC: Final = frozenset({"Expected", "Leaves", "Limit now"})
+
+
+def table(plans: Mapping[str, View | None], zone: ZoneInfo) -> str:
+    """All planned sessions, by cabinet and then by departure."""
+    rows = [
+        _row(row, cabinet_id, zone)
+        for cabinet_id, plan in plans.items()
+        if plan is not None
+        for row in sorted(
+            plan["rows"], key=lambda r: (str(r["departure_at"] or "~"), r["station_id"])
+        )
+    ]
+    if not rows:
+        return (
+            '<p class="empty">No car is being planned for. A plan appears as soon as'
+            " one is plugged in.</p>"
+        )
+    heads = "".join(
+        f'<th scope="col"{" class=number" if name in NUMERIC else ""}>{name}</th>'
+        for name in COLUMNS
+    )
+    return (
+        f'<table class="plan"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _row(row: View, cabinet_id: str, zone: ZoneInfo) -> str:
+    need, got, likely = row["need_wh"], row["delivered_wh"] or 0, row["expected_wh"]
+    is_short = need is not None and likely is not None and need - likely >= NOISE_WH
+    done = ""
+    if need:
+        percent = max(0, min(100, round(100 * got / need)))
+        done = f'<i class="done"><i style="width:{percent}%"></i></i>'
+    risk = '<span class="fault">▲ short</span> ' if is_short else ""
+    cells = (
+        (
+            f"<b>{escape(str(row['station_id']))}</b>"
+            f' <span class="soft">/ {escape(str(row["evse_id"]))}'
+            f" · {escape(cabinet_id)}</span>",
+            "name",
+        ),
+        (
+            f"{done}<span>{_kwh(got)} <span class=soft>of {_kwh(need)} kWh</span></span>",
+            "got",
+        ),
+        (f"{risk}{_kwh(likely)} kWh", "number"),
+        (_clock(row["departure_at"], zone), "number"),
+        (_amps(row["limit_a"]), "number"),
+        (escape(str(row["why"] or "")), "why"),
+    )
+    return (
+        "<tr>"
+        + "".join(
+            f'<td class="{css}" data-label="{name}">{html}</td>'
+            for name, (html, css) in zip(COLUMNS, cells, strict=True)
+        )
+        + "</tr>"
+    )
+
+
+def summary(plan: View | None, now: datetime) -> str:
+    """One line under a chart: how the plan came about."""
+    if plan is None:
+        return "No plan yet: every car has its reserved current."
+    said, _ = age(str(plan["made_at"]), now)
+    words = {
+        "optimal": "best plan found",
+        "relaxed": "tight: not every need can be met",
+        "fallback": "solver late: equal shares",
+    }
+    outcome = str(plan["outcome"])
+    told = words.get(outcome.lower(), outcome)
+    number = len(plan["rows"])
+    cars = "1 car" if number == 1 else f"{number} cars"
+    return f"Plan {escape(str(plan['plan_id']))} · {escape(told)} · {cars} · {said}"
+
+
+def _kwh(energy_wh: float | None) -> str:
+    return "–" if energy_wh is None else f"{energy_wh / 1000:.1f}"
+
+
+def _amps(current_a: float | None) -> str:
+    return "–" if current_a is None else f"{current_a:.1f} A"
+
+
+def _clock(moment: str | None, zone: ZoneInfo) -> str:
+    if moment is None:
+        return "–"
+    return f"{datetime.fromisoformat(moment).astimezone(zone):%H:%M}"

@@ -1,0 +1,92 @@
+"""What the pages need from the rest of the system.
+
+Views are mappings ready to show; the members are listed with each method. Times are
+ISO texts with an offset unless a datetime is said; ``None`` means unknown.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+View: TypeAlias = Mapping[str, Any]
+
+
+class LiveView(Protocol):
+    """The present, as the pages show it. Cheap enough to be asked once a second."""
+
+    def stations(self) -> Sequence[View]:
+        """All stations.
+
+        Members: ``station_id``, ``online``, ``ocpp_version``, ``vendor``, ``model``,
+        ``firmware``, ``last_seen_at``, ``cabinet_id`` and ``evses``, each with
+        ``evse_id``, ``availability`` (available, occupied, reserved, unavailable,
+        faulted), ``charging_state`` (idle, preparing, charging, suspended_ev,
+        suspended_evse, finishing), ``power_w``, ``limit_w``, ``rated_w``,
+        ``soc_percent``, ``session_id``, ``energy_milliwh``, ``measured_at`` and
+        ``promise`` (a short text).
+        """
+        ...
+
+    def cabinets(self) -> Sequence[View]:
+        """All cabinets.
+
+        Members: ``cabinet_id``, ``parent``, ``limit_a`` (shape (3,) or ``None``),
+        ``limit_w``, ``load_a``, ``worst_case_a``, ``headroom_a`` (shape (3,), A per
+        phase), ``state`` (control, advise, commissioning, over_limit), ``mode``.
+        """
+        ...
+
+    def plan(self, cabinet_id: str) -> View | None:
+        """The present plan of a cabinet.
+
+        Members: ``plan_id``, ``made_at``, ``outcome``, ``step_s``, ``start`` and, with
+        one entry per step, ``limit_a``, ``expected_a`` (fullest phase, other loads
+        included) and ``price_micro_per_kwh``; ``rows`` with ``session_id``,
+        ``station_id``, ``evse_id``, ``need_wh``, ``delivered_wh``, ``expected_wh``,
+        ``departure_at``, ``limit_a`` (now) and ``why``.
+        """
+        ...
+
+    def history(self, cabinet_id: str) -> Sequence[tuple[str, float, float]]:
+        """The last hours: time, load on the fullest phase in A, limit in A."""
+        ...
+
+    def site(self) -> View:
+        """The whole site.
+
+        Members: ``name``, ``timezone`` (IANA), ``now``, ``speed``, ``n_station``,
+        ``n_online``, ``n_session``, ``power_w``, ``limit_w``, ``pv_w``, ``price`` (a
+        text such as ``0.24 EUR/kWh``) and ``ledger`` with ``leaves``,
+        ``anchored_size``, ``last_anchor_at``, ``backlog`` and ``backend``.
+        """
+        ...
+
+    def driver(self, token: str) -> View | None:
+        """One session for its driver; ``None`` for an unknown or expired link.
+
+        Members: those `gateway.web.driver_words.words` reads (times as datetimes);
+        further, if known, ``station_id``, ``evse_id`` and ``receipt_url``.
+        """
+        ...
+
+    async def set_need(
+        self, token: str, energy_wh: int | None, departure_at: datetime | None
+    ) -> str:
+        """Change what the driver needs; returns the answer in words.
+
+        Raises:
+            RequestError: It cannot be done; the message is for the driver.
+        """
+        ...
+
+
+class Access(Protocol):
+    """Who may look."""
+
+    async def redeem(self, secret: str) -> str | None:
+        """Exchange a one-time link for a session token; ``None`` if used or expired."""
+        ...
+
+    async def role_of(self, secret: str) -> str | None:
+        """The role of a valid token."""
+        ...
