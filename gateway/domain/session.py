@@ -25,6 +25,12 @@ SessionEvent: TypeAlias = SessionStarted | SessionUpdated | SessionEnded
 
 MAX_SEQUENCE_RANGES: Final = 256
 """Gaps remembered per session; a station that numbers at random gets no more."""
+_LIVE: Final = (
+    ("power_w", "power_at"),
+    ("current_a", "current_at"),
+    ("soc_percent", "soc_at"),
+)
+"""Fields of `Sample` of which a session keeps the latest, and their times."""
 
 
 class SessionPhase(StrEnum):
@@ -212,7 +218,7 @@ def is_amendment(session: Session, event: SessionEvent) -> bool:
     match event:
         case SessionStarted():
             return session.has_start and (
-                session.started_at != event.occurred_at
+                _is_other_time(session.started_at, event)
                 or (
                     event.register_milliwh is not None
                     and session.register_start_milliwh != event.register_milliwh
@@ -220,7 +226,7 @@ def is_amendment(session: Session, event: SessionEvent) -> bool:
             )
         case SessionEnded():
             return session.ended_by is EndedBy.STATION and (
-                session.ended_at != event.occurred_at
+                _is_other_time(session.ended_at, event)
                 or session.stop_reason != event.stop_reason
                 or (
                     event.register_milliwh is not None
@@ -236,6 +242,11 @@ def is_amendment(session: Session, event: SessionEvent) -> bool:
 def add_words(words: tuple[str, ...], *more: str) -> tuple[str, ...]:
     """A sorted set of words, grown."""
     return tuple(sorted({*words, *more}))
+
+
+def _is_other_time(known: datetime | None, event: SessionEvent) -> bool:
+    """Whether an event tells another time; one that we had to stamp tells none."""
+    return event.occurred_at not in {known, event.received_at}
 
 
 def _start(session: Session, event: SessionStarted) -> Session:
@@ -335,47 +346,44 @@ def _state(
 
 def _sample(session: Session, sample: Sample) -> Session:
     at = sample.sampled_at
-    changes: dict[str, object] = {}
-    register = sample.register_milliwh
-    if register is not None:
-        changes["register_last_milliwh"] = _highest(
-            session.register_last_milliwh, register
-        )
-        low = session.register_low_milliwh
-        changes["register_low_milliwh"] = (
-            register if low is None else min(low, register)
-        )
-        if session.first_sample_at is None or at < session.first_sample_at:
-            changes["first_sample_at"] = at
-        if session.last_sample_at is None or at > session.last_sample_at:
-            changes["last_sample_at"] = at
-        if sample.context == BEGIN and session.register_start_milliwh is None:
-            changes["register_start_milliwh"] = register
-        if (
-            sample.context == END
-            and session.register_end_milliwh is None
-            and session.ended_by in {None, EndedBy.STATION}
-        ):
-            changes["register_end_milliwh"] = register
+    changes = {} if sample.register_milliwh is None else _register(session, sample)
     if session.sampled_at is None or at > session.sampled_at:
         changes["sampled_at"] = at
     if not session.has_start and (
         session.started_at is None or at < session.started_at
     ):
         changes["started_at"] = at
-    if sample.power_w is not None and _is_newer(
-        at, sample.power_w, session.power_at, session.power_w
-    ):
-        changes["power_w"], changes["power_at"] = sample.power_w, at
-    if sample.current_a is not None and _is_newer(
-        at, sample.current_a, session.current_at, session.current_a
-    ):
-        changes["current_a"], changes["current_at"] = sample.current_a, at
-    if sample.soc_percent is not None and _is_newer(
-        at, sample.soc_percent, session.soc_at, session.soc_percent
-    ):
-        changes["soc_percent"], changes["soc_at"] = sample.soc_percent, at
+    for name, time_name in _LIVE:
+        value = getattr(sample, name)
+        if value is not None and _is_newer(
+            at, value, getattr(session, time_name), getattr(session, name)
+        ):
+            changes[name], changes[time_name] = value, at
     return replace(session, **changes) if changes else session  # type: ignore[arg-type]  # by field name
+
+
+def _register(session: Session, sample: Sample) -> dict[str, object]:
+    """What a register sample changes."""
+    at, register = sample.sampled_at, sample.register_milliwh
+    assert register is not None, "the caller asked"
+    low = session.register_low_milliwh
+    changes: dict[str, object] = {
+        "register_last_milliwh": _highest(session.register_last_milliwh, register),
+        "register_low_milliwh": register if low is None else min(low, register),
+    }
+    if session.first_sample_at is None or at < session.first_sample_at:
+        changes["first_sample_at"] = at
+    if session.last_sample_at is None or at > session.last_sample_at:
+        changes["last_sample_at"] = at
+    if sample.context == BEGIN and session.register_start_milliwh is None:
+        changes["register_start_milliwh"] = register
+    if (
+        sample.context == END
+        and session.register_end_milliwh is None
+        and session.ended_by in {None, EndedBy.STATION}
+    ):
+        changes["register_end_milliwh"] = register
+    return changes
 
 
 def _is_newer(

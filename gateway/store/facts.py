@@ -1,6 +1,7 @@
 """Rows of the facts that are not sessions: boots, states, reports, notices."""
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -34,7 +35,7 @@ def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
         "UPDATE station SET vendor = ?, model = ?, serial = ?, firmware = ?,"
         " boot_reason = ?, booted_at = ?, last_seen_at = ?,"
         " boot_answer = registration, accepted_at = CASE registration"
-        " WHEN 'Accepted' THEN ? ELSE accepted_at END"
+        " WHEN 'Accepted' THEN coalesce(accepted_at, ?) END"
         " WHERE station_id = ? RETURNING registration",
         (
             event.vendor,
@@ -246,31 +247,33 @@ def frame(
     return offset
 
 
-def refused_frame(
-    conn: sqlite3.Connection,
-    *,
-    station_id: str,
-    received_at: datetime,
-    message_id: str,
-    action: str,
-    error_kind: str,
-    description: str,
-    raw: bytes,
-) -> None:
-    """Keep a frame that was answered with an error."""
-    conn.execute(
-        "INSERT INTO refused_frame (station_id, received_at, message_id, action,"
-        " error_kind, description, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            station_id,
-            to_text(received_at),
-            message_id,
-            action,
-            error_kind,
-            description,
-            raw,
-        ),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedFrame:
+    """A frame that was answered with an error; call it with a connection to keep it."""
+
+    station_id: str
+    received_at: datetime
+    message_id: str
+    action: str
+    error_kind: str
+    description: str
+    raw: bytes
+
+    def __call__(self, conn: sqlite3.Connection) -> None:
+        """Store the frame."""
+        conn.execute(
+            "INSERT INTO refused_frame (station_id, received_at, message_id, action,"
+            " error_kind, description, raw) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.station_id,
+                to_text(self.received_at),
+                self.message_id,
+                self.action,
+                self.error_kind,
+                self.description,
+                self.raw,
+            ),
+        )
 
 
 def _name(value: object) -> str:

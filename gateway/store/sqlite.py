@@ -124,7 +124,7 @@ class _Append:
             ],
         )
         committed = tuple(self._fact(event) for event in entry.events)
-        if entry.authorize is not None:
+        if entry.authorize is not None and self.authorization is None:
             self._authorize(entry.authorize, entry.authorize_evse)
         session = next(
             (fact.session for fact in reversed(committed) if fact.session), None

@@ -1,0 +1,380 @@
+"""Frame -> facts -> commit -> reply, in that order.
+
+A station deletes a transaction message once it is answered, so the reply is built
+from the receipt of the commit. Between the frame and the reply there are callbacks
+only: no task, no future per message.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.bus import Bus, FactCommitted
+from gateway.clock import Clock
+from gateway.domain.events import SessionStarted
+from gateway.domain.ids import StationId
+from gateway.domain.session import Session
+from gateway.errors import ErrorKind, RemoteError, StoreError
+from gateway.ocpp.adapter import (
+    Adapter,
+    Answer,
+    Authorization,
+    Decoded,
+    Durability,
+    TokenStatus,
+    refusal,
+)
+from gateway.ocpp.frames import (
+    Call,
+    encode_call,
+    encode_error,
+    encode_result,
+)
+from gateway.store.entry import Entry, Receipt, TokenDecision
+from gateway.store.facts import RefusedFrame
+from gateway.store.sqlite import Appended
+from gateway.store.writer import Done, Job
+
+BOOT: Final = "BootNotification"
+REFUSED_PER_MINUTE: Final = 60
+"""Refused frames kept per connection and minute; the rest are only counted."""
+MAX_REFUSED_BYTES: Final = 16_384
+
+_log: Final = structlog.get_logger()
+
+
+class EventLog(Protocol):
+    """Where facts go; `gateway.store.sqlite.Store`."""
+
+    def append(self, entry: Entry, on_done: Appended) -> None:
+        """Store a message; the callback comes after the sync."""
+        ...
+
+
+class JobQueue(Protocol):
+    """Where refused frames go; `gateway.store.writer.Writer`."""
+
+    def submit_with(self, job: Job[None], on_done: Done[None]) -> None:
+        """Run a job in a group commit."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class StationContext:
+    """What the ingest knows of one connected station.
+
+    Attributes:
+        is_accepted: Its last boot was accepted: it may go on without another.
+        expected: Actions we asked for; answered even before an accepted boot.
+    """
+
+    station_id: StationId
+    adapter: Adapter
+    is_accepted: bool
+    remote: str = ""
+    expected: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A decoded message on its way through the commit; ``respond`` may be spent."""
+
+    station: StationContext
+    call: Call
+    decoded: Decoded
+    respond: Callable[[bytes], None] | None
+    refuse: Callable[[Call, RemoteError], bytes]
+
+
+@dataclass(slots=True)
+class IngestCounters:
+    """What happened to messages; read by the metrics."""
+
+    messages: int = 0
+    refused: int = 0
+    unanswered: int = 0
+    repeated: int = 0
+
+
+class Ingest:
+    """Takes the messages of all stations. Loop thread only.
+
+    Args:
+        log: Where facts go.
+        jobs: Where refused frames go.
+        bus: Hears of every committed fact.
+        clock: Site time.
+        loop_time: The loop's monotonic seconds, for bounding rates.
+        heartbeat_interval_s: Told to accepted stations.
+        pending_retry_s: Told to stations that are not accepted yet.
+        total_cost: Running or final cost of a session as the wire says it.
+        on_boot: Called after a boot was answered, with the registration.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        jobs: JobQueue,
+        bus: Bus,
+        clock: Clock,
+        loop_time: Callable[[], float],
+        heartbeat_interval_s: int = 300,
+        pending_retry_s: int = 60,
+        total_cost: Callable[[Session], str | None] | None = None,
+        on_boot: Callable[[StationContext, str], None] | None = None,
+    ) -> None:
+        self.counters = IngestCounters()
+        self.loop_time = loop_time
+        self._log = log
+        self._jobs = jobs
+        self._bus = bus
+        self._clock = clock
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._pending_retry_s = pending_retry_s
+        self._total_cost = total_cost
+        self._on_boot = on_boot
+        self._is_down = False
+
+    def sink(self, station: StationContext) -> "StationSink":
+        """The place for one connection's frames."""
+        return StationSink(self, station)
+
+    def handle(
+        self,
+        station: StationContext,
+        call: Call,
+        respond: Callable[[bytes], None],
+        refuse: Callable[[Call, RemoteError], bytes],
+        raw: bytes | None = None,
+    ) -> None:
+        """Take one CALL; ``respond`` is called at most once, now or after the commit.
+
+        It is not called while nothing can be stored: the station then sends again.
+        """
+        self.counters.messages += 1
+        now = self._clock.now()
+        try:
+            if not station.is_accepted:
+                _check_may_speak(station, call.action)
+            decoded = station.adapter.decode(station.station_id, call, now)
+        except RemoteError as error:
+            respond(refuse(call, error))
+            return
+        later: Callable[[bytes], None] | None = respond
+        if decoded.durability is Durability.NONE:
+            respond(_result(call, decoded, Answer(now=now)))
+            if not decoded.events:
+                return
+            later = None
+        entry = Entry(
+            station_id=station.station_id,
+            message_id=call.message_id,
+            action=call.action,
+            raw=raw or encode_call(call.message_id, call.action, call.payload),
+            payload=bytes(call.payload),
+            events=decoded.events,
+            received_at=now,
+            is_ours=all(
+                getattr(event, "sequence", None) is None for event in decoded.events
+            ),
+            deviations=decoded.deviations,
+            authorize=decoded.authorize,
+            authorize_evse=decoded.authorize_evse,
+        )
+        message = _Message(station, call, decoded, later, refuse)
+        try:
+            self._log.append(entry, partial(self._committed, message))
+        except StoreError as error:
+            self._unanswered(error)
+
+    def keep_refused(
+        self, station: StationContext, call: Call | None, raw: bytes, error: RemoteError
+    ) -> None:
+        """Store a refused frame; losing one to a full queue loses no fact."""
+        self.counters.refused += 1
+        job = RefusedFrame(
+            station_id=station.station_id,
+            received_at=self._clock.now(),
+            message_id="" if call is None else call.message_id,
+            action="" if call is None else call.action,
+            error_kind=error.kind.value,
+            description=error.description,
+            raw=raw[:MAX_REFUSED_BYTES],
+        )
+        try:
+            self._jobs.submit_with(job, self._refused_kept)
+        except StoreError as down:
+            self._note_outage(down)
+
+    def _committed(
+        self, message: _Message, receipt: Receipt | None, error: BaseException | None
+    ) -> None:
+        station, respond = message.station, message.respond
+        if receipt is None:
+            if error is None or isinstance(error, StoreError):
+                self._unanswered(error)
+            else:
+                self._fail(message, error)
+            return
+        if self._is_down:
+            self._is_down = False
+            _log.info("store.recovered")
+        if not receipt.is_new and receipt.facts:
+            self.counters.repeated += 1
+        if receipt.registration is not None:
+            station.is_accepted = receipt.registration == "Accepted"
+        self._publish(receipt)
+        if respond is not None:
+            respond(_result(message.call, message.decoded, self._answer(receipt)))
+        if receipt.registration is not None and self._on_boot is not None:
+            self._on_boot(station, receipt.registration)
+
+    def _fail(self, message: _Message, error: BaseException) -> None:
+        """A bug of ours: say so, keep the frame, and let the station try again."""
+        _log.error(
+            "message.failed",
+            station_id=message.station.station_id,
+            action=message.call.action,
+            exc_info=error,
+        )
+        internal = RemoteError(ErrorKind.INTERNAL, "the message was not stored")
+        answer = message.refuse(message.call, internal)
+        if message.respond is not None:
+            message.respond(answer)
+
+    def _publish(self, receipt: Receipt) -> None:
+        for fact in receipt.facts:
+            self._bus.publish(
+                FactCommitted(
+                    offset=receipt.offset,
+                    event=fact.event,
+                    session=fact.session,
+                    is_new=fact.is_new,
+                    is_backlog=fact.is_backlog,
+                )
+            )
+            if isinstance(fact.event, SessionStarted):
+                for closed in receipt.closed:
+                    self._bus.publish(
+                        FactCommitted(
+                            offset=receipt.offset,
+                            event=fact.event,
+                            session=closed,
+                            is_backlog=fact.is_backlog,
+                        )
+                    )
+
+    def _answer(self, receipt: Receipt) -> Answer:
+        registration = receipt.registration or "Accepted"
+        session = receipt.session
+        return Answer(
+            now=self._clock.now(),
+            registration=registration,
+            heartbeat_interval_s=(
+                self._heartbeat_interval_s
+                if registration == "Accepted"
+                else self._pending_retry_s
+            ),
+            authorization=_authorization(receipt.authorization),
+            transaction_number=receipt.transaction_number,
+            total_cost=(
+                None
+                if session is None or self._total_cost is None
+                else self._total_cost(session)
+            ),
+        )
+
+    def _unanswered(self, error: BaseException | None) -> None:
+        self.counters.unanswered += 1
+        self._note_outage(error)
+
+    def _note_outage(self, error: BaseException | None) -> None:
+        if not self._is_down:
+            self._is_down = True
+            _log.error("store.failed", error=str(error))
+
+    def _refused_kept(self, _result: None, error: BaseException | None) -> None:
+        if error is not None:
+            self._note_outage(error)
+
+
+class StationSink:
+    """One connection's way into the ingest; satisfies ``server.link.FrameSink``."""
+
+    def __init__(self, ingest: Ingest, station: StationContext) -> None:
+        self.station = station
+        self._ingest = ingest
+        self._minute = -1
+        self._kept = 0
+
+    def handle(
+        self,
+        frame: Call,
+        respond: Callable[[bytes], None],
+        raw: bytes | None = None,
+    ) -> None:
+        """Take one CALL; whatever it does, it ends here and not in the reader."""
+        try:
+            self._ingest.handle(self.station, frame, respond, self._refuse_call, raw)
+        except Exception:  # noqa: BLE001 - the outer edge of a message: logged and answered
+            _log.exception(
+                "message.failed",
+                station_id=self.station.station_id,
+                action=frame.action,
+            )
+            error = RemoteError(ErrorKind.INTERNAL, "the message was not understood")
+            respond(self._refuse_call(frame, error))
+
+    def refuse(self, raw: bytes, error: Exception) -> bytes | None:
+        """Keep a frame that cannot be read; the answer to it, if there is one."""
+        if not isinstance(error, RemoteError):
+            error = RemoteError(ErrorKind.RPC_FRAMEWORK, str(error))
+        self._keep(None, raw, error)
+        return refusal(self.station.adapter, error)
+
+    def _refuse_call(self, call: Call, error: RemoteError) -> bytes:
+        raw = encode_call(call.message_id, call.action, call.payload)
+        self._keep(call, raw, error)
+        code = self.station.adapter.error_code(error.kind)
+        return encode_error(call.message_id, code, error.description, error.details)
+
+    def _keep(self, call: Call | None, raw: bytes, error: RemoteError) -> None:
+        """Store the frame, unless this connection has filled its share already."""
+        minute = int(self._ingest.loop_time() // 60)
+        if minute != self._minute:
+            self._minute, self._kept = minute, 0
+        self._kept += 1
+        if self._kept > REFUSED_PER_MINUTE:
+            self._ingest.counters.refused += 1
+            return
+        self._ingest.keep_refused(self.station, call, raw, error)
+
+
+def _check_may_speak(station: StationContext, action: str) -> None:
+    """Before an accepted boot only a boot is answered (1.6-J errata 3.10; B02, B03).
+
+    Raises:
+        RemoteError: ``SecurityError``.
+    """
+    if action != BOOT and action not in station.expected:
+        raise RemoteError(
+            ErrorKind.SECURITY, "not accepted yet: send a BootNotification first"
+        )
+
+
+def _result(call: Call, decoded: Decoded, answer: Answer) -> bytes:
+    return encode_result(call.message_id, decoded.reply(answer))
+
+
+def _authorization(decision: TokenDecision | None) -> Authorization | None:
+    if decision is None:
+        return None
+    return Authorization(
+        status=TokenStatus(decision.status),
+        expires_at=decision.expires_at,
+        group=decision.group,
+    )
