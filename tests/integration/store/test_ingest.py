@@ -211,6 +211,7 @@ async def test_a_flood_of_refused_frames_is_kept_in_part(tmp_path: Path) -> None
         for _ in range(300):
             answer = await site.ask("CP16", "Nonsense", {})
             assert answer[2] == "NotImplemented"
+        await site.store.writer.run(lambda _conn: None)  # what is queued is written
         kept = await site.queries.refused_frames("CP16", limit=1000)
         assert 0 < len(kept) <= 120
         assert site.ingest.counters.refused == 300
