@@ -34,10 +34,11 @@ from gateway.domain.topology import Battery, Load, Mode, Pv
 from gateway.errors import RequestError
 from gateway.services import group_store, group_view
 from gateway.services.dispatch_ports import Ports
-from gateway.services.group_runner import GroupRunner, Reload
+from gateway.services.group_runner import GroupRunner, OperatorCall, Reload
 from gateway.services.group_state import Trust
 from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
 from gateway.services.loads import LoadReading, Threshold
+from gateway.services.operator_calls import may_change_draw, would_exceed
 from gateway.store import limits as rows
 
 _FUTURE: Final = timedelta(minutes=1)
@@ -111,18 +112,49 @@ class Dispatch:
         """Whether a session may be authorized there (any EVSE if not said).
 
         False only while ratings of unproven stations do not fit and this one's would
-        exceed what is left.
+        exceed what is left. Any thread may ask.
+        """
+        refused = [
+            ref
+            for runner in self._runners.values()
+            for ref in runner.refused
+            if ref.station_id == station_id
+        ]
+        if evse_id:
+            return all(ref.evse_id != evse_id for ref in refused)
+        station = self._ports.site().station(station_id)
+        n_evse = 1 if station is None else len(station.evses)
+        return len(refused) < n_evse
+
+    async def operator_guard(
+        self,
+        station_id: StationId,
+        action: str,
+        payload: Mapping[str, object],
+        *,
+        override: bool = False,
+    ) -> None:
+        """Count a station at its rating before a call that may change what it draws.
+
+        Raises:
+            RequestError: 409 ``would_exceed_limit``: that would not fit.
         """
         runner = self._runner_of(station_id)
-        if runner is None:
-            return True
-        now = self._now()
-        refs = [
-            ref
-            for ref in runner.state.evses
-            if ref.station_id == station_id and evse_id in {None, 0, ref.evse_id}
-        ]
-        return not refs or any(runner.state.admits(ref, now) for ref in refs)
+        if runner is None or not may_change_draw(action, payload):
+            return
+        verdict: asyncio.Future[tuple[env.Violation, ...]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        runner.offer(
+            OperatorCall(station_id=station_id, override=override, verdict=verdict)
+        )
+        found = await verdict
+        if found:
+            raise would_exceed(station_id, action, found[0])
+
+    def runner(self, station_id: StationId) -> GroupRunner | None:
+        """The runner of a station's group; for the obedience test."""
+        return self._runner_of(station_id)
 
     def trust(self, station_id: StationId) -> Trust | None:
         """What is known about a station's obedience; ``None`` outside all cabinets."""

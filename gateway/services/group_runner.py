@@ -26,7 +26,7 @@ from gateway.bus import (
     RequestChanged,
     SettingChanged,
 )
-from gateway.domain.envelope import Progress
+from gateway.domain.envelope import Progress, Violation
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import Purpose
@@ -43,6 +43,7 @@ from gateway.services import group_problem, group_store, loads
 from gateway.services.dispatch_ports import Ports, Seal, SessionRequest
 from gateway.services.group_problem import Asked
 from gateway.services.group_state import (
+    OPERATOR_CALL,
     RETRY_S,
     GroupState,
     Need,
@@ -152,6 +153,20 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCall:
+    """An operator is about to change what a station draws.
+
+    Attributes:
+        override: Even if a limit could be exceeded then.
+        verdict: Gets what would be exceeded; nothing: the call may be sent.
+    """
+
+    station_id: StationId
+    override: bool
+    verdict: asyncio.Future[tuple[Violation, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
     """The site changed, or notices were lost: read everything anew."""
 
@@ -167,6 +182,7 @@ Item: TypeAlias = (
     | LimitsCleared
     | Solved
     | Reload
+    | OperatorCall
 )
 
 
@@ -177,6 +193,7 @@ class GroupRunner:
         state: What is known; read-only for others.
         plan: The newest plan, if any.
         plan_meta: Where it was kept.
+        refused: EVSEs at which nobody may be authorized; any thread may read it.
     """
 
     def __init__(self, root: CabinetId, state: GroupState, ports: Ports) -> None:
@@ -184,6 +201,7 @@ class GroupRunner:
         self.state = state
         self.plan: Plan | None = None
         self.plan_meta: PlanMeta | None = None
+        self.refused: frozenset[EvseRef] = frozenset()
         self._ports = ports
         self._inbox: list[Item] = []
         self._wake = asyncio.Event()
@@ -247,6 +265,7 @@ class GroupRunner:
         if self._needs_plan and not self._is_solving:
             self._start_solving(now)
         await self._send_round()
+        self.refused = self.state.not_admitted(self._now())
 
     async def _take(self, item: Item) -> None:
         match item:
@@ -258,9 +277,17 @@ class GroupRunner:
             case RequestChanged():
                 await self._take_request(item.session_id)
             case LoadMeasured():
-                await self._take_reading(item)
+                self._take_reading(item)
             case SettingChanged() | Reload():
                 await self._restore()
+            case _:
+                await self._take_result(item)
+
+    async def _take_result(
+        self,
+        item: LimitAnswered | StationFree | LimitsCleared | Solved | OperatorCall,
+    ) -> None:
+        match item:
             case LimitAnswered():
                 await self._take_answer(item)
             case StationFree():
@@ -269,6 +296,8 @@ class GroupRunner:
                 await self._take_cleared(item)
             case Solved():
                 await self._take_plan(item)
+            case OperatorCall():
+                await self._take_operator_call(item)
             case _:
                 assert_never(item)
 
@@ -328,7 +357,7 @@ class GroupRunner:
                 one.need = await self._need_of(one.session)
                 self._needs_plan = True
 
-    async def _take_reading(self, notice: LoadMeasured) -> None:
+    def _take_reading(self, notice: LoadMeasured) -> None:
         reading = reading_of(notice)
         known = self.state.readings.get(notice.load_id)
         if known is not None and known.measured_at >= reading.measured_at:
@@ -395,6 +424,18 @@ class GroupRunner:
         self._setup[item.station_id] = SetupStage.DONE
         await self._store_trust(self.state.cleared(item.station_id))
         self._needs_plan = True
+
+    async def _take_operator_call(self, item: OperatorCall) -> None:
+        found = self.state.exceeds_as_rated(item.station_id, self._now())
+        if found and not item.override:
+            _answer(item.verdict, found)
+            return
+        trust = self.state.distrust(item.station_id, OPERATOR_CALL)
+        if trust is not None:
+            self._setup.pop(item.station_id, None)
+            await self._store_trust(trust)
+        self._needs_plan = True
+        _answer(item.verdict, ())
 
     async def _take_plan(self, item: Solved) -> None:
         self._is_solving = False
@@ -642,7 +683,12 @@ class GroupRunner:
             before = old.stations.get(station_id)
             if before is not None:
                 station.is_busy = before.is_busy
-                station.needs_setup = before.needs_setup
+                is_open = not station.trust.leftovers_known
+                if is_open and station.trust.doubt != OPERATOR_CALL:
+                    self._reopen_setup(station_id)
+                    station.needs_setup = True
+                else:
+                    station.needs_setup = before.needs_setup
                 station.blocks_sessions = before.blocks_sessions
                 station.retry_at = before.retry_at
         self.state = state
@@ -653,6 +699,11 @@ class GroupRunner:
                 await self._forget(gone)
                 state.resume(session, old, now)
         self._needs_plan = True
+
+    def _reopen_setup(self, station_id: StationId) -> None:
+        """An operator's doubt was cleared: leftovers are to be cleared after all."""
+        if self._setup.get(station_id) is SetupStage.DONE:
+            del self._setup[station_id]
 
     async def _need_of(self, session: Session) -> Need:
         request = await self._ports.sessions.session_request(session.session_id)
@@ -787,6 +838,13 @@ def need_of(
         departure_at=request.departure_at or stay_until,
         is_default=request.is_default,
     )
+
+
+def _answer(
+    verdict: asyncio.Future[tuple[Violation, ...]], found: tuple[Violation, ...]
+) -> None:
+    if not verdict.done():  # whoever asked may have gone
+        verdict.set_result(found)
 
 
 def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:

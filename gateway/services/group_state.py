@@ -23,7 +23,7 @@ from gateway.domain.envelope import (
 )
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitSchedule, LimitUnit, Purpose, SetLimit
-from gateway.domain.session import Session, SessionPhase
+from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import (
     CurrentType,
     Evse,
@@ -48,6 +48,9 @@ RETRY_S: Final = 30
 
 OBEY_WITHIN_S: Final = 60
 """Site seconds a car has to follow a limit before its station is no longer trusted."""
+
+OPERATOR_CALL: Final = "operator_call"
+"""Doubt about a station to which an operator sent what may change its limits."""
 
 HOLD_GRID_S: Final = 60
 """Holds end on whole minutes, so that a group has few instants to consider."""
@@ -258,23 +261,35 @@ class GroupState:
         """Whether plans are made for an EVSE, carried out or not."""
         return self.stations[one.evse.ref.station_id].station.managed
 
-    def admits(self, ref: EvseRef, now: datetime) -> bool:
-        """Whether a session may be authorized at an EVSE.
+    def not_admitted(self, now: datetime) -> frozenset[EvseRef]:
+        """EVSEs at which nobody may be authorized now.
 
-        Proven ones always: their envelope is counted. While the ratings of others do
-        not fit, an unproven one only if its rating fits beside the envelopes of the
+        Proven ones never: their envelope is counted. While the ratings of others do
+        not fit, an unproven one whose rating does not fit beside the envelopes of the
         proven ones and the ratings of unproven ones that charge already.
         """
-        one = self.evses.get(ref)
-        if one is None or self.is_trusted(one) or not self.violations(now):
-            return True
-        counted = {
-            other_ref: self.envelope(other, now)
-            for other_ref, other in self.evses.items()
-            if other_ref == ref or self.is_trusted(other) or other.session is not None
-        }
-        found = env.violations(counted, self.paths, self.rooms(now), from_s=unix_s(now))
-        return not any(v.cabinet_id in self.paths[ref] for v in found)
+        unproven = [ref for ref, one in self.evses.items() if not self.is_trusted(one)]
+        if not unproven or not self.violations(now):
+            return frozenset()
+        idle = {ref for ref in unproven if self.evses[ref].session is None}
+        board = Board(
+            envelopes={
+                ref: stairs
+                for ref, stairs in self.envelopes(now).items()
+                if ref not in idle
+            },
+            paths=self.paths,
+            rooms=self.rooms(now),
+            wishes=(),
+            now=now,
+        )
+        found: set[EvseRef] = set()
+        for ref in unproven:
+            evse = self.evses[ref].evse
+            rating = env.with_total(evse.rating) if ref in idle else env.NOTHING
+            if not board.has_room(ref, rating, evse.phases):
+                found.add(ref)
+        return frozenset(found)
 
     # What happens
 
@@ -318,8 +333,22 @@ class GroupState:
             doubt=doubt,
         )
         self.set_trust(trust)
-        state.needs_setup = True
+        state.needs_setup = doubt != OPERATOR_CALL
         return trust
+
+    def exceeds_as_rated(
+        self, station_id: StationId, now: datetime
+    ) -> tuple[Violation, ...]:
+        """What would be exceeded if a station drew its ratings from now on."""
+        before = self.envelopes(now)
+        after = dict(before)
+        state = self.stations.get(station_id)
+        for one in () if state is None else state.evses:
+            rating = env.with_total(one.evse.rating)
+            after[key_of(one.evse.ref)] = (env.Rung(unix_s(now), rating),)
+        return env.worsened(
+            before, after, self.paths, self.rooms(now), from_s=unix_s(now)
+        )
 
     def set_trust(self, trust: Trust) -> None:
         """Take over what was found out about a station."""
@@ -394,10 +423,13 @@ class GroupState:
             return set()
         before = self._sequences(session.station_id)
         if session.phase is SessionPhase.ENDED:
-            one.limits = env.end_session(one.limits, session.session_id)
+            is_known_to_end = session.ended_by is not EndedBy.OPERATOR
+            if is_known_to_end:
+                one.limits = env.end_session(one.limits, session.session_id)
             if one.session is None or one.session.session_id == session.session_id:
                 one.session, one.need, one.levels = None, None, ()
-                self._all_seen(one, now)
+                if is_known_to_end:
+                    self._all_seen(one, now)
         else:
             old = one.session
             if old is None or old.session_id != session.session_id:
@@ -515,9 +547,11 @@ class GroupState:
 
     def round(self, now: datetime) -> list[Outgoing]:
         """The session limits worth sending now; together with all others they fit."""
-        wishes = [(one, self._wish(one, now)) for one in self._wishing()]
-        if not wishes:
+        wishing = list(self._wishing())
+        if not wishing:
             return []
+        refused = self.not_admitted(now)
+        wishes = [(one, self._wish(one, now, refused)) for one in wishing]
         must_shed = bool(self.violations(now))
         board = Board(
             envelopes=self.envelopes(now),
@@ -654,13 +688,18 @@ class GroupState:
             and one.session.transaction_id is not None
             and self.is_controlled(one)
             and self._is_connected(one)
+            and not self._is_in_other_hands(one)
         ]
         return iter(sorted(ready, key=lambda one: (_departure(one), one.evse.ref)))
+
+    def _is_in_other_hands(self, one: EvseState) -> bool:
+        """An operator set something: nothing of ours until it restarts or is proven."""
+        return self.stations[one.evse.ref.station_id].trust.doubt == OPERATOR_CALL
 
     def _is_connected(self, one: EvseState) -> bool:
         return self.stations[one.evse.ref.station_id].is_online
 
-    def _wish(self, one: EvseState, now: datetime) -> Wish:
+    def _wish(self, one: EvseState, now: datetime, refused: frozenset[EvseRef]) -> Wish:
         evse = one.evse
         now_s = int(unix_s(now))
         ceiling_da = evse.max_da if one.manual_da is None else one.manual_da
@@ -669,7 +708,7 @@ class GroupState:
         if is_trusted:
             levels = one.levels or ((now_s, evse.min_da),)
         else:
-            is_admitted = self.admits(key_of(evse.ref), now)
+            is_admitted = key_of(evse.ref) not in refused
             levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)
         hold_s = now_s + self.site.hold_time_s - self._skew_s(one)
         return Wish(

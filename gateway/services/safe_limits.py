@@ -109,6 +109,14 @@ class Board:
             three, total = min(three, left[2]), min(total, left[3])
         return (one, two, three, total)
 
+    def has_room(self, ref: EvseRef, draw: Draw, phases: Sequence[int]) -> bool:
+        """Whether a draw fits on the way up from an EVSE, now and for ever."""
+        return all(
+            self.headroom(ref, index)[row] >= draw[row]
+            for index in range(len(self._grid))
+            for row in (*phases, TOTAL)
+        )
+
     def place(self, wish: Wish) -> LimitSchedule:
         """The largest schedule within a wish that fits; its headroom is then taken."""
         evse = wish.evse

@@ -284,3 +284,30 @@ async def test_an_ended_session_frees_its_current_for_the_next(tmp_path: Path) -
         assert (place.limit_da(2) or 0) == 0
         place.report(1, phase=SessionPhase.ENDED)
         await until(lambda: place.limit_da(2) == 320)
+
+
+async def test_an_operators_own_call_makes_the_rating_count_or_is_refused(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(2, limit_a=43)) as place:
+        await settled(place, n_station=2)
+        station_id = StationId("CP1")
+        guard = place.dispatch.operator_guard
+        await guard(station_id, "ChangeConfiguration", {"key": "HeartbeatInterval"})
+        evse = place.dispatch.evse(station_id, 1)
+        assert evse is not None
+        assert evse.bound_da == 0
+        await guard(station_id, "Reset", {"type": "Hard"})
+        evse = place.dispatch.evse(station_id, 1)
+        assert evse is not None
+        assert (evse.bound_da, evse.doubt) == (320, "operator_call")
+        with pytest.raises(RequestError) as refused:
+            await guard(StationId("CP2"), "SetChargingProfile", {})
+        assert (refused.value.status, refused.value.code) == (
+            409,
+            "would_exceed_limit",
+        )
+        await guard(StationId("CP2"), "SetChargingProfile", {}, override=True)
+        cabinet = place.dispatch.cabinet(CabinetId("A"))
+        assert cabinet is not None
+        assert cabinet.state is CabinetState.COMMISSIONING

@@ -158,8 +158,8 @@ def nothing_decays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_state, "HOLD_GRID_S", 1)
     wish = GroupState._wish
 
-    def broken(self: GroupState, one: Any, now: Any) -> Any:
-        found = wish(self, one, now)
+    def broken(self: GroupState, *given_: Any) -> Any:
+        found = wish(self, *given_)
         from dataclasses import replace  # noqa: PLC0415 - local to this variant
 
         return replace(found, hold_until_s=found.hold_until_s + 7 * 86_400)
