@@ -22,6 +22,8 @@ async def settled(place: Yard, *, n_station: int) -> None:
     for number in range(1, n_station + 1):
         place.boot(number)
     await until(lambda: all_set_up(place))
+    open_rows = "SELECT count(*) FROM limit_command WHERE outcome = 'sent'"
+    await until(lambda: place.rows(open_rows) == [(0,)])
 
 
 async def test_a_booted_station_gets_its_floor_first_and_is_cleared_second(
