@@ -17,6 +17,7 @@ from gateway.domain.units import floor_milliwh
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from decimal import Decimal
 
     from gateway.domain.events import Reading
     from gateway.domain.session import Session
@@ -247,7 +248,7 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
                 others.append((_label(reading), str(reading.value)))
             else:
                 context = reading.context
-        elif not -MAX_PLAUSIBLE <= reading.value <= MAX_PLAUSIBLE:
+        elif not _is_plausible(reading.value):
             others.append((_label(reading), str(reading.value)))
         elif measurand == POWER and phase is None and is_meter and power_w is None:
             power_w = float(reading.value)
@@ -271,6 +272,10 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
         soc_percent=soc_percent,
         others=tuple(others),
     )
+
+
+def _is_plausible(value: Decimal) -> bool:
+    return value.is_finite() and -MAX_PLAUSIBLE <= value <= MAX_PLAUSIBLE
 
 
 def _meter_place(readings: Sequence[Reading]) -> str:
