@@ -79,6 +79,11 @@ class BundleChain:
     anchor_contract: str
     settlement_contract: str
 
+    @property
+    def key(self) -> str:
+        """Return what rows call this chain; as `ledger.ports.ChainIdentity.key`."""
+        return f"{self.chain_id}:0x{self.genesis_hash.hex()}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleTx:
@@ -243,7 +248,9 @@ def build_receipt(
         raise BundleError(f"the start leaf of session {session_id} was erased")
     begun = record.parse(start.record).body
     covering = max(leaf.leaf_index for leaf in chosen) + 1
-    anchored = None if chain is None else store.anchored_head(covering=covering)
+    anchored = (
+        None if chain is None else store.anchored_head(chain.key, covering=covering)
+    )
     head = log.head(store, None if anchored is None else anchored.size)
     tx = None if chain is None else store.settlement_tx(_key(facts))
     return {

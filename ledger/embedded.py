@@ -10,6 +10,7 @@ power cut the last blocks may be missing, and the outbox then sends them again.
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,12 @@ from ledger.errors import (
 )
 from ledger.outbox import Fees
 from ledger.ports import ChainIdentity, LogEntry, Receipt
+
+# py-evm and py_ecc raise the recursion limit of the whole process to 100 000, for call
+# depths that our contracts never reach. Deep hostile JSON would then overflow the stack
+# of the gateway instead of raising an error, so CPython's default comes back.
+RECURSION_LIMIT: Final = 1000
+sys.setrecursionlimit(RECURSION_LIMIT)
 
 DEFAULT_CHAIN_ID: Final = 928_873
 BLOCK_GAS_LIMIT: Final = 30_000_000
@@ -333,6 +340,10 @@ class EmbeddedChain:
             tx = vm.get_transaction_builder().decode(raw)
             if self.receipt(bytes(tx.hash)) is not None:
                 return
+            if tx.chain_id != self._chain.chain_id:  # py-evm does not look
+                raise TransactionRefusedError(
+                    Refusal.OTHER, f"signed for chain {tx.chain_id}"
+                )
             expected = vm.state.get_nonce(tx.sender)
             if tx.nonce != expected:
                 low = tx.nonce < expected

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Transact(Protocol):
     """Runs work in one database transaction and returns after its commit.
 
-    The gateway may run it in its writer; `ledger.sqlite_store.transactor` is the plain
+    The gateway may run it in its writer; `ledger.sqlite_store.Transactor` is the plain
     form. The work must not keep the store.
     """
 

@@ -31,6 +31,7 @@ MILLIWH_PER_KWH: Final = 10**6
 MICRO: Final = 10**6
 MAX_DAYS: Final = 400
 MAX_MINOR_DIGITS: Final = 4
+Part = tuple[datetime, datetime, int, int]
 QUARTER: Final = timedelta(minutes=15)
 WEEKDAYS: Final = (
     "MONDAY",
@@ -100,7 +101,7 @@ def check_bill(
     """
     wrong: list[str] = []
     currency, digits = _text(bill, "currency"), _int(bill, "minor_digits")
-    parts = _parts(bill)
+    parts = bill_parts(bill)
     energy, amount = _int(bill, "energy_milliwh"), _int(bill, "amount_minor")
     start = _int(bill, "register_start_milliwh")
     end = _int(bill, "register_end_milliwh")
@@ -141,10 +142,12 @@ def parse_time(value: object) -> datetime:
     raise BundleError(f"not a time with offset: {str(value)[:40]!r}")
 
 
-Part = tuple[datetime, datetime, int, int]
+def bill_parts(bill: Mapping[str, object]) -> list[Part]:
+    """Return from, to, energy in mWh and price of each part of a bill.
 
-
-def _parts(bill: Mapping[str, object]) -> list[Part]:
+    Raises:
+        BundleError: The bill has another shape.
+    """
     rows = bill.get("parts")
     if not isinstance(rows, list):
         raise BundleError("bill: parts must be a list")

@@ -114,6 +114,8 @@ REQUIRED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 KINDS: Final = frozenset(REQUIRED_FIELDS)
 
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]')
+
 _encode: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
@@ -193,6 +195,7 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> object:
     """
     if len(data) > max_bytes:
         raise RecordError(f"more than {max_bytes} bytes")
+    _check_nesting(data)
     try:
         value: object = json.loads(
             data.decode(),
@@ -285,6 +288,25 @@ def _check_value(value: object, depth: int) -> None:
             _check_value(item, depth + 1)
     else:
         raise RecordError(f"{kind.__name__} has no canonical form")
+
+
+def _check_nesting(data: bytes) -> None:
+    """Refuse depth before the parser recurses into it.
+
+    Libraries raise the recursion limit of the process (py-evm does), and then a deep
+    text would overflow the stack instead of raising.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for found in _TOKEN.finditer(data):
+        token = found[0]
+        if token in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RecordError(f"nested deeper than {MAX_DEPTH}")
+        elif token in b"]}":
+            depth -= 1
 
 
 def _refuse_number(text: str) -> object:

@@ -207,7 +207,10 @@ class Runner:
         if waited >= timedelta(seconds=self._settings.bump_after_s):
             self._bump(tx, now, report)
             tx = self._tx(tx.tx_id)
-        self._broadcast(tx, now, report)
+        if self._broadcast(tx, now, report):
+            receipt = self._receipt(tx)  # a chain that mines at once has it now
+            if receipt is not None:
+                self._mined(tx, receipt, now, report)
 
     def _used_elsewhere(self, tx: OutboxTx) -> bool:
         """Say whether another transaction holds our nonce for good."""
@@ -251,7 +254,7 @@ class Runner:
                     is_final=False,
                     anchored_at=now,
                 )
-                store.put_anchored(tx.tx_id, anchored)
+                store.put_anchored(tx.draft.chain, tx.tx_id, anchored)
 
         self.write(work)
 

@@ -50,7 +50,7 @@ CREATE TABLE outbox_attempt (
     tx_id INTEGER NOT NULL REFERENCES outbox_tx (tx_id),
     attempt INTEGER NOT NULL,
     raw BLOB NOT NULL,
-    tx_hash BLOB NOT NULL UNIQUE,
+    tx_hash BLOB NOT NULL,
     max_fee_wei TEXT NOT NULL,
     priority_fee_wei TEXT NOT NULL,
     signed_at TEXT NOT NULL,

@@ -14,13 +14,15 @@ from ledger.sqlite_outbox import SqliteOutbox
 
 QUEUE_DDL: Final = """
 CREATE TABLE anchored_head (
-    size INTEGER PRIMARY KEY,
+    chain TEXT NOT NULL,
+    size INTEGER NOT NULL,
     root BLOB NOT NULL,
     tx_id INTEGER NOT NULL REFERENCES outbox_tx (tx_id),
     tx_hash BLOB NOT NULL,
     block_number INTEGER NOT NULL,
     is_final INTEGER NOT NULL,
-    anchored_at TEXT NOT NULL
+    anchored_at TEXT NOT NULL,
+    PRIMARY KEY (chain, size)
 );
 CREATE TABLE settlement_queue (
     session_key BLOB PRIMARY KEY,
@@ -209,11 +211,12 @@ class SqliteQueues(SqliteOutbox):
             [(reason, queue_id) for queue_id in queue_ids],
         )
 
-    def put_anchored(self, tx_id: int, anchored: AnchoredHead) -> None:
-        """Note that a head stands in a block."""
+    def put_anchored(self, chain: str, tx_id: int, anchored: AnchoredHead) -> None:
+        """Note that a head stands in a block of a chain."""
         self.conn.execute(
-            "INSERT OR REPLACE INTO anchored_head VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO anchored_head VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
+                chain,
                 anchored.size,
                 anchored.root,
                 tx_id,
@@ -234,13 +237,15 @@ class SqliteQueues(SqliteOutbox):
             "UPDATE anchored_head SET is_final = 1 WHERE tx_id = ?", (tx_id,)
         )
 
-    def anchored_head(self, *, covering: int | None = None) -> AnchoredHead | None:
-        """Return the newest anchored head, or the first that covers so many leaves."""
+    def anchored_head(
+        self, chain: str, *, covering: int | None = None
+    ) -> AnchoredHead | None:
+        """Return a chain's newest head, or its first that covers so many leaves."""
         which = "DESC LIMIT 1" if covering is None else "ASC LIMIT 1"
         row = self.conn.execute(
             "SELECT size, root, tx_hash, block_number, is_final, anchored_at"  # noqa: S608  # constant clauses
-            f" FROM anchored_head WHERE size >= ? ORDER BY size {which}",
-            (covering or 0,),
+            f" FROM anchored_head WHERE chain = ? AND size >= ? ORDER BY size {which}",
+            (chain, covering or 0),
         ).fetchone()
         if row is None:
             return None

@@ -202,13 +202,14 @@ def transaction(conn: sqlite3.Connection) -> Iterator[SqliteStore]:
     conn.execute("COMMIT")
 
 
-def transactor(
-    conn: sqlite3.Connection,
-) -> Callable[[Callable[[SqliteStore], T]], T]:
-    """Return a `ledger.ports.Transact` over a connection in autocommit mode."""
+class Transactor:
+    """A `ledger.ports.Transact` over a connection in autocommit mode."""
 
-    def run(work: Callable[[SqliteStore], T]) -> T:
-        with transaction(conn) as store:
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        """Use a connection that belongs to the calling thread, or is shared safely."""
+        self._conn = conn
+
+    def __call__(self, work: Callable[[SqliteStore], T]) -> T:
+        """Run the work in one transaction."""
+        with transaction(self._conn) as store:
             return work(store)
-
-    return run

@@ -229,20 +229,18 @@ def _check_registers(receipt: Receipt, opened: _Opened) -> str:
     for name, register in (("start", start), ("end", end)):
         if register not in known:
             raise _WrongError(f"no reading shows the {name} register {register}")
-    _check_split(bill.get("parts"), start, [p for p in points if start <= p[1] <= end])
+    within = [point for point in points if start <= point[1] <= end]
+    _check_split(pricing.bill_parts(bill), start, within)
     return f"registers {start} and {end} mWh were read, and nothing contradicts"
 
 
 def _check_split(
-    parts: object, start: int, points: Sequence[tuple[datetime, int]]
+    parts: Sequence[pricing.Part], start: int, points: Sequence[tuple[datetime, int]]
 ) -> None:
     """Check each price edge: its register lies between the readings around it."""
     register = start
-    if not isinstance(parts, list):
-        raise _WrongError("the bill has no parts")
-    for part in parts[:-1]:
-        register += part["energy_milliwh"]
-        edge = pricing.parse_time(part["to"])
+    for _begin, edge, energy, _price in parts[:-1]:
+        register += energy
         low = max((r for at, r in points if at < edge), default=register)
         high = min((r for at, r in points if at > edge), default=register)
         if not low <= register <= high:

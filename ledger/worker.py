@@ -70,7 +70,8 @@ class StepSummary:
 
     Attributes:
         backlog: Leaves that no anchored head covers.
-        anchored: Newest head in a block, final or not.
+        anchored: Newest head in a block, final or not; ``None`` also while the chain
+            was never reached since the start of the process.
         settlements_pending: Sessions queued or under way.
         settlements_mined: Sessions settled in a block, ever.
         settlements_refused: Sessions that the contract refused; look at them.
@@ -130,6 +131,7 @@ class AnchorWorker:
         self._signers = signers
         self._packed_status = packed_status
         self._holder = holder
+        self._key: str | None = None
         self._contracts: Contracts | None = None
         self._bundle_chain: BundleChain | None = None
         self._anchor_due: datetime | None = None
@@ -198,6 +200,7 @@ class AnchorWorker:
         self._runner.write(work)
 
     def _work(self, now: datetime, report: Report, *, flush: bool) -> None:
+        self._key = self._chain.identity().key
         self._runner.run(now, report)
         if self._contracts is None:
             self._contracts = ensure_contracts(self._runner, self._signers, now, report)
@@ -359,11 +362,11 @@ class AnchorWorker:
             report.alarms.append(f"{purpose.value} {tx.draft.purpose_key}: {reason}")
 
     def _summary(self, state: WorkerState, report: Report) -> StepSummary:
-        contracts = self._contracts
+        contracts, key = self._contracts, self._key
 
         def work(store: SqliteStore) -> StepSummary:
             count = store.leaf_count()
-            anchored = store.anchored_head()
+            anchored = None if key is None else store.anchored_head(key)
             pending, settled = store.settlement_counts()
             return StepSummary(
                 state=state,

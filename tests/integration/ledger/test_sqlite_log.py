@@ -79,9 +79,14 @@ def test_proofs_do_not_need_the_nodes_to_be_extended_yet() -> None:
 def test_a_rolled_back_append_leaves_no_gap() -> None:
     conn = open_db()
     fill(conn, 3)
-    with pytest.raises(RuntimeError), transaction(conn):
-        fill(conn, 2)
-        raise RuntimeError
+
+    def fail() -> None:
+        with transaction(conn):
+            fill(conn, 2)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert SqliteStore(conn).leaf_count() == 3
     assert append_leaf(conn, "status", "s", b"{}", None, T0) == 3
 
