@@ -3,13 +3,15 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError
 from gateway.services.anchoring import Anchoring
-from gateway.store import money
+from gateway.store import api_tokens, money
+from gateway.store.times import to_text
 from ledger import log
 from ledger.bundle import build_receipt
 from ledger.errors import BundleError
@@ -49,6 +51,38 @@ class Receipts:
         return await asyncio.to_thread(
             self._read, lambda conn: self._leaf(conn, leaf_index)
         )
+
+    async def bill(self, session_id: SessionId) -> dict[str, object]:
+        """The bill of a session with its state: ``held``, ``settled``, ``on_chain``.
+
+        Raises:
+            RequestError: 404 no bill yet.
+        """
+        return await asyncio.to_thread(self._read, lambda conn: _bill(conn, session_id))
+
+    async def ledger(self) -> dict[str, object]:
+        """Head, backlog, last anchor and contracts."""
+        state = self._anchoring.state
+        chain = self._anchoring.bundle_chain
+        leaves = await asyncio.to_thread(
+            self._read, lambda conn: SqliteStore(conn).leaf_count()
+        )
+        return {
+            **asdict(state),
+            "leaf_count": leaves,
+            "backlog": max(0, leaves - state.anchored_size),
+            "chain": None
+            if chain is None
+            else {**asdict(chain), "genesis_hash": "0x" + chain.genesis_hash.hex()},
+        }
+
+    async def audit(self, *, limit: int, before: int | None) -> list[dict[str, object]]:
+        """What operators did, latest first."""
+        entries = await asyncio.to_thread(
+            self._read,
+            lambda conn: api_tokens.audit_entries(conn, limit=limit, before=before),
+        )
+        return [{**asdict(entry), "at": to_text(entry.at)} for entry in entries]
 
     def _receipt(
         self, conn: sqlite3.Connection, session_id: SessionId
@@ -113,3 +147,24 @@ class Receipts:
             return work(conn)
         finally:
             conn.close()
+
+
+def _bill(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:
+    row = money.find_bill(conn, session_id)
+    if row is None:
+        raise RequestError(404, "no_bill", "the session has no bill yet")
+    on_chain = conn.execute(
+        "SELECT 1 FROM settlement_queue JOIN outbox_tx USING (tx_id)"
+        " JOIN bill USING (session_key)"
+        " WHERE bill.session_id = ? AND state IN ('mined', 'final')",
+        (session_id,),
+    ).fetchone()
+    document: dict[str, object] = {} if row.document is None else dict(row.document)
+    return {
+        **document,
+        "session_id": session_id,
+        "state": "on_chain" if on_chain is not None else row.status,
+        "verdict": row.verdict,
+        "reasons": list(row.reasons),
+        "decided_at": to_text(row.decided_at),
+    }

@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -103,6 +103,15 @@ def seal_start(
         token = session.id_token.casefold().encode()
         body["id_token_sha256"] = hashlib.sha256(token).hexdigest()
     return _append(conn, "session_start", session.session_id, body, now)
+
+
+def seal_record(
+    kind: str, subject: str, body: Mapping[str, object], conn: sqlite3.Connection
+) -> None:
+    """Seal a plan or what was sent of it; its own time is in the body."""
+    data = record.canonical(kind, body)
+    sealed_at = str(body.get("made_at") or body.get("sent_at") or body.get("at") or "")
+    append_leaf(conn, kind, subject, data, None, sealed_at)
 
 
 def seal_register(

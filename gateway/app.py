@@ -1,0 +1,637 @@
+"""The composition root: the only file that knows every part.
+
+Parts start in the order of their needs and stop in the reverse: the OCPP port closes
+first, then plans and bills, then the evidence, and the store last of all.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any, Final, TypeAlias, TypeVar
+
+import structlog
+from fastapi import FastAPI
+
+from gateway.api.app import create_app
+from gateway.api.context import ApiContext, Who
+from gateway.api.serving import bind, serving
+from gateway.bus import Bus, FactCommitted, Lagged
+from gateway.clock import Clock, SystemClock
+from gateway.config import Config, passwords
+from gateway.domain.events import StationBooted
+from gateway.domain.ids import EvseRef, StationId
+from gateway.domain.topology import Site
+from gateway.errors import StartupError, StoreError, WattproofError
+from gateway.ocpp import frames
+from gateway.ocpp.adapter import Adapter
+from gateway.ocpp.rpc import Endpoint
+from gateway.ocpp.v16 import V16
+from gateway.ocpp.v201 import V201
+from gateway.server.link import FrameSink
+from gateway.server.listener import Listener, ListenerOptions
+from gateway.server.registry import Links
+from gateway.services.admission import Admission, AdmissionRules
+from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.authorization import Authorizer
+from gateway.services.commissioning import Commissioning
+from gateway.services.credentials import Pepper
+from gateway.services.dispatch import Dispatch
+from gateway.services.dispatch_ports import Ports
+from gateway.services.group_problem import Prices
+from gateway.services.ingest import Ingest, StationContext
+from gateway.services.live import Live
+from gateway.services.metrics import Metrics
+from gateway.services.needs import Needs
+from gateway.services.overview import Overview
+from gateway.services.receipts import Receipts
+from gateway.services.sealing import LogSealer, install_ledger, seal_record
+from gateway.services.settlement import Settlement, Terms
+from gateway.services.setup import StationSetup
+from gateway.services.solver_pool import SolverPool
+from gateway.services.station_calls import StationCalls, expire_reservations
+from gateway.services.stations import StationDirectory
+from gateway.store import api_tokens, money
+from gateway.store import stations as station_rows
+from gateway.store.api_tokens import ApiToken, Role
+from gateway.store.queries import Queries
+from gateway.store.sqlite import Hooks, Store
+from gateway.store.writer import Writer
+from gateway.web.pages import mount
+
+HOUSEKEEPING_S: Final = 10.0
+"""Real seconds between two rounds of housekeeping."""
+FLUSH_S: Final = 20.0
+MICRO: Final = 1_000_000
+
+_log = structlog.get_logger()
+
+
+T = TypeVar("T")
+Start: TypeAlias = Callable[[Coroutine[Any, Any, None], str], None]
+
+
+class Parts:
+    """Every part, built once and wired to the others."""
+
+    def __init__(
+        self, config: Config, clock: Clock, pepper: Pepper, writer: Writer
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.wall_clock = SystemClock()
+        self.pepper = pepper
+        self.writer = writer
+        self.bus = Bus()
+        self.is_listening = False
+        self.queries = Queries(config.store.database_path)
+        self.directory = StationDirectory(
+            site=config.site, writer=writer, pepper=pepper, bus=self.bus, clock=clock
+        )
+        self.links = Links(self.bus, clock)
+        self.anchoring = Anchoring(
+            writer=writer,
+            bus=self.bus,
+            clock=clock,
+            settings=AnchoringSettings(
+                backend=config.ledger.backend,
+                store=config.store,
+                step_s=config.optimizer.step_s,
+            ),
+            site=self._site,
+            limit_w=self._limit_w,
+        )
+        self.solver = SolverPool(
+            workers=config.optimizer.workers,
+            deadline_s=config.optimizer.deadline_s,
+            engine=config.optimizer.engine.value,
+        )
+        self.dispatch = Dispatch(
+            Ports(
+                site=self._site,
+                stations=self.links,
+                sessions=self.queries,
+                writer=writer,
+                bus=self.bus,
+                clock=clock,
+                solver=self.solver,
+                seal=seal_record,
+                prices=self._prices(),
+                step_s=config.optimizer.step_s,
+                horizon_s=config.optimizer.horizon_s,
+                call_timeout_s=config.server.call_timeout_s,
+            )
+        )
+        self.settlement = Settlement(
+            writer=writer,
+            bus=self.bus,
+            clock=clock,
+            terms=Terms(
+                regime=config.billing.regime,
+                tariff_id_of=self._tariff_id_of,
+                rating=self._rating,
+            ),
+        )
+        self.setup = StationSetup(
+            stations=self.links,
+            directory=self.directory,
+            sample_interval_s=config.ocpp.sample_interval_s,
+            call_timeout_s=config.server.call_timeout_s,
+        )
+        self.ingest = Ingest(
+            log=Store(
+                writer,
+                Hooks(
+                    judge=Authorizer(admission=self.dispatch.admission),
+                    sealer=LogSealer(tariff_id_of=self._tariff_id_of),
+                    rating=self._rating,
+                ),
+            ),
+            jobs=writer,
+            bus=self.bus,
+            clock=clock,
+            loop_time=asyncio.get_running_loop().time,
+            heartbeat_interval_s=config.ocpp.heartbeat_interval_s,
+            pending_retry_s=config.ocpp.pending_retry_s,
+            on_boot=self._booted,
+        )
+        self.calls = StationCalls(
+            links=self.links, directory=self.directory, writer=writer, clock=clock
+        )
+        self.receipts = Receipts(
+            database=config.store.database_path, anchoring=self.anchoring
+        )
+        self.needs = Needs(
+            writer=writer,
+            queries=self.queries,
+            bus=self.bus,
+            clock=clock,
+            pepper=pepper,
+        )
+        self.overview = Overview(
+            directory=self.directory,
+            queries=self.queries,
+            links=self.links,
+            dispatch=self.dispatch,
+            clock=clock,
+            ledger=lambda: asdict(self.anchoring.state),
+        )
+        self.metrics = Metrics(
+            ingest=self.ingest,
+            writer=writer,
+            anchoring=self.anchoring,
+            n_online=lambda: len(self.links.all()),
+        )
+        self.commissioning = Commissioning(
+            dispatch=self.dispatch,
+            stations=self.links,
+            clock=clock,
+            firmware_of=self._firmware_of,
+            call_timeout_s=config.server.call_timeout_s,
+        )
+        self.live = Live(
+            overview=self.overview,
+            queries=self.queries,
+            needs=self.needs,
+            clock=clock,
+            prices=self._price_text,
+            backend=config.ledger.backend.value,
+        )
+
+    def start(self, start: Start) -> None:
+        """Start everything that runs for ever."""
+        start(self.settlement.run(), "part.settlement")
+        start(self.anchoring.run(), "part.anchoring")
+        start(self.dispatch.run(), "part.dispatch")
+        start(self.setup.run(), "part.setup")
+        start(self._keep_house(), "part.house")
+        start(self._mirror_boots(), "part.boots")
+        start(self.live.run(), "part.live")
+
+    async def finish(self) -> None:
+        """Settle and anchor what is left; bounded, since it is all found again."""
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self.settlement.catch_up()
+                await self.anchoring.flush()
+        except (TimeoutError, WattproofError) as error:
+            _log.warning("finish.incomplete", why=str(error) or "took too long")
+        await self._note_seen()
+
+    def listener(self) -> Listener:
+        """The OCPP port, not opened yet."""
+        server = self.config.server
+        adapters: dict[str, Adapter] = {a.subprotocol: a for a in (V16(), V201())}
+        return Listener(
+            options=ListenerOptions(
+                host=server.ocpp_host,
+                port=server.ocpp_port,
+                max_frame_bytes=server.max_frame_bytes,
+                compression=server.compression,
+            ),
+            adapters=adapters,
+            gate=Admission(
+                rules=AdmissionRules(
+                    allow_unauthenticated=self.config.security.allow_unauthenticated,
+                    auto_accept_stations=self.config.security.auto_accept_stations,
+                    heartbeat_interval_s=self.config.ocpp.heartbeat_interval_s,
+                ),
+                directory=self.directory,
+                pepper=self.pepper,
+                clock=self.clock,
+                monotonic=time.monotonic,
+            ),
+            links=self.links,
+            clock=self.clock,
+            parse=frames.parse,
+            make_endpoint=lambda: Endpoint(lambda: uuid.uuid4().hex),
+            make_sink=self._sink,
+        )
+
+    def api_context(self) -> ApiContext:
+        """What the HTTP routes are given."""
+        return ApiContext(
+            clock=self.clock,
+            wall_clock=self.wall_clock,
+            bus=self.bus,
+            writer=self.writer,
+            queries=self.queries,
+            directory=self.directory,
+            links=self.links,
+            overview=self.overview,
+            dispatch=self.dispatch,
+            needs=self.needs,
+            settlement=self.settlement,
+            receipts=self.receipts,
+            call=self.calls.call,
+            operator_guard=self.dispatch.operator_guard,
+            commission=self.commissioning.run,
+            call_timeout_s=self.config.server.call_timeout_s,
+            readiness=self._readiness,
+            metrics=self.metrics.render,
+            find_token=self._find_token,
+            audit=self._audit,
+        )
+
+    def mount_pages(self, app: FastAPI) -> None:
+        """Add cockpit and driver page."""
+        mount(app, self.live, self, clock=self.clock)
+
+    async def redeem(self, secret: str) -> str | None:
+        """Exchange a one-time link for a session token; see ``web.ports.Access``."""
+        now = self.wall_clock.now()
+        found = await self.writer.run(
+            lambda conn: api_tokens.redeem_link(conn, secret, now)
+        )
+        return None if found is None else found[0]
+
+    async def role_of(self, secret: str) -> str | None:
+        """The role of a valid token; see ``web.ports.Access``."""
+        token = await self._find_token(secret)
+        if token is None or not token.is_valid(self.wall_clock.now()):
+            return None
+        return token.role.value
+
+    async def admin_link(self, api_url: str) -> str | None:
+        """A link that opens once, while no lasting admin token exists."""
+        now = self.wall_clock.now()
+
+        def job(conn: sqlite3.Connection) -> str | None:
+            if api_tokens.has_admin(conn):
+                return None
+            return api_tokens.create_link(conn, role=Role.ADMIN, now=now)
+
+        secret = await self.writer.run(job)
+        return None if secret is None else f"{api_url}/login?code={secret}"
+
+    def _site(self) -> Site:
+        return self.directory.site
+
+    def _limit_w(self, ref: EvseRef) -> int | None:
+        now = self.dispatch.evse(ref.station_id, ref.evse_id)
+        return None if now is None else now.limit_w
+
+    def _tariff_id_of(self, station_id: StationId) -> str | None:
+        station = self.directory.site.station(station_id)
+        own = None if station is None else station.tariff_id
+        return own or self.config.billing.default_tariff
+
+    def _rating(self, station_id: StationId, evse_id: int) -> float | None:
+        evse = self.directory.site.evse(station_id, evse_id)
+        return None if evse is None else float(evse.rating_w)
+
+    def _firmware_of(self, station_id: StationId) -> str | None:
+        entry = self.directory.find(station_id)
+        return None if entry is None else entry.firmware
+
+    def _price_text(self, moment: datetime) -> str | None:
+        """The default tariff's price at a moment, for people."""
+        tariff = self.config.tariffs.get(self.config.billing.default_tariff or "")
+        if tariff is None:
+            return None
+        price = Decimal(tariff.price_at(moment)) / MICRO
+        return f"{price:.2f} {tariff.currency}/kWh"
+
+    def _prices(self) -> Prices | None:
+        tariff = self.config.tariffs.get(self.config.optimizer.import_tariff or "")
+        if tariff is None:
+            return None
+
+        def prices(start: datetime, step_s: int, n_step: int) -> list[int]:
+            step = timedelta(seconds=step_s)
+            return [tariff.price_at(start + step * index) for index in range(n_step)]
+
+        return prices
+
+    def _sink(self, station_id: StationId, adapter: Adapter, remote: str) -> FrameSink:
+        entry = self.directory.find(station_id)
+        return self.ingest.sink(
+            StationContext(
+                station_id=station_id,
+                adapter=adapter,
+                is_accepted=(
+                    entry is not None
+                    and entry.accepted_at is not None
+                    and entry.registration == "Accepted"
+                ),
+                remote=remote,
+            )
+        )
+
+    def _booted(self, station: StationContext, registration: str) -> None:
+        if registration == "Accepted":
+            self.setup.booted(station.station_id)
+
+    def _readiness(self) -> dict[str, bool]:
+        return {
+            "store": not self.writer.counters.is_failing,
+            "ocpp": self.is_listening,
+        }
+
+    async def _find_token(self, secret: str) -> ApiToken | None:
+        found = await self.queries.rows(
+            api_tokens.TOKEN_BY_SHA256, (api_tokens.sha256_of(secret),)
+        )
+        return api_tokens.token_of_row(found[0]) if found else None
+
+    async def _audit(
+        self, who: Who, action: str, subject: str, detail: Mapping[str, object]
+    ) -> None:
+        at = self.clock.now()
+        await self.writer.run(
+            lambda conn: api_tokens.audit(
+                conn,
+                at=at,
+                actor=who.token_id,
+                action=action,
+                subject=subject,
+                detail=detail,
+            )
+        )
+
+    async def _mirror_boots(self) -> None:
+        """Keep the directory in step with what stations say of themselves."""
+        with self.bus.subscribe("directory") as subscription:
+            async for notice in subscription:
+                if isinstance(notice, Lagged):
+                    await self.directory.reload()
+                elif isinstance(notice, FactCommitted) and isinstance(
+                    notice.event, StationBooted
+                ):
+                    self.directory.on_boot(notice, self.clock.now())
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                await expire_reservations(self.writer, self.clock.now())
+                await self._note_seen()
+            except StoreError as error:
+                _log.warning("house.skipped", why=str(error))
+
+    async def _note_seen(self) -> None:
+        seen = {
+            StationId(link.station_id): (link.last_frame_at, link.adapter.version)
+            for link in self.links.all()
+        }
+        await self.writer.run(lambda conn: station_rows.set_last_seen(conn, seen))
+
+
+async def _open(
+    config: Config,
+    clock: Clock,
+    passwords: Mapping[StationId, bytes],
+    stack: AsyncExitStack,
+) -> Parts:
+    """Open store and registry; closed again by ``stack``, the writer last."""
+    try:
+        config.store.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"cannot use {config.store.path}: {error}") from error
+    pepper = Pepper.load(config.store.pepper_path)
+    writer = Writer(config.store.database_path)
+    writer.start(asyncio.get_running_loop())
+    stack.callback(writer.close)
+    parts = Parts(config, clock, pepper, writer)
+    await writer.run(install_ledger)
+    tariffs = config.tariffs.values()
+    now = clock.now()
+    await writer.run(lambda conn: money.load_config_tariffs(conn, tariffs, now))
+    await parts.queries.open()
+    stack.push_async_callback(parts.queries.close)
+    await parts.directory.start(config, passwords)
+    stack.push_async_callback(parts.anchoring.close)
+    await stack.enter_async_context(parts.solver)
+    return parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A started gateway, as `run_gateway` and the demo see it."""
+
+    clock: Clock
+    writer: Writer
+    queries: Queries
+    dispatch: Dispatch
+    settlement: Settlement
+    anchoring: Anchoring
+    overview: Overview
+    needs: Needs
+    ocpp_url: str
+    api_url: str
+    admin_link: str | None
+    stop: asyncio.Event
+
+    async def any_driver_link(self) -> str | None:
+        """The driver's page of one running session, for the demo's greeting."""
+        sessions = await self.queries.open_sessions()
+        if not sessions:
+            return None
+        token = self.needs.driver_token(sessions[0].session_id)
+        return f"{self.api_url}/d/{token}"
+
+
+def run_gateway(config: Config) -> int:
+    """Run on the system clock until SIGINT or SIGTERM; the exit code.
+
+    Raises:
+        ConfigError: A station's password cannot be read.
+        StartupError: A port is in use, or the store cannot be opened.
+    """
+    secrets = passwords(config.password_sources, os.environ)
+    run_to_end(_run(config, secrets))
+    return 0
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run on a loop of its own; what kept a part from starting comes out plain.
+
+    Raises:
+        StartupError: A part could not start.
+    """
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(work)
+    except BaseExceptionGroup as group:
+        expected, others = group.split(StartupError)
+        if expected is None or others is not None:
+            raise
+        raise _first(expected) from None
+
+
+def _first(group: BaseExceptionGroup[StartupError]) -> StartupError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it exists."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """First SIGINT or SIGTERM: stop gracefully; the second: at once."""
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(130)
+        sys.stderr.write("stopping; once more to stop at once\n")
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told)
+
+
+async def _run(config: Config, secrets: Mapping[StationId, bytes]) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with running(
+        config, clock=SystemClock(), passwords=secrets, on_stage=_say, stop=stop
+    ) as gateway:
+        _say(f"OCPP     {gateway.ocpp_url}/{{station_id}}")
+        _say(f"API      {gateway.api_url}/api/docs")
+        if gateway.admin_link is not None:
+            _say(f"Cockpit  {gateway.admin_link}  (opens once)")
+        else:
+            _say(f"Cockpit  {gateway.api_url}/cockpit")
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(
+    config: Config,
+    *,
+    clock: Clock,
+    passwords: Mapping[StationId, bytes],
+    on_stage: Callable[[str], None],
+    stop: asyncio.Event,
+) -> AsyncIterator[Running]:
+    """The whole gateway within the block.
+
+    Args:
+        config: Checked configuration.
+        clock: Site clock.
+        passwords: Of the configuration's stations.
+        on_stage: Told about each stage of starting and stopping, one line each.
+        stop: Set when the gateway shall stop.
+
+    Raises:
+        StartupError: A port is in use, or the store cannot be opened.
+    """
+    for key in config.security.loosened():
+        _log.warning("security.loosened", setting=key)
+    for warning in config.warnings:
+        _log.warning("config.warning", text=warning)
+    async with AsyncExitStack() as stack:
+        bound = bind(config.api.host, config.api.port)
+        stack.callback(bound.close)
+        on_stage("opening the store")
+        parts = await _open(config, clock, passwords, stack)
+        on_stage("starting plans, bills and evidence")
+        stack.push_async_callback(parts.finish)
+        parts.start(await stack.enter_async_context(_tasks()))
+        await parts.dispatch.ready()
+        api_url = _url("http", *bound.getsockname()[:2])
+        app = create_app(parts.api_context(), version=version("wattproof"))
+        parts.mount_pages(app)
+        on_stage("starting API and cockpit")
+        await stack.enter_async_context(serving(app, bound))
+        on_stage("opening the OCPP port")
+        port = await stack.enter_async_context(parts.listener().listening())
+        parts.is_listening = True
+        link = await parts.admin_link(api_url)
+        yield Running(
+            clock=clock,
+            writer=parts.writer,
+            queries=parts.queries,
+            dispatch=parts.dispatch,
+            settlement=parts.settlement,
+            anchoring=parts.anchoring,
+            overview=parts.overview,
+            needs=parts.needs,
+            ocpp_url=_url("ws", config.server.ocpp_host, port) + "/ocpp",
+            api_url=api_url,
+            admin_link=link,
+            stop=stop,
+        )
+        on_stage("stopping")
+
+
+@asynccontextmanager
+async def _tasks() -> AsyncIterator["Start"]:
+    """Tasks that run for ever and end with the block."""
+    async with asyncio.TaskGroup() as group:
+        started: list[asyncio.Task[None]] = []
+
+        def start(work: Coroutine[Any, Any, None], name: str) -> None:
+            started.append(group.create_task(work, name=name))
+
+        try:
+            yield start
+        finally:
+            for task in started:
+                task.cancel()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"[wattproof] {line}\n")
+    sys.stdout.flush()
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - only compared
+    return f"{scheme}://{shown}:{port}"

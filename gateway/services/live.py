@@ -1,0 +1,344 @@
+"""What the pages show, kept warm: one refresh a second serves every viewer."""
+
+import asyncio
+import sqlite3
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.ids import SessionId, StationId
+from gateway.domain.session import Session, SessionPhase
+from gateway.errors import RequestError, StoreError
+from gateway.services.needs import Needs
+from gateway.services.overview import Overview
+from gateway.services.settlement import cost_so_far
+from gateway.store import limits, money, sessions
+from gateway.store.queries import Queries
+
+REFRESH_S: Final = 0.5
+"""Real seconds between two refreshes while somebody looks."""
+IDLE_S: Final = 30.0
+"""Real seconds after the last look at which refreshing stops."""
+HISTORY: Final = timedelta(hours=4)
+HISTORY_STEP: Final = timedelta(minutes=1)
+LINK_TTL: Final = timedelta(days=30)
+MILLIWH_PER_WH: Final = 1000
+NOMINAL_V: Final = 230.0
+
+_log = structlog.get_logger()
+
+View = dict[str, Any]
+
+
+class Live:
+    """Snapshots for the pages; run it as a task. Loop thread only.
+
+    Args:
+        overview: Builds the views.
+        queries: For what drivers see.
+        needs: Takes drivers' needs and knows their links.
+        clock: Site clock.
+        prices: The default tariff's price at a moment, in words.
+        backend: Where heads are anchored, in a word.
+    """
+
+    def __init__(
+        self,
+        *,
+        overview: Overview,
+        queries: Queries,
+        needs: Needs,
+        clock: Clock,
+        prices: Callable[[datetime], str | None],
+        backend: str,
+    ) -> None:
+        self._overview = overview
+        self._queries = queries
+        self._needs = needs
+        self._clock = clock
+        self._prices = prices
+        self._backend = backend
+        self._site: View = {}
+        self._plans: dict[str, View] = {}
+        self._drivers: dict[SessionId, View | None] = {}
+        self._history: dict[str, deque[tuple[datetime, float, float]]] = defaultdict(
+            deque
+        )
+        self._looked_at_s = 0.0
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Refresh for ever: history always, everything else while somebody looks."""
+        loop = asyncio.get_running_loop()
+        self._looked_at_s = loop.time()
+        while True:
+            try:
+                await self._refresh(is_watched=loop.time() - self._looked_at_s < IDLE_S)
+            except StoreError as error:
+                _log.warning("live.stale", why=str(error))
+            self._wake.clear()
+            is_watched = loop.time() - self._looked_at_s < IDLE_S
+            pause_s = REFRESH_S
+            if not is_watched:
+                step_s = self._clock.real_s(HISTORY_STEP.total_seconds())
+                pause_s = max(REFRESH_S, step_s)
+            try:
+                async with asyncio.timeout(pause_s):
+                    if is_watched:
+                        await asyncio.sleep(pause_s)
+                    else:
+                        await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def stations(self) -> Sequence[View]:
+        """All stations, as of the last refresh."""
+        self._look()
+        return list(self._site.get("stations", []))
+
+    def cabinets(self) -> Sequence[View]:
+        """All cabinets, as of the last refresh."""
+        self._look()
+        return list(self._site.get("cabinets", []))
+
+    def plan(self, cabinet_id: str) -> View | None:
+        """The present plan of a cabinet's group, drawn for this cabinet."""
+        self._look()
+        return self._plans.get(cabinet_id)
+
+    def history(self, cabinet_id: str) -> Sequence[tuple[str, float, float]]:
+        """The last hours: time, load on the fullest phase in A, limit in A."""
+        rows = self._history.get(cabinet_id, ())
+        return [(at.isoformat(), load_a, limit_a) for at, load_a, limit_a in rows]
+
+    def site(self) -> View:
+        """The whole site."""
+        self._look()
+        if not self._site:
+            return _empty_site()
+        ledger = self._site["ledger"]
+        return self._site | {
+            "price": self._prices(self._clock.now()),
+            "ledger": {
+                "leaves": ledger["leaf_count"],
+                "anchored_size": ledger["anchored_size"],
+                "last_anchor_at": ledger["anchored_at"],
+                "backlog": ledger["backlog"],
+                "backend": self._backend,
+            },
+        }
+
+    def driver(self, token: str) -> View | None:
+        """One session for its driver; ``None`` for an unknown or expired link."""
+        self._look()
+        session_id = self._needs.session_of_link(token)
+        if session_id is None:
+            return None
+        if session_id not in self._drivers:
+            self._drivers[session_id] = self._read_driver(session_id)
+        return self._drivers[session_id]
+
+    async def set_need(
+        self, token: str, energy_wh: int | None, departure_at: datetime | None
+    ) -> str:
+        """Change what the driver needs; returns the answer in words.
+
+        Raises:
+            RequestError: It cannot be done; the message is for the driver.
+        """
+        session_id = self._needs.session_of_link(token)
+        session = (
+            None if session_id is None else await self._queries.session(session_id)
+        )
+        if session is None:
+            raise RequestError(404, "expired_link", "This page has expired.")
+        if session.phase is not SessionPhase.RUNNING:
+            raise RequestError(409, "session_over", "Charging has ended already.")
+        await self._needs.set_need(
+            session,
+            energy_wh=energy_wh,
+            target_soc_percent=None,
+            departure_at=departure_at,
+            source="driver",
+        )
+        return "Noted. The new plan follows in a few seconds."
+
+    def _look(self) -> None:
+        self._looked_at_s = asyncio.get_running_loop().time()
+        self._wake.set()
+
+    async def _refresh(self, *, is_watched: bool) -> None:
+        now = self._clock.now()
+        if is_watched:
+            self._site = await self._overview.site()
+            cabinets = self._site["cabinets"]
+            self._plans = {}
+            for cabinet in cabinets:
+                try:
+                    plan = await self._overview.plan(cabinet["cabinet_id"])
+                except RequestError:
+                    continue
+                self._plans[cabinet["cabinet_id"]] = _drawn(
+                    plan, cabinet, self._site["stations"]
+                )
+            for session_id in list(self._drivers):
+                self._drivers[session_id] = await asyncio.to_thread(
+                    self._read_driver, session_id
+                )
+        else:
+            cabinets = await self._overview.cabinets()
+            self._drivers.clear()
+        for cabinet in cabinets:
+            self._remember(cabinet, now)
+
+    def _remember(self, cabinet: Mapping[str, Any], now: datetime) -> None:
+        rows = self._history[cabinet["cabinet_id"]]
+        if rows and now - rows[-1][0] < HISTORY_STEP:
+            return
+        limit_a = min(cabinet["limit_a"]) if cabinet["limit_a"] else 0.0
+        rows.append((now, max(cabinet["load_a"]), limit_a))
+        while rows and now - rows[0][0] > HISTORY:
+            rows.popleft()
+
+    def _read_driver(self, session_id: SessionId) -> View | None:
+        return self._queries.read_now(lambda conn: self._driver_of(conn, session_id))
+
+    def _driver_of(
+        self, conn: sqlite3.Connection, session_id: SessionId
+    ) -> View | None:
+        session = sessions.by_id(conn, session_id)
+        now = self._clock.now()
+        if session is None or (
+            session.ended_at is not None and now - session.ended_at > LINK_TTL
+        ):
+            return None
+        bill = money.find_bill(conn, session_id)
+        running = cost_so_far(conn, session)
+        needed_wh, departure_at, is_default, likely_wh, why = _need_of(conn, session)
+        cost = None if running is None else running.amount_text
+        return {
+            "station_id": session.station_id,
+            "evse_id": session.evse_id,
+            "energy_milliwh": session.energy_milliwh,
+            "needed_milliwh": None if needed_wh is None else needed_wh * MILLIWH_PER_WH,
+            "departure_at": departure_at,
+            "is_default_need": is_default,
+            "guaranteed_milliwh": None,
+            "likely_milliwh": (
+                None
+                if likely_wh is None
+                else session.energy_milliwh + likely_wh * MILLIWH_PER_WH
+            ),
+            "why": why,
+            "power_w": session.power_w,
+            "charging_state": session.charging_state,
+            "sampled_at": session.sampled_at,
+            "online": self._is_online(session.station_id),
+            "ended": session.phase is SessionPhase.ENDED,
+            "register_start_milliwh": session.register_start_milliwh or 0,
+            "register_end_milliwh": session.register_end_milliwh or 0,
+            "bill_state": "pending" if bill is None else bill.status,
+            "cost": cost,
+            "price": self._prices(now),
+            "receipt_url": None,
+        }
+
+    def _is_online(self, station_id: StationId) -> bool:
+        return self._overview.is_online(station_id)
+
+
+def _need_of(
+    conn: sqlite3.Connection, session: Session
+) -> tuple[int | None, datetime | None, bool, int | None, str | None]:
+    """Need, departure, whether it is assumed, what is likely still to come, and why."""
+    asked = limits.need(conn, session.session_id)
+    promise = limits.promise(conn, session.session_id)
+    needed_wh: int | None = None
+    departure_at: datetime | None = None
+    if promise is not None:
+        got_wh = session.energy_milliwh // MILLIWH_PER_WH
+        needed_wh = got_wh + promise.energy_wh + promise.shortfall_wh
+        departure_at = promise.departure_at
+    if asked is not None:
+        if asked.energy_wh is not None:
+            needed_wh = round(asked.energy_wh)
+        departure_at = asked.departure_at or departure_at
+    return (
+        needed_wh,
+        departure_at,
+        promise is None or promise.is_default,
+        None if promise is None else promise.energy_wh,
+        None if promise is None else promise.reason,
+    )
+
+
+def _drawn(
+    plan: Mapping[str, Any], cabinet: Mapping[str, Any], stations: Sequence[View]
+) -> View:
+    """A group's plan as one cabinet sees it: its cars, its limit, its other loads.
+
+    Other loads are taken as they are now; the fullest phase is drawn.
+    """
+    wired = {
+        (station["station_id"], evse["evse_id"]): evse
+        for station in stations
+        for evse in station["evses"]
+        if cabinet["cabinet_id"] in station["path"]
+    }
+    rows = [r for r in plan["rows"] if (r["station_id"], r["evse_id"]) in wired]
+    n_step = max((len(row["limits_a"]) for row in plan["rows"]), default=0)
+    drawn_now = [0.0, 0.0, 0.0]
+    for evse in wired.values():
+        phases = _phases(evse)
+        for phase in phases:
+            drawn_now[phase] += (evse["power_w"] or 0.0) / NOMINAL_V / len(phases)
+    others = [
+        max(0.0, load_a - own_a)
+        for load_a, own_a in zip(cabinet["load_a"], drawn_now, strict=True)
+    ]
+    expected = []
+    for step in range(n_step):
+        total = list(others)
+        for row in rows:
+            for phase in _phases(wired[row["station_id"], row["evse_id"]]):
+                total[phase] += row["limits_a"][step]
+        expected.append(round(max(total), 1))
+    limit_a = min(cabinet["limit_a"]) if cabinet["limit_a"] else 0.0
+    return {
+        **plan,
+        "rows": rows,
+        "limit_a": [limit_a] * n_step,
+        "expected_a": expected,
+    }
+
+
+def _phases(evse: Mapping[str, Any]) -> list[int]:
+    text = evse["phases"]
+    return [int(text[at + 1]) - 1 for at in range(0, len(text), 2)]
+
+
+def _empty_site() -> View:
+    return {
+        "name": "",
+        "timezone": "UTC",
+        "now": None,
+        "speed": 1.0,
+        "n_station": 0,
+        "n_online": 0,
+        "n_session": 0,
+        "power_w": 0.0,
+        "limit_w": 0.0,
+        "pv_w": None,
+        "price": None,
+        "ledger": {
+            "leaves": 0,
+            "anchored_size": 0,
+            "last_anchor_at": None,
+            "backlog": 0,
+            "backend": "",
+        },
+    }

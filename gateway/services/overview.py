@@ -1,0 +1,390 @@
+"""The site as it is now, in one picture: for the API, the cockpit and drivers.
+
+Reads the store for facts, the links for who is online and the dispatcher for limits and
+plans; computes nothing that is billed or sent.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+from zoneinfo import ZoneInfo
+
+from gateway.clock import Clock
+from gateway.config import station_to_json
+from gateway.domain.ids import CabinetId, EvseRef, StationId
+from gateway.domain.phases import PerPhase, rotation_text
+from gateway.domain.session import Session
+from gateway.domain.topology import Evse, Position, Station
+from gateway.errors import RequestError
+from gateway.services.dispatch import Dispatch
+from gateway.services.group_view import CabinetView, PlanView
+from gateway.services.stations import StationDirectory
+from gateway.store.queries import Queries
+from gateway.store.records import EvseStatus
+from gateway.store.stations import StationRow
+from gateway.store.times import optional_text
+
+View = dict[str, Any]
+
+SHORTFALL_WH: Final = 500
+"""Below half a kilowatt-hour a shortfall is noise, not news."""
+
+
+class LinkState(Protocol):
+    """What is asked of the links."""
+
+    def is_online(self, station_id: StationId) -> bool:
+        """Whether a station is connected."""
+        ...
+
+    def heard(self, station_id: StationId) -> tuple[datetime, str] | None:
+        """When the live link last said something, and its OCPP version."""
+        ...
+
+
+class Overview:
+    """Builds views. Loop thread only."""
+
+    def __init__(
+        self,
+        *,
+        directory: StationDirectory,
+        queries: Queries,
+        links: LinkState,
+        dispatch: Dispatch,
+        clock: Clock,
+        ledger: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._directory = directory
+        self._queries = queries
+        self._links = links
+        self._dispatch = dispatch
+        self._clock = clock
+        self._ledger = ledger
+
+    def is_online(self, station_id: StationId) -> bool:
+        """Whether a station is connected."""
+        return self._links.is_online(station_id)
+
+    async def stations(self) -> list[View]:
+        """Every registered station with its EVSEs, by id."""
+        statuses = _by_evse(await self._queries.evse_statuses())
+        sessions = _newest_by_evse(await self._queries.open_sessions())
+        promises = await self._promises()
+        return [
+            self._station(entry, statuses, sessions, promises)
+            for entry in self._directory.all()
+        ]
+
+    async def station(self, station_id: StationId) -> View:
+        """One station.
+
+        Raises:
+            RequestError: 404 unknown.
+        """
+        entry = self._directory.require(station_id)
+        statuses = _by_evse(await self._queries.evse_statuses(station_id))
+        sessions = _newest_by_evse(await self._queries.open_sessions(station_id))
+        return self._station(entry, statuses, sessions, await self._promises())
+
+    async def cabinets(self) -> list[View]:
+        """Every cabinet, in the order of the configuration."""
+        return [self._cabinet(cabinet.id) for cabinet in self._directory.site.cabinets]
+
+    async def cabinet(self, cabinet_id: str) -> View:
+        """One cabinet.
+
+        Raises:
+            RequestError: 404 unknown.
+        """
+        return self._cabinet(CabinetId(cabinet_id))
+
+    async def plan(self, cabinet_id: str) -> View:
+        """The current plan of a cabinet's group.
+
+        Raises:
+            RequestError: 404 unknown cabinet, or no plan yet.
+        """
+        self._cabinet(CabinetId(cabinet_id))
+        plan = self._dispatch.plan(CabinetId(cabinet_id))
+        if plan is None:
+            raise RequestError(404, "no_plan", "no plan has been made yet")
+        return await self._plan(plan)
+
+    async def site(self) -> View:
+        """The site with everything on its map, and its totals."""
+        site = self._directory.site
+        stations = await self.stations()
+        cabinets = await self.cabinets()
+        readings = await self._readings()
+        evses = [evse for station in stations for evse in station["evses"]]
+        return {
+            "name": site.name,
+            "timezone": site.timezone,
+            "position": _position(site.position),
+            "grid": site.grid.value,
+            "nominal_v": site.nominal_v,
+            "now": optional_text(self._clock.now()),
+            "speed": self._clock.speed,
+            "n_station": len(stations),
+            "n_online": sum(station["online"] for station in stations),
+            "n_session": sum(evse["session_id"] is not None for evse in evses),
+            "power_w": round(sum(evse["power_w"] or 0.0 for evse in evses), 1),
+            "limit_w": round(sum(evse["limit_w"] or 0.0 for evse in evses), 1),
+            "pv_w": _latest_w(readings, [pv.id for pv in site.pvs]),
+            "ledger": dict(self._ledger()),
+            "cabinets": cabinets,
+            "stations": stations,
+            "loads": [
+                {
+                    "load_id": load.id,
+                    "cabinet_id": load.cabinet_id,
+                    "phases": rotation_text(load.phases),
+                    "worst_case_a": load.worst_case_da / 10,
+                    "stale_after_s": load.stale_after_s,
+                    "reading": readings.get(load.id),
+                }
+                for load in site.loads
+            ],
+            "pv": [
+                {
+                    "pv_id": pv.id,
+                    "cabinet_id": pv.cabinet_id,
+                    "peak_w": pv.peak_w,
+                    "position": _position(pv.position),
+                    "reading": readings.get(pv.id),
+                }
+                for pv in site.pvs
+            ],
+            "batteries": [
+                {
+                    "battery_id": battery.id,
+                    "cabinet_id": battery.cabinet_id,
+                    "capacity_wh": battery.capacity_wh,
+                    "max_charge_w": battery.max_charge_w,
+                    "max_discharge_w": battery.max_discharge_w,
+                    "position": _position(battery.position),
+                    "reading": readings.get(battery.id),
+                }
+                for battery in site.batteries
+            ],
+        }
+
+    def _station(
+        self,
+        entry: StationRow,
+        statuses: Mapping[EvseRef, EvseStatus],
+        sessions: Mapping[EvseRef, Session],
+        promises: Mapping[str, str],
+    ) -> View:
+        wired = self._directory.site.station(entry.station_id)
+        heard = self._links.heard(entry.station_id)
+        seen_at, version = heard or (entry.last_seen_at, entry.ocpp_version)
+        return {
+            "station_id": entry.station_id,
+            "source": entry.source,
+            "online": self._links.is_online(entry.station_id),
+            "ocpp_version": version,
+            "vendor": entry.vendor,
+            "model": entry.model,
+            "serial": entry.serial,
+            "firmware": entry.firmware,
+            "registration": entry.registration,
+            "security_profile": entry.security_profile,
+            "last_seen_at": optional_text(seen_at),
+            "cabinet_id": None if wired is None else wired.cabinet_id,
+            "path": [] if wired is None else self._path(wired),
+            "managed": entry.managed,
+            "position": None if wired is None else _position(wired.position),
+            "definition": None if wired is None else station_to_json(wired),
+            "evses": [
+                self._evse(evse, statuses, sessions, promises) for evse in _evses(wired)
+            ],
+        }
+
+    def _path(self, station: Station) -> list[str]:
+        """The cabinets that feed a station, innermost first."""
+        if station.cabinet_id is None:
+            return []
+        return [str(c.id) for c in self._directory.site.path(station.cabinet_id)]
+
+    def _evse(
+        self,
+        evse: Evse,
+        statuses: Mapping[EvseRef, EvseStatus],
+        sessions: Mapping[EvseRef, Session],
+        promises: Mapping[str, str],
+    ) -> View:
+        key = _key(evse.ref.station_id, evse.ref.evse_id)
+        status, session = statuses.get(key), sessions.get(key)
+        now = self._dispatch.evse(evse.ref.station_id, evse.ref.evse_id)
+        limit_da = None if now is None else now.limit_da
+        view: View = {
+            "evse_id": evse.ref.evse_id,
+            "current_type": evse.current_type.value,
+            "phases": rotation_text(evse.phases),
+            "availability": None if status is None else status.availability,
+            "charging_state": None if status is None else status.charging_state,
+            "error_code": None if status is None else status.error_code,
+            "power_w": 0.0 if session is None else session.power_w,
+            "limit_w": None if limit_da is None else round(evse.power_w(limit_da), 1),
+            "proven": now is not None and now.is_proven,
+            "why": None if now is None else now.why,
+            "limit_a": None if limit_da is None else limit_da / 10,
+            "rated_w": evse.rating_w,
+            "soc_percent": None,
+            "session_id": None,
+            "energy_milliwh": None,
+            "measured_at": None,
+            "promise": None,
+        }
+        if session is not None:
+            view |= {
+                "charging_state": session.charging_state or view["charging_state"],
+                "soc_percent": session.soc_percent,
+                "session_id": session.session_id,
+                "energy_milliwh": session.energy_milliwh,
+                "measured_at": optional_text(session.sampled_at),
+                "promise": promises.get(session.session_id),
+            }
+        return view
+
+    def _cabinet(self, cabinet_id: CabinetId) -> View:
+        now = self._dispatch.cabinet(cabinet_id)
+        if now is None:
+            raise RequestError(404, "unknown_cabinet", f"no cabinet {cabinet_id!r}")
+        return _cabinet_json(now)
+
+    async def _plan(self, plan: PlanView) -> View:
+        sessions = {s.session_id: s for s in await self._queries.open_sessions()}
+        rows = []
+        for row in plan.sessions:
+            session = sessions.get(row.session_id)
+            delivered_wh = 0 if session is None else session.energy_milliwh // 1000
+            rows.append(
+                {
+                    "session_id": row.session_id,
+                    "station_id": row.station_id,
+                    "evse_id": row.evse_id,
+                    "limits_a": [value / 10 for value in row.currents_da],
+                    "limit_a": row.currents_da[0] / 10 if row.currents_da else None,
+                    "delivered_wh": delivered_wh,
+                    "expected_wh": row.energy_wh,
+                    "shortfall_wh": row.shortfall_wh,
+                    "need_wh": delivered_wh + row.energy_wh + row.shortfall_wh,
+                    "departure_at": optional_text(row.departure_at),
+                    "is_default_need": row.is_default,
+                    "why": row.reason,
+                }
+            )
+        return {
+            "plan_id": plan.plan_id,
+            "group_id": plan.group_id,
+            "made_at": optional_text(plan.made_at),
+            "outcome": plan.outcome,
+            "engine": plan.engine,
+            "why": plan.why,
+            "start": optional_text(plan.start),
+            "step_s": plan.step_s,
+            "price_micro_per_kwh": list(plan.price_micro_per_kwh),
+            "rows": rows,
+        }
+
+    async def _promises(self) -> dict[str, str]:
+        rows = await self._queries.rows(
+            "SELECT session_id, energy_wh, shortfall_wh, departure_at, is_default"
+            " FROM session_promise JOIN session USING (session_id)"
+            " WHERE phase = 'running'"
+        )
+        site_zone = self._directory.site.timezone
+        return {row[0]: _promise_words(row, site_zone) for row in rows}
+
+    async def _readings(self) -> dict[str, View]:
+        rows = await self._queries.rows(
+            "SELECT load_id, measured_at, current_da, power_w FROM load_reading"
+        )
+        return {
+            row[0]: {
+                "at": row[1],
+                "current_a": _amps(row[2]),
+                "power_w": row[3],
+            }
+            for row in rows
+        }
+
+
+def _cabinet_json(now: CabinetView) -> View:
+    return {
+        "cabinet_id": now.cabinet_id,
+        "parent": now.parent,
+        "mode": now.mode.value,
+        "state": now.state.value,
+        "limit_a": _triple_a(now.limit_da),
+        "limit_w": now.limit_w,
+        "margin_a": now.margin_da / 10,
+        "load_a": _triple_a(now.load_da),
+        "load_w": now.load_w,
+        "load_source": now.load_source,
+        "worst_case_a": _triple_a(now.worst_case_da),
+        "headroom_a": _triple_a(now.headroom_da),
+        "unproven": [f"{ref.station_id}/{ref.evse_id}" for ref in now.unproven],
+    }
+
+
+def _triple_a(current_da: PerPhase | None) -> list[float] | None:
+    return None if current_da is None else [value / 10 for value in current_da]
+
+
+def _key(station_id: StationId, evse_id: int) -> EvseRef:
+    return EvseRef(station_id=station_id, evse_id=evse_id)
+
+
+def _evses(wired: Station | None) -> tuple[Evse, ...]:
+    return () if wired is None else wired.evses
+
+
+def _by_evse(rows: list[EvseStatus]) -> dict[EvseRef, EvseStatus]:
+    """The state of each EVSE; of several connectors the one that says most."""
+    found: dict[EvseRef, EvseStatus] = {}
+    for row in rows:
+        key = _key(StationId(row.station_id), row.evse_id)
+        known = found.get(key)
+        if known is None or known.availability == "available":
+            found[key] = row
+    return found
+
+
+def _newest_by_evse(sessions: list[Session]) -> dict[EvseRef, Session]:
+    """The running session of each EVSE; the latest where a station left several."""
+    ordered = sorted(sessions, key=lambda s: (s.started_at is not None, s.started_at))
+    return {_key(s.station_id, s.evse_id): s for s in ordered}
+
+
+def _position(position: Position | None) -> dict[str, float] | None:
+    if position is None:
+        return None
+    return {
+        "latitude_deg": position.latitude_deg,
+        "longitude_deg": position.longitude_deg,
+    }
+
+
+def _amps(text: str | None) -> list[float] | None:
+    return None if text is None else [value / 10 for value in json.loads(text)]
+
+
+def _latest_w(readings: Mapping[str, View], ids: list[str]) -> float | None:
+    values = [readings[i]["power_w"] for i in ids if i in readings]
+    return sum(v for v in values if v is not None) if values else None
+
+
+def _promise_words(row: tuple[Any, ...], timezone: str) -> str:
+    """What the newest plan expects, for a tile: result, then time."""
+    _, energy_wh, shortfall_wh, departure_at, is_default = row
+    local = datetime.fromisoformat(departure_at).astimezone(ZoneInfo(timezone))
+    if shortfall_wh >= SHORTFALL_WH:
+        text = f"at risk: {shortfall_wh / 1000:.1f} kWh short by {local:%H:%M}"
+    else:
+        text = f"+{energy_wh / 1000:.1f} kWh more, ready by {local:%H:%M}"
+    return f"{text} (assumed need)" if is_default else text
