@@ -6,6 +6,7 @@ order, and it is stated: of two *different* ends of one session the first to arr
 wins (the other is kept as an amendment), and so it is with two different starts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -157,8 +158,16 @@ def empty(
     )
 
 
-def apply(session: Session, event: SessionEvent) -> Session:
-    """Fold one event into a session. Idempotent; the order of arrival is free."""
+def apply(
+    session: Session, event: SessionEvent, samples: Sequence[Sample] | None = None
+) -> Session:
+    """Fold one event into a session. Idempotent; the order of arrival is free.
+
+    Args:
+        session: The state before.
+        event: The fact.
+        samples: `samples_of` the event's readings, where the caller has them already.
+    """
     match event:
         case SessionStarted():
             session = _start(session, event)
@@ -171,7 +180,7 @@ def apply(session: Session, event: SessionEvent) -> Session:
             session = _end(_common(session, event, event.evse), event)
         case _:
             assert_never(event)
-    for sample in samples_of(event.readings):
+    for sample in samples_of(event.readings) if samples is None else samples:
         session = _sample(session, sample)
     return session
 

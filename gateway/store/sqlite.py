@@ -6,7 +6,7 @@ what is already there changes nothing, and the answer is the same as the first t
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from gateway.domain.events import (
     StationNotified,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId, session_id_of
-from gateway.domain.metering import FIRST_TRUSTED_YEAR, judge, samples_of
+from gateway.domain.metering import FIRST_TRUSTED_YEAR, Sample, judge, samples_of
 from gateway.domain.session import EndedBy, Session, SessionEvent, SessionPhase
 from gateway.store import facts, readings, sessions
 from gateway.store.entry import (
@@ -219,7 +219,7 @@ class _Append:
                 reason=reason,
                 offset=self.offset,
             )
-        return None, self._readings(event, None) or is_new
+        return None, self._readings(event, None, samples_of(event.readings)) or is_new
 
     def _ended(self, event: SessionEnded) -> tuple[Session | None, bool]:
         known, reason = self._find(event)
@@ -238,7 +238,9 @@ class _Append:
                     reason=reason or "unknown_transaction",
                     offset=self.offset,
                 )
-                return None, self._readings(event, None) or is_new
+                return None, self._readings(
+                    event, None, samples_of(event.readings)
+                ) or is_new
             if matched:
                 known = self._remember(known, "matched_by_place")
         return self._fold(known, event)
@@ -368,16 +370,16 @@ class _Append:
             before, event
         ):
             is_new = facts.amended(self.conn, event, before.session_id, self.offset)
+        samples = samples_of(event.readings)
         dropped = any(
-            readings.has_drop(self.conn, before, sample)
-            for sample in samples_of(event.readings)
+            readings.has_drop(self.conn, before, sample) for sample in samples
         )
-        after = folding.apply(before, event)
+        after = folding.apply(before, event, samples)
         if dropped:
             after = replace(
                 after, verdicts=folding.add_words(after.verdicts, "register_drop")
             )
-        is_new = self._readings(event, after) or is_new
+        is_new = self._readings(event, after, samples) or is_new
         after = self._save(before, after)
         if after.ended_by is EndedBy.STATION and before.ended_by is not after.ended_by:
             self.conn.execute(
@@ -386,7 +388,9 @@ class _Append:
             )
         return after, is_new or after != before
 
-    def _readings(self, event: SessionEvent, session: Session | None) -> bool:
+    def _readings(
+        self, event: SessionEvent, session: Session | None, samples: Sequence[Sample]
+    ) -> bool:
         """Store the samples of an event; returns whether any was new."""
         place = event.evse
         evse_id = 0 if place is None else place.evse_id
@@ -394,7 +398,7 @@ class _Append:
             evse_id = session.evse_id
         session_id = None if session is None else session.session_id
         is_new = False
-        for sample in samples_of(event.readings):
+        for sample in samples:
             is_new |= readings.insert(
                 self.conn,
                 sample,

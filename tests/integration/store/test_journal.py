@@ -1,11 +1,12 @@
 """The journal's promises about single messages."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.domain.session import EndedBy, SessionPhase
-from gateway.store.entry import Receipt
+from gateway.store.entry import Entry, Receipt
 from tests.support.journal import (
     CP2,
     eight_readings,
@@ -210,3 +211,42 @@ async def test_a_register_drop_is_noticed_in_any_order(tmp_path: Path) -> None:
             await store.append_and_wait(entry(sample))
         (session,) = await queries.sessions()
         assert "register_drop" in session.verdicts
+
+
+async def test_a_start_without_a_clock_is_known_by_its_payload(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as (store, queries):
+
+        def stamped(minutes: float, wh: int, message_id: str) -> Entry:
+            event = started(minutes, received=minutes, wh=wh)
+            message = entry(event, message_id=message_id)
+            return replace(message, payload=f'{{"meterStart":{wh}}}'.encode())
+
+        first = await store.append_and_wait(stamped(0, 1000, "a"))
+        again = await store.append_and_wait(stamped(5, 1000, "b"))
+        assert _number(again) == _number(first)
+        zero = await store.append_and_wait(stamped(10, 0, "c"))
+        same_zero = await store.append_and_wait(stamped(11, 0, "c"))
+        other_zero = await store.append_and_wait(stamped(12, 0, "d"))
+        assert _number(same_zero) == _number(zero)
+        assert _number(other_zero) != _number(zero)
+        assert len(await queries.sessions()) == 3
+
+
+async def test_a_repeated_stop_without_a_clock_amends_nothing(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as (store, _):
+        number = _number(await store.append_and_wait(entry(started(0))))
+        first = ended(60, wire_id=number, wh=2000, received=60)
+        await store.append_and_wait(entry(first))
+        later = ended(70, wire_id=number, wh=2000, received=70)
+        receipt = await store.append_and_wait(entry(later))
+        assert receipt.session is not None
+        assert receipt.session.verdict == "ok-unsigned"
+        assert not receipt.is_new
+
+
+async def test_old_facts_are_marked_as_backlog(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as (store, _):
+        live = await store.append_and_wait(entry(started(0, received=4)))
+        old = await store.append_and_wait(entry(started(0, evse=2, received=6)))
+        assert not live.is_backlog
+        assert old.is_backlog
