@@ -12,10 +12,11 @@ from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.dispatch import Dispatch
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
-from gateway.services.site_settings import SiteSettings
+from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
 from gateway.store.api_tokens import ApiToken
 from gateway.store.queries import Queries
@@ -59,8 +60,9 @@ class ApiContext:
     directory: StationDirectory
     links: LiveLinks
     overview: Overview
-    settings: SiteSettings
+    dispatch: Dispatch
     needs: Needs
+    settlement: Settlement
     receipts: Receipts
     call: Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
     operator_guard: Callable[..., Awaitable[None]]

@@ -1,11 +1,16 @@
 """The site: cabinets, loads, limits and plans."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.ids import CabinetId
+from gateway.domain.phases import PerPhase
+from gateway.domain.topology import Mode
+from gateway.services.loads import LoadReading
 
 MAX_A = 10_000.0
 MAX_W = 10_000_000.0
@@ -91,8 +96,13 @@ async def put_reading(
     _caller: Operator,
 ) -> None:
     """A measurement with its time; stale ones count at the configured worst case."""
-    await context.settings.put_reading(
-        load_id, at=body.at, current_a=body.current_a, power_w=body.power_w
+    await context.dispatch.put_reading(
+        LoadReading(
+            load_id=load_id,
+            measured_at=body.at,
+            current_da=None if body.current_a is None else _nearest_da(body.current_a),
+            power_w=body.power_w,
+        )
     )
 
 
@@ -106,7 +116,8 @@ async def put_evse_limit(
 ) -> None:
     """Set or lift the manual limit of one EVSE."""
     entry = context.directory.require(station_id)
-    await context.settings.set_evse_limit(entry.station_id, evse_id, body.limit_a)
+    limit_da = None if body.limit_a is None else _floor_da(body.limit_a)
+    await context.dispatch.set_manual_limit(entry.station_id, evse_id, limit_da)
     await context.audit(
         caller,
         "limit.set",
@@ -123,13 +134,19 @@ async def put_cabinet_limit(
     caller: Operator,
 ) -> dict[str, Any]:
     """Set the CPO's threshold; it never raises the configured limit."""
-    await context.settings.set_cabinet_limit(
-        cabinet_id,
-        limit_a=body.limit_a,
-        limit_w=body.limit_w,
-        from_at=body.from_at,
-        until_at=body.until_at,
-    )
+    key = CabinetId(cabinet_id)
+    if body.limit_a is None and body.limit_w is None:
+        await context.dispatch.clear_thresholds(key)
+    else:
+        one, two, three = body.limit_a or (0.0, 0.0, 0.0)
+        limit_da = (_floor_da(one), _floor_da(two), _floor_da(three))
+        await context.dispatch.set_threshold(
+            key,
+            limit_da=None if body.limit_a is None else limit_da,
+            limit_w=None if body.limit_w is None else int(body.limit_w),
+            from_at=body.from_at,
+            until_at=body.until_at,
+        )
     await context.audit(
         caller, "limit.set", f"cabinet/{cabinet_id}", body.model_dump(mode="json")
     )
@@ -144,8 +161,19 @@ async def put_mode(
     caller: Operator,
 ) -> dict[str, Any]:
     """``advise``: plans are computed, shown and recorded; nothing is sent."""
-    await context.settings.set_mode(cabinet_id, body.mode)
+    await context.dispatch.set_mode(CabinetId(cabinet_id), Mode(body.mode))
     await context.audit(
         caller, "mode.set", f"cabinet/{cabinet_id}", {"mode": body.mode}
     )
     return await context.overview.cabinet(cabinet_id)
+
+
+def _floor_da(current_a: float) -> int:
+    """A limit in 0.1 A; only ever rounded down."""
+    return int(Decimal(repr(current_a)) * 10)
+
+
+def _nearest_da(current_a: tuple[float, float, float]) -> PerPhase:
+    """A measurement in 0.1 A."""
+    one, two, three = (round(value * 10) for value in current_a)
+    return (one, two, three)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from typing_extensions import override
 
 from gateway.errors import StartupError
 
@@ -17,6 +18,7 @@ START_TIMEOUT_S = 30.0
 class _Server(uvicorn.Server):
     """Leaves signals to the process that embeds it."""
 
+    @override
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""

@@ -122,7 +122,8 @@ class Config:
         )
         _check_site(built)
         tariffs = _tariffs(document, billing.currency, built.timezone)
-        _check_tariff_ids(built, billing, tariffs)
+        optimizer = section(sections.OptimizerConfig, "optimizer")
+        _check_tariff_ids(built, billing, optimizer, tariffs)
         store = section(sections.StoreConfig, "store")
         return cls(
             server=section(sections.ServerConfig, "server"),
@@ -130,7 +131,7 @@ class Config:
             store=sections.StoreConfig(path=base_dir / store.path),
             ocpp=section(sections.OcppConfig, "ocpp"),
             security=section(sections.SecurityConfig, "security"),
-            optimizer=section(sections.OptimizerConfig, "optimizer"),
+            optimizer=optimizer,
             ledger=section(sections.LedgerConfig, "ledger"),
             billing=billing,
             site=built,
@@ -265,11 +266,18 @@ def _tariffs(
 
 
 def _check_tariff_ids(
-    built: Site, billing: sections.BillingConfig, tariffs: Mapping[str, Tariff]
+    built: Site,
+    billing: sections.BillingConfig,
+    optimizer: sections.OptimizerConfig,
+    tariffs: Mapping[str, Tariff],
 ) -> None:
     if billing.default_tariff is not None and billing.default_tariff not in tariffs:
         raise ConfigError(
             "billing.default_tariff", f"no [[tariff]] {billing.default_tariff!r}"
+        )
+    if optimizer.import_tariff is not None and optimizer.import_tariff not in tariffs:
+        raise ConfigError(
+            "optimizer.import_tariff", f"no [[tariff]] {optimizer.import_tariff!r}"
         )
     for index, station in enumerate(built.stations):
         if station.tariff_id is not None and station.tariff_id not in tariffs:

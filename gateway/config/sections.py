@@ -131,6 +131,8 @@ class OptimizerConfig:
         horizon_s: How far plans look ahead; a multiple of ``step_s``.
         deadline_s: Real seconds that a solve may take before a rule decides.
         workers: Processes that solve.
+        import_tariff: Id of the ``[[tariff]]`` the site buys energy by; without one
+            plans know no price and charge early.
     """
 
     engine: Engine = Engine.AUTO
@@ -138,6 +140,7 @@ class OptimizerConfig:
     horizon_s: Annotated[int, Range(low=900, high=2 * DAY_S)] = DAY_S
     deadline_s: Annotated[float, Range(low=0.1, high=60)] = 5.0
     workers: Annotated[int, Range(low=1, high=64)] = 1
+    import_tariff: str | None = None
 
     def __post_init__(self) -> None:
         if self.horizon_s % self.step_s:

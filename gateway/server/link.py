@@ -18,7 +18,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.errors import CallFailed, CallRefused, CallTimedOut, NotConnected
 from gateway.ocpp.adapter import Adapter
-from gateway.ocpp.frames import Call, CallError, CallResult
+from gateway.ocpp.frames import Call, CallError, CallResult, encode_payload
 from gateway.ocpp.rpc import CallPriority, Completion, Endpoint, Outcome
 
 MAX_UNSENT_FRAMES: Final = 1000
@@ -58,9 +58,7 @@ class Transport(Protocol):
 class FrameSink(Protocol):
     """Where a link's inbound frames go (``services.ingest``)."""
 
-    def handle(
-        self, frame: Call, respond: Callable[[bytes], None], raw: bytes
-    ) -> None:
+    def handle(self, frame: Call, respond: Callable[[bytes], None], raw: bytes) -> None:
         """Take one CALL; ``respond`` is called at most once, now or later."""
         ...
 
@@ -178,7 +176,7 @@ class Link:
         future: asyncio.Future[Completion] = self._loop.create_future()
         accepted = self._endpoint.queue_call(
             action,
-            msgspec.json.encode(payload),
+            encode_payload(payload),
             timeout_s=timeout_s,
             priority=priority,
             token=future,

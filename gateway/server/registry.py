@@ -5,6 +5,7 @@ longer owns the station and changes nothing.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -69,6 +70,11 @@ class Links:
     def is_online(self, station_id: StationId) -> bool:
         """Whether the station has a live link."""
         return station_id in self._links
+
+    def heard(self, station_id: StationId) -> tuple[datetime, str] | None:
+        """When the live link last said something (site time), and its OCPP version."""
+        link = self._links.get(station_id)
+        return None if link is None else (link.last_frame_at, link.adapter.version)
 
     def adapter(self, station_id: StationId) -> Adapter | None:
         """The dialect the station speaks on its live link."""

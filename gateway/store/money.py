@@ -285,6 +285,27 @@ def put_bill(
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What the store holds: ended sessions, their energy, settled bills."""
+
+    sessions: int
+    energy_milliwh: int
+    bills: int
+
+
+def totals(conn: sqlite3.Connection) -> Totals:
+    """Count ended sessions and settled bills."""
+    sessions, energy_milliwh = conn.execute(
+        "SELECT count(*), coalesce(sum(max(0, register_end_milliwh"
+        " - register_start_milliwh)), 0) FROM session WHERE phase = 'ended'"
+    ).fetchone()
+    (bills,) = conn.execute(
+        "SELECT count(*) FROM bill WHERE status = 'settled'"
+    ).fetchone()
+    return Totals(sessions=sessions, energy_milliwh=energy_milliwh, bills=bills)
+
+
 def bill_of_row(row: tuple[Any, ...]) -> BillRow:
     """Read a row as `BILL_BY_SESSION` selects it."""
     return BillRow(

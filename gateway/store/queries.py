@@ -6,12 +6,13 @@ as the station has its answer.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiosqlite
 
@@ -36,6 +37,8 @@ from gateway.store.records import (
     read,
 )
 from gateway.store.times import to_text
+
+T = TypeVar("T")
 
 READERS: Final = 4
 DEFAULT_LIMIT: Final = 100
@@ -101,6 +104,24 @@ class Queries:
             except aiosqlite.OperationalError as error:
                 raise StoreError(f"cannot read the store: {error}") from error
         return [tuple(row) for row in found]
+
+    def read_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run reads over one snapshot, in the calling thread; for a few quick rows.
+
+        Raises:
+            StoreError: The database cannot be read now.
+        """
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        try:
+            conn = sqlite3.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the store: {error}") from error
+        try:
+            conn.execute("PRAGMA busy_timeout = 2000")
+            conn.execute("BEGIN")
+            return work(conn)
+        finally:
+            conn.close()
 
     async def stations(self) -> list[StationRecord]:
         """All registered stations, by id."""

@@ -66,6 +66,7 @@ class WriterCounters:
         failed_groups: Groups that did not reach the disk.
         max_queue: Longest queue seen.
         last_commit_s: Real seconds of the latest COMMIT, sync included.
+        is_failing: The latest group did not reach the disk.
     """
 
     commits: int = 0
@@ -73,6 +74,7 @@ class WriterCounters:
     failed_groups: int = 0
     max_queue: int = 0
     last_commit_s: float = 0.0
+    is_failing: bool = False
 
 
 @dataclass(slots=True)
@@ -227,10 +229,12 @@ class Writer:
             self.counters.last_commit_s = time.perf_counter() - started_s
         except sqlite3.Error as error:
             self.counters.failed_groups += 1
+            self.counters.is_failing = True
             self._recover(error)
             failure = StoreError(f"not stored: {error}")
             failure.__cause__ = error
             return [(waiting, None, failure) for waiting in group]
+        self.counters.is_failing = False
         self.counters.commits += 1
         self.counters.jobs += len(group)
         return outcomes
