@@ -34,8 +34,9 @@ from gateway.domain.topology import Battery, Load, Mode, Pv
 from gateway.errors import RequestError
 from gateway.services import group_store, group_view
 from gateway.services.dispatch_ports import Ports
-from gateway.services.group_runner import GroupRunner, OperatorCall, Reload
-from gateway.services.group_state import Trust
+from gateway.services.evse_state import Trust
+from gateway.services.group_items import OperatorCall, Reload
+from gateway.services.group_runner import GroupRunner
 from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.operator_calls import may_change_draw, would_exceed

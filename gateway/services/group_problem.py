@@ -15,7 +15,8 @@ from gateway.domain.limits import LimitUnit
 from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.topology import CurrentType, LoadSource
 from gateway.services import loads
-from gateway.services.group_state import EvseState, GroupState, key_of
+from gateway.services.evse_state import EvseState, key_of
+from gateway.services.group_state import GroupState
 from optimizer import CabinetLimit, CabinetProblem, EvSession
 from optimizer.grid import MAX_CURRENT_A
 from optimizer.outcome import Plan

@@ -10,10 +10,8 @@ import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Final, TypeAlias, TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 import structlog
 
@@ -32,31 +30,38 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import Purpose
 from gateway.domain.session import Session, SessionPhase
 from gateway.errors import (
-    CallFailed,
-    CallRefused,
-    ErrorKind,
     StoreError,
 )
-from gateway.ocpp.adapter import Adapter, CallOutcome
-from gateway.ocpp.rpc import CallPriority
-from gateway.services import group_problem, group_store, loads
-from gateway.services.dispatch_ports import Ports, Seal, SessionRequest
-from gateway.services.group_problem import Asked
-from gateway.services.group_state import (
+from gateway.services import group_limits, group_problem, group_store, loads
+from gateway.services.dispatch_ports import Ports, Seal
+from gateway.services.evse_state import (
     OPERATOR_CALL,
-    RETRY_S,
-    GroupState,
     Need,
     Outgoing,
     StationState,
     Trust,
     sample_of,
+    session_ref,
 )
+from gateway.services.group_items import (
+    Answer,
+    Item,
+    LimitAnswered,
+    LimitsCleared,
+    OperatorCall,
+    Reload,
+    SetupStage,
+    Solved,
+    StationFree,
+)
+from gateway.services.group_problem import Asked
+from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
-from gateway.services.loads import LoadReading
+from gateway.services.limit_calls import clear_limits, send_limit
+from gateway.services.session_need import need_of
 from gateway.store import limits as rows
 from gateway.store.writer import Job
-from optimizer import Outcome, check
+from optimizer import check
 from optimizer.outcome import Plan
 
 LONGEST_WAIT_S: Final = 60.0
@@ -65,125 +70,18 @@ LONGEST_WAIT_S: Final = 60.0
 SHORTEST_WAIT_S: Final = 0.02
 """Real seconds between two looks, whatever deadlines say."""
 
+RETRY_S: Final = 30
+"""Real seconds before a limit that was not answered, or was refused, is sent again."""
+
 SETUP_RETRY_S: Final = 120
 """Real seconds before a station is asked again to clear limits."""
 
 LOAD_DEADBAND_DA: Final = 10
 """Other equipment that changed by less than 1 A is not worth a new plan."""
 
-ASSUMED_BATTERY_WH: Final = 60_000
-"""Capacity of a car that states a wanted state of charge, but no capacity."""
-
-NOT_ACTED: Final = (
-    ErrorKind.NOT_IMPLEMENTED,
-    ErrorKind.NOT_SUPPORTED,
-    ErrorKind.PROTOCOL,
-    ErrorKind.SECURITY,
-    ErrorKind.FORMAT,
-    ErrorKind.PROPERTY,
-    ErrorKind.OCCURRENCE,
-    ErrorKind.TYPE,
-    ErrorKind.MESSAGE_TYPE,
-    ErrorKind.RPC_FRAMEWORK,
-)
-"""Errors with which a station says that it did not even understand a call."""
-
 T = TypeVar("T")
 
 _log = structlog.get_logger()
-
-
-class SetupStage(StrEnum):
-    """What comes next when a station is set up; leftovers come after our default."""
-
-    DEFAULT = "default"
-    CLEAR_ALL = "clear_all"
-    DEFAULT_AGAIN = "default_again"
-    CLEAR_ABOVE = "clear_above"
-    DONE = "done"
-
-
-class Answer(StrEnum):
-    """How sending a limit ended."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-    NOT_SENT = "not_sent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitAnswered:
-    """A station answered a limit, or did not."""
-
-    outgoing: Outgoing
-    command_id: int
-    answer: Answer
-    sent_at: datetime
-    plan_id: int | None
-    latency_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StationFree:
-    """All calls to a station that were under way are over."""
-
-    station_id: StationId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsCleared:
-    """A station was asked to clear limits.
-
-    Attributes:
-        everything: Ours as well; otherwise only what lies above them.
-    """
-
-    station_id: StationId
-    done: bool
-    everything: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solved:
-    """A plan is there."""
-
-    asked: Asked
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorCall:
-    """An operator is about to change what a station draws.
-
-    Attributes:
-        override: Even if a limit could be exceeded then.
-        verdict: Gets what would be exceeded; nothing: the call may be sent.
-    """
-
-    station_id: StationId
-    override: bool
-    verdict: asyncio.Future[tuple[Violation, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reload:
-    """The site changed, or notices were lost: read everything anew."""
-
-
-Item: TypeAlias = (
-    FactCommitted
-    | LinkChanged
-    | RequestChanged
-    | LoadMeasured
-    | SettingChanged
-    | LimitAnswered
-    | StationFree
-    | LimitsCleared
-    | Solved
-    | Reload
-    | OperatorCall
-)
 
 
 class GroupRunner:
@@ -233,7 +131,7 @@ class GroupRunner:
     async def _rest(self) -> None:
         now = self._now()
         deadlines = [
-            self.state.next_deadline(now),
+            group_limits.next_deadline(self.state, now),
             self._next_step_at,
             *(at for at in self._setup_at.values() if at > now),
         ]
@@ -265,7 +163,7 @@ class GroupRunner:
         if self._needs_plan and not self._is_solving:
             self._start_solving(now)
         await self._send_round()
-        self.refused = self.state.not_admitted(self._now())
+        self.refused = group_limits.not_admitted(self.state, self._now())
 
     async def _take(self, item: Item) -> None:
         match item:
@@ -358,7 +256,7 @@ class GroupRunner:
                 self._needs_plan = True
 
     def _take_reading(self, notice: LoadMeasured) -> None:
-        reading = reading_of(notice)
+        reading = loads.reading_of(notice)
         known = self.state.readings.get(notice.load_id)
         if known is not None and known.measured_at >= reading.measured_at:
             return
@@ -426,7 +324,7 @@ class GroupRunner:
         self._needs_plan = True
 
     async def _take_operator_call(self, item: OperatorCall) -> None:
-        found = self.state.exceeds_as_rated(item.station_id, self._now())
+        found = group_limits.exceeds_as_rated(self.state, item.station_id, self._now())
         if found and not item.override:
             _answer(item.verdict, found)
             return
@@ -504,19 +402,19 @@ class GroupRunner:
 
     async def _send_round(self) -> None:
         now = self._now()
-        batch = self.state.round(now)
+        batch = group_limits.next_limits(self.state, now)
         if batch:
             await self._send(batch, now)
 
     async def _send(self, batch: Sequence[Outgoing], now: datetime) -> None:
         """Check, record, then send; one call at a time to each station."""
-        broken = self.state.check(batch, now)
+        broken = group_limits.check(self.state, batch, now)
         if broken:
             _log.critical(
                 "limit.withheld", group_id=self.root, violation=str(broken[0])
             )
-            batch = self.state.without_increases(batch, now)
-            if not batch or self.state.check(batch, now):
+            batch = group_limits.without_increases(self.state, batch, now)
+            if not batch or group_limits.check(self.state, batch, now):
                 return
         plan_id = None if self.plan_meta is None else self.plan_meta.plan_id
         ids = await self._write(
@@ -545,7 +443,7 @@ class GroupRunner:
         loop = asyncio.get_running_loop()
         for command_id, outgoing in limits:
             began_s = loop.time()
-            answer = await self._call(outgoing)
+            answer = await send_limit(self._ports, outgoing)
             self.offer(
                 LimitAnswered(
                     outgoing=outgoing,
@@ -557,40 +455,6 @@ class GroupRunner:
                 )
             )
         self.offer(StationFree(station_id=station_id))
-
-    async def _call(self, outgoing: Outgoing) -> Answer:
-        """Send one limit; only what surely did not act keeps the old one."""
-        ports = self._ports
-        adapter = ports.stations.adapter(outgoing.station_id)
-        if adapter is None:
-            return Answer.NOT_SENT
-        try:
-            command = adapter.encode_limit(outgoing.command)
-        except ValueError as error:
-            _log.warning(
-                "limit.not_encodable",
-                station_id=outgoing.station_id,
-                why=str(error),
-            )
-            return Answer.NOT_SENT
-        try:
-            payload = await ports.stations.call(
-                outgoing.station_id,
-                command,
-                timeout_s=ports.call_timeout_s,
-                priority=CallPriority.LIMIT,
-            )
-        except CallRefused as refusal:
-            return _answer_of(refusal, adapter)
-        except CallFailed:
-            return Answer.UNKNOWN
-        match adapter.outcome(command.action, payload):
-            case CallOutcome.ACCEPTED:
-                return Answer.ACCEPTED
-            case CallOutcome.REJECTED | CallOutcome.NOT_SUPPORTED:
-                return Answer.REFUSED
-            case CallOutcome.OTHER:
-                return Answer.UNKNOWN
 
     # Setting a station up: our default first, then leftovers, never the other way
 
@@ -610,12 +474,13 @@ class GroupRunner:
         match stage:
             case SetupStage.DEFAULT | SetupStage.DEFAULT_AGAIN:
                 self._setup_failed.discard(station_id)
-                await self._send(self.state.defaults_of(station, now), now)
+                await self._send(group_limits.defaults_of(station, now), now)
             case SetupStage.CLEAR_ALL | SetupStage.CLEAR_ABOVE:
                 everything = stage is SetupStage.CLEAR_ALL
                 station.is_busy = True
+                keep = group_limits.profile_ids(self.state, station_id)
                 self._spawn(
-                    self._clear(station_id, everything=everything),
+                    self._clear(station_id, () if everything else keep),
                     f"clear.{station_id}",
                 )
             case SetupStage.DONE:
@@ -623,33 +488,9 @@ class GroupRunner:
             case _:
                 assert_never(stage)
 
-    async def _clear(self, station_id: StationId, *, everything: bool) -> None:
-        ports = self._ports
-        adapter = ports.stations.adapter(station_id)
-        done = False
-        if adapter is not None:
-            keep = () if everything else self.state.profile_ids(station_id)
-            command = adapter.encode_clear_limits(keep_profile_ids=keep)
-            try:
-                payload = await ports.stations.call(
-                    station_id,
-                    command,
-                    timeout_s=ports.call_timeout_s,
-                    priority=CallPriority.LIMIT,
-                )
-            except CallFailed as error:
-                _log.warning(
-                    "limits.not_cleared", station_id=station_id, why=str(error)
-                )
-            else:
-                # "Unknown" reads as OTHER: there was nothing to clear
-                done = adapter.outcome(command.action, payload) in {
-                    CallOutcome.ACCEPTED,
-                    CallOutcome.OTHER,
-                }
-        self.offer(
-            LimitsCleared(station_id=station_id, done=done, everything=everything)
-        )
+    async def _clear(self, station_id: StationId, keep: tuple[int, ...]) -> None:
+        done = await clear_limits(self._ports, station_id, keep=keep)
+        self.offer(LimitsCleared(station_id=station_id, done=done, everything=not keep))
 
     def _free(self, station_id: StationId) -> None:
         state = self.state.stations.get(station_id)
@@ -737,7 +578,7 @@ class GroupRunner:
         sample = sample_of(session, one.evse)
         if held is None or sample is None or held.progress is not Progress.SEEN:
             return
-        outgoing = self.state.outgoing_of(one, session, held)
+        outgoing = group_limits.limit_as_sent(one, session, held)
         await self._write(
             lambda conn: group_store.record_seen(
                 conn,
@@ -792,64 +633,11 @@ class GroupRunner:
         return self._ports.clock.now()
 
 
-def session_ref(session: Session) -> EvseRef:
-    """The EVSE of a session, without its connector."""
-    return EvseRef(station_id=session.station_id, evse_id=session.evse_id)
-
-
-def reading_of(notice: LoadMeasured) -> LoadReading:
-    """A measurement in the units of the plans: 0.1 A, rounded up."""
-    current_da = None
-    if notice.current_a is not None:
-        one, two, three = (math.ceil(a * 10 - 1e-6) for a in notice.current_a)
-        current_da = (one, two, three)
-    return LoadReading(
-        load_id=notice.load_id,
-        measured_at=notice.at,
-        current_da=current_da,
-        power_w=notice.power_w,
-    )
-
-
-def need_of(
-    session: Session,
-    request: SessionRequest | None,
-    *,
-    default_energy_wh: int,
-    default_stay_s: int,
-    now: datetime,
-) -> Need:
-    """What a session needs: what was asked for, the rest by default."""
-    started = session.started_at or now
-    stay_until = started + timedelta(seconds=default_stay_s)
-    if request is None:
-        return Need(energy_wh=default_energy_wh, departure_at=stay_until)
-    energy_wh = default_energy_wh if request.energy_wh is None else request.energy_wh
-    soc = session.soc_percent
-    if (
-        request.energy_wh is None
-        and request.target_soc_percent is not None
-        and soc is not None
-    ):
-        missing = max(0.0, request.target_soc_percent - soc) / 100
-        energy_wh = session.energy_milliwh // 1000 + missing * ASSUMED_BATTERY_WH
-    return Need(
-        energy_wh=math.ceil(energy_wh),
-        departure_at=request.departure_at or stay_until,
-        is_default=request.is_default,
-    )
-
-
 def _answer(
     verdict: asyncio.Future[tuple[Violation, ...]], found: tuple[Violation, ...]
 ) -> None:
     if not verdict.done():  # whoever asked may have gone
         verdict.set_result(found)
-
-
-def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:
-    unread = {adapter.error_code(kind) for kind in NOT_ACTED}
-    return Answer.REFUSED if refusal.code in unread else Answer.UNKNOWN
 
 
 def _answer_job(

@@ -12,8 +12,9 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import SetLimit
 from gateway.domain.topology import Mode, Site
 from gateway.services.dispatch_ports import Seal
+from gateway.services.evse_state import Outgoing, Trust
 from gateway.services.group_problem import Asked
-from gateway.services.group_state import GroupState, Outgoing, Trust
+from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
 from gateway.store import limits as rows
 from gateway.store.times import to_text

@@ -13,8 +13,9 @@ from gateway.domain.limits import Purpose
 from gateway.domain.phases import PerPhase
 from gateway.domain.topology import Cabinet, Mode
 from gateway.services import loads
+from gateway.services.evse_state import EvseState, key_of, sample_of
 from gateway.services.group_runner import GroupRunner
-from gateway.services.group_state import EvseState, GroupState, key_of, sample_of
+from gateway.services.group_state import GroupState
 
 STALE_SAMPLE_S = 300
 """A car's sample older than this counts at its envelope in the load shown."""

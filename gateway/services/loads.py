@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from gateway.bus import LoadMeasured
 from gateway.domain.envelope import (
     NO_LIMIT,
     NOTHING,
@@ -101,6 +102,20 @@ class Consumer:
             worst_case=worst,
             stale_after_s=asset.stale_after_s,
         )
+
+
+def reading_of(notice: LoadMeasured) -> LoadReading:
+    """A measurement in the units of the plans: 0.1 A, rounded up."""
+    current_da = None
+    if notice.current_a is not None:
+        one, two, three = (math.ceil(a * 10 - 1e-6) for a in notice.current_a)
+        current_da = (one, two, three)
+    return LoadReading(
+        load_id=notice.load_id,
+        measured_at=notice.at,
+        current_da=current_da,
+        power_w=notice.power_w,
+    )
 
 
 def consumers(group: Group) -> tuple[Consumer, ...]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.domain import envelope as env
 from gateway.domain.envelope import HeldLimit, Progress
 from gateway.domain.limits import Purpose
-from gateway.services import group_state
+from gateway.services import group_limits
 from gateway.services.group_state import GroupState
 from gateway.services.safe_limits import Board
 from tests.property.safety.world import OPS, Op, World
@@ -150,21 +150,21 @@ def increases_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         init(self, **{**given_, "envelopes": bare})
 
     monkeypatch.setattr(Board, "__init__", broken)
-    monkeypatch.setattr(GroupState, "check", lambda *_: ())
+    monkeypatch.setattr(group_limits, "check", lambda *_: ())
 
 
 def nothing_decays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Holds last for a week instead of the hold time."""
-    monkeypatch.setattr(group_state, "HOLD_GRID_S", 1)
-    wish = GroupState._wish
+    monkeypatch.setattr(group_limits, "HOLD_GRID_S", 1)
+    wish = group_limits.wish_of
 
-    def broken(self: GroupState, *given_: Any) -> Any:
-        found = wish(self, *given_)
+    def broken(*given_: Any) -> Any:
+        found = wish(*given_)
         from dataclasses import replace  # noqa: PLC0415 - local to this variant
 
         return replace(found, hold_until_s=found.hold_until_s + 7 * 86_400)
 
-    monkeypatch.setattr(GroupState, "_wish", broken)
+    monkeypatch.setattr(group_limits, "wish_of", broken)
 
 
 @pytest.mark.parametrize(

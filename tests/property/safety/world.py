@@ -17,7 +17,9 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitSchedule, LimitUnit, Purpose
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.topology import Cabinet, Evse, Load, Site, Station
-from gateway.services.group_state import GroupState, Need, Outgoing, Trust
+from gateway.services import group_limits
+from gateway.services.evse_state import Need, Outgoing, Trust
+from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
 
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -226,8 +228,8 @@ class World:
         self.state.evses[_ref(station_id)].levels = self._levels(value)
 
     def _round(self, _: StationId, value: int) -> None:
-        batch = self.state.round(self.now)
-        assert not self.state.check(batch, self.now)
+        batch = group_limits.next_limits(self.state, self.now)
+        assert not group_limits.check(self.state, batch, self.now)
         for outgoing in batch:
             self._send(outgoing, FATES[(value + self._sequence) % len(FATES)])
 
@@ -289,7 +291,7 @@ class World:
 
     def _set_up(self, station_id: StationId) -> None:
         state = self.state.stations[station_id]
-        for outgoing in self.state.defaults_of(state, self.now):
+        for outgoing in group_limits.defaults_of(state, self.now):
             self._send(outgoing, "accept")
         if station_id in self.ids[1:] and state.trust.is_proven:
             self.sims[station_id].leftover_da = None

@@ -1,0 +1,153 @@
+"""What is known about one EVSE and one station, and what is sent to them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway.domain.envelope import HeldLimit
+from gateway.domain.ids import EvseRef, SessionId, StationId
+from gateway.domain.limits import LimitUnit, SetLimit
+from gateway.domain.phases import PerPhase
+from gateway.domain.session import Session
+from gateway.domain.topology import CurrentType, Evse, Station
+
+OPERATOR_CALL: Final = "operator_call"
+"""Doubt about a station to which an operator sent what may change its limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whether a station obeys, as far as is known.
+
+    Attributes:
+        is_proven: It passed the obedience test with ``firmware``.
+        firmware: The firmware of the proof; ``None``: any (shipped proof).
+        leftovers_known: What it held before us is cleared; only our limits remain.
+        doubt: Why it is not trusted any more, a word, or ``None``.
+    """
+
+    station_id: StationId
+    is_proven: bool = False
+    firmware: str | None = None
+    leftovers_known: bool = False
+    doubt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a session needs, stated or assumed.
+
+    Attributes:
+        energy_wh: From the start of the session on, Wh.
+        departure_at: When the car leaves.
+        is_default: Nobody said so: it rests on a default of the site or station.
+        may_pause: False: never below the smallest charging current once it charges.
+    """
+
+    energy_wh: int
+    departure_at: datetime
+    is_default: bool = True
+    may_pause: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A limit that is about to be sent.
+
+    Attributes:
+        refs: The EVSEs whose envelope it enters: one, or all of a station.
+        session_id: For ``Purpose.SESSION``.
+    """
+
+    station_id: StationId
+    refs: tuple[EvseRef, ...]
+    session_id: SessionId | None
+    command: SetLimit
+
+
+@dataclass(slots=True)
+class EvseState:
+    """What is known about one EVSE.
+
+    Attributes:
+        is_unsettled: It was not trusted and the meter has not yet shown that it now
+            obeys; its rating counts until then.
+        accepted_at: When the latest limit was accepted.
+        heard_at: When the newest sample reached us.
+        must_resend: What was sent may be lost (a restart, a clearing): send again.
+        levels: What the plan wants: (from when on, 0.1 A per phase), never rising.
+    """
+
+    evse: Evse
+    unit: LimitUnit
+    limits: tuple[HeldLimit, ...] = ()
+    session: Session | None = None
+    need: Need | None = None
+    manual_da: int | None = None
+    is_unsettled: bool = False
+    accepted_at: datetime | None = None
+    heard_at: datetime | None = None
+    must_resend: bool = False
+    levels: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(slots=True)
+class StationState:
+    """What is known about one station.
+
+    Attributes:
+        needs_setup: Its safe default has to be set, and leftovers cleared.
+        is_busy: A call of ours is under way.
+        blocks_sessions: Until its default was tried, nothing else is sent.
+        retry_at: Nothing is sent before (site time).
+    """
+
+    station: Station
+    trust: Trust
+    is_online: bool = False
+    needs_setup: bool = True
+    blocks_sessions: bool = True
+    is_busy: bool = False
+    retry_at: datetime | None = None
+    evses: list[EvseState] = field(default_factory=list)
+
+
+def key_of(ref: EvseRef) -> EvseRef:
+    """An EVSE without its connector: what limits apply to."""
+    return EvseRef(station_id=ref.station_id, evse_id=ref.evse_id)
+
+
+def sample_of(session: Session, evse: Evse) -> PerPhase | None:
+    """The newest sample at the terminals, 0.1 A; power alone counts on each phase."""
+    if session.current_a is not None and not _is_power_newer(session):
+        l1, l2, l3 = session.current_a
+        return (round(l1 * 10), round(l2 * 10), round(l3 * 10))
+    if session.power_w is None:
+        return None
+    each_da = (
+        evse.input_da(session.power_w)
+        if evse.current_type is CurrentType.DC
+        else (round(session.power_w / (evse.phase_v * len(evse.phases)) * 10))
+    )
+    n_phase = len(evse.phases)
+    return (each_da, each_da if n_phase > 1 else 0, each_da if n_phase > 2 else 0)  # noqa: PLR2004 - three phases
+
+
+def sampled_at(session: Session) -> datetime | None:
+    """When `sample_of` was taken, by the station's clock."""
+    if session.current_a is not None and not _is_power_newer(session):
+        return session.current_at or session.sampled_at
+    return session.power_at or session.sampled_at
+
+
+def _is_power_newer(session: Session) -> bool:
+    return (
+        session.power_at is not None
+        and session.current_at is not None
+        and session.power_at > session.current_at
+    )
+
+
+def session_ref(session: Session) -> EvseRef:
+    """The EVSE of a session, without its connector."""
+    return EvseRef(station_id=session.station_id, evse_id=session.evse_id)

@@ -1,0 +1,113 @@
+"""What a runner finds in its inbox besides notices: results of its own doing."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from gateway.bus import (
+    FactCommitted,
+    LinkChanged,
+    LoadMeasured,
+    RequestChanged,
+    SettingChanged,
+)
+from gateway.domain.envelope import Violation
+from gateway.domain.ids import StationId
+from gateway.services.evse_state import Outgoing
+from gateway.services.group_problem import Asked
+from optimizer import Outcome
+
+
+class SetupStage(StrEnum):
+    """What comes next when a station is set up; leftovers come after our default."""
+
+    DEFAULT = "default"
+    CLEAR_ALL = "clear_all"
+    DEFAULT_AGAIN = "default_again"
+    CLEAR_ABOVE = "clear_above"
+    DONE = "done"
+
+
+class Answer(StrEnum):
+    """How sending a limit ended."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitAnswered:
+    """A station answered a limit, or did not."""
+
+    outgoing: Outgoing
+    command_id: int
+    answer: Answer
+    sent_at: datetime
+    plan_id: int | None
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationFree:
+    """All calls to a station that were under way are over."""
+
+    station_id: StationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsCleared:
+    """A station was asked to clear limits.
+
+    Attributes:
+        everything: Ours as well; otherwise only what lies above them.
+    """
+
+    station_id: StationId
+    done: bool
+    everything: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A plan is there."""
+
+    asked: Asked
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCall:
+    """An operator is about to change what a station draws.
+
+    Attributes:
+        override: Even if a limit could be exceeded then.
+        verdict: Gets what would be exceeded; nothing: the call may be sent.
+    """
+
+    station_id: StationId
+    override: bool
+    verdict: asyncio.Future[tuple[Violation, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """The site changed, or notices were lost: read everything anew."""
+
+
+Item: TypeAlias = (
+    FactCommitted
+    | LinkChanged
+    | RequestChanged
+    | LoadMeasured
+    | SettingChanged
+    | LimitAnswered
+    | StationFree
+    | LimitsCleared
+    | Solved
+    | Reload
+    | OperatorCall
+)

@@ -1,0 +1,95 @@
+"""The calls that set and clear limits at a station, and what their answers prove."""
+
+from typing import Final
+
+import structlog
+
+from gateway.domain.ids import StationId
+from gateway.errors import CallFailed, CallRefused, ErrorKind
+from gateway.ocpp.adapter import Adapter, CallOutcome
+from gateway.ocpp.rpc import CallPriority
+from gateway.services.dispatch_ports import Ports
+from gateway.services.evse_state import Outgoing
+from gateway.services.group_items import Answer
+
+NOT_ACTED: Final = (
+    ErrorKind.NOT_IMPLEMENTED,
+    ErrorKind.NOT_SUPPORTED,
+    ErrorKind.PROTOCOL,
+    ErrorKind.SECURITY,
+    ErrorKind.FORMAT,
+    ErrorKind.PROPERTY,
+    ErrorKind.OCCURRENCE,
+    ErrorKind.TYPE,
+    ErrorKind.MESSAGE_TYPE,
+    ErrorKind.RPC_FRAMEWORK,
+)
+"""Errors with which a station says that it did not even understand a call."""
+
+_log = structlog.get_logger()
+
+
+async def send_limit(ports: Ports, outgoing: Outgoing) -> Answer:
+    """Send one limit; only what surely did not act keeps the old one."""
+    adapter = ports.stations.adapter(outgoing.station_id)
+    if adapter is None:
+        return Answer.NOT_SENT
+    try:
+        command = adapter.encode_limit(outgoing.command)
+    except ValueError as error:
+        _log.warning(
+            "limit.not_encodable",
+            station_id=outgoing.station_id,
+            why=str(error),
+        )
+        return Answer.NOT_SENT
+    try:
+        payload = await ports.stations.call(
+            outgoing.station_id,
+            command,
+            timeout_s=ports.call_timeout_s,
+            priority=CallPriority.LIMIT,
+        )
+    except CallRefused as refusal:
+        return _answer_of(refusal, adapter)
+    except CallFailed:
+        return Answer.UNKNOWN
+    match adapter.outcome(command.action, payload):
+        case CallOutcome.ACCEPTED:
+            return Answer.ACCEPTED
+        case CallOutcome.REJECTED | CallOutcome.NOT_SUPPORTED:
+            return Answer.REFUSED
+        case CallOutcome.OTHER:
+            return Answer.UNKNOWN
+
+
+async def clear_limits(
+    ports: Ports, station_id: StationId, *, keep: tuple[int, ...]
+) -> bool:
+    """Ask a station to forget all limits, or with ``keep`` what lies above ours.
+
+    Returns:
+        Whether it did, or had nothing to forget.
+    """
+    adapter = ports.stations.adapter(station_id)
+    if adapter is None:
+        return False
+    command = adapter.encode_clear_limits(keep_profile_ids=keep)
+    try:
+        payload = await ports.stations.call(
+            station_id,
+            command,
+            timeout_s=ports.call_timeout_s,
+            priority=CallPriority.LIMIT,
+        )
+    except CallFailed as error:
+        _log.warning("limits.not_cleared", station_id=station_id, why=str(error))
+        return False
+    # both versions answer Accepted or Unknown (there was nothing), which reads as OTHER
+    outcome = adapter.outcome(command.action, payload)
+    return outcome in {CallOutcome.ACCEPTED, CallOutcome.OTHER}
+
+
+def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:
+    unread = {adapter.error_code(kind) for kind in NOT_ACTED}
+    return Answer.REFUSED if refusal.code in unread else Answer.UNKNOWN
