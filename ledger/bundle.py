@@ -243,9 +243,10 @@ def build_receipt(
         or leaf.leaf_index == settled.leaf_index
         or (leaf.kind == "meter" and leaf.leaf_index < settled.leaf_index)
     ]
-    start = next(leaf for leaf in chosen if leaf.kind == "session_start")
-    if start.record is None:
-        raise BundleError(f"the start leaf of session {session_id} was erased")
+    readings = sum(leaf.kind == "meter" for leaf in chosen)
+    start = next((leaf for leaf in chosen if leaf.kind == "session_start"), None)
+    if start is None or start.record is None or readings != facts["readings_count"]:
+        raise BundleError(f"leaves of session {session_id} were erased")
     begun = record.parse(start.record).body
     covering = max(leaf.leaf_index for leaf in chosen) + 1
     anchored = (

@@ -37,8 +37,8 @@ def check_chain(
 ) -> list[Check]:
     """Ask a chain about a receipt.
 
-    A chain that does not answer leaves everything unchecked; one that is another chain,
-    or contradicts, makes it false.
+    A chain that does not answer, or answers nonsense, leaves everything unchecked; one
+    that is another chain, or contradicts, makes it false.
     """
     try:
         if chain_path is not None:
@@ -49,10 +49,8 @@ def check_chain(
         return _checks(receipt, named, settled, rpc)
     except ChainUnavailableError as error:
         return _all(Verdict.UNCHECKED, f"the chain does not answer: {error}")
-    except ChainError as error:
-        return _all(Verdict.FALSE, str(error))
-    except ArtifactError as error:
-        return _all(Verdict.UNCHECKED, str(error))
+    except (ChainError, ArtifactError) as error:
+        return _all(Verdict.UNCHECKED, f"the chain cannot be asked: {error}")
 
 
 def _checks(

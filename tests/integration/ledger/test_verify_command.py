@@ -1,0 +1,161 @@
+"""``python -m ledger verify``: exit codes, one clear line, no traceback."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.__main__ import main
+from ledger.bundle import MAX_BUNDLE_BYTES
+from ledger.chain import load_key, load_signers
+from ledger.errors import BundleError, LedgerError, RecordError
+from ledger.sqlite_store import SqliteStore, erase_leaf
+from tests.support.ledger_site import Site, make_site
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = make_site(tmp_path_factory.mktemp("site"))
+    site.add_session("s-1")
+    site.worker.step(site.clock.at)
+    return site
+
+
+def written(folder: Path, receipt: object) -> str:
+    path = folder / "receipt.json"
+    path.write_text(json.dumps(receipt), encoding="utf-8")
+    return str(path)
+
+
+def test_the_command_prints_each_check_and_exits_as_documented(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = site.receipt("s-1")
+    path = written(tmp_path, receipt)
+    chain = ["--chain", str(site.folder / "chain.db")]
+    assert main(["verify", path]) == 0
+    assert "verdict: unchecked" in capsys.readouterr().out
+    assert main(["verify", path, *chain]) == 0
+    out = capsys.readouterr().out
+    assert "verdict: self-witnessed" in out
+    assert "independence cannot be checked" in out
+    assert main(["verify", path, *chain, "--strict"]) == 1
+    capsys.readouterr()
+    assert main(["verify", path, *chain, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "self-witnessed"
+    receipt["bill"]["energy_milliwh"] += 1
+    assert main(["verify", written(tmp_path, receipt), *chain]) == 1
+    assert "verdict: false" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"\xff\xfe\x00",
+        b"[]",
+        b"{}",
+        b"null",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"format": "wattproof-receipt/1"}',
+        b'{"format": 1e999}',
+        b'{"format": NaN}',
+        b"9" * 100_000,
+        b'"\\ud800"',
+        b" " * (MAX_BUNDLE_BYTES + 1),
+    ],
+    ids=range(14),
+)
+def test_hostile_input_is_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    path = tmp_path / "receipt.json"
+    path.write_bytes(data)
+    assert main(["verify", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert shown.err.startswith("error: ")
+
+
+def test_a_terminal_is_not_steered_by_a_receipt(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt: dict[str, Any] = {**site.receipt("s-1"), "\x1b[2J\nverdict: true": 1}
+    assert main(["verify", written(tmp_path, receipt)]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_missing_file_and_a_foreign_chain_file_are_told_plainly(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(tmp_path / "absent.json")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+    path = written(tmp_path, site.receipt("s-1"))
+    assert main(["verify", path, "--chain", str(tmp_path / "absent.db")]) == 0
+    assert "no such file" in capsys.readouterr().out
+    assert main(["verify", path, "--chain", path]) == 0
+    assert "not an embedded chain" in capsys.readouterr().out
+
+
+def test_the_offline_verifier_loads_neither_web3_nor_an_evm(
+    site: Site, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from ledger.__main__ import main; "
+        f"code = main(['verify', {written(tmp_path, site.receipt('s-1'))!r}]); "
+        "bad = {'web3', 'eth', 'eth_account', 'eth_abi', 'gateway'} & set(sys.modules);"
+        "sys.exit(f'loaded {bad}' if bad else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == 0
+
+
+def test_a_session_settles_once_and_needs_its_start(site: Site) -> None:
+    with pytest.raises(RecordError, match="settled already"):
+        site.add_session("s-1")
+    site.conn.rollback()
+    site.bills["s-9"] = {}
+    with pytest.raises(BundleError, match="not settled"):
+        site.receipt("s-9")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_session_with_an_erased_leaf_has_no_receipt(
+    tmp_path: Path, place: int
+) -> None:
+    site = make_site(tmp_path)
+    site.add_session("s-1")
+    site.worker.step(site.clock.at)
+    leaves = SqliteStore(site.conn).leaves_of("s-1")
+    chosen = leaves[place]
+    erase_leaf(site.conn, chosen.leaf_index)
+    with pytest.raises(BundleError, match="erased"):
+        site.receipt("s-1")
+
+
+def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
+    first = load_signers(tmp_path / "keys")
+    again = load_signers(tmp_path / "keys")
+    addresses = [signer.address for signer in first.all()]
+    assert addresses == [signer.address for signer in again.all()]
+    assert len(set(addresses)) == 4
+    path = tmp_path / "keys" / "anchorer.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    with pytest.raises(LedgerError, match="owner only"):
+        load_key(path)
+    path.chmod(0o600)
+    path.write_text("not a key", encoding="ascii")
+    with pytest.raises(LedgerError, match="not a key"):
+        load_key(path)
+    path.write_text("00" * 32, encoding="ascii")
+    with pytest.raises(LedgerError, match="secp256k1"):
+        load_key(path)
