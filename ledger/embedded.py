@@ -3,8 +3,8 @@
 A real EVM with real contracts, mined by the operator: a local notebook. It proves
 order and content to the operator and nothing to third parties, so the verifier calls
 it *self-witnessed*. Every transaction gets a block of its own, at once, and every block
-is final. One SQLite transaction per block makes the file survive a ``kill -9``; after a
-power cut the last blocks may be missing, and the outbox then sends them again.
+is final. One fsynced SQLite transaction per block makes the file survive a ``kill -9``
+and a power cut: a block that was reported once never goes away.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class EmbeddedChain:
         try:
             conn.execute("PRAGMA busy_timeout = 5000")
             conn.execute("PRAGMA journal_mode = WAL")
-            conn.execute("PRAGMA synchronous = NORMAL")
+            conn.execute("PRAGMA synchronous = FULL")
             conn.executescript(_DDL)
             conn.execute("BEGIN IMMEDIATE")
             kind = _chain_type(_meta_chain_id(conn) or chain_id)
