@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gateway.clock import Clock
 from gateway.web import plan_table, render
+from gateway.web.attention import attention
 from gateway.web.chart import chart_json
 from gateway.web.ports import LiveView, View
 
@@ -30,27 +32,30 @@ class Snapshot:
         tiles: HTML of the EVSE tiles by key, in the order of the wall.
         charts: Series as JSON by cabinet.
         title: For the browser's tab.
+        age_s: Real seconds since the figures were true.
     """
 
     parts: Mapping[str, str]
     tiles: Mapping[str, str]
     charts: Mapping[str, str]
     title: str
+    age_s: float
 
 
 class Board:
     """Renders at most once in `FRESH_S`, and only while somebody looks."""
 
-    def __init__(self, live: LiveView) -> None:
+    def __init__(self, live: LiveView, clock: Clock) -> None:
         self._live = live
+        self._clock = clock
         self._snapshot: Snapshot | None = None
         self._rendered_at_s = 0.0
         self._charts: dict[str, str] = {}
         self._charts_at_s = float("-inf")
 
-    def cabinet_ids(self) -> list[str]:
-        """Which cabinets have a panel, in the order of the page."""
-        return [str(cabinet["cabinet_id"]) for cabinet in self._live.cabinets()]
+    def is_ready(self) -> bool:
+        """Whether there is anything to show yet; asking makes it come."""
+        return self._live.site()["now"] is not None
 
     def current(self) -> Snapshot:
         """What to show now."""
@@ -65,17 +70,21 @@ class Board:
         stations = self._live.stations()
         cabinets = self._live.cabinets()
         zone = ZoneInfo(str(site["timezone"]))
-        now = datetime.fromisoformat(str(site["now"]))
+        present = self._clock.now()
+        now = present
+        if site["now"] is not None:
+            now = datetime.fromisoformat(str(site["now"]))
         plans = {
             str(cabinet["cabinet_id"]): self._live.plan(str(cabinet["cabinet_id"]))
             for cabinet in cabinets
         }
-        if now_s - self._charts_at_s >= CHART_S:
+        is_due = now_s - self._charts_at_s >= CHART_S
+        if is_due or self._charts.keys() != plans.keys():
             self._charts = self._draw(plans, now, zone)
             self._charts_at_s = now_s
         parts = {
             "top": render.header(site, now, zone),
-            "attention": render.attention(stations, cabinets, plans, now),
+            "attention": attention(stations, cabinets, plans, now),
             "plan": plan_table.table(plans, zone),
             "ledger": render.ledger_strip(site["ledger"], now),
         }
@@ -88,6 +97,7 @@ class Board:
             tiles=render.evse_tiles(stations, now),
             charts=self._charts,
             title=f"{render.kw(site['power_w'])} kW · {site['name']}",
+            age_s=(present - now).total_seconds() / self._clock.speed,
         )
 
     def _draw(

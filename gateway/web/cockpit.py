@@ -17,6 +17,9 @@ from gateway.web.render import evse_wall, legend, part
 REFRESH_S: Final = 1.0
 RECHECK_S: Final = 30.0
 """How soon a token that was revoked closes the page that it opened."""
+FIRST_LOOK_S: Final = 0.1
+FIRST_LOOKS: Final = 20
+"""A page waits this often for the first figures of an idle system."""
 MAX_CHARTS: Final = 24
 """Cabinets with a chart; further ones show their bars."""
 
@@ -37,6 +40,7 @@ class Viewer:
         self._secret = secret
         self._parts: dict[str, str] = {}
         self._charts: dict[str, str] = {}
+        self._cabinets: frozenset[str] = frozenset()
         self._chart_ids: dict[str, int] = {}
         self._checked_at_s = asyncio.get_running_loop().time()
 
@@ -44,6 +48,7 @@ class Viewer:
         """Lay the page out, filled with the present."""
         snapshot = self._board.current()
         self._parts = {**snapshot.parts, **snapshot.tiles}
+        self._cabinets = frozenset(snapshot.charts)
         ui.html(_top(snapshot.parts), sanitize=False, tag="header").classes("top")
         with ui.element("main").classes("page"):
             ui.html(
@@ -92,10 +97,13 @@ class Viewer:
                 ui.navigate.to("/login")
                 return
         snapshot = self._board.current()
-        if set(snapshot.charts) - set(self._charts) and self._charts:
+        if self._cabinets != snapshot.charts.keys():
             ui.run_javascript("location.reload()")
             return
-        message: dict[str, object] = {"title": snapshot.title}
+        message: dict[str, object] = {
+            "title": snapshot.title,
+            "age_s": round(snapshot.age_s),
+        }
         if parts := self._changed_parts(snapshot):
             message["parts"] = parts
         charts = {
@@ -155,7 +163,11 @@ def add_cockpit(board: Board, access: Access) -> None:
         language="en-US",
         dependencies=[Depends(LoggedIn(access))],
     )
-    def cockpit(request: Request) -> None:
+    async def cockpit(request: Request) -> None:
+        for _ in range(FIRST_LOOKS):
+            if board.is_ready():
+                break
+            await asyncio.sleep(FIRST_LOOK_S)
         ui.add_head_html(f"<style>{style}</style>")
         ui.add_body_html(f"<script>{script}</script>")
         Viewer(board, access, request.cookies[COOKIE]).build()

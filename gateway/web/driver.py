@@ -145,10 +145,7 @@ class DriverPages:
             return self.show(token)
         typed = (energy, leave)
         try:
-            energy_wh = parse_energy_wh(energy)
-            departure_at = parse_departure(leave, self._clock.now(), self._zone())
-            if energy_wh is None and departure_at is None:
-                raise RequestError(422, "nothing_said", "Say how much, or until when.")
+            energy_wh, departure_at = self._read(energy, leave)
             note = await self._live.set_need(token, energy_wh, departure_at)
         except RequestError as error:
             return self.show(
@@ -159,6 +156,13 @@ class DriverPages:
                 typed=typed,
             )
         return self.show(token, note=note)
+
+    def _read(self, energy: str, leave: str) -> tuple[int | None, datetime | None]:
+        energy_wh = parse_energy_wh(energy)
+        departure_at = parse_departure(leave, self._clock.now(), self._zone())
+        if energy_wh is None and departure_at is None:
+            raise RequestError(422, "nothing_said", "Say how much, or until when.")
+        return energy_wh, departure_at
 
     def _view(self, token: str) -> View | None:
         return self._live.driver(token) if len(token) <= MAX_TOKEN else None

@@ -23,7 +23,7 @@ COCKPIT_CSP: Final = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
 )
-"""The cockpit's framework compiles templates in the browser; everything comes from us."""
+"""The cockpit's framework compiles templates in the browser; all of it is ours."""
 
 _ONE_YEAR: Final = "public, max-age=31536000, immutable"
 

@@ -67,21 +67,58 @@ class LoggedIn:
             raise HTTPException(303, headers={"Location": "/login"})
 
 
-def add_login(app: FastAPI, access: Access) -> None:
-    """Add ``/login``."""
-    page = PlainPage("plain.html")
+class LoginPages:
+    """The pages behind ``/login``."""
 
-    def ask(headline: str, text: str, *, status: int) -> HTMLResponse:
-        body = f"<p>{escape(text)}</p>{_FORM}{_HOW}"
-        return page.response(
-            {"title": "Log in", "headline": headline, "body": Markup(body), "head": ""},
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._page = PlainPage("plain.html")
+
+    async def answer(self, request: Request, code: str | None) -> Response:
+        """A visit, with a one-time code or without."""
+        if "prefetch" in request.headers.get("sec-purpose", ""):
+            return Response(status_code=503)  # looking ahead must not use up a link
+        if code is not None:
+            return await self._redeem(request, code)
+        is_in = await role_of_request(request, self._access) is not None
+        if is_in or came_from_elsewhere(request):
+            return self._welcome(request, None)
+        return self._ask("Please log in", "The cockpit needs a token.", status=401)
+
+    async def answer_form(self, request: Request, token: str) -> Response:
+        """A token typed into the form."""
+        if not is_same_origin(request):
+            text = "The form was sent by another site."
+            return self._ask("Not from here", text, status=403)
+        secret = token.strip()
+        if await self._access.role_of(secret) is None:
+            text = "It is unknown, revoked or expired."
+            return self._ask("This token does not work", text, status=403)
+        return self._welcome(request, secret)
+
+    async def _redeem(self, request: Request, code: str) -> Response:
+        secret = await self._access.redeem(code) if len(code) <= MAX_SECRET else None
+        if secret is None:
+            text = "A link works once and only for a short time. Log in with a token."
+            return self._ask("This link no longer works", text, status=403)
+        return self._welcome(request, secret)
+
+    def _ask(self, headline: str, text: str, *, status: int) -> HTMLResponse:
+        body = Markup(f"<p>{escape(text)}</p>{_FORM}{_HOW}")
+        return self._page.response(
+            {"title": "Log in", "headline": headline, "body": body, "head": ""},
             status=status,
         )
 
-    def welcome(request: Request, secret: str | None) -> Response:
-        answer: Response
+    def _welcome(self, request: Request, secret: str | None) -> Response:
+        """On to the cockpit, with the cookie if it is new.
+
+        Coming from another site, the browser would withhold the cookie from a
+        redirect; a page that moves on by itself is our own and gets it.
+        """
+        answer: Response = RedirectResponse(f"{COCKPIT_PATH}/", 303)
         if came_from_elsewhere(request):
-            answer = page.response(
+            answer = self._page.response(
                 {
                     "title": "Wattproof",
                     "headline": "Opening the cockpit…",
@@ -91,8 +128,6 @@ def add_login(app: FastAPI, access: Access) -> None:
                     ),
                 }
             )
-        else:
-            answer = RedirectResponse(f"{COCKPIT_PATH}/", 303)
         if secret is not None:
             answer.set_cookie(
                 COOKIE,
@@ -104,38 +139,17 @@ def add_login(app: FastAPI, access: Access) -> None:
             )
         return answer
 
+
+def add_login(app: FastAPI, access: Access) -> None:
+    """Add ``/login``."""
+    pages = LoginPages(access)
+
     @app.get("/login", include_in_schema=False)
     async def login(request: Request, code: str | None = None) -> Response:
-        if "prefetch" in request.headers.get("sec-purpose", ""):
-            return Response(status_code=503)  # looking ahead must not use up a link
-        if code is None:
-            if await role_of_request(request, access) is not None:
-                return welcome(request, None)
-            if came_from_elsewhere(request):
-                return welcome(request, None)
-            return ask("Please log in", "The cockpit needs a token.", status=401)
-        secret = await access.redeem(code) if len(code) <= MAX_SECRET else None
-        if secret is None:
-            return ask(
-                "This link no longer works",
-                "A link works once and only for a short time. Log in with a token.",
-                status=403,
-            )
-        return welcome(request, secret)
+        return await pages.answer(request, code)
 
     @app.post("/login", include_in_schema=False)
     async def login_with_token(
         request: Request, token: Annotated[str, Form(max_length=MAX_SECRET)]
     ) -> Response:
-        if not is_same_origin(request):
-            return ask(
-                "Not from here", "The form was sent by another site.", status=403
-            )
-        secret = token.strip()
-        if await access.role_of(secret) is None:
-            return ask(
-                "This token does not work",
-                "It is unknown, revoked or expired.",
-                status=403,
-            )
-        return welcome(request, secret)
+        return await pages.answer_form(request, token)

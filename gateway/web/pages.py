@@ -47,7 +47,7 @@ def mount(app: FastAPI, live: LiveView, access: Access, *, clock: Clock) -> None
     async def start() -> RedirectResponse:
         return RedirectResponse(f"{COCKPIT_PATH}/", 303)
 
-    add_cockpit(Board(live), access)
+    add_cockpit(Board(live, clock), access)
     ui.run_with(
         app,
         mount_path=COCKPIT_PATH,

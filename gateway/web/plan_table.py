@@ -1,7 +1,7 @@
 """The plan in words: per car what it needs, gets and why."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ NUMERIC: Final = frozenset({"Expected", "Leaves", "Limit now"})
 def table(plans: Mapping[str, View | None], zone: ZoneInfo) -> str:
     """All planned sessions, by cabinet and then by departure."""
     rows = [
-        _row(row, cabinet_id, zone)
+        _row(row, plan, cabinet_id, zone)
         for cabinet_id, plan in plans.items()
         if plan is not None
         for row in sorted(
@@ -47,29 +47,28 @@ def table(plans: Mapping[str, View | None], zone: ZoneInfo) -> str:
     )
 
 
-def _row(row: View, cabinet_id: str, zone: ZoneInfo) -> str:
-    need, got, likely = row["need_wh"], row["delivered_wh"] or 0, row["expected_wh"]
-    is_short = need is not None and likely is not None and need - likely >= NOISE_WH
+def _row(row: View, plan: View, cabinet_id: str, zone: ZoneInfo) -> str:
+    need, got, likely = (
+        row["need_wh"],
+        row["delivered_wh"] or 0,
+        expected_in_all_wh(row),
+    )
+    is_short = shortfall_wh(row) >= NOISE_WH
     done = ""
     if need:
         percent = max(0, min(100, round(100 * got / need)))
         done = f'<i class="done"><i style="width:{percent}%"></i></i>'
     risk = '<span class="fault">▲ short</span> ' if is_short else ""
+    name = f"<b>{escape(str(row['station_id']))}</b>"
+    where = f"/ {escape(str(row['evse_id']))} · {escape(cabinet_id)}"
+    of = "kWh" if need is None else f"of {_kwh(need)} kWh"
     cells = (
-        (
-            f"<b>{escape(str(row['station_id']))}</b>"
-            f' <span class="soft">/ {escape(str(row["evse_id"]))}'
-            f" · {escape(cabinet_id)}</span>",
-            "name",
-        ),
-        (
-            f"{done}<span>{_kwh(got)} <span class=soft>of {_kwh(need)} kWh</span></span>",
-            "got",
-        ),
+        (f'{name} <span class="soft">{where}</span>', "name"),
+        (f'{done}<span>{_kwh(got)} <span class="soft">{of}</span></span>', "got"),
         (f"{risk}{_kwh(likely)} kWh", "number"),
         (_clock(row["departure_at"], zone), "number"),
         (_amps(row["limit_a"]), "number"),
-        (escape(str(row["why"] or "")), "why"),
+        (escape(_why(row, plan, zone)), "why"),
     )
     return (
         "<tr>"
@@ -79,6 +78,33 @@ def _row(row: View, cabinet_id: str, zone: ZoneInfo) -> str:
         )
         + "</tr>"
     )
+
+
+def expected_in_all_wh(row: View) -> float | None:
+    """What a session will have got when its car leaves."""
+    to_come = row["expected_wh"]
+    return None if to_come is None else float((row["delivered_wh"] or 0) + to_come)
+
+
+def shortfall_wh(row: View) -> float:
+    """What will be missing then; 0 while need or expectation are unknown."""
+    need, likely = row["need_wh"], expected_in_all_wh(row)
+    return 0.0 if need is None or likely is None else max(0.0, need - likely)
+
+
+def _why(row: View, plan: View, zone: ZoneInfo) -> str:
+    """The reason of the plan, or what the plan does where it needs none."""
+    if row["why"]:
+        return str(row["why"])
+    if row["limit_a"]:
+        return "As planned."
+    start = datetime.fromisoformat(str(plan["start"]))
+    for step, limit_a in enumerate(row.get("limits_a") or ()):
+        if limit_a > 0:
+            moment = start + timedelta(seconds=step * float(plan["step_s"]))
+            local = moment.astimezone(zone)
+            return f"Waits for its turn: planned to start at {local:%H:%M}."
+    return "Nothing more is planned."
 
 
 def summary(plan: View | None, now: datetime) -> str:
@@ -93,6 +119,8 @@ def summary(plan: View | None, now: datetime) -> str:
     }
     outcome = str(plan["outcome"])
     told = words.get(outcome.lower(), outcome)
+    if plan.get("why"):
+        told += f" ({plan['why']})"
     number = len(plan["rows"])
     cars = "1 car" if number == 1 else f"{number} cars"
     return f"Plan {escape(str(plan['plan_id']))} · {escape(told)} · {cars} · {said}"

@@ -43,7 +43,9 @@ class LiveView(Protocol):
         one entry per step, ``limit_a``, ``expected_a`` (fullest phase, other loads
         included) and ``price_micro_per_kwh``; ``rows`` with ``session_id``,
         ``station_id``, ``evse_id``, ``need_wh``, ``delivered_wh``, ``expected_wh``,
-        ``departure_at``, ``limit_a`` (now) and ``why``.
+        ``departure_at``, ``limit_a`` (now) and ``why``; ``expected_wh`` is still to come
+        until then, ``need_wh`` counts from the session's start. Optional: ``limits_a``
+        per step, and ``why`` of the whole plan.
         """
         ...
 
@@ -54,10 +56,11 @@ class LiveView(Protocol):
     def site(self) -> View:
         """The whole site.
 
-        Members: ``name``, ``timezone`` (IANA), ``now``, ``speed``, ``n_station``,
-        ``n_online``, ``n_session``, ``power_w``, ``limit_w``, ``pv_w``, ``price`` (a
-        text such as ``0.24 EUR/kWh``) and ``ledger`` with ``leaves``,
-        ``anchored_size``, ``last_anchor_at``, ``backlog`` and ``backend``.
+        Members: ``name``, ``timezone`` (IANA), ``now`` (``None`` before the first
+        look), ``speed``, ``n_station``, ``n_online``, ``n_session``, ``power_w``,
+        ``limit_w``, ``pv_w``, ``price`` (a text such as ``0.24 EUR/kWh``) and
+        ``ledger`` with ``leaves``, ``anchored_size``, ``last_anchor_at``, ``backlog``
+        and ``backend``.
         """
         ...
 

@@ -22,8 +22,6 @@ LOST_S: Final = 1800.0
 LIVE_S: Final = 90.0
 """Site seconds within which a value is simply live."""
 
-MOST_TROUBLES: Final = 5
-
 
 @dataclass(frozen=True, slots=True)
 class StateMark:
@@ -37,8 +35,8 @@ class StateMark:
 _CHARGING = StateMark("charging", "●", "charging")
 _WAITING = StateMark("waiting", "◐", "waiting")
 _READY = StateMark("ready", "◇", "free")
-_FAULT = StateMark("fault", "▲", "fault")
-_OFFLINE = StateMark("offline", "✕", "offline")
+FAULT = StateMark("fault", "▲", "fault")
+OFFLINE = StateMark("offline", "✕", "offline")
 _RESERVED = StateMark("ready", "▣", "reserved")
 _CLOSED = StateMark("offline", "▬", "out of service")
 _PAUSED_CAR = StateMark("waiting", "◐", "car paused")
@@ -46,16 +44,16 @@ _PAUSED_US = StateMark("waiting", "◐", "paused by us")
 _PLUGGED = StateMark("waiting", "◐", "plugged in")
 _DONE = StateMark("ready", "◆", "finishing")
 
-LEGEND: Final = (_CHARGING, _WAITING, _READY, _FAULT, _OFFLINE)
+LEGEND: Final = (_CHARGING, _WAITING, _READY, FAULT, OFFLINE)
 
 
 def mark_of(station: View, evse: View) -> StateMark:
     """The state of an EVSE, worst news first."""
     if not station["online"]:
-        return _OFFLINE
+        return OFFLINE
     match evse.get("availability"):
         case "faulted":
-            return _FAULT
+            return FAULT
         case "unavailable":
             return _CLOSED
         case "reserved":
@@ -159,85 +157,6 @@ def _site_bar(power_w: float | None, limit_w: float | None) -> str:
     )
 
 
-def attention(
-    stations: Sequence[View],
-    cabinets: Sequence[View],
-    plans: Mapping[str, View | None],
-    now: datetime,
-) -> str:
-    """What needs a person, worst first; one calm line if nothing does."""
-    found = [
-        *_cabinet_troubles(cabinets),
-        *_station_troubles(stations, now),
-        *_plan_troubles(plans),
-    ]
-    if not found:
-        return '<p class="calm"><i aria-hidden="true">✓</i> Nothing needs you.</p>'
-    rest = len(found) - MOST_TROUBLES
-    more = f"<li>… and {rest} more</li>" if rest > 0 else ""
-    one = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
-    return (
-        f'<div class="troubles"><h2>{one}</h2>'
-        f"<ul>{''.join(found[:MOST_TROUBLES])}{more}</ul></div>"
-    )
-
-
-def _cabinet_troubles(cabinets: Sequence[View]) -> list[str]:
-    return [
-        _trouble(
-            _FAULT,
-            f"Cabinet {cabinet['cabinet_id']} is over its limit",
-            f"{max(cabinet['load_a']):.1f} A on the fullest phase",
-        )
-        for cabinet in cabinets
-        if cabinet["state"] == "over_limit"
-    ]
-
-
-def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
-    found = []
-    for station in stations:
-        name = str(station["station_id"])
-        if not station["online"]:
-            said, _ = age(station["last_seen_at"], now)
-            n_open = sum(e.get("session_id") is not None for e in station["evses"])
-            cars = f"{n_open} with a car plugged in, " if n_open else ""
-            found.append(
-                _trouble(_OFFLINE, f"{name} is offline", f"{cars}last seen {said}")
-            )
-            continue
-        found += [
-            _trouble(_FAULT, f"{name} / {evse['evse_id']} reports a fault", "")
-            for evse in station["evses"]
-            if evse.get("availability") == "faulted"
-        ]
-    return sorted(found, key=lambda html: "offline" in html[:40])
-
-
-def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:
-    found = []
-    for plan in plans.values():
-        for row in plan["rows"] if plan is not None else ():
-            need, likely = row["need_wh"], row["expected_wh"]
-            if need is None or likely is None or need - likely < 500:  # noqa: PLR2004 - Wh; less is noise
-                continue
-            found.append(
-                _trouble(
-                    StateMark("waiting", "!", "at risk"),
-                    f"{row['station_id']} / {row['evse_id']} will be short",
-                    f"{likely / 1000:.1f} of {need / 1000:.1f} kWh. {row['why'] or ''}",
-                )
-            )
-    return found
-
-
-def _trouble(mark: StateMark, headline: str, detail: str) -> str:
-    return (
-        f'<li class="{mark.css}"><i aria-hidden="true">{mark.shape}</i>'
-        f'<b>{escape(headline)}</b> <span class="soft">{escape(detail)}</span></li>'
-    )
-
-
 def evse_tile(station: View, evse: View, now: datetime) -> str:
     """One EVSE: state, and one bar of power against limit against rating."""
     mark = mark_of(station, evse)
@@ -248,17 +167,18 @@ def evse_tile(station: View, evse: View, now: datetime) -> str:
     said, seconds = age(evse.get("measured_at") or station.get("last_seen_at"), now)
     if seconds > LOST_S and is_open:
         power_w = None
-    stale = " stale" if seconds > FRESH_S and (is_open or mark is _OFFLINE) else ""
+    stale = " stale" if seconds > FRESH_S and (is_open or mark is OFFLINE) else ""
     name = str(station["station_id"])
     if len(station["evses"]) > 1:
         name += f" / {evse['evse_id']}"
     extra = _session_words(evse) if is_open else escape(_device_words(station))
     promise = str(evse.get("promise") or "")
+    none = ' class="none"' if power_w is None else ""
     aged = f'<span class="age">{escape(said)}</span>' if stale else ""
     return (
         f'<article class="tile {mark.css}{stale}" aria-label="{escape(name)}">'
         f"<header><b>{escape(name)}</b>{mark_html(mark)}</header>"
-        f'<p class="power"><b>{kw(power_w)}</b> kW'
+        f'<p class="power"><b{none}>{kw(power_w)}</b> kW'
         f'<span class="soft">limit {kw(limit_w)}<i class="sep"></i>'
         f"rated {kw(rated_w)}</span></p>"
         f"{power_bar(power_w, limit_w, rated_w)}"
@@ -297,12 +217,16 @@ def power_bar(power_w: float | None, limit_w: float | None, rated_w: float) -> s
     )
 
 
+_NO_EVSE: Final = {"evse_id": "–", "promise": "not in any cabinet yet"}
+"""Stands for the sockets of a station that nobody has described yet."""
+
+
 def evse_tiles(stations: Sequence[View], now: datetime) -> dict[str, str]:
     """All tiles by key, in the order of names: they never move under the cursor."""
     return {
         f"tile:{station['station_id']}/{evse['evse_id']}": evse_tile(station, evse, now)
         for station in sorted(stations, key=lambda s: str(s["station_id"]))
-        for evse in station["evses"]
+        for evse in station["evses"] or [_NO_EVSE]
     }
 
 
@@ -345,13 +269,17 @@ def cabinet_panel(cabinet: View) -> str:
     if cabinet["parent"]:
         under = f'<span class="soft">fed by {escape(str(cabinet["parent"]))}</span>'
     worst_a = max(cabinet["worst_case_a"])
-    room_a = min(cabinet["headroom_a"]) if cabinet["limit_a"] else None
-    room = "" if room_a is None else f"{room_a:.1f} A free · "
+    room = ""
+    if cabinet.get("headroom_a"):
+        room = f" · {min(cabinet['headroom_a']):.1f} A headroom then"
+    source = ""
+    if cabinet.get("load_source") == "bound":
+        source = " · partly unmeasured: the upper bound is shown"
     return (
         f"<header><h3>Cabinet {escape(str(cabinet['cabinet_id']))}</h3>{under}"
         f"{mark_html(mark)}</header>{''.join(rows)}"
-        f'<p class="soft note">{room}worst case, if every link died now: '
-        f"{worst_a:.1f} A</p>"
+        f'<p class="soft note">Worst case, if every link died now: '
+        f"{worst_a:.1f} A{room}{source}</p>"
     )
 
 
@@ -390,7 +318,7 @@ def ledger_strip(ledger: View, now: datetime) -> str:
         "everything is public" if not backlog else f"{backlog} waiting to be anchored"
     )
     return (
-        f'<span class="ok"><i aria-hidden="true">⛓</i> anchored {said}</span>'
+        f'<span class="ok"><i aria-hidden="true">✓</i> anchored {said}</span>'
         f"<span><b>{leaves}</b> records</span>"
         f"<span>{escape(tail)}</span>"
         f'<span class="soft">{escape(backend)} chain</span>'

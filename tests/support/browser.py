@@ -106,7 +106,13 @@ class Page:
 
     def screenshot(self, path: Path, *, is_whole: bool = False) -> None:
         """Save what is seen, or the whole page."""
-        image = self.call("Page.captureScreenshot", captureBeyondViewport=is_whole)
+        if is_whole:
+            width, height = self.evaluate(
+                "[innerWidth, document.documentElement.scrollHeight]"
+            )
+            self.set_size(width, height)
+            time.sleep(1)
+        image = self.call("Page.captureScreenshot")
         path.write_bytes(base64.b64decode(image["data"]))
 
     def foreign_requests(self) -> list[str]:
@@ -219,6 +225,6 @@ def dom(url: str, cookies: Mapping[str, str] | None = None) -> str:
 
 if __name__ == "__main__":
     _, _url, _out, *_more = sys.argv
-    _sizes = [int(one) for one in _more if "=" not in one]
+    _width, _height = [*(int(one) for one in _more if "=" not in one), 1400, 1000][:2]
     _cookies = dict(one.split("=", 1) for one in _more if "=" in one)
-    screenshot(_url, Path(_out), *_sizes, cookies=_cookies)
+    screenshot(_url, Path(_out), _width, _height, _cookies)

@@ -172,7 +172,12 @@ class FakeSite:
         ]
         rows = [
             self._row(
-                "CP-01", 24_000, 11_400, 24_000, "Full speed now: leaves first.", 16.0
+                "CP-01",
+                24_000,
+                11_400,
+                24_000,
+                "Full speed now: leaves first.",
+                limit_a=16.0,
             ),
             self._row(
                 "CP-02",
@@ -180,7 +185,7 @@ class FakeSite:
                 11_400,
                 27_100,
                 "Cabinet A is full on L1 until 23:00; three cars leave earlier.",
-                10.6,
+                limit_a=10.6,
             ),
             self._row(
                 "CP-03",
@@ -188,9 +193,9 @@ class FakeSite:
                 2_100,
                 16_000,
                 "Waits for the cheaper hours from 01:15 and is still in time.",
-                0.0,
+                limit_a=0.0,
             ),
-            self._row(EVIL, None, 900, 9_000, EVIL, 6.0),
+            self._row(EVIL, None, 900, 9_000, EVIL, limit_a=6.0),
         ]
         return {
             "plan_id": 4411,
@@ -205,7 +210,11 @@ class FakeSite:
             ],
             "rows": rows
             if cabinet_id == "A"
-            else [self._row("DC-1", 40_000, 22_000, 40_000, "Leaves in 50 min.", 63.0)],
+            else [
+                self._row(
+                    "DC-1", 40_000, 22_000, 40_000, "Leaves in 50 min.", limit_a=63.0
+                )
+            ],
         }
 
     def _row(
@@ -215,6 +224,7 @@ class FakeSite:
         got: int,
         likely: int,
         why: str,
+        *,
         limit_a: float,
     ) -> dict[str, Any]:
         return {
@@ -223,7 +233,7 @@ class FakeSite:
             "evse_id": 1,
             "need_wh": need,
             "delivered_wh": got,
-            "expected_wh": likely,
+            "expected_wh": likely - got,
             "departure_at": (EPOCH + timedelta(hours=10)).isoformat(),
             "limit_a": limit_a,
             "why": why,
@@ -332,7 +342,7 @@ async def _serve(n_more: int) -> None:
     server = uvicorn.Server(config)
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(), name="pages.serve")
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.02)
         port = server.servers[0].sockets[0].getsockname()[1]
         sys.stdout.write(f"http://127.0.0.1:{port}\n")

@@ -3,6 +3,7 @@
   const places = new Map();
   const drawn = new Map();
   let heardAt = 0;
+  let ageThen = 0;
 
   function place(key) {
     let found = places.get(key);
@@ -15,6 +16,7 @@
 
   function take(message) {
     heardAt = performance.now();
+    ageThen = Math.max(0, message.age_s);
     if (document.title !== message.title) document.title = message.title;
     for (const [key, html] of Object.entries(message.parts || {})) {
       const found = place(key);
@@ -31,9 +33,11 @@
   function pulse() {
     const shown = document.getElementById("pulse");
     if (!shown) return;
-    const seconds = heardAt ? Math.round((performance.now() - heardAt) / 1000) : 0;
-    const isLate = seconds > 4;
-    const word = !heardAt ? "connecting" : isLate ? "reconnecting, data " + seconds + " s old" : "live";
+    const silent = heardAt ? Math.round((performance.now() - heardAt) / 1000) : 0;
+    const seconds = silent + ageThen;
+    const isLate = seconds > 5;
+    const cause = silent > 4 ? "reconnecting, " : "";
+    const word = !heardAt ? "connecting" : isLate ? cause + "data " + seconds + " s old" : "live";
     shown.classList.toggle("late", isLate);
     shown.classList.toggle("live", Boolean(heardAt) && !isLate);
     const text = shown.querySelector("span");

@@ -1,0 +1,94 @@
+"""What needs a person, worst first."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Final
+
+from gateway.web.plan_table import NOISE_WH, shortfall_wh
+from gateway.web.ports import View
+from gateway.web.render import FAULT, OFFLINE, StateMark, age
+
+MOST_TROUBLES: Final = 5
+
+_AT_RISK: Final = StateMark("waiting", "!", "at risk")
+
+
+def attention(
+    stations: Sequence[View],
+    cabinets: Sequence[View],
+    plans: Mapping[str, View | None],
+    now: datetime,
+) -> str:
+    """What needs a person, worst first; one calm line if nothing does."""
+    found = [
+        *_cabinet_troubles(cabinets),
+        *_station_troubles(stations, now),
+        *_plan_troubles(plans),
+    ]
+    if not found:
+        return '<p class="calm"><i aria-hidden="true">✓</i> Nothing needs you.</p>'
+    rest = len(found) - MOST_TROUBLES
+    more = f"<li>… and {rest} more</li>" if rest > 0 else ""
+    one = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+    return (
+        f'<div class="troubles"><h2>{one}</h2>'
+        f"<ul>{''.join(found[:MOST_TROUBLES])}{more}</ul></div>"
+    )
+
+
+def _cabinet_troubles(cabinets: Sequence[View]) -> list[str]:
+    return [
+        _trouble(
+            FAULT,
+            f"Cabinet {cabinet['cabinet_id']} is over its limit",
+            f"{max(cabinet['load_a']):.1f} A on the fullest phase",
+        )
+        for cabinet in cabinets
+        if cabinet["state"] == "over_limit"
+    ]
+
+
+def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
+    offline, faulted = [], []
+    for station in stations:
+        name = str(station["station_id"])
+        if not station["online"]:
+            said, _ = age(station["last_seen_at"], now)
+            n_open = sum(e.get("session_id") is not None for e in station["evses"])
+            cars = f"{n_open} with a car plugged in, " if n_open else ""
+            offline.append(
+                _trouble(OFFLINE, f"{name} is offline", f"{cars}last seen {said}")
+            )
+            continue
+        faulted += [
+            _trouble(FAULT, f"{name} / {evse['evse_id']} reports a fault", "")
+            for evse in station["evses"]
+            if evse.get("availability") == "faulted"
+        ]
+    return faulted + offline
+
+
+def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:
+    found = []
+    for plan in plans.values():
+        for row in plan["rows"] if plan is not None else ():
+            need, missing = row["need_wh"], shortfall_wh(row)
+            if missing < NOISE_WH:
+                continue
+            found.append(
+                _trouble(
+                    _AT_RISK,
+                    f"{row['station_id']} / {row['evse_id']} will be short",
+                    f"{(need - missing) / 1000:.1f} of {need / 1000:.1f} kWh. "
+                    f"{row['why'] or ''}",
+                )
+            )
+    return found
+
+
+def _trouble(mark: StateMark, headline: str, detail: str) -> str:
+    return (
+        f'<li class="{mark.css}"><i aria-hidden="true">{mark.shape}</i>'
+        f'<b>{escape(headline)}</b> <span class="soft">{escape(detail)}</span></li>'
+    )
