@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -559,6 +559,7 @@ async def running(
     passwords: Mapping[StationId, bytes],
     on_stage: Callable[[str], None],
     stop: asyncio.Event,
+    shipped_proven: Sequence[StationId] = (),
 ) -> AsyncIterator[Running]:
     """The whole gateway within the block.
 
@@ -568,6 +569,7 @@ async def running(
         passwords: Of the configuration's stations.
         on_stage: Told about each stage of starting and stopping, one line each.
         stop: Set when the gateway shall stop.
+        shipped_proven: Stations whose obedience is known from elsewhere (the demo's).
 
     Raises:
         StartupError: A port is in use, or the store cannot be opened.
@@ -582,6 +584,7 @@ async def running(
         on_stage("opening the store")
         parts = await _open(config, clock, passwords, stack)
         on_stage("starting plans, bills and evidence")
+        await parts.dispatch.ship_proven(shipped_proven)
         stack.push_async_callback(parts.finish)
         parts.start(await stack.enter_async_context(_tasks()))
         await parts.dispatch.ready()

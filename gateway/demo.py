@@ -30,7 +30,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.phases import rotation_text
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
-from gateway.store import api_tokens, limits, money, tokens
+from gateway.store import api_tokens, money, tokens
 from gateway.store.api_tokens import Role
 from gateway.store.queries import Queries
 
@@ -107,9 +107,14 @@ async def _demo(
     clock = ScaledClock.starting_at(await _first_moment(config), speed)
     _say(f"site clock: {clock.epoch:%Y-%m-%d %H:%M} UTC, {speed:g} times real time")
     async with running(
-        config, clock=clock, passwords=passwords, on_stage=_say, stop=stop
+        config,
+        clock=clock,
+        passwords=passwords,
+        on_stage=_say,
+        stop=stop,
+        shipped_proven=tuple(station.id for station in config.site.stations),
     ) as gateway:
-        token = await _prepare(gateway, config)
+        token = await _prepare(gateway)
         _say(f"starting {len(config.site.stations)} simulated stations (seed {seed})")
         async with _simulating(
             gateway, config, clock, passwords, token, seed=seed
@@ -137,10 +142,13 @@ async def _until_over(
         )
         for waiter in waiters:
             waiter.cancel()
-    if simulation.process.returncode is not None and not stop.is_set():
-        raise StartupError(
-            f"the simulator ended by itself (exit {simulation.process.returncode})"
-        )
+    _check_alive(simulation, stop)
+
+
+def _check_alive(simulation: Simulation, stop: asyncio.Event) -> None:
+    exit_code = simulation.process.returncode
+    if exit_code is not None and not stop.is_set():
+        raise StartupError(f"the simulator ended by itself (exit {exit_code})")
 
 
 def _passwords(config: Config) -> dict[StationId, bytes]:
@@ -177,8 +185,8 @@ async def _first_moment(config: Config) -> datetime:
         await earlier.close()
 
 
-async def _prepare(gateway: Running, config: Config) -> str:
-    """Tokens of drivers, proofs of the stations, and the simulator's API token."""
+async def _prepare(gateway: Running) -> str:
+    """Tokens of drivers, and the simulator's API token."""
     now = gateway.clock.now()
 
     def job(conn: Any) -> str:  # noqa: ANN401 - a sqlite3 connection
@@ -191,17 +199,6 @@ async def _prepare(gateway: Running, config: Config) -> str:
                 expires_at=None,
                 group_id=None,
                 now=now,
-            )
-        for station in config.site.stations:
-            limits.put_trust(
-                conn,
-                station_id=station.id,
-                is_proven=True,
-                firmware=None,
-                leftovers_known=True,
-                doubt=None,
-                changed_at=now,
-                evidence={"source": "shipped with the demo site"},
             )
         secret, _ = api_tokens.create_token(
             conn,
@@ -305,6 +302,7 @@ async def _announce(
         )
         for waiter in waiters:
             waiter.cancel()
+    _check_alive(simulation, stop)
     driver_link = await gateway.any_driver_link()
     lines = [
         "",
@@ -376,9 +374,9 @@ def scenario(site: Site, passwords: dict[StationId, bytes]) -> dict[str, Any]:
             "cabinets": [
                 {
                     "id": cabinet.id,
-                    "parent": cabinet.parent,
                     "limit_a": cabinet.limit_a,
-                    "feeder_meter": cabinet.feeder_meter,
+                    "feeder_meter": cabinet.feeder_meter or "",
+                    **({} if cabinet.parent is None else {"parent": cabinet.parent}),
                 }
                 for cabinet in site.cabinets
             ],
