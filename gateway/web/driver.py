@@ -6,7 +6,7 @@ anything else. The server renders the truth, the script only replaces texts.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -98,7 +98,7 @@ class DriverPages:
             status=status,
         )
 
-    async def events(self, token: str) -> AsyncIterator[str]:
+    async def events(self, token: str) -> AsyncGenerator[str, None]:
         """Texts of the page whenever they change, as Server-Sent Events."""
         loop = asyncio.get_running_loop()
         self._streams[token] = self._streams.get(token, 0) + 1

@@ -43,9 +43,9 @@ class LiveView(Protocol):
         one entry per step, ``limit_a``, ``expected_a`` (fullest phase, other loads
         included) and ``price_micro_per_kwh``; ``rows`` with ``session_id``,
         ``station_id``, ``evse_id``, ``need_wh``, ``delivered_wh``, ``expected_wh``,
-        ``departure_at``, ``limit_a`` (now) and ``why``; ``expected_wh`` is still to come
-        until then, ``need_wh`` counts from the session's start. Optional: ``limits_a``
-        per step, and ``why`` of the whole plan.
+        ``departure_at``, ``limit_a`` (now) and ``why``; ``expected_wh`` is still to
+        come until then, ``need_wh`` counts from the session's start. Optional:
+        ``limits_a`` per step, and ``why`` of the whole plan.
         """
         ...
 

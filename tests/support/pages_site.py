@@ -42,7 +42,7 @@ class FakeSite:
     def stations(self) -> list[dict[str, Any]]:
         self.calls += 1
         t_s = (self.clock.now() - EPOCH).total_seconds()
-        wave = math.sin(t_s / 300)
+        wave = math.sin(t_s / 8)
         charging = {"availability": "occupied", "charging_state": "charging"}
         paused = {"availability": "occupied", "charging_state": "suspended_evse"}
         rows: list[dict[str, Any]] = [

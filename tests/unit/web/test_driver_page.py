@@ -1,0 +1,220 @@
+"""The driver's page and the way in, over HTTP without a browser."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gateway.errors import RequestError
+from gateway.web.driver import (
+    MAX_STREAMS_PER_LINK,
+    DriverPages,
+    add_driver,
+    parse_departure,
+    parse_energy_wh,
+)
+from gateway.web.headers import PageHeaders
+from gateway.web.login import add_login
+from tests.support.pages_site import ADMIN, DRIVER, EPOCH, LINK, FakeSite, fake_site
+
+BERLIN = ZoneInfo("Europe/Berlin")
+SITE = "http://wattproof.test"
+
+
+@pytest.fixture
+def site() -> FakeSite:
+    return fake_site()
+
+
+@pytest.fixture
+async def client(site: FakeSite) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    add_login(app, site)
+    add_driver(app, site, site.clock)
+    app.add_middleware(PageHeaders)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=SITE) as one:
+        yield one
+
+
+async def test_the_page_is_small_private_and_complete(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get(f"/d/{DRIVER}")
+    assert answer.status_code == 200
+    assert len(answer.content) < 50_000
+    assert "11.4 of 24.0 kWh" in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-robots-tag"] == "noindex"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+async def test_texts_of_the_plan_never_become_markup(client: httpx.AsyncClient) -> None:
+    text = (await client.get(f"/d/{DRIVER}")).text
+    assert text.count("<script>") == 1
+    assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("token", ["unknown", "%3Cscript%3E", "x" * 5000])
+async def test_a_link_that_leads_nowhere_says_so(
+    client: httpx.AsyncClient, token: str
+) -> None:
+    for path in ("", "/need"):
+        answer = await client.get(f"/d/{token}{path}")
+        assert answer.status_code == 404
+        assert "This page has expired" in answer.text
+    assert (await client.get(f"/d/{token}/events")).status_code == 404
+    assert (await client.post(f"/d/{token}/need", data={})).status_code == 404
+
+
+async def test_a_need_is_taken_and_answered_in_words(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    answer = await client.post(
+        f"/d/{DRIVER}/need", data={"energy": "24,5 kWh", "leave": "07:30"}
+    )
+    assert answer.status_code == 200
+    assert "Saved. You will be ready in time." in answer.text
+    assert site.needs == [(24_500, datetime(2026, 1, 16, 6, 30, tzinfo=UTC))]
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({}, "Say how much"),
+        ({"energy": "lots"}, "as a number"),
+        ({"energy": "1E+999999999"}, "between 0 and"),
+        ({"energy": "-3"}, "between 0 and"),
+        ({"energy": "NaN"}, "between 0 and"),
+        ({"leave": "25:00"}, "hours and minutes"),
+        ({"energy": "500"}, "No car here takes more"),
+    ],
+)
+async def test_a_need_that_cannot_be_is_refused_with_a_reason(
+    client: httpx.AsyncClient, site: FakeSite, form: dict[str, str], words: str
+) -> None:
+    answer = await client.post(f"/d/{DRIVER}/need", data=form)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert site.needs == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": SITE},
+    ],
+)
+async def test_a_form_of_another_site_changes_nothing(
+    client: httpx.AsyncClient, site: FakeSite, headers: dict[str, str]
+) -> None:
+    answer = await client.post(
+        f"/d/{DRIVER}/need", data={"energy": "5"}, headers=headers
+    )
+    assert answer.status_code == 403
+    assert site.needs == []
+    answer = await client.post("/login", data={"token": ADMIN}, headers=headers)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+async def test_an_ended_session_has_no_form(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    site.is_ended = True
+    text = (await client.get(f"/d/{DRIVER}")).text
+    assert "<form" not in text
+    assert "Bill in a few minutes" in text
+
+
+async def test_events_tell_texts_at_once_and_reload_at_the_end(site: FakeSite) -> None:
+    events = DriverPages(site, site.clock).events(DRIVER)
+    first = json.loads((await anext(events)).removeprefix("data: "))
+    assert first["energy"] == "11.4 of 24.0 kWh"
+    assert first["reload"] is False
+    site.is_ended = True
+    last = json.loads((await anext(events)).removeprefix("data: "))
+    assert last["reload"] is True
+    await events.aclose()
+
+
+async def test_one_link_cannot_hold_any_number_of_streams(site: FakeSite) -> None:
+    pages = DriverPages(site, site.clock)
+    streams = [pages.events(DRIVER) for _ in range(MAX_STREAMS_PER_LINK)]
+    for stream in streams:
+        await anext(stream)
+    assert not pages.has_room(DRIVER)
+    for stream in streams:
+        await stream.aclose()
+    assert pages.has_room(DRIVER)
+
+
+async def test_a_one_time_link_works_once_and_sets_a_closed_cookie(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/login", params={"code": LINK})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/cockpit/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    again = await client.get("/login", params={"code": LINK})
+    assert again.status_code == 403
+    assert "wattproof token new --role admin" in again.text
+
+
+async def test_a_browser_that_looks_ahead_does_not_use_up_the_link(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    headers = {"Sec-Purpose": "prefetch;prerender"}
+    answer = await client.get("/login", params={"code": LINK}, headers=headers)
+    assert answer.status_code == 503
+    assert not site.is_link_used
+
+
+async def test_a_link_in_another_site_leads_in_through_a_page_of_ours(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    answer = await client.get("/login", params={"code": LINK}, headers=headers)
+    assert answer.status_code == 200
+    assert 'content="0;url=/cockpit/"' in answer.text
+    assert "set-cookie" in answer.headers
+
+
+async def test_a_wrong_token_is_refused_and_a_right_one_admitted(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await client.get("/login")).status_code == 401
+    wrong = await client.post("/login", data={"token": "guess"})
+    assert wrong.status_code == 403
+    assert "set-cookie" not in wrong.headers
+    right = await client.post("/login", data={"token": f" {ADMIN}\n"})
+    assert right.status_code == 303
+    assert ADMIN in right.headers["set-cookie"]
+
+
+def test_a_time_already_past_today_means_tomorrow() -> None:
+    moment = parse_departure("21:00", EPOCH, BERLIN)  # it is 21:10 there
+    assert moment == datetime(2026, 1, 16, 20, 0, tzinfo=UTC)
+
+
+def test_a_time_that_the_clock_change_skips_is_still_a_moment_ahead() -> None:
+    night = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+    moment = parse_departure("02:30", night, BERLIN)
+    assert moment is not None
+    assert night < moment < datetime(2026, 3, 29, 2, 0, tzinfo=UTC)
+
+
+def test_an_empty_form_field_says_nothing() -> None:
+    assert parse_energy_wh("  ") is None
+    assert parse_departure("", EPOCH, BERLIN) is None
+    with pytest.raises(RequestError):
+        parse_energy_wh("0")

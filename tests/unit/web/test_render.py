@@ -1,0 +1,166 @@
+"""The pieces of the cockpit."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from gateway.clock import ScaledClock
+from gateway.web import plan_table, render
+from gateway.web.attention import attention
+from gateway.web.chart import Point, chart_json, corners, thinned, wall_ms
+from tests.support.pages_site import EPOCH, EVIL, FakeSite
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+class _Still(ScaledClock):
+    @override
+    def now(self) -> datetime:
+        return EPOCH
+
+
+def still_site() -> FakeSite:
+    return FakeSite(_Still.starting_at(EPOCH, 1.0))
+
+
+def _station(**evse: Any) -> dict[str, Any]:
+    one = {"evse_id": 1, "rated_w": 11_000, "limit_w": 8_000, "power_w": None}
+    return {
+        "station_id": "CP-1",
+        "online": True,
+        "last_seen_at": EPOCH.isoformat(),
+        "evses": [one | evse],
+    }
+
+
+@pytest.mark.parametrize(
+    ("evse", "word"),
+    [
+        ({"availability": "available"}, "free"),
+        ({"availability": None}, "free"),
+        ({"availability": "occupied"}, "plugged in"),
+        ({"availability": "reserved"}, "reserved"),
+        ({"availability": "unavailable"}, "out of service"),
+        ({"availability": "faulted", "session_id": "s"}, "fault"),
+        ({"session_id": "s", "charging_state": "charging"}, "charging"),
+        ({"session_id": "s", "charging_state": "suspended_ev"}, "car paused"),
+        ({"session_id": "s", "charging_state": "suspended_evse"}, "paused by us"),
+        ({"session_id": "s", "charging_state": "finishing"}, "finishing"),
+        ({"session_id": "s", "charging_state": None}, "waiting"),
+    ],
+)
+def test_every_state_has_a_word(evse: dict[str, Any], word: str) -> None:
+    station = _station(**evse)
+    assert render.mark_of(station, station["evses"][0]).word == word
+    assert word in render.evse_tile(station, station["evses"][0], EPOCH)
+
+
+def test_an_offline_station_says_so_whatever_its_last_state_was() -> None:
+    station = _station(session_id="s", charging_state="charging") | {"online": False}
+    assert render.mark_of(station, station["evses"][0]) is render.OFFLINE
+
+
+def test_a_power_that_is_half_an_hour_old_is_not_shown_as_a_number() -> None:
+    old = (EPOCH - timedelta(minutes=31)).isoformat()
+    station = _station(session_id="s", power_w=7_000, measured_at=old)
+    tile = render.evse_tile(station, station["evses"][0], EPOCH)
+    assert "7.0" not in tile
+    assert "31 min ago" in tile
+
+
+def test_texts_of_stations_never_become_markup() -> None:
+    site = still_site()
+    plans = {c["cabinet_id"]: site.plan(c["cabinet_id"]) for c in site.cabinets()}
+    html = "".join(
+        [
+            render.evse_wall(render.evse_tiles(site.stations(), EPOCH)),
+            plan_table.table(plans, BERLIN),
+            attention(site.stations(), site.cabinets(), plans, EPOCH),
+            render.header(site.site() | {"name": EVIL, "price": EVIL}, EPOCH, BERLIN),
+            render.cabinet_panel(site.cabinets()[0] | {"cabinet_id": EVIL}),
+            render.ledger_strip(site.site()["ledger"] | {"backend": EVIL}, EPOCH),
+        ]
+    )
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") >= 6
+
+
+def test_a_station_without_described_sockets_is_still_on_the_wall() -> None:
+    tiles = render.evse_tiles([_station() | {"evses": []}], EPOCH)
+    assert "not in any cabinet yet" in tiles["tile:CP-1/–"]
+
+
+def test_what_needs_a_person_comes_worst_first() -> None:
+    site = still_site()
+    over = site.cabinets()[0] | {"state": "over_limit"}
+    html = attention(site.stations(), [over], {"A": site.plan("A")}, EPOCH)
+    places = [
+        html.index(text)
+        for text in ("over its limit", "reports a fault", "is offline", "will be short")
+    ]
+    assert places == sorted(places)
+    assert "4 things need you" in html
+
+
+def test_a_calm_site_says_that_nothing_is_needed() -> None:
+    assert "Nothing needs you" in attention([], [], {}, EPOCH)
+
+
+def test_a_load_above_the_limit_is_marked_and_drawn_beyond_it() -> None:
+    cabinet = still_site().cabinets()[0] | {"load_a": [140.0, 1.0, 1.0]}
+    html = render.cabinet_panel(cabinet)
+    assert html.count("bar over") == 1
+    assert "L1 140.0 A of 125 A" in html
+
+
+def test_an_expectation_counts_what_was_delivered_already() -> None:
+    row = {"need_wh": 24_000, "delivered_wh": 11_000, "expected_wh": 12_000}
+    assert plan_table.expected_in_all_wh(row) == 23_000
+    assert plan_table.shortfall_wh(row) == 1_000
+    assert plan_table.shortfall_wh(row | {"need_wh": None}) == 0
+
+
+def test_a_waiting_car_without_a_reason_is_told_when_it_starts() -> None:
+    plan = still_site().plan("A")
+    assert plan is not None
+    plan["rows"] = [
+        plan["rows"][0] | {"why": None, "limit_a": 0.0, "limits_a": [0, 0, 16.0]}
+    ]
+    assert "planned to start at 21:30" in plan_table.table({"A": plan}, BERLIN)
+
+
+def test_the_chart_shows_the_wall_clock_of_the_site() -> None:
+    summer = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+    shown = datetime.fromtimestamp(wall_ms(summer, BERLIN) / 1000, UTC)
+    assert f"{shown:%H:%M}" == "14:00"
+
+
+def test_a_chart_without_a_plan_has_history_only() -> None:
+    drawn = chart_json(still_site().history("A"), None, EPOCH, BERLIN)
+    assert '"plan":[]' in drawn
+    assert '"load":[[' in drawn
+
+
+@given(st.lists(st.floats(0, 1e4), max_size=900), st.integers(1, 300))
+def test_thinning_keeps_the_peak_and_the_bound(values: list[float], most: int) -> None:
+    points: list[Point] = list(enumerate(values))
+    kept = thinned(points, most)
+    assert len(kept) <= max(most, 0)
+    assert [at for at, _ in kept] == sorted({at for at, _ in kept})
+    if values:
+        assert max(value for _, value in kept) == round(max(values), 1)
+
+
+@given(st.lists(st.sampled_from([63.0, 80.0, 125.0]), max_size=60))
+def test_a_step_line_is_the_same_without_its_treads(values: list[float]) -> None:
+    points: list[Point] = list(enumerate(values))
+    kept = corners(points)
+    redrawn = [
+        max((p for p in kept if p[0] <= at), key=lambda p: p[0])[1] for at, _ in points
+    ]
+    assert redrawn == values
