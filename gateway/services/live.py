@@ -219,7 +219,9 @@ class Live:
         bill = money.find_bill(conn, session_id)
         running = cost_so_far(conn, session)
         needed_wh, departure_at, is_default, likely_wh, why = _need_of(conn, session)
-        cost = None if running is None else running.amount_text
+        cost = None
+        if running is not None:
+            cost = f"{running.amount_text} {running.currency}"
         return {
             "station_id": session.station_id,
             "evse_id": session.evse_id,
@@ -308,9 +310,12 @@ def _drawn(
                 total[phase] += row["limits_a"][step]
         expected.append(round(max(total), 1))
     limit_a = min(cabinet["limit_a"]) if cabinet["limit_a"] else 0.0
+    own = {
+        s["station_id"] for s in stations if s["cabinet_id"] == cabinet["cabinet_id"]
+    }
     return {
         **plan,
-        "rows": rows,
+        "rows": [row for row in rows if row["station_id"] in own],
         "limit_a": [limit_a] * n_step,
         "expected_a": expected,
     }
