@@ -41,6 +41,7 @@ from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanVi
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.operator_calls import may_change_draw, would_exceed
 from gateway.store import limits as rows
+from gateway.store import settings
 
 _FUTURE: Final = timedelta(minutes=1)
 
@@ -183,7 +184,7 @@ class Dispatch:
             )
         now = self._now()
         await self._ports.writer.run(
-            lambda conn: rows.put_manual_limit(conn, ref, limit_da, now)
+            lambda conn: settings.put_manual_limit(conn, ref, limit_da, now)
         )
         self._changed(f"evse/{station_id}/{evse_id}/limit")
 
@@ -218,7 +219,7 @@ class Dispatch:
         )
         self._check_floors(runner, threshold)
         await self._ports.writer.run(
-            lambda conn: rows.insert_threshold(
+            lambda conn: settings.insert_threshold(
                 conn,
                 cabinet_id=cabinet_id,
                 limit_da=limit_da,
@@ -238,7 +239,7 @@ class Dispatch:
         """
         self._required(cabinet_id)
         await self._ports.writer.run(
-            lambda conn: rows.delete_thresholds(conn, cabinet_id)
+            lambda conn: settings.delete_thresholds(conn, cabinet_id)
         )
         self._changed(f"cabinet/{cabinet_id}/limit")
 
@@ -251,7 +252,7 @@ class Dispatch:
         self._required(cabinet_id)
         now = self._now()
         await self._ports.writer.run(
-            lambda conn: rows.put_mode(conn, cabinet_id, mode.value, now)
+            lambda conn: settings.put_mode(conn, cabinet_id, mode.value, now)
         )
         self._changed(f"cabinet/{cabinet_id}/mode")
 
@@ -270,9 +271,9 @@ class Dispatch:
         if reading.measured_at > now + _FUTURE:
             raise RequestError(422, "future", "the reading's time is in the future")
         is_new = await self._ports.writer.run(
-            lambda conn: rows.put_reading(
+            lambda conn: settings.put_reading(
                 conn,
-                rows.ReadingRow(
+                settings.ReadingRow(
                     load_id=reading.load_id,
                     measured_at=reading.measured_at,
                     current_da=reading.current_da,

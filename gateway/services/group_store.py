@@ -17,6 +17,7 @@ from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
 from gateway.store import limits as rows
+from gateway.store import plans, settings
 from gateway.store.times import to_text
 from optimizer import Fallback, Optimal, Outcome, Relaxed
 from optimizer.document import canonical_json
@@ -61,7 +62,7 @@ def load(
             )
             for station_id, row in rows.trusts(conn).items()
         },
-        manual=rows.manual_limits(conn),
+        manual=settings.manual_limits(conn),
         thresholds=tuple(
             Threshold(
                 cabinet_id=row.cabinet_id,
@@ -71,9 +72,9 @@ def load(
                 from_at=row.from_at,
                 until_at=row.until_at,
             )
-            for row in rows.thresholds(conn, now)
+            for row in settings.thresholds(conn, now)
         ),
-        modes={cabinet: Mode(mode) for cabinet, mode in rows.modes(conn).items()},
+        modes={cabinet: Mode(mode) for cabinet, mode in settings.modes(conn).items()},
         readings={
             load_id: LoadReading(
                 load_id=load_id,
@@ -81,7 +82,7 @@ def load(
                 current_da=row.current_da,
                 power_w=row.power_w,
             )
-            for load_id, row in rows.readings(conn).items()
+            for load_id, row in settings.readings(conn).items()
         },
     )
 
@@ -242,7 +243,7 @@ def record_plan(
         if isinstance(outcome, Optimal | Relaxed)
         else None
     )
-    plan_id = rows.insert_plan(
+    plan_id = plans.insert_plan(
         conn,
         cabinet_id=cabinet_id,
         made_at=now,
@@ -254,9 +255,9 @@ def record_plan(
     )
     reasons = {reason.session_id: reason.text for reason in plan.reasons}
     for index, session_id in enumerate(plan.session_ids):
-        rows.put_promise(
+        plans.put_promise(
             conn,
-            rows.PromiseRow(
+            plans.PromiseRow(
                 session_id=SessionId(session_id),
                 plan_id=plan_id,
                 energy_wh=plan.energy_wh[index],

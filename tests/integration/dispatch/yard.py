@@ -35,6 +35,7 @@ class FakeStation:
     Attributes:
         mood: ``ok``, ``reject``, ``timeout`` (acts, never answers), ``deaf`` (neither),
             ``gone``, ``garbled`` (a CALLERROR before acting) or ``internal``.
+        ignores: Accepts everything and obeys nothing.
         log: Actions in the order of arrival.
     """
 
@@ -44,11 +45,14 @@ class FakeStation:
     default: LimitSchedule | None = None
     session: LimitSchedule | None = None
     leftovers: bool = False
+    ignores: bool = False
     log: list[str] = field(default_factory=list)
     limits: list[SetLimit] = field(default_factory=list)
 
     def limit_da(self, now: datetime) -> int | None:
         """What it obeys now; ``None``: no limit."""
+        if self.ignores:
+            return None
         chosen = self.session or self.default
         return None if chosen is None else chosen.at(now)
 
@@ -102,8 +106,10 @@ class FakeStations:
         priority: CallPriority = CallPriority.OTHER,
     ) -> Mapping[str, object]:
         assert timeout_s > 0
-        assert priority is CallPriority.LIMIT
         station = self.stations[station_id]
+        if command.action == "GetCompositeSchedule":
+            return self._composite(station)
+        assert priority is CallPriority.LIMIT
         await asyncio.sleep(0)
         station.log.append(command.action)
         match station.mood:
@@ -123,6 +129,37 @@ class FakeStations:
         if station.mood == "timeout":
             raise CallTimedOut(station_id)
         return {"status": "accepted"}
+
+    def disconnect(self, station_id: StationId, reason: str) -> bool:
+        assert reason
+        self._set_online(station_id, online=False)
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.4, lambda: self._set_online(station_id, online=True))
+        return True
+
+    def _set_online(self, station_id: StationId, *, online: bool) -> None:
+        self.stations[station_id].online = online
+        self._bus.publish(
+            LinkChanged(
+                station_id=station_id,
+                is_online=online,
+                ocpp_version="1.6",
+                at=self._clock.now(),
+            )
+        )
+
+    def _composite(self, station: FakeStation) -> Mapping[str, object]:
+        limit_da = station.limit_da(self._clock.now())
+        if limit_da is None or station.ignores:
+            limit_da = 320
+        period = {"startPeriod": 0, "limit": limit_da / 10}
+        return {
+            "status": "Accepted",
+            "chargingSchedule": {
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [period],
+            },
+        }
 
     def _act(self, station: FakeStation, command: Command) -> None:
         if command.action == "ClearChargingProfile":
@@ -185,8 +222,7 @@ class Yard:
         """A station starts and says so."""
         now = self.clock.now()
         station_id = StationId(f"CP{number}")
-        self.station(number).online = True
-        self._link(station_id, is_online=True)
+        self.links._set_online(station_id, online=True)
         event = StationBooted(
             station_id=station_id,
             occurred_at=now,
@@ -199,8 +235,7 @@ class Yard:
 
     def drop(self, number: int) -> None:
         """A station loses its connection."""
-        self.station(number).online = False
-        self._link(StationId(f"CP{number}"), is_online=False)
+        self.links._set_online(StationId(f"CP{number}"), online=False)
 
     def report(
         self,
@@ -262,16 +297,6 @@ class Yard:
             return conn.execute(sql).fetchall()
         finally:
             conn.close()
-
-    def _link(self, station_id: StationId, *, is_online: bool) -> None:
-        self.bus.publish(
-            LinkChanged(
-                station_id=station_id,
-                is_online=is_online,
-                ocpp_version="1.6",
-                at=self.clock.now(),
-            )
-        )
 
 
 def site_of(n_station: int, *, limit_a: int = 63, floor_da: int = 0) -> Site:
