@@ -31,7 +31,7 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.phases import PerPhase
 from gateway.domain.session import Session
 from gateway.domain.topology import Battery, Load, Mode, Pv
-from gateway.errors import RequestError
+from gateway.errors import RequestError, StoreError
 from gateway.services import group_store, group_view
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Trust
@@ -42,6 +42,9 @@ from gateway.services.loads import LoadReading, Threshold
 from gateway.services.operator_calls import may_change_draw, would_exceed
 from gateway.store import limits as rows
 from gateway.store import settings
+
+RESTART_S: Final = 5.0
+"""Real seconds before a group that failed is started again."""
 
 _FUTURE: Final = timedelta(minutes=1)
 
@@ -63,13 +66,10 @@ class Dispatch:
         with self._ports.bus.subscribe("dispatch", limit=100_000) as subscription:
             async with asyncio.TaskGroup() as tasks:
                 for group in self._ports.site().groups():
-                    stored = await self._ports.writer.run(
-                        lambda conn: group_store.load(conn, (), self._now())
+                    await self._new_runner(group.id)
+                    tasks.create_task(
+                        self._supervise(group.id), name=f"group.{group.id}"
                     )
-                    state = group_store.state_of(self._ports.site(), group.id, stored)
-                    runner = GroupRunner(group.id, state, self._ports)
-                    self._runners[group.id] = runner
-                    tasks.create_task(runner.run(), name=f"group.{group.id}")
                 self._index()
                 self._is_ready.set()
                 await self._route(subscription)
@@ -341,6 +341,30 @@ class Dispatch:
             await self._ports.writer.run(partial(_put_shipped, trust=trust, now=now))
 
     # Inside
+
+    async def _supervise(self, root: CabinetId) -> None:
+        """Run a group; what it stumbles over costs it a restart, the others nothing.
+
+        Stations keep their limits meanwhile, and those decay by themselves.
+        """
+        while True:
+            try:
+                await self._runners[root].run()
+            except Exception:  # noqa: BLE001 - the outermost edge of a group
+                _log.exception("group.failed", group_id=root)
+            await asyncio.sleep(RESTART_S)
+            try:
+                await self._new_runner(root)
+            except StoreError as error:
+                _log.warning("group.not_restarted", group_id=root, why=str(error))
+
+    async def _new_runner(self, root: CabinetId) -> None:
+        now = self._now()
+        stored = await self._ports.writer.run(
+            lambda conn: group_store.load(conn, (), now)
+        )
+        state = group_store.state_of(self._ports.site(), root, stored)
+        self._runners[root] = GroupRunner(root, state, self._ports)
 
     async def _route(self, subscription: Subscription) -> None:
         async for notice in subscription:

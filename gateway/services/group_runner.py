@@ -106,6 +106,7 @@ class GroupRunner:
         self._is_solving = False
         self._needs_plan = True
         self._next_step_at: datetime | None = None
+        self._pruned_on = ports.clock.now().date()
         self._setup: dict[StationId, SetupStage] = {}
         self._setup_failed: set[StationId] = set()
         self._setup_at: dict[StationId, datetime] = {}
@@ -156,6 +157,9 @@ class GroupRunner:
             await self._take(item)
         now = self._now()
         if self._next_step_at is None or now >= self._next_step_at:
+            if self._next_step_at is not None and now.date() > self._pruned_on:
+                self._pruned_on = now.date()
+                await self._write(lambda conn: rows.prune(conn, now))
             self._next_step_at = _next_step(now, self._ports.step_s)
             self._needs_plan = True
         for station in tuple(self.state.stations.values()):
@@ -517,7 +521,9 @@ class GroupRunner:
         old = self.state
         group = site.group(self.root)
         ids = [station.id for station in group.stations]
-        stored = await ports.writer.run(lambda conn: group_store.load(conn, ids, now))
+        stored = await self._write(lambda conn: group_store.load(conn, ids, now))
+        if stored is None:
+            return  # what is known goes on to count
         state = group_store.state_of(site, self.root, stored)
         for station_id, station in state.stations.items():
             station.is_online = ports.stations.is_online(station_id)
@@ -547,7 +553,11 @@ class GroupRunner:
             del self._setup[station_id]
 
     async def _need_of(self, session: Session) -> Need:
-        request = await self._ports.sessions.session_request(session.session_id)
+        request = None
+        try:
+            request = await self._ports.sessions.session_request(session.session_id)
+        except StoreError as error:
+            _log.warning("group.need_unread", group_id=self.root, why=str(error))
         station = self.state.site.station(session.station_id)
         return need_of(
             session,

@@ -276,6 +276,8 @@ class GroupState:
                     self._all_seen(one, now)
         else:
             old = one.session
+            if old is not None and not is_live and _is_older(session, old):
+                return set()  # a backlog tells of a car that left long ago
             if old is None or old.session_id != session.session_id:
                 one.levels = ()
                 one.accepted_at, one.heard_at = None, None
@@ -426,3 +428,11 @@ class GroupState:
         return env.forget_dominated(
             one.evse, one.limits, skew_s=self.skew_s(one), from_s=unix_s(now)
         )
+
+
+def _is_older(session: Session, other: Session) -> bool:
+    if session.session_id == other.session_id:
+        return False
+    if session.started_at is None or other.started_at is None:
+        return session.started_at is None
+    return session.started_at <= other.started_at

@@ -1,15 +1,18 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.domain.ids import CabinetId, StationId
+from gateway.bus import FactCommitted
+from gateway.domain.events import SessionStarted
+from gateway.domain.ids import CabinetId, SessionId, StationId
 from gateway.domain.session import SessionPhase
 from gateway.domain.topology import Mode
-from gateway.errors import RequestError
+from gateway.errors import RequestError, StoreError
 from gateway.services.group_view import CabinetState
 from gateway.services.loads import LoadReading
-from tests.integration.dispatch.yard import Yard, site_of, until, yard
+from tests.integration.dispatch.yard import EPOCH, Yard, later, site_of, until, yard
 
 ROOM_DA = 630 - 10 - 100  # limit less margin less the pump at its worst
 
@@ -313,3 +316,76 @@ async def test_an_operators_own_call_makes_the_rating_count_or_is_refused(
         cabinet = place.dispatch.cabinet(CabinetId("A"))
         assert cabinet is not None
         assert cabinet.state is CabinetState.COMMISSIONING
+
+
+async def test_a_group_that_stumbles_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.services.dispatch.RESTART_S", 0.1)
+    async with yard(tmp_path, site_of(1)) as place:
+        await settled(place, n_station=1)
+        solve = place.solver.solve
+
+        async def stumble(_problem: object) -> object:
+            raise RuntimeError("a fault nobody thought of")
+
+        monkeypatch.setattr(place.solver, "solve", stumble)
+        place.report(1)
+        await asyncio.sleep(0.3)
+        monkeypatch.setattr(place.solver, "solve", solve)
+        await until(lambda: place.limit_da(1) == 320)
+
+
+async def test_a_full_disk_stops_limits_from_being_sent_not_from_counting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await settled(place, n_station=1)
+        run = place.writer.run
+
+        async def full(_job: object) -> object:
+            raise StoreError("disk full")
+
+        monkeypatch.setattr(place.writer, "run", full)
+        sent_before = len(place.station(1).limits)
+        place.report(1)
+        await asyncio.sleep(0.3)
+        assert len(place.station(1).limits) == sent_before
+        monkeypatch.setattr(place.writer, "run", run)
+        place.report(1, current_a=0.0)
+        await until(lambda: (place.limit_da(1) or 0) > 0)
+
+
+async def test_a_backlog_of_an_older_session_does_not_hide_the_running_one(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await settled(place, n_station=1)
+        running = place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        old = replace(
+            running,
+            session_id=SessionId("old"),
+            started_at=later(EPOCH, hours=-9),
+        )
+        event = SessionStarted(
+            evse=running.evse,
+            occurred_at=EPOCH,
+            received_at=EPOCH,
+            transaction_id="77",
+            id_token=None,
+            register_milliwh=0,
+        )
+        for phase in (SessionPhase.RUNNING, SessionPhase.ENDED):
+            place.bus.publish(
+                FactCommitted(
+                    offset=3,
+                    event=event,
+                    session=replace(old, phase=phase),
+                    is_backlog=True,
+                )
+            )
+        await asyncio.sleep(0.2)
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.session_id == running.session_id
