@@ -37,7 +37,7 @@ lock:  ## Pin the dependencies anew (needs uv)
 	  pyproject.toml --group build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 \
 	  --prerelease if-necessary --no-header --no-annotate --generate-hashes \
-	  pyproject.toml --group build --group test -c requirements.lock \
+	  pyproject.toml --group build --group test --group bench -c requirements.lock \
 	  -o requirements-test.lock
 
 clean:  ## Remove the environment and the demo's data
