@@ -34,7 +34,7 @@ def chart_json(
     """The series of one cabinet as JSON.
 
     Args:
-        history: Time, load and limit in A.
+        history: Time, load and limit in A; a limit of 0 is none.
         plan: See `gateway.web.ports.LiveView.plan`.
         now: Site time.
         zone: The site's time zone.
@@ -59,7 +59,7 @@ def chart_json(
     drawn = {
         "now": wall_ms(now, zone) // 60_000 * 60_000,
         "load": load,
-        "limit": corners(sorted(limit)),
+        "limit": corners(sorted(point for point in limit if point[1] > 0)),
         "plan": planned,
         "price": price,
     }

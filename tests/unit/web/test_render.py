@@ -146,6 +146,11 @@ def test_a_chart_without_a_plan_has_history_only() -> None:
     assert '"load":[[' in drawn
 
 
+def test_a_cabinet_without_a_limit_gets_no_limit_line() -> None:
+    history = [(at, load_a, 0.0) for at, load_a, _ in still_site().history("A")]
+    assert '"limit":[]' in chart_json(history, None, EPOCH, BERLIN)
+
+
 @given(st.lists(st.floats(0, 1e4), max_size=900), st.integers(1, 300))
 def test_thinning_keeps_the_peak_and_the_bound(values: list[float], most: int) -> None:
     points: list[Point] = list(enumerate(values))
