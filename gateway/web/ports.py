@@ -50,7 +50,7 @@ class LiveView(Protocol):
         ...
 
     def history(self, cabinet_id: str) -> Sequence[tuple[str, float, float]]:
-        """The last hours: time, load on the fullest phase in A, limit in A (0: none)."""
+        """The last hours: time, load on the fullest phase and limit in A (0: none)."""
         ...
 
     def site(self) -> View:
