@@ -103,7 +103,7 @@ class Parts:
             bus=self.bus,
             clock=clock,
             settings=AnchoringSettings(
-                backend=config.ledger.backend,
+                ledger=config.ledger,
                 store=config.store,
                 step_s=config.optimizer.step_s,
             ),

@@ -254,6 +254,8 @@ def build_receipt(
     )
     head = log.head(store, None if anchored is None else anchored.size)
     tx = None if chain is None else store.settlement_tx(_key(facts))
+    if chain is not None and tx is not None and tx.draft.chain != chain.key:
+        tx = None  # settled on the chain that was used before this one
     return {
         "format": FORMAT,
         "session": {

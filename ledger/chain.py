@@ -25,12 +25,15 @@ from ledger.errors import (
     LedgerError,
     Refusal,
     TransactionRefusedError,
+    WrongChainError,
 )
 from ledger.outbox import Fees
 from ledger.ports import ChainIdentity, LogEntry, Receipt, Signers
 
 KEY_BYTES: Final = 32
 HASH_BYTES: Final = 32
+MAX_QUANTITY: Final = 2**62
+"""Above any block, nonce, gas or fee that a chain has, and below what SQLite stores."""
 MIN_TIP_WEI: Final = 1_000_000
 GAS_MARGIN_PERMILLE: Final = 1250
 FALLBACK_CONFIRMATIONS: Final = 64
@@ -124,9 +127,15 @@ def load_key(path: Path) -> LocalSigner:
 def load_signers(folder: Path) -> Signers:
     """Read or make the keys of all roles in one folder (created 0700).
 
+    Args:
+        folder: The folder; or a file with one key, which then has every role.
+
     Raises:
         LedgerError: As `load_key`.
     """
+    if folder.is_file():
+        only = load_key(folder)
+        return Signers(admin=only, anchorer=only, settler=only, registrar=only)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Signers(
         admin=load_key(folder / "admin.key"),
@@ -140,12 +149,18 @@ class JsonRpcChain:
     """An EVM node at a URL; satisfies `ledger.ports.Chain`."""
 
     def __init__(
-        self, url: str, *, timeout_s: float = 10.0, confirmations: int | None = None
+        self,
+        url: str,
+        *,
+        chain_id: int | None = None,
+        timeout_s: float = 10.0,
+        confirmations: int | None = None,
     ) -> None:
         """Remember where the node is; nothing is sent yet.
 
         Args:
             url: HTTP address of the JSON-RPC endpoint.
+            chain_id: The chain that must be there; ``None`` takes any.
             timeout_s: For each request, connecting and reading.
             confirmations: Blocks on top that make a block final; ``None`` asks the
                 chain for its ``finalized`` block.
@@ -155,6 +170,7 @@ class JsonRpcChain:
             request_kwargs={"timeout": timeout_s},
             exception_retry_configuration=None,
         )
+        self._expected_chain_id = chain_id
         self._confirmations = confirmations
         self._identity: ChainIdentity | None = None
 
@@ -164,9 +180,18 @@ class JsonRpcChain:
         return False
 
     def identity(self) -> ChainIdentity:
-        """Return chain id and genesis hash, asked once."""
+        """Return chain id and genesis hash; asked anew after the node was away.
+
+        Raises:
+            WrongChainError: It is not the chain that was asked for.
+        """
         if self._identity is None:
             chain_id = _quantity(self._ask("eth_chainId"))
+            expected = self._expected_chain_id
+            if expected is not None and chain_id != expected:
+                raise WrongChainError(
+                    f"the node serves chain {chain_id}, not {expected} as configured"
+                )
             genesis = self._block("0x0")
             self._identity = ChainIdentity(
                 chain_id=chain_id, genesis_hash=_hash(genesis.get("hash"))
@@ -228,7 +253,7 @@ class JsonRpcChain:
     def send_raw(self, raw: bytes) -> None:
         """Broadcast raw bytes; "already known" is success."""
         answer = self._request("eth_sendRawTransaction", _hex(raw))
-        if "error" not in answer:
+        if answer.get("error") is None:
             _hash(answer.get("result"))
             return
         text = str(_error(answer).get("message", ""))
@@ -269,7 +294,7 @@ class JsonRpcChain:
 
     def _ask(self, method: str, *params: object) -> object:
         answer = self._request(method, *params)
-        if "error" in answer:
+        if answer.get("error") is not None:
             error = _error(answer)
             data = _revert_data(error)
             text = str(error.get("message", error))
@@ -286,7 +311,13 @@ class JsonRpcChain:
         except requests.exceptions.JSONDecodeError as error:
             raise ChainNonsenseError(f"{method}: the answer is not JSON") from error
         except requests.exceptions.RequestException as error:
-            raise ChainUnavailableError(f"{method}: {type(error).__name__}") from error
+            # Whoever answers at this address next may be another node.
+            self._identity = None
+            # The address may carry an API key, so the error's own text stays out.
+            what = type(error).__name__
+            if error.response is not None:
+                what = f"HTTP {error.response.status_code}"
+            raise ChainUnavailableError(f"{method}: {what}") from error
         except (ValueError, RecursionError) as error:
             raise ChainNonsenseError(f"{method}: the answer is not JSON") from error
         if not isinstance(answer, dict):
@@ -315,9 +346,11 @@ def _revert_data(error: dict[str, object]) -> bytes | None:
 def _quantity(value: object) -> int:
     if isinstance(value, str) and value.startswith("0x") and len(value) <= 66:  # noqa: PLR2004  # 0x and 32 bytes
         try:
-            return int(value, 16)
+            number = int(value, 16)
         except ValueError:
-            pass
+            number = MAX_QUANTITY
+        if number < MAX_QUANTITY:
+            return number
     raise ChainNonsenseError(f"not a quantity: {str(value)[:80]!r}")
 
 

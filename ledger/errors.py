@@ -11,6 +11,7 @@ LedgerError
     ChainError
         ChainUnavailableError  try again later; the backlog waits in the database
         ChainNonsenseError     the node answers, but not as an EVM node: raise alarm
+        WrongChainError        the node serves another chain: send nothing, raise alarm
         ContractRevertedError  the contract said no; ``name`` and ``args`` say why
         TransactionRefusedError   the node did not take it; ``reason`` says what to do
 """
@@ -64,6 +65,10 @@ class ChainUnavailableError(ChainError):
 
 class ChainNonsenseError(ChainError):
     """The node answers something that an EVM node cannot answer."""
+
+
+class WrongChainError(ChainError):
+    """The node serves another chain than the configuration names."""
 
 
 class ContractRevertedError(ChainError):

@@ -200,7 +200,9 @@ class AnchorWorker:
         self._runner.write(work)
 
     def _work(self, now: datetime, report: Report, *, flush: bool) -> None:
-        self._key = self._chain.identity().key
+        key = self._chain.identity().key
+        if key != self._key:  # also when a node came back with another chain
+            self._key, self._contracts, self._bundle_chain = key, None, None
         self._runner.run(now, report)
         if self._contracts is None:
             self._contracts = ensure_contracts(self._runner, self._signers, now, report)

@@ -25,7 +25,6 @@ _NOT_YET: Final = {
     "ocsp": "certificate status",
     "iso15118": "contract certificates",
 }
-_NOT_YET_LEDGER: Final = frozenset({"rpc_url", "chain_id", "key_file", "confirmations"})
 _TABLES: Final = (
     "server",
     "api",
@@ -209,11 +208,6 @@ def _refuse_unavailable(document: Mapping[str, object]) -> None:
             "ocpp.tls",
             "not available in this version: put a TLS proxy before server.ocpp_port",
         )
-    ledger = _mapping(document.get("ledger"))
-    if ledger.get("backend") == "rpc":
-        raise ConfigError("ledger.backend", '"rpc" is not available in this version')
-    for key in sorted(_NOT_YET_LEDGER & ledger.keys()):
-        raise ConfigError(f"ledger.{key}", "not available in this version")
     for index, load in enumerate(_list(document, "load")):
         source = _mapping(load).get("source")
         if source in {"modbus", "mqtt"}:

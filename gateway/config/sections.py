@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from gateway.config.reader import Range
 from gateway.errors import ConfigError
@@ -24,6 +25,7 @@ class LedgerBackend(StrEnum):
 
     NONE = "none"
     EMBEDDED = "embedded"
+    RPC = "rpc"
 
 
 class Regime(StrEnum):
@@ -149,9 +151,32 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerConfig:
-    """Where evidence is anchored."""
+    """Where evidence is anchored; all but ``backend`` is for ``rpc`` only.
+
+    Attributes:
+        rpc_url: JSON-RPC endpoint of an EVM node, http or https.
+        chain_id: The chain that must be there; without it any chain is taken.
+        key_file: A folder with one key per role (made on first use), or a file with one
+            key for all roles; default: the store's keys.
+        confirmations: Blocks on top that make a block final; by default the chain says
+            which blocks are.
+    """
 
     backend: LedgerBackend = LedgerBackend.EMBEDDED
+    rpc_url: str | None = None
+    chain_id: Annotated[int | None, Range(low=1, high=2**53)] = None
+    key_file: Path | None = None
+    confirmations: Annotated[int | None, Range(low=0, high=100_000)] = None
+
+    def __post_init__(self) -> None:
+        if self.backend is not LedgerBackend.RPC:
+            for name in ("rpc_url", "chain_id", "key_file", "confirmations"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(name, 'is used with backend = "rpc" only')
+        elif self.rpc_url is None:
+            raise ConfigError("rpc_url", 'is required with backend = "rpc"')
+        elif not _is_http(self.rpc_url):
+            raise ConfigError("rpc_url", "must be an http or https URL with a host")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,3 +195,12 @@ class BillingConfig:
     def __post_init__(self) -> None:
         if not (len(self.currency) == 3 and self.currency.isupper()):  # noqa: PLR2004 - ISO 4217
             raise ConfigError("currency", 'must be an ISO 4217 code such as "EUR"')
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0

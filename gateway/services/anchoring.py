@@ -17,7 +17,7 @@ import structlog
 
 from gateway.bus import Bus, HeadAnchored, SessionSettled, Subscription
 from gateway.clock import Clock
-from gateway.config import LedgerBackend, StoreConfig
+from gateway.config import LedgerBackend, LedgerConfig, StoreConfig
 from gateway.domain.ids import EvseRef, SessionId
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
@@ -29,16 +29,21 @@ from ledger.errors import LedgerError
 from ledger.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
-    from ledger.embedded import EmbeddedChain
+    from ledger.ports import Chain, Signers
     from ledger.worker import AnchorWorker, StepSummary
 
 T = TypeVar("T")
 
+CHAIN_UNAVAILABLE: Final = "chain-unavailable"
 MAX_PAUSE_S: Final = 30.0
 """Real seconds between two steps at most: transactions under way are polled."""
 SETTLE_DELAY_S: Final = 1.0
 """Real seconds to gather further settlements before one batch is sent."""
 WRITE_TIMEOUT_S: Final = 60.0
+RPC_TIMEOUT_S: Final = 10.0
+"""Real seconds that a node has for one answer."""
+MAX_TOLD: Final = 50
+"""Alarms told in one trouble; a node that answers something else each time has more."""
 
 _ON_CHAIN: Final = (
     "SELECT tx_id, session_id FROM settlement_queue"
@@ -53,11 +58,12 @@ class AnchoringSettings:
     """What anchoring needs of the configuration.
 
     Attributes:
+        ledger: Which chain, and how it is reached.
         store: Where the embedded chain and the keys are.
         step_s: Least time between two anchors, site seconds.
     """
 
-    backend: LedgerBackend
+    ledger: LedgerConfig
     store: StoreConfig
     step_s: int = 900
 
@@ -118,9 +124,10 @@ class Anchoring:
         self._public = PublicStatus(site=site, limit_w=limit_w)
         self._stepping = threading.Lock()
         self._worker: AnchorWorker | None = None
-        self._chain: EmbeddedChain | None = None
+        self._close_chain: Callable[[], None] | None = None
         self._last_settled_tx = 0
-        is_off = settings.backend is LedgerBackend.NONE
+        self._told: set[str] = set()
+        is_off = settings.ledger.backend is LedgerBackend.NONE
         self._state = AnchorState(state="off" if is_off else "starting")
 
     @property
@@ -136,7 +143,7 @@ class Anchoring:
     async def run(self) -> None:
         """Step for ever: on time, and soon after sessions settle."""
         await self._writer.run(install_ledger)
-        if self._settings.backend is LedgerBackend.NONE:
+        if self._settings.ledger.backend is LedgerBackend.NONE:
             return
         with self._bus.subscribe("anchoring") as subscription:
             while True:
@@ -150,9 +157,12 @@ class Anchoring:
             StoreError: The database refused.
             StartupError: The chain cannot be opened.
         """
-        if self._settings.backend is not LedgerBackend.NONE:
+        if self._settings.ledger.backend is not LedgerBackend.NONE:
             await self._writer.run(install_ledger)
-            await self._step(flush=True)
+            try:
+                await self._step(flush=True)
+            except LedgerError as error:
+                raise StoreError(f"the ledger cannot be flushed: {error}") from error
         return self._state
 
     async def close(self) -> None:
@@ -206,12 +216,25 @@ class Anchoring:
             )
 
     def _tell(self, state: AnchorState) -> None:
-        """Remember a state; log trouble when it begins, and when it is over."""
-        before, self._state = self._state, state
-        if state.alarms and state.alarms != before.alarms:
-            _log.warning("anchor.troubled", state=state.state, alarms=state.alarms)
-        elif before.alarms and not state.alarms:
-            _log.info("anchor.recovered", state=state.state, backlog=state.backlog)
+        """Remember a state; log each trouble once, and when all of it is over."""
+        self._state = state
+        if not state.alarms:
+            if self._told:
+                self._told.clear()
+                _log.info("anchor.recovered", state=state.state, backlog=state.backlog)
+            return
+        # A node that is away is one trouble, whichever question met it.
+        is_away = state.state == CHAIN_UNAVAILABLE
+        troubles = {state.state} if is_away else set(state.alarms)
+        if troubles <= self._told or len(self._told) >= MAX_TOLD:
+            return
+        self._told |= troubles
+        _log.warning(
+            "anchor.troubled",
+            state=state.state,
+            alarms=state.alarms,
+            backlog=state.backlog,
+        )
 
     def _step_in_thread(self, flush: bool) -> tuple["StepSummary", list[SessionId]]:
         with self._stepping:
@@ -230,23 +253,28 @@ class Anchoring:
     def _open(self) -> "AnchorWorker":
         # Imported here: the EVM takes a second to load, and only this thread waits.
         from ledger.chain import load_signers  # noqa: PLC0415 - see above
-        from ledger.embedded import EmbeddedChain  # noqa: PLC0415 - see above
         from ledger.worker import AnchorWorker, WorkerSettings  # noqa: PLC0415 - see above
 
-        store = self._settings.store
+        ledger, store = self._settings.ledger, self._settings.store
+        keys_path = store.keys_path if ledger.key_file is None else ledger.key_file
         try:
             store.path.mkdir(parents=True, exist_ok=True)
-            signers = load_signers(store.keys_path)
-            chain = EmbeddedChain.create_or_open(
-                store.chain_path,
-                clock=self._clock,
-                funded=[signer.address for signer in signers.all()],
+            signers = load_signers(keys_path)
+        except (LedgerError, OSError, UnicodeDecodeError) as error:
+            raise StartupError(f"cannot read the ledger's keys: {error}") from error
+        if ledger.rpc_url is None:
+            chain, close = self._open_embedded(signers)
+        else:
+            chain, close = self._open_rpc(ledger.rpc_url, signers), None
+        self._close_chain = close
+        try:
+            self._write(
+                partial(register_assets, site=self._site(), now=self._clock.now())
             )
-        except (LedgerError, OSError) as error:
-            raise StartupError(f"cannot open the embedded chain: {error}") from error
-        self._write(partial(register_assets, site=self._site(), now=self._clock.now()))
-        self._last_settled_tx = self._write(_newest_settled_tx)
-        self._chain = chain
+            self._last_settled_tx = self._write(_newest_settled_tx)
+        except BaseException:
+            self._let_go()
+            raise
         return AnchorWorker(
             chain=chain,
             transact=self._transact,
@@ -255,12 +283,50 @@ class Anchoring:
             packed_status=lambda: self._write(self._public.pack),
         )
 
+    def _open_embedded(
+        self, signers: "Signers"
+    ) -> "tuple[Chain, Callable[[], None] | None]":
+        from ledger.embedded import EmbeddedChain  # noqa: PLC0415 - loads the EVM
+
+        try:
+            chain = EmbeddedChain.create_or_open(
+                self._settings.store.chain_path,
+                clock=self._clock,
+                funded=[signer.address for signer in signers.all()],
+            )
+        except (LedgerError, OSError) as error:
+            raise StartupError(f"cannot open the embedded chain: {error}") from error
+        return chain, chain.close
+
+    def _open_rpc(self, rpc_url: str, signers: "Signers") -> "Chain":
+        from ledger.chain import JsonRpcChain  # noqa: PLC0415 - loads web3
+
+        ledger = self._settings.ledger
+        # These addresses pay the gas; the URL may carry a key and is not logged.
+        _log.info(
+            "anchor.rpc",
+            chain_id=ledger.chain_id,
+            admin=signers.admin.address,
+            anchorer=signers.anchorer.address,
+            settler=signers.settler.address,
+            registrar=signers.registrar.address,
+        )
+        return JsonRpcChain(
+            rpc_url,
+            chain_id=ledger.chain_id,
+            timeout_s=RPC_TIMEOUT_S,
+            confirmations=ledger.confirmations,
+        )
+
     def _close(self) -> None:
         with self._stepping:
-            chain, self._chain = self._chain, None
             self._worker = None
-            if chain is not None:
-                chain.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        close, self._close_chain = self._close_chain, None
+        if close is not None:
+            close()
 
     def _transact(self, work: Callable[[SqliteStore], T]) -> T:
         return self._write(lambda conn: work(SqliteStore(conn)))

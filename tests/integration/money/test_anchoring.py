@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.bus import HeadAnchored, SessionSettled
-from gateway.config import Config, LedgerBackend, StoreConfig
+from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
 from gateway.domain.ids import SessionId
 from gateway.domain.topology import Site
 from gateway.errors import RequestError
@@ -46,7 +46,9 @@ async def anchoring_of(
         writer=till.store.writer,
         bus=till.bus,
         clock=till.clock,
-        settings=AnchoringSettings(backend=backend, store=StoreConfig(path=path)),
+        settings=AnchoringSettings(
+            ledger=LedgerConfig(backend=backend), store=StoreConfig(path=path)
+        ),
         site=site,
     )
     try:

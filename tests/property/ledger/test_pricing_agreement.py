@@ -7,6 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain import ocpi
 from gateway.domain.bill import RegisterPoint, price
 from gateway.domain.tariff import Tariff
 from ledger import pricing
@@ -112,6 +113,13 @@ def test_the_amount_is_the_exact_sum_rounded_once_half_to_even(
     assert pricing.amount_minor(parts, digits) == int(
         decimal.quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
     )
+
+
+def test_gateway_and_verifier_know_the_same_minor_units() -> None:
+    assert pricing.MINOR_DIGITS == ocpi.MINOR_DIGITS
+    assert {pricing.MINOR_DIGITS[code] for code in ("UGX", "XPF", "DJF")} == {0}
+    assert pricing.MINOR_DIGITS["TND"] == 3
+    assert "EUR" not in pricing.MINOR_DIGITS
 
 
 def test_half_a_cent_goes_to_the_even_cent() -> None:

@@ -63,6 +63,19 @@ def test_loosened_protections_are_named(tmp_path: Path) -> None:
     assert config.security.loosened() == ("security.allow_unauthenticated",)
 
 
+RPC = "[ledger]\nbackend = 'rpc'\nrpc_url = "
+
+
+def test_a_chain_over_rpc_is_read_whole(tmp_path: Path) -> None:
+    ledger = load(
+        tmp_path,
+        RPC + "'https://node.example:8545/v2/x'\nchain_id = 11155111\n"
+        "key_file = 'keys'\nconfirmations = 3",
+    ).ledger
+    assert (ledger.chain_id, ledger.confirmations) == (11_155_111, 3)
+    assert ledger.key_file == tmp_path.resolve() / "keys"
+
+
 @pytest.mark.parametrize(
     ("text", "key", "hint"),
     [
@@ -77,8 +90,19 @@ def test_loosened_protections_are_named(tmp_path: Path) -> None:
         ("[server]\nocpp_port = 1e999999999", "server.ocpp_port", "usable"),
         ("server = 3", "server", "table"),
         ("[cabinet]\nid = 'A'", "cabinet", "[[cabinet]]"),
-        ("[ledger]\nbackend = 'rpc'", "ledger.backend", "not available"),
-        ("[ledger]\nrpc_url = 'x'", "ledger.rpc_url", "not available"),
+        ("[ledger]\nbackend = 'rpc'", "ledger.rpc_url", "is required"),
+        ("[ledger]\nrpc_url = 'http://x'", "ledger.rpc_url", 'backend = "rpc"'),
+        ("[ledger]\nchain_id = 1", "ledger.chain_id", 'backend = "rpc"'),
+        ("[ledger]\nkey_file = 'k'", "ledger.key_file", 'backend = "rpc"'),
+        ("[ledger]\nconfirmations = 1", "ledger.confirmations", 'backend = "rpc"'),
+        (RPC + "'ws://x:1'", "ledger.rpc_url", "http"),
+        (RPC + "'http://'", "ledger.rpc_url", "host"),
+        (RPC + "'http://x:99999'", "ledger.rpc_url", "http"),
+        (RPC + "'http://[::1'", "ledger.rpc_url", "http"),
+        (RPC + "'http://x'\nchain_id = 0", "ledger.chain_id", "at least 1"),
+        (RPC + "'http://x'\nchain_id = '1'", "ledger.chain_id", "a number"),
+        (RPC + "'http://x'\nconfirmations = -1", "ledger.confirmations", "least 0"),
+        (RPC + "'http://x'\nkey = 'ab'", "ledger.key", "key_file"),
         ("[ocpp.tls]\nport = 9443", "ocpp.tls", "not available"),
         ("[ca]\ncert = 'x'", "ca", "not available"),
         ("[ledger]\nbackend = 'chain'", "ledger.backend", '"embedded"'),
