@@ -1,0 +1,231 @@
+"""A link serves its station whatever the station does, and ends with its socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.clock import ScaledClock
+from gateway.errors import CallFailed, CallRefused, CallTimedOut, NotConnected
+from gateway.ocpp import frames
+from gateway.ocpp.frames import Call
+from gateway.ocpp.rpc import CallPriority, Endpoint
+from gateway.ocpp.v16 import V16
+from gateway.server.link import MAX_UNSENT_FRAMES, Link
+
+CLOCK = ScaledClock(
+    epoch=datetime(2026, 6, 1, tzinfo=UTC),
+    epoch_unix_s=0.0,
+    started_monotonic_s=0.0,
+    speed=1.0,
+)
+
+
+class Wire:
+    """A socket in memory: what the station sends, and what reaches it."""
+
+    def __init__(self) -> None:
+        self.inbound: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.sent: asyncio.Queue[bytes] = asyncio.Queue()
+        self.closed_with: tuple[int, str] | None = None
+        self.is_stuck = False
+
+    async def receive(self) -> bytes:
+        frame = await self.inbound.get()
+        if frame is None:
+            raise EOFError
+        return frame
+
+    async def send(self, frame: bytes) -> None:
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        self.sent.put_nowait(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed_with = (code, reason)
+        self.inbound.put_nowait(None)
+
+    async def next_sent(self) -> list[object]:
+        async with asyncio.timeout(2):
+            frame: list[object] = msgspec.json.decode(await self.sent.get())
+            return frame
+
+
+class Sink:
+    """Answers every CALL with an empty result, later if told to wait."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.raw: list[bytes] = []
+        self.refused: list[bytes] = []
+        self.held: list[Callable[[], None]] | None = None
+
+    def handle(self, frame: Call, respond: Callable[[bytes], None], raw: bytes) -> None:
+        self.calls.append(frame)
+        self.raw.append(raw)
+        answer = frames.encode_result(frame.message_id, {})
+        if self.held is None:
+            respond(answer)
+        else:
+            self.held.append(lambda: respond(answer))
+
+    def refuse(self, raw: bytes, error: Exception) -> bytes | None:
+        self.refused.append(raw)
+        return f'[4,"-1","FormatViolation","{type(error).__name__}",{{}}]'.encode()
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[tuple[Link, Wire, Sink]]:
+    wire, sink, ids = Wire(), Sink(), count(1)
+    link = Link(
+        station_id="CP1",
+        adapter=V16(),
+        transport=wire,
+        endpoint=Endpoint(lambda: f"ours-{next(ids)}", max_queued=3),
+        sink=sink,
+        clock=CLOCK,
+        parse=frames.parse,
+        remote="127.0.0.1:1",
+        epoch=1,
+    )
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(link.run())
+        try:
+            yield link, wire, sink
+        finally:
+            wire.inbound.put_nowait(None)
+            wire.is_stuck = False
+            async with asyncio.timeout(2):
+                await running
+
+
+async def outcome_of(
+    call: Coroutine[Any, Any, dict[str, object]],
+) -> dict[str, object] | CallFailed:
+    """The answer, or the failure as a value."""
+    try:
+        return await call
+    except CallFailed as error:
+        return error
+
+
+async def turns(n: int = 20) -> None:
+    """Let everything that is ready run."""
+    for _ in range(n):
+        await asyncio.sleep(0)
+
+
+async def test_a_station_that_calls_while_it_is_called_is_served_at_once() -> None:
+    async with linked() as (link, wire, sink), asyncio.TaskGroup() as group:
+        ours = group.create_task(link.call("Reset", {"type": "Soft"}, timeout_s=5))
+        assert await wire.next_sent() == [2, "ours-1", "Reset", {"type": "Soft"}]
+        wire.inbound.put_nowait(b'[2,"a","Heartbeat",{}]')
+        assert await wire.next_sent() == [3, "a", {}]
+        assert not ours.done()
+        wire.inbound.put_nowait(b'[3,"ours-1",{"status":"Accepted"}]')
+        assert await ours == {"status": "Accepted"}
+        assert sink.raw == [b'[2,"a","Heartbeat",{}]']
+
+
+async def test_one_call_is_outstanding_and_a_stop_overtakes_the_waiting() -> None:
+    async with linked() as (link, wire, _), asyncio.TaskGroup() as group:
+        first = group.create_task(link.call("GetConfiguration", {}, timeout_s=5))
+        assert (await wire.next_sent())[2] == "GetConfiguration"
+        low = group.create_task(link.call("ClearCache", {}, timeout_s=5))
+        stop = link.call(
+            "RemoteStopTransaction",
+            {"transactionId": 1},
+            timeout_s=5,
+            priority=CallPriority.STOP,
+        )
+        high = group.create_task(outcome_of(stop))
+        await asyncio.sleep(0)
+        assert wire.sent.empty()
+        wire.inbound.put_nowait(b'[3,"ours-1",{}]')
+        assert (await wire.next_sent())[2] == "RemoteStopTransaction"
+        wire.inbound.put_nowait(b'[4,"ours-3","InternalError","no",{"why":1}]')
+        assert (await wire.next_sent())[2] == "ClearCache"
+        wire.inbound.put_nowait(b'[3,"ours-2",{"status":"Accepted"}]')
+        await first
+        assert await low == {"status": "Accepted"}
+        refusal = await high
+        assert isinstance(refusal, CallRefused)
+        assert (refusal.code, refusal.details) == ("InternalError", {"why": 1})
+
+
+async def test_a_silent_station_costs_its_caller_a_timeout_and_nothing_else() -> None:
+    async with linked() as (link, wire, _):
+        with pytest.raises(CallTimedOut):
+            await link.call("Reset", {"type": "Soft"}, timeout_s=0.05)
+        wire.inbound.put_nowait(b'[3,"ours-1",{"status":"Accepted"}]')
+        wire.inbound.put_nowait(b'[3,"never-asked",{}]')
+        wire.inbound.put_nowait(b'[2,"a","Heartbeat",{}]')
+        assert (await wire.next_sent())[1] == "ours-1"
+        assert await wire.next_sent() == [3, "a", {}]
+        assert link.counters.orphan_answers == 1
+
+
+async def test_a_full_line_refuses_further_calls() -> None:
+    async with linked() as (link, _, _), asyncio.TaskGroup() as group:
+        waiting = [
+            group.create_task(outcome_of(link.call("ClearCache", {}, timeout_s=0.05)))
+            for _ in range(4)
+        ]
+        await turns()
+        with pytest.raises(CallFailed, match="too many"):
+            await link.call("ClearCache", {}, timeout_s=1)
+        for task in waiting:
+            assert isinstance(await task, CallTimedOut)
+
+
+async def test_what_is_not_ocpp_is_answered_and_the_socket_stays_up() -> None:
+    async with linked() as (_, wire, sink):
+        wire.inbound.put_nowait(b"not json")
+        assert (await wire.next_sent())[0] == 4
+        wire.inbound.put_nowait(b'[2,"a","Heartbeat",{}]')
+        assert await wire.next_sent() == [3, "a", {}]
+        assert sink.refused == [b"not json"]
+
+
+async def test_a_message_repeated_in_flight_gets_one_answer() -> None:
+    async with linked() as (_, wire, sink):
+        sink.held = []
+        stop = b'[2,"a","StopTransaction",{"transactionId":1}]'
+        wire.inbound.put_nowait(stop)
+        wire.inbound.put_nowait(stop)
+        await turns()
+        assert wire.inbound.empty()
+        for answer in sink.held:
+            answer()
+        assert await wire.next_sent() == [3, "a", {}]
+        assert len(sink.calls) == 1
+        assert wire.sent.empty()
+
+
+async def test_a_station_that_does_not_read_its_answers_is_cut_off() -> None:
+    async with linked() as (link, wire, _):
+        wire.is_stuck = True
+        for _ in range(MAX_UNSENT_FRAMES + 2):
+            link.post(b"[3,1,{}]")
+        wire.is_stuck = False
+        assert len(link._unsent) <= MAX_UNSENT_FRAMES
+        link.close_soon(1001, "later word does not count")
+        await turns(2 * MAX_UNSENT_FRAMES)
+        assert wire.closed_with is not None
+        assert wire.closed_with[0] == 1008
+
+
+async def test_calls_end_with_the_connection() -> None:
+    async with linked() as (link, wire, _), asyncio.TaskGroup() as group:
+        reset = link.call("Reset", {"type": "Soft"}, timeout_s=5)
+        ours = group.create_task(outcome_of(reset))
+        await wire.next_sent()
+        wire.inbound.put_nowait(None)
+        assert isinstance(await ours, NotConnected)
+        with pytest.raises(NotConnected):
+            await link.call("Reset", {"type": "Soft"}, timeout_s=5)
