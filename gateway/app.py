@@ -202,6 +202,7 @@ class Parts:
             overview=self.overview,
             queries=self.queries,
             needs=self.needs,
+            receipts=self.receipts,
             clock=clock,
             prices=self._price_text,
             backend=config.ledger.backend.value,

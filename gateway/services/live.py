@@ -15,6 +15,7 @@ from gateway.domain.session import Session, SessionPhase
 from gateway.errors import RequestError, StoreError
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
+from gateway.services.receipts import Receipts
 from gateway.services.settlement import cost_so_far
 from gateway.store import limits, money, sessions
 from gateway.store.queries import Queries
@@ -41,6 +42,7 @@ class Live:
         overview: Builds the views.
         queries: For what drivers see.
         needs: Takes drivers' needs and knows their links.
+        receipts: Builds what a driver may keep.
         clock: Site clock.
         prices: The default tariff's price at a moment, in words.
         backend: Where heads are anchored, in a word.
@@ -52,6 +54,7 @@ class Live:
         overview: Overview,
         queries: Queries,
         needs: Needs,
+        receipts: Receipts,
         clock: Clock,
         prices: Callable[[datetime], str | None],
         backend: str,
@@ -59,6 +62,7 @@ class Live:
         self._overview = overview
         self._queries = queries
         self._needs = needs
+        self._receipts = receipts
         self._clock = clock
         self._prices = prices
         self._backend = backend
@@ -167,6 +171,17 @@ class Live:
         )
         return "Noted. The new plan follows in a few seconds."
 
+    async def receipt(self, token: str) -> Mapping[str, object]:
+        """The receipt of a settled session, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: 404 an unknown link; 409 it is not settled yet, or held.
+        """
+        session_id = self._needs.session_of_link(token)
+        if session_id is None:
+            raise RequestError(404, "expired_link", "This page has expired.")
+        return await self._receipts.receipt(session_id)
+
     def _look(self) -> None:
         self._looked_at_s = asyncio.get_running_loop().time()
         self._wake.set()
@@ -229,7 +244,7 @@ class Live:
             "needed_milliwh": None if needed_wh is None else needed_wh * MILLIWH_PER_WH,
             "departure_at": departure_at,
             "is_default_need": is_default,
-            "guaranteed_milliwh": None,
+            "guaranteed_milliwh": self._guaranteed(session, departure_at, needed_wh),
             "likely_milliwh": (
                 None
                 if likely_wh is None
@@ -246,8 +261,29 @@ class Live:
             "bill_state": "pending" if bill is None else bill.status,
             "cost": cost,
             "price": self._prices(now),
-            "receipt_url": None,
+            "receipt_url": (
+                f"/d/{self._needs.driver_token(session_id)}/receipt"
+                if bill is not None and bill.status == "settled"
+                else None
+            ),
         }
+
+    def _guaranteed(
+        self, session: Session, departure_at: datetime | None, needed_wh: int | None
+    ) -> int | None:
+        """What the reserved floor delivers by departure, whatever the others do.
+
+        ``None`` where nothing is reserved that a car could charge with.
+        """
+        evse = self._overview.evse(session.station_id, session.evse_id)
+        if evse is None or departure_at is None or evse.floor_da < evse.min_da:
+            return None
+        left = max(timedelta(0), departure_at - self._clock.now())
+        floor_wh = evse.power_w(evse.floor_da) * (left / timedelta(hours=1))
+        reserved = session.energy_milliwh + int(floor_wh) * MILLIWH_PER_WH
+        if needed_wh is None:
+            return reserved
+        return min(reserved, max(session.energy_milliwh, needed_wh * MILLIWH_PER_WH))
 
     def _is_online(self, station_id: StationId) -> bool:
         return self._overview.is_online(station_id)

@@ -67,6 +67,10 @@ class Overview:
         """Whether a station is connected."""
         return self._links.is_online(station_id)
 
+    def evse(self, station_id: StationId, evse_id: int) -> Evse | None:
+        """An EVSE as wired."""
+        return self._directory.site.evse(station_id, evse_id)
+
     async def stations(self) -> list[View]:
         """Every registered station with its EVSEs, by id."""
         statuses = _by_evse(await self._queries.evse_statuses())

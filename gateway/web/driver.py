@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import (
     HTMLResponse,
+    JSONResponse,
     RedirectResponse,
     Response,
     StreamingResponse,
@@ -85,7 +86,11 @@ class DriverPages:
         kind = "refused" if is_refused else "done"
         answer = f'<p class="note {kind}" role="alert">{escape(note)}</p>'
         url = str(view.get("receipt_url") or "")
-        receipt = f'<a class="button" href="{escape(url)}">Receipt</a>' if url else ""
+        receipt = (
+            f'<a class="button" href="{escape(url)}">Receipt to keep and check</a>'
+            if url
+            else ""
+        )
         return self._page.response(
             {
                 **said,
@@ -292,6 +297,30 @@ def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
                 status=403,
             )
         return await pages.take_need(token, energy, leave)
+
+    _add_data(app, pages, live)
+
+
+def _add_data(app: FastAPI, pages: DriverPages, live: LiveView) -> None:
+    """Add what is not a page: the receipt as a file, and the event stream."""
+
+    @app.get("/d/{token}/receipt", include_in_schema=False)
+    async def receipt(token: str) -> Response:
+        if not pages.is_known(token):
+            return pages.show(token)
+        try:
+            found = await live.receipt(token)
+        except RequestError as error:
+            return pages.show(
+                token, note=error.message, is_refused=True, status=error.status
+            )
+        return JSONResponse(
+            found,
+            headers={
+                "Content-Disposition": 'attachment; filename="receipt.json"',
+                "Cache-Control": "no-store",
+            },
+        )
 
     @app.get("/d/{token}/events", include_in_schema=False)
     async def events(token: str) -> Response:

@@ -72,6 +72,14 @@ class LiveView(Protocol):
         """
         ...
 
+    async def receipt(self, token: str) -> View:
+        """The receipt of a settled session, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: There is none yet, or the link is unknown.
+        """
+        ...
+
     async def set_need(
         self, token: str, energy_wh: int | None, departure_at: datetime | None
     ) -> str:

@@ -300,6 +300,12 @@ class FakeSite:
             "register_end_milliwh": 10_443_518_000,
         }
 
+    async def receipt(self, token: str) -> dict[str, Any]:
+        assert token == DRIVER
+        if not self.is_ended:
+            raise RequestError(409, "not_settled", "The bill is not made yet.")
+        return {"format": "wattproof-receipt/1"}
+
     async def set_need(
         self, token: str, energy_wh: int | None, departure_at: datetime | None
     ) -> str:

@@ -135,6 +135,19 @@ async def test_an_ended_session_has_no_form(
     assert "Bill in a few minutes" in text
 
 
+async def test_a_receipt_is_a_file_once_the_bill_is_made(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    early = await client.get(f"/d/{DRIVER}/receipt")
+    assert early.status_code == 409
+    assert "The bill is not made yet." in early.text
+    site.is_ended = True
+    answer = await client.get(f"/d/{DRIVER}/receipt")
+    assert answer.json() == {"format": "wattproof-receipt/1"}
+    assert "receipt.json" in answer.headers["content-disposition"]
+    assert (await client.get("/d/other/receipt")).status_code == 404
+
+
 async def test_events_tell_texts_at_once_and_reload_at_the_end(site: FakeSite) -> None:
     events = DriverPages(site, site.clock).events(DRIVER)
     first = json.loads((await anext(events)).removeprefix("data: "))
