@@ -71,13 +71,15 @@ from gateway.web.pages import mount
 HOUSEKEEPING_S: Final = 10.0
 """Real seconds between two rounds of housekeeping."""
 FLUSH_S: Final = 20.0
+RESTART_S: Final = 1.0
+"""Real seconds before a part that failed is started again."""
 MICRO: Final = 1_000_000
 
 _log = structlog.get_logger()
 
 
 T = TypeVar("T")
-Start: TypeAlias = Callable[[Coroutine[Any, Any, None], str], None]
+Start: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]], str], None]
 
 
 class Parts:
@@ -210,13 +212,13 @@ class Parts:
 
     def start(self, start: Start) -> None:
         """Start everything that runs for ever."""
-        start(self.settlement.run(), "part.settlement")
-        start(self.anchoring.run(), "part.anchoring")
-        start(self.dispatch.run(), "part.dispatch")
-        start(self.setup.run(), "part.setup")
-        start(self._keep_house(), "part.house")
-        start(self._mirror_boots(), "part.boots")
-        start(self.live.run(), "part.live")
+        start(self.settlement.run, "part.settlement")
+        start(self.anchoring.run, "part.anchoring")
+        start(self.dispatch.run, "part.dispatch")
+        start(self.setup.run, "part.setup")
+        start(self._keep_house, "part.house")
+        start(self._mirror_boots, "part.boots")
+        start(self.live.run, "part.live")
 
     async def finish(self) -> None:
         """Settle and anchor what is left; bounded, since it is all found again."""
@@ -617,18 +619,38 @@ async def running(
 
 @asynccontextmanager
 async def _tasks() -> AsyncIterator["Start"]:
-    """Tasks that run for ever and end with the block."""
+    """Parts that run for ever and end with the block."""
     async with asyncio.TaskGroup() as group:
         started: list[asyncio.Task[None]] = []
 
-        def start(work: Coroutine[Any, Any, None], name: str) -> None:
-            started.append(group.create_task(work, name=name))
+        def start(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+            started.append(group.create_task(supervised(work, name), name=name))
 
         try:
             yield start
         finally:
             for task in started:
                 task.cancel()
+
+
+async def supervised(
+    work: Callable[[], Coroutine[Any, Any, None]],
+    name: str,
+    *,
+    pause_s: float = RESTART_S,
+) -> None:
+    """Run a part for ever: what fails in one must not stop the others.
+
+    Every part finds its place again from the store, so a restart loses nothing.
+    """
+    while True:
+        try:
+            await work()
+        except StartupError:
+            raise
+        except Exception:  # noqa: BLE001 - the outer edge of a part: told, then restarted
+            _log.exception("part.failed", part=name)
+        await asyncio.sleep(pause_s)
 
 
 def _say(line: str) -> None:
