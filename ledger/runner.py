@@ -184,7 +184,8 @@ class Runner:
                 self._bump(tx, now, report)
                 return False
             if error.reason is not Refusal.NONCE_TOO_LOW:
-                report.alarms.append(f"{_name(tx)} was not taken: {error}")
+                sender = tx.draft.sender
+                report.alarms.append(f"{_name(tx)} of {sender} was not taken: {error}")
                 return False
             # The nonce is used: by an attempt of ours, or elsewhere. Polling decides.
         if tx.state is State.SIGNED:

@@ -168,6 +168,23 @@ class SqliteQueues(SqliteOutbox):
                 (tx_id,),
             )
 
+    def leave_other_chains(self, chain: str) -> None:
+        """Give back what another chain than this one carries, when chains change.
+
+        Assets are registered again; a settlement is sent again only if it stands in no
+        block: what was settled once stays where it was settled.
+        """
+        elsewhere = "SELECT tx_id FROM outbox_tx WHERE chain <> ?"
+        self.conn.execute(
+            f"UPDATE asset_queue SET tx_id = NULL WHERE tx_id IN ({elsewhere})",  # noqa: S608  # a constant
+            (chain,),
+        )
+        self.conn.execute(
+            f"UPDATE settlement_queue SET tx_id = NULL WHERE tx_id IN ({elsewhere}"  # noqa: S608  # a constant
+            " AND state IN ('sealed', 'signed', 'sent'))",
+            (chain,),
+        )
+
     def settlement_counts(self) -> tuple[int, int]:
         """Return how many settlements wait or travel, and how many stand in a block."""
         settled = self._count(

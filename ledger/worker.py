@@ -165,7 +165,7 @@ class AnchorWorker:
         except (ChainError, ArtifactError, LedgerForkError) as error:
             state = WorkerState.ALARM
             report.alarms.append(str(error))
-        if report.alarms and state is WorkerState.WORKING:
+        if report.alarms and state in {WorkerState.WORKING, WorkerState.DEPLOYING}:
             state = WorkerState.ALARM
         return self._summary(state, report)
 
@@ -203,6 +203,7 @@ class AnchorWorker:
         key = self._chain.identity().key
         if key != self._key:  # also when a node came back with another chain
             self._key, self._contracts, self._bundle_chain = key, None, None
+            self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
         if self._contracts is None:
             self._contracts = ensure_contracts(self._runner, self._signers, now, report)

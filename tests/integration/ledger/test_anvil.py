@@ -1,17 +1,10 @@
 """The same worker and verifier against a real node: anvil, over JSON-RPC."""
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from ledger.chain import JsonRpcChain
@@ -20,64 +13,18 @@ from ledger.outbox import Fees
 from ledger.runner import RunnerSettings
 from ledger.verify import Verdict, verify
 from ledger.worker import StepSummary, WorkerSettings, WorkerState
+from tests.support.anvil import Node, running_node
 from tests.support.ledger_site import Site, fixed_signers, make_site
 
 pytestmark = pytest.mark.chain
 
-ROOT = Path(__file__).parents[3]
-PATIENCE_S = 20.0
-
-
-def anvil_command() -> str:
-    """Where anvil is; skips where it is absent, fails where CI promises it."""
-    local = ROOT / "contracts" / "node_modules" / ".bin" / "anvil"
-    found = str(local) if local.exists() else shutil.which("anvil")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI=true, but anvil is not installed: npm ci in contracts/")
-        pytest.skip("anvil is not installed: npm ci in contracts/ brings it")
-    return found
-
-
-@dataclass
-class Node:
-    """A running anvil and its own methods."""
-
-    url: str
-
-    def ask(self, method: str, *params: object) -> Any:
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(self.url, json=body, timeout=10).json()
-        assert "error" not in answer, answer
-        return answer["result"]
-
 
 @pytest.fixture
 def node() -> Iterator[Node]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ["--port", str(port), "--silent", "--slots-in-an-epoch", "2"]
-    process = subprocess.Popen(
-        [anvil_command(), "--host", "127.0.0.1", "--hardfork", "prague", *arguments]
-    )
-    running = Node(url=f"http://127.0.0.1:{port}")
-    try:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                running.ask("eth_chainId")
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "anvil did not start"
-                assert process.poll() is None, "anvil ended"
-                time.sleep(0.05)
+    with running_node("--slots-in-an-epoch", "2") as running:
         for signer in fixed_signers().all():
-            running.ask("anvil_setBalance", signer.address, hex(10**21))
+            running.fund(signer.address)
         yield running
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
 
 
 @pytest.fixture

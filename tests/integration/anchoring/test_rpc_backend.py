@@ -1,0 +1,240 @@
+"""The gateway's anchoring on a real node that others can ask: anvil, over JSON-RPC."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
+from gateway.services.anchoring import Anchoring, AnchoringSettings, AnchorState
+from gateway.services.receipts import Receipts
+from ledger.chain import load_key, load_signers
+from ledger.verify import Verdict, VerificationReport, verify
+from tests.support.anvil import Node, free_port, running_node
+from tests.support.money import Till, open_till
+
+pytestmark = pytest.mark.chain
+
+ANVIL_ID = 31_337
+SITE = {
+    "cabinet": [{"id": "A", "limit_a": [63, 63, 63]}],
+    "station": [{"id": "CP1", "cabinet": "A", "evse": [{"id": 1, "max_a": 32}]}],
+}
+
+
+@asynccontextmanager
+async def anchoring_at(
+    till: Till,
+    path: Path,
+    port: int,
+    *,
+    chain_id: int | None = ANVIL_ID,
+    key_file: Path | None = None,
+    confirmations: int | None = None,
+) -> AsyncIterator[Anchoring]:
+    ledger = LedgerConfig(
+        backend=LedgerBackend.RPC,
+        rpc_url=f"http://127.0.0.1:{port}",
+        chain_id=chain_id,
+        key_file=key_file,
+        confirmations=confirmations,
+    )
+    site = Config.from_dict(SITE, Path()).site
+    anchoring = Anchoring(
+        writer=till.store.writer,
+        bus=till.bus,
+        clock=till.clock,
+        settings=AnchoringSettings(ledger=ledger, store=StoreConfig(path=path)),
+        site=lambda: site,
+    )
+    try:
+        yield anchoring
+    finally:
+        await anchoring.close()
+
+
+def fund(node: Node, path: Path) -> None:
+    for signer in load_signers(path / "keys").all():
+        node.fund(signer.address)
+
+
+async def settle_down(anchoring: Anchoring) -> AnchorState:
+    """Steps until nothing waits; anvil mines each transaction when it hears of it."""
+    state = await anchoring.flush()
+    for _ in range(20):
+        if state.state == "working" and not state.backlog + state.settlements_pending:
+            return state
+        state = await anchoring.flush()
+    pytest.fail(f"anchoring does not settle down: {state}")
+
+
+async def judged(
+    till: Till, anchoring: Anchoring, session_id: str, rpc_url: str
+) -> VerificationReport:
+    receipts = Receipts(database=till.store.writer.path, anchoring=anchoring)
+    document = json.dumps(await receipts.receipt(session_id))
+    return verify(document.encode(), rpc_url=rpc_url)
+
+
+def verdict_of(report: VerificationReport, name: str) -> Verdict:
+    return next(check.verdict for check in report.checks if check.name == name)
+
+
+async def test_a_receipt_of_the_gateway_verifies_as_true_over_rpc(
+    tmp_path: Path,
+) -> None:
+    with running_node() as node:
+        fund(node, tmp_path)
+        async with (
+            open_till(tmp_path) as till,
+            anchoring_at(till, tmp_path, node.port, confirmations=0) as anchoring,
+        ):
+            session_id = await till.session()
+            await till.settlement.settle(session_id)
+            state = await settle_down(anchoring)
+            assert state.settlements_on_chain == 1
+            report = await judged(till, anchoring, session_id, node.url)
+            assert verdict_of(report, "head") is Verdict.TRUE
+            assert report.verdict is Verdict.TRUE, report.to_json()
+        assert not (tmp_path / "chain.db").exists()
+
+
+async def test_one_key_file_may_have_every_role(tmp_path: Path) -> None:
+    key_file = tmp_path / "one.key"
+    with running_node() as node:
+        node.fund(load_key(key_file).address)
+        async with (
+            open_till(tmp_path) as till,
+            anchoring_at(till, tmp_path, node.port, key_file=key_file) as anchoring,
+        ):
+            await till.settlement.settle(await till.session())
+            state = await settle_down(anchoring)
+            assert state.settlements_on_chain == 1
+        assert not (tmp_path / "keys").exists()
+
+
+async def test_a_node_that_is_restarted_with_its_state_is_taken_up_again(
+    tmp_path: Path,
+) -> None:
+    saved, port = ["--state", str(tmp_path / "anvil.json")], free_port()
+    async with (
+        open_till(tmp_path) as till,
+        anchoring_at(till, tmp_path, port) as anchoring,
+    ):
+        with running_node(*saved, port=port) as node:
+            fund(node, tmp_path)
+            first = await till.session(0)
+            await till.settlement.settle(first)
+            before = await settle_down(anchoring)
+            contracts = anchoring.bundle_chain
+        with capture_logs() as logs:
+            second = await till.session(1)
+            bill = await till.settlement.settle(second)
+            for _ in range(3):
+                await anchoring._step_safely()
+            away = anchoring.state
+        assert bill is not None
+        assert (bill.status, away.state) == ("settled", "chain-unavailable")
+        assert away.backlog > before.backlog == 0
+        told = [line for line in logs if line["event"] == "anchor.troubled"]
+        assert len(told) == 1
+        with running_node(*saved, port=port) as node, capture_logs() as logs:
+            after = await settle_down(anchoring)
+            assert [x["event"] for x in logs].count("anchor.recovered") == 1
+            assert (after.settlements_on_chain, after.alarms) == (2, ())
+            assert anchoring.bundle_chain == contracts
+            for session_id in (first, second):
+                report = await judged(till, anchoring, session_id, node.url)
+                assert report.verdict is Verdict.TRUE, report.to_json()
+
+
+async def test_a_node_killed_before_it_saved_gets_the_lost_transactions_again(
+    tmp_path: Path,
+) -> None:
+    port, state = free_port(), tmp_path / "anvil.json"
+    async with (
+        open_till(tmp_path) as till,
+        anchoring_at(till, tmp_path, port) as anchoring,
+    ):
+        with running_node("--state", str(state), port=port) as node:
+            fund(node, tmp_path)
+            await settle_down(anchoring)
+        with running_node("--state", str(state), port=port) as node:
+            session_id = await till.session()
+            await till.settlement.settle(session_id)
+            assert (await settle_down(anchoring)).settlements_on_chain == 1
+            node.kill()
+        with running_node("--state", str(state), port=port) as node:
+            await settle_down(anchoring)
+            report = await judged(till, anchoring, session_id, node.url)
+            assert report.verdict is Verdict.TRUE, report.to_json()
+
+
+async def test_a_node_that_comes_back_empty_is_another_chain_and_gets_contracts_anew(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with (
+        open_till(tmp_path) as till,
+        anchoring_at(till, tmp_path, port) as anchoring,
+    ):
+        old = await till.session(0)
+        with running_node("--timestamp", "1700000000", port=port) as node:
+            fund(node, tmp_path)
+            await till.settlement.settle(old)
+            await settle_down(anchoring)
+        await anchoring._step_safely()
+        with running_node("--timestamp", "1700000001", port=port) as node:
+            fund(node, tmp_path)
+            fresh = await till.session(1)
+            await till.settlement.settle(fresh)
+            state = await settle_down(anchoring)
+            assert state.alarms == ()
+            report = await judged(till, anchoring, fresh, node.url)
+            assert report.verdict is Verdict.TRUE, report.to_json()
+            report = await judged(till, anchoring, old, node.url)
+            assert verdict_of(report, "head") is Verdict.TRUE
+            assert verdict_of(report, "settlement-on-chain") is Verdict.UNCHECKED
+
+
+async def test_another_chain_than_configured_is_an_alarm_and_gets_no_transaction(
+    tmp_path: Path,
+) -> None:
+    with running_node() as node:
+        fund(node, tmp_path)
+        async with (
+            open_till(tmp_path) as till,
+            anchoring_at(till, tmp_path, node.port, chain_id=1) as anchoring,
+        ):
+            with capture_logs() as logs:
+                for _ in range(3):
+                    await anchoring._step_safely()
+            assert anchoring.state.state == "alarm"
+            (told,) = [x for x in logs if x["event"] == "anchor.troubled"]
+            assert told["alarms"] == (
+                "the node serves chain 31337, not 1 as configured",
+            )
+        assert node.ask("eth_blockNumber") == "0x0"
+
+
+async def test_keys_without_funds_are_an_alarm_that_ends_when_they_are_funded(
+    tmp_path: Path,
+) -> None:
+    with running_node() as node:
+        async with (
+            open_till(tmp_path) as till,
+            anchoring_at(till, tmp_path, node.port) as anchoring,
+        ):
+            await till.settlement.settle(await till.session())
+            with capture_logs() as logs:
+                for _ in range(3):
+                    await anchoring._step_safely()
+            assert anchoring.state.state == "alarm"
+            troubled = [x for x in logs if x["event"] == "anchor.troubled"]
+            assert len(troubled) == 1
+            assert "nsufficient funds" in troubled[0]["alarms"][0]
+            fund(node, tmp_path)
+            assert (await settle_down(anchoring)).settlements_on_chain == 1
