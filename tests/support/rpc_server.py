@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from typing_extensions import override
+
 Answer = Callable[[str, list[object]], bytes | int | None]
 """Method and parameters in; body, an HTTP status, or ``None`` to hang up."""
 
@@ -48,6 +50,7 @@ def running_rpc(answer: Answer) -> Iterator[RpcServer]:
             self.end_headers()
             self.wfile.write(body)
 
+        @override
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""
 

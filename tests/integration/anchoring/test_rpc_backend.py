@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
+from gateway.domain.ids import SessionId
 from gateway.services.anchoring import Anchoring, AnchoringSettings, AnchorState
 from gateway.services.receipts import Receipts
 from ledger.chain import load_key, load_signers
@@ -72,7 +73,7 @@ async def settle_down(anchoring: Anchoring) -> AnchorState:
 
 
 async def judged(
-    till: Till, anchoring: Anchoring, session_id: str, rpc_url: str
+    till: Till, anchoring: Anchoring, session_id: SessionId, rpc_url: str
 ) -> VerificationReport:
     receipts = Receipts(database=till.store.writer.path, anchoring=anchoring)
     document = json.dumps(await receipts.receipt(session_id))
