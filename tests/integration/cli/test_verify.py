@@ -1,0 +1,149 @@
+"""``wattproof verify`` and ``python -m ledger verify``, as processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.ledger_site import Site, make_site
+from tests.support.rpc_server import result, running_rpc
+
+ROOT = Path(__file__).parents[3]
+CHECKS = [
+    "format",
+    "records",
+    "inclusion",
+    "readings",
+    "registers",
+    "bill",
+    "settlement",
+    "chain",
+    "head",
+    "settlement-on-chain",
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = make_site(tmp_path_factory.mktemp("site"))
+    site.add_session("s-1")
+    site.worker.step(site.clock.at, flush=True)
+    return site
+
+
+@pytest.fixture
+def receipt(site: Site, tmp_path: Path) -> Path:
+    return written(tmp_path, site.receipt("s-1"))
+
+
+def written(folder: Path, document: dict[str, Any]) -> Path:
+    path = folder / "receipt.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def python(*arguments: object, module: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def wattproof(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return python("verify", *arguments, module="gateway")
+
+
+def test_exit_codes_say_true_or_not_false_or_no_receipt(
+    site: Site, receipt: Path, tmp_path: Path
+) -> None:
+    chain = ("--chain", site.folder / "chain.db")
+    assert wattproof(receipt).returncode == 0
+    assert wattproof(receipt, "--strict").returncode == 1
+    assert wattproof(receipt, *chain).returncode == 0
+    assert wattproof(receipt, *chain, "--strict").returncode == 1
+    forged = json.loads(receipt.read_text(encoding="utf-8"))
+    forged["bill"]["amount_minor"] -= 1
+    done = wattproof(written(tmp_path, forged))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "verdict: false"
+    assert done.stderr == ""
+    receipt.write_text("{}", encoding="utf-8")
+    done = wattproof(receipt)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: receipt lacks 'format'\n"
+    both = wattproof(receipt, "--rpc", "http://127.0.0.1:9", *chain)
+    assert both.returncode == 2
+    assert wattproof().returncode == 2
+    assert "--strict" in wattproof("--help").stdout
+
+
+def test_json_lists_every_check_with_its_verdict_and_reason(
+    site: Site, receipt: Path, tmp_path: Path
+) -> None:
+    done = wattproof(receipt, "--chain", site.folder / "chain.db", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["verdict"]) == (0, "self-witnessed")
+    assert [check["name"] for check in report["checks"]] == CHECKS
+    verdicts = [check["verdict"] for check in report["checks"]]
+    assert verdicts == ["true"] * 7 + ["self-witnessed"] * 3
+    assert all(check["reason"] for check in report["checks"])
+    report = json.loads(wattproof(receipt, "--json").stdout)
+    verdicts = [check["verdict"] for check in report["checks"]]
+    assert (verdicts[-3:], report["verdict"]) == (["unchecked"] * 3, "unchecked")
+    done = wattproof(tmp_path / "absent.json", "--json")
+    assert (done.returncode, list(json.loads(done.stdout))) == (2, ["error"])
+
+
+def test_a_node_that_is_away_leaves_unchecked_and_another_chain_is_false(
+    receipt: Path,
+) -> None:
+    done = wattproof(receipt, "--rpc", "http://127.0.0.1:9", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["verdict"]) == (0, "unchecked")
+    assert "does not answer" in report["checks"][-1]["reason"]
+
+    def another(method: str, _params: list[object]) -> bytes:
+        genesis = {"hash": "0x" + "11" * 32}
+        return result("0x1" if method == "eth_chainId" else genesis)
+
+    with running_rpc(another) as server:
+        done = wattproof(receipt, "--rpc", server.url, "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["verdict"]) == (1, "false")
+    assert report["checks"][-1]["reason"] == "another chain: id 1"
+
+
+@pytest.mark.parametrize("asks_chain", [False, True])
+def test_the_ledger_verifies_as_a_module_without_the_gateway(
+    site: Site, receipt: Path, asks_chain: bool
+) -> None:
+    chain = ["--chain", str(site.folder / "chain.db")] if asks_chain else []
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['ledger', 'verify', {str(receipt)!r}, *{chain!r}]\n"
+        "try:\n"
+        "    runpy.run_module('ledger', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as ended:\n"
+        "    assert ended.code == 0, ended.code\n"
+        "islands = {'gateway', 'optimizer', 'sim_chargers', 'eth_tester'}\n"
+        "roots = {name.partition('.')[0] for name in sys.modules}\n"
+        "assert not roots & islands, roots & islands\n"
+        f"assert ('web3' in roots) is {asks_chain}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    said = "self-witnessed" if asks_chain else "unchecked"
+    assert done.stdout.splitlines()[-1] == f"verdict: {said}"
