@@ -4,7 +4,7 @@ import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import StartupError
 
@@ -49,12 +49,34 @@ def migrations(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
     return tuple(found.values())
 
 
+class WriterConnection(sqlite3.Connection):
+    """The writer's connection and what it remembers of rows it has just used.
+
+    Attributes:
+        remembered: Rows by their key, as this connection last read or wrote them.
+            Only the one writer changes the database, so they are current until a
+            rollback, after which the writer calls `forget`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.remembered: dict[tuple[str, str], Any] = {}
+
+    def forget(self) -> None:
+        """Drop everything remembered."""
+        self.remembered.clear()
+
+
 def connect(
     path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS
-) -> sqlite3.Connection:
+) -> WriterConnection:
     """The writer's connection: WAL, every commit synced, one thread at a time."""
     conn = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=512
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+        factory=WriterConnection,
     )
     try:
         conn.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
@@ -75,7 +97,7 @@ def open_database(
     *,
     folder: Path = MIGRATIONS,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
-) -> sqlite3.Connection:
+) -> WriterConnection:
     """Open, check and migrate the database, and mark it as in use.
 
     After an unclean shutdown the whole file is checked once before it is trusted.

@@ -15,6 +15,7 @@ from gateway.domain.events import ChargingState
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.metering import FIRST_TRUSTED_YEAR
 from gateway.domain.session import EndedBy, Session, SessionPhase
+from gateway.store.schema import WriterConnection
 from gateway.store.times import optional_time, to_text
 
 _FIELDS: Final = (
@@ -63,6 +64,8 @@ COLUMNS: Final = ", ".join(
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM session "  # noqa: S608 - constant column names
 MAX_NUMBER: Final = 2**31 - 1
+MAX_REMEMBERED: Final = 10_000
+"""Running sessions that the writer keeps at hand, about 1 KB each."""
 
 
 def from_row(row: sqlite3.Row | tuple[Any, ...]) -> Session:
@@ -107,6 +110,8 @@ def from_row(row: sqlite3.Row | tuple[Any, ...]) -> Session:
 
 def insert(conn: sqlite3.Connection, session: Session, offset: int) -> None:
     """Write a new session."""
+    if isinstance(conn, WriterConnection):
+        conn.remembered.pop(_wire_key(session), None)
     _execute_changes(
         conn,
         "INSERT",
@@ -131,6 +136,8 @@ def update(conn: sqlite3.Connection, before: Session, after: Session) -> None:
     if not changed:
         return
     _execute_changes(conn, "UPDATE", changed, after.session_id)
+    if isinstance(conn, WriterConnection):
+        _replace_remembered(conn, after)
     if "id_token" in changed:
         conn.execute(
             "UPDATE session SET token_key = ? WHERE session_id = ?",
@@ -146,12 +153,25 @@ def by_id(conn: sqlite3.Connection, session_id: SessionId) -> Session | None:
 def by_wire_id(
     conn: sqlite3.Connection, station_id: StationId, transaction_id: str
 ) -> list[Session]:
-    """All sessions of a station under one wire id, in order of their start."""
-    return _all(
+    """All sessions of a station under one wire id, in order of their start.
+
+    A running session is remembered: every meter value asks for it.
+    """
+    is_writer = isinstance(conn, WriterConnection)
+    if is_writer:
+        known = conn.remembered.get((station_id, transaction_id))
+        if known is not None:
+            return [known]
+    found = _all(
         conn,
         "WHERE station_id = ? AND transaction_id = ? ORDER BY started_at, session_id",
         (station_id, transaction_id),
     )
+    if is_writer and len(found) == 1 and found[0].phase is SessionPhase.RUNNING:
+        if len(conn.remembered) >= MAX_REMEMBERED:
+            conn.remembered.pop(next(iter(conn.remembered)))
+        conn.remembered[station_id, transaction_id] = found[0]
+    return found
 
 
 def number_of(conn: sqlite3.Connection, session_id: SessionId) -> int | None:
@@ -281,6 +301,25 @@ def only_evse(conn: sqlite3.Connection, station_id: StationId) -> int | None:
         (station_id,),
     ).fetchall()
     return rows[0][0] if len(rows) == 1 else None
+
+
+def _wire_key(session: Session) -> tuple[str, str]:
+    return session.station_id, session.transaction_id or ""
+
+
+def _replace_remembered(conn: WriterConnection, session: Session) -> None:
+    """Keep up with a written session; forget it once it is over."""
+    key = _wire_key(session)
+    known = conn.remembered.get(key)
+    if known is None:
+        return
+    if (
+        known.session_id == session.session_id
+        and session.phase is SessionPhase.RUNNING
+    ):
+        conn.remembered[key] = session
+    else:
+        del conn.remembered[key]
 
 
 def _one(

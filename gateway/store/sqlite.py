@@ -130,7 +130,8 @@ class _Append:
             (fact.session for fact in reversed(committed) if fact.session), None
         )
         number = None
-        if session is not None and entry.is_ours:
+        is_start = any(isinstance(event, SessionStarted) for event in entry.events)
+        if session is not None and is_start and entry.is_ours:
             number = sessions.number_of(self.conn, session.session_id)
         return Receipt(
             offset=self.offset,

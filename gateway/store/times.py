@@ -4,11 +4,13 @@ One fixed width makes text order time order, and a person can read the file.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 MICROSECONDS: Final = timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=4096)  # one message writes the same two moments nine times
 def to_text(moment: datetime) -> str:
     """Write an aware time, e.g. ``2026-01-31T12:00:00.000000Z``."""
     if moment.tzinfo is not UTC:

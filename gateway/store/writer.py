@@ -20,7 +20,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 import structlog
 
 from gateway.errors import StoreBusy, StoreError
-from gateway.store.schema import BUSY_TIMEOUT_MS, connect, mark_closed, open_database
+from gateway.store.schema import (
+    BUSY_TIMEOUT_MS,
+    WriterConnection,
+    connect,
+    mark_closed,
+    open_database,
+)
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
@@ -110,7 +116,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._conn: sqlite3.Connection | None = None
+        self._conn: WriterConnection | None = None
         self._is_open = False
         self._gate = threading.Lock()
 
@@ -239,7 +245,7 @@ class Writer:
         self.counters.jobs += len(group)
         return outcomes
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self) -> WriterConnection:
         if self._conn is None:
             self._conn = connect(self.path, busy_timeout_ms=self._busy_timeout_ms)
         return self._conn
@@ -249,6 +255,7 @@ class Writer:
         conn = self._conn
         if conn is None:
             return
+        conn.forget()
         try:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
@@ -291,7 +298,7 @@ class Writer:
 
 
 def _run_job(
-    conn: sqlite3.Connection, job: Job[Any]
+    conn: WriterConnection, job: Job[Any]
 ) -> tuple[Any, BaseException | None]:
     """Run one job in its SAVEPOINT.
 
@@ -306,6 +313,7 @@ def _run_job(
             not conn.in_transaction or _primary_code(error) in _STORAGE_CODES
         ):
             raise
+        conn.forget()
         conn.execute("ROLLBACK TO job")
         conn.execute("RELEASE job")
         return None, error
