@@ -1,6 +1,6 @@
 """The verifier: a receipt in, a list of checks with verdicts out.
 
-Offline checks need the standard library only. A chain is asked when one is given: an
+Offline checks need neither web3 nor an EVM. A chain is asked when one is given: an
 RPC endpoint of the verifier's own choice, or the operator's chain file, which proves
 nothing to others and is therefore never more than *self-witnessed*.
 """
