@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import msgspec
 
 from gateway.domain.events import Deviation
+from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.explain import explain, shown
 from gateway.ocpp.frames import decode_payload
 from gateway.ocpp.schema import (
@@ -33,6 +34,9 @@ from gateway.ocpp.schema import (
 MAX_DEVIATIONS: Final = 32
 """Deviations recorded per message; the raw frame has the rest."""
 MAX_INTEGER: Final = 2**63 - 1
+
+
+NUMBERS: Final[Mapping[Version, str]] = {Version.V16: "1.6", Version.V201: "2.0.1"}
 
 
 class _Unusable(Enum):
@@ -99,7 +103,15 @@ class Reader:
             built = repair.value(known.schema, decode_payload(payload), "")
             if built is not _UNUSABLE:
                 return built, repair.deviations
-        raise explain(self._version, action, Direction.REQUEST, payload)
+        error = explain(self._version, action, Direction.REQUEST, payload)
+        other = _other_shape(self._version, action, payload)
+        if other is None:
+            raise error
+        raise RemoteError(
+            error.kind,
+            f"{error.description}; it has the shape of OCPP {NUMBERS[other]}",
+            error.details,
+        )
 
 
 def check(version: Version, action: str, direction: Direction, payload: bytes) -> None:
@@ -119,6 +131,31 @@ def check(version: Version, action: str, direction: Direction, payload: bytes) -
 def knows(version: Version, action: str) -> bool:
     """Whether the version has the action, whoever sends it."""
     return action in actions(version)
+
+
+def unknown_action(version: Version, action: str) -> RemoteError:
+    """The refusal of an action that the version lacks; says where it belongs."""
+    for other in Version:
+        if other is not version and knows(other, action):
+            return RemoteError(
+                ErrorKind.NOT_IMPLEMENTED,
+                f"an action of OCPP {NUMBERS[other]};"
+                f" this connection agreed on {NUMBERS[version]}",
+            )
+    return RemoteError(ErrorKind.NOT_IMPLEMENTED, "unknown action")
+
+
+def _other_shape(version: Version, action: str, payload: bytes) -> Version | None:
+    """A version in which the payload would be valid: firmware mixes them up."""
+    for other in Version:
+        if other is version or not knows(other, action):
+            continue
+        try:
+            shape(other, action, Direction.REQUEST).decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        return other
+    return None
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
-from gateway.ocpp.tolerant import Reader, knows
+from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_commands import V16Commands
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
@@ -83,7 +83,7 @@ class V16(V16Commands, Adapter):
                 raise RemoteError(
                     ErrorKind.NOT_SUPPORTED, "not an action of a charge point"
                 )
-            raise RemoteError(ErrorKind.NOT_IMPLEMENTED, "unknown action")
+            raise unknown_action(Version.V16, call.action)
         request, notes = self._reader.read(call.action, call.payload)
         return handler(Message(station_id, received_at, call, request, notes))
 

@@ -39,7 +39,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
-from gateway.ocpp.tolerant import Reader, knows
+from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v201_commands import V201Commands
 from gateway.ocpp.v201_tables import (
     ERROR_CODES,
@@ -82,7 +82,7 @@ class V201(V201Commands, Adapter):
                 raise RemoteError(
                     ErrorKind.NOT_SUPPORTED, "not an action of a charging station"
                 )
-            raise RemoteError(ErrorKind.NOT_IMPLEMENTED, "unknown action")
+            raise unknown_action(Version.V201, call.action)
         request, notes = self._reader.read(call.action, call.payload)
         return handler(Message(station_id, received_at, call, request, notes))
 
