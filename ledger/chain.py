@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -18,6 +19,7 @@ from hexbytes import HexBytes
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint
 
+from ledger.bounded_http import bounded_session
 from ledger.errors import (
     ChainNonsenseError,
     ChainUnavailableError,
@@ -161,18 +163,24 @@ class JsonRpcChain:
         Args:
             url: HTTP address of the JSON-RPC endpoint.
             chain_id: The chain that must be there; ``None`` takes any.
-            timeout_s: For each request, connecting and reading.
+            timeout_s: For connecting, and for reading an answer; real seconds.
             confirmations: Blocks on top that make a block final; ``None`` asks the
                 chain for its ``finalized`` block.
         """
+        self._session = bounded_session(within_s=timeout_s, monotonic=time.monotonic)
         self._provider = HTTPProvider(
             url,
+            session=self._session,
             request_kwargs={"timeout": timeout_s},
             exception_retry_configuration=None,
         )
         self._expected_chain_id = chain_id
         self._confirmations = confirmations
         self._identity: ChainIdentity | None = None
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
 
     @property
     def self_witnessed(self) -> bool:

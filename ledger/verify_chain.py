@@ -45,8 +45,8 @@ def check_chain(
             with closing(EmbeddedChain.open_read_only(chain_path)) as embedded:
                 return _checks(receipt, named, settled, embedded)
         assert rpc_url is not None, "the caller gives one of the two"
-        rpc = JsonRpcChain(rpc_url)
-        return _checks(receipt, named, settled, rpc)
+        with closing(JsonRpcChain(rpc_url)) as rpc:
+            return _checks(receipt, named, settled, rpc)
     except ChainUnavailableError as error:
         return _all(Verdict.UNCHECKED, f"the chain does not answer: {error}")
     except (ChainError, ArtifactError) as error:

@@ -265,7 +265,7 @@ class Anchoring:
         if ledger.rpc_url is None:
             chain, close = self._open_embedded(signers)
         else:
-            chain, close = self._open_rpc(ledger.rpc_url, signers), None
+            chain, close = self._open_rpc(ledger.rpc_url, signers)
         self._close_chain = close
         try:
             self._write(
@@ -283,9 +283,7 @@ class Anchoring:
             packed_status=lambda: self._write(self._public.pack),
         )
 
-    def _open_embedded(
-        self, signers: "Signers"
-    ) -> "tuple[Chain, Callable[[], None] | None]":
+    def _open_embedded(self, signers: "Signers") -> "tuple[Chain, Callable[[], None]]":
         from ledger.embedded import EmbeddedChain  # noqa: PLC0415 - loads the EVM
 
         try:
@@ -298,7 +296,9 @@ class Anchoring:
             raise StartupError(f"cannot open the embedded chain: {error}") from error
         return chain, chain.close
 
-    def _open_rpc(self, rpc_url: str, signers: "Signers") -> "Chain":
+    def _open_rpc(
+        self, rpc_url: str, signers: "Signers"
+    ) -> "tuple[Chain, Callable[[], None]]":
         from ledger.chain import JsonRpcChain  # noqa: PLC0415 - loads web3
 
         ledger = self._settings.ledger
@@ -311,12 +311,13 @@ class Anchoring:
             settler=signers.settler.address,
             registrar=signers.registrar.address,
         )
-        return JsonRpcChain(
+        chain = JsonRpcChain(
             rpc_url,
             chain_id=ledger.chain_id,
             timeout_s=RPC_TIMEOUT_S,
             confirmations=ledger.confirmations,
         )
+        return chain, chain.close
 
     def _close(self) -> None:
         with self._stepping:

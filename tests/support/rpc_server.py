@@ -3,14 +3,16 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override
 
-Answer = Callable[[str, list[object]], bytes | int | None]
-"""Method and parameters in; body, an HTTP status, or ``None`` to hang up."""
+Said = bytes | int | Iterator[bytes] | None
+Answer = Callable[[str, list[object]], Said]
+"""Method and parameters in; body (or pieces of one without end), an HTTP status, or
+``None`` to hang up."""
 
 
 def result(value: object) -> bytes:
@@ -43,6 +45,14 @@ def running_rpc(answer: Answer) -> Iterator[RpcServer]:
             said = server.answer(question["method"], question["params"])
             if said is None:
                 self.close_connection = True
+                return
+            if isinstance(said, Iterator):
+                self.close_connection = True
+                self.send_response(200)
+                self.end_headers()
+                with suppress(OSError):
+                    for piece in said:
+                        self.wfile.write(piece)
                 return
             status, body = (said, b"") if isinstance(said, int) else (200, said)
             self.send_response(status)

@@ -2,8 +2,10 @@
 
 import json
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
 from gateway.errors import StartupError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from ledger.chain import JsonRpcChain
+from ledger.errors import ChainUnavailableError
 from ledger.worker import WorkerState
 from tests.support.ledger_site import embedded_chain, make_site
 from tests.support.money import Till, open_till
-from tests.support.rpc_server import Answer, error, result, running_rpc
+from tests.support.rpc_server import Answer, Said, error, result, running_rpc
 
 GENESIS = {"hash": "0x" + "11" * 32, "number": "0x0"}
 SECRET = "a-secret-api-key"
@@ -42,7 +45,7 @@ async def anchoring_at(
         await anchoring.close()
 
 
-def always(said: bytes | int | None) -> Answer:
+def always(said: Said) -> Answer:
     return lambda _method, _params: said
 
 
@@ -109,6 +112,34 @@ async def test_keys_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         assert anchoring.state.state == "alarm"
 
 
+def test_an_answer_without_end_is_cut_off() -> None:
+    with running_rpc(lambda _method, _params: repeat(b" " * 65_536)) as server:
+        chain = JsonRpcChain(server.url, timeout_s=30)
+        with pytest.raises(ChainUnavailableError, match="eth_chainId"):
+            chain.identity()
+        chain.close()
+
+
+def test_an_answer_that_drips_is_given_up() -> None:
+    def drip(_method: str, _params: list[object]) -> Iterator[bytes]:
+        while True:
+            time.sleep(0.05)
+            yield b" "
+
+    with running_rpc(drip) as server:
+        chain = JsonRpcChain(server.url, timeout_s=0.5)
+        with pytest.raises(ChainUnavailableError, match="eth_chainId: ReadTimeout"):
+            chain.identity()
+        chain.close()
+
+
+def test_a_connection_serves_many_questions() -> None:
+    with running_rpc(always(result("0x7"))) as server:
+        chain = JsonRpcChain(server.url)
+        assert chain.latest_block() == chain.latest_block() == 7
+        chain.close()
+
+
 def _junk(rng: random.Random) -> object:
     return rng.choice(
         [
@@ -172,7 +203,7 @@ def test_no_answer_of_a_node_gets_further_than_an_alarm(
 ) -> None:
     rng = random.Random(seed)  # noqa: S311 - reproducible lies
 
-    def answer(method: str, params: list[object]) -> bytes | int | None:
+    def answer(method: str, params: list[object]) -> Said:
         dice = rng.random()
         if method == "eth_chainId":
             return result("0x7")
