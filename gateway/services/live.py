@@ -17,7 +17,7 @@ from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import cost_so_far
-from gateway.store import limits, money, sessions
+from gateway.store import money, plans, requests, sessions
 from gateway.store.queries import Queries
 
 REFRESH_S: Final = 0.5
@@ -293,8 +293,8 @@ def _need_of(
     conn: sqlite3.Connection, session: Session
 ) -> tuple[int | None, datetime | None, bool, int | None, str | None]:
     """Need, departure, whether it is assumed, what is likely still to come, and why."""
-    asked = limits.need(conn, session.session_id)
-    promise = limits.promise(conn, session.session_id)
+    asked = requests.find(conn, session.session_id)
+    promise = plans.promise(conn, session.session_id)
     needed_wh: int | None = None
     departure_at: datetime | None = None
     if promise is not None:

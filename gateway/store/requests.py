@@ -8,6 +8,7 @@ from gateway.domain.ids import SessionId
 from gateway.domain.session import Session
 from gateway.store import sessions
 from gateway.store.entry import Rating
+from gateway.store.records import SessionRequest, read
 from gateway.store.sqlite import judged
 from gateway.store.times import optional_text, to_text
 
@@ -46,6 +47,14 @@ def put(
         ),
     )
     return cursor.rowcount == 1
+
+
+def find(conn: sqlite3.Connection, session_id: SessionId) -> SessionRequest | None:
+    """The need of a session as it was said; ``None`` if nobody said any."""
+    row = conn.execute(
+        f"{SessionRequest.SELECT} WHERE session_id = ?", (session_id,)
+    ).fetchone()
+    return None if row is None else read(SessionRequest, row)
 
 
 def end_by_operator(
