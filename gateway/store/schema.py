@@ -58,7 +58,7 @@ class WriterConnection(sqlite3.Connection):
             rollback, after which the writer calls `forget`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(*args, **kwargs)
         self.remembered: dict[tuple[str, str], Any] = {}
 
@@ -67,9 +67,7 @@ class WriterConnection(sqlite3.Connection):
         self.remembered.clear()
 
 
-def connect(
-    path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS
-) -> WriterConnection:
+def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> WriterConnection:
     """The writer's connection: WAL, every commit synced, one thread at a time."""
     conn = sqlite3.connect(
         path,

@@ -157,20 +157,25 @@ def by_wire_id(
 
     A running session is remembered: every meter value asks for it.
     """
-    is_writer = isinstance(conn, WriterConnection)
-    if is_writer:
-        known = conn.remembered.get((station_id, transaction_id))
-        if known is not None:
-            return [known]
+    remembered: dict[tuple[str, str], Session] | None = (
+        conn.remembered if isinstance(conn, WriterConnection) else None
+    )
+    known = remembered and remembered.get((station_id, transaction_id))
+    if known:
+        return [known]
     found = _all(
         conn,
         "WHERE station_id = ? AND transaction_id = ? ORDER BY started_at, session_id",
         (station_id, transaction_id),
     )
-    if is_writer and len(found) == 1 and found[0].phase is SessionPhase.RUNNING:
-        if len(conn.remembered) >= MAX_REMEMBERED:
-            conn.remembered.pop(next(iter(conn.remembered)))
-        conn.remembered[station_id, transaction_id] = found[0]
+    if (
+        remembered is not None
+        and len(found) == 1
+        and found[0].phase is SessionPhase.RUNNING
+    ):
+        if len(remembered) >= MAX_REMEMBERED:
+            remembered.pop(next(iter(remembered)))
+        remembered[station_id, transaction_id] = found[0]
     return found
 
 
@@ -313,10 +318,7 @@ def _replace_remembered(conn: WriterConnection, session: Session) -> None:
     known = conn.remembered.get(key)
     if known is None:
         return
-    if (
-        known.session_id == session.session_id
-        and session.phase is SessionPhase.RUNNING
-    ):
+    if known.session_id == session.session_id and session.phase is SessionPhase.RUNNING:
         conn.remembered[key] = session
     else:
         del conn.remembered[key]

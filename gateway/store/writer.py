@@ -3,6 +3,9 @@
 One thread owns the one writing connection. It takes everything queued, runs each job
 in its own SAVEPOINT, commits once, and only then tells the waiters. While one commit
 syncs, the next group collects: the disk sets the pace, no timer does.
+
+The loop hands its jobs over once per turn, not one by one: a writer that woke up while
+the loop still decodes the rest would fight it for the interpreter at every statement.
 """
 
 import asyncio
@@ -113,7 +116,9 @@ class Writer:
         self._max_pending = max_pending
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_ms = busy_timeout_ms
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
+        self._turn: list[_Waiting] = []
+        self._depth = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._conn: WriterConnection | None = None
@@ -138,7 +143,7 @@ class Writer:
     @property
     def pending(self) -> int:
         """Jobs that wait for the next group."""
-        return self._queue.qsize()
+        return self._depth
 
     def submit(self, job: Job[T]) -> concurrent.futures.Future[T]:
         """Queue a job from any thread.
@@ -148,7 +153,10 @@ class Writer:
             StoreError: The writer is closed.
         """
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._put(_Waiting(job, partial(_resolve, future), on_loop=False))
+        waiting = _Waiting(job, partial(_resolve, future), on_loop=False)
+        with self._gate:
+            self._admit()
+            self._queue.put([waiting])
         return future
 
     async def run(self, job: Job[T]) -> T:
@@ -174,32 +182,44 @@ class Writer:
     def submit_with(self, job: Job[T], on_done: Done[T]) -> None:
         """Queue a job; ``on_done(result, error)`` runs on the loop after the commit.
 
+        Loop thread only.
+
         Raises:
             StoreBusy: The queue is full.
             StoreError: The writer is closed.
         """
-        self._put(_Waiting(job, on_done, on_loop=True))
+        with self._gate:
+            self._admit()
+        if not self._turn:
+            assert self._loop is not None, "the writer was started with a loop"
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(_Waiting(job, on_done, on_loop=True))
 
     def close(self) -> None:
         """Write everything that is queued, then close the file. Idempotent."""
         with self._gate:
             was_open, self._is_open = self._is_open, False
-            if was_open:
-                self._queue.put(None)
+        if was_open:
+            self._hand_over()
+            self._queue.put(None)
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
-    def _put(self, waiting: _Waiting) -> None:
-        with self._gate:
-            if not self._is_open:
-                raise StoreError("the store is closed")
-            depth = self._queue.qsize()
-            if depth >= self._max_pending:
-                raise StoreBusy(f"{depth} writes are waiting")
-            self._queue.put(waiting)
-        if depth >= self.counters.max_queue:
-            self.counters.max_queue = depth + 1
+    def _admit(self) -> None:
+        """Count one more job, or refuse it; the caller holds the gate."""
+        if not self._is_open:
+            raise StoreError("the store is closed")
+        if self._depth >= self._max_pending:
+            raise StoreBusy(f"{self._depth} writes are waiting")
+        self._depth += 1
+        self.counters.max_queue = max(self.counters.max_queue, self._depth)
+
+    def _hand_over(self) -> None:
+        """Give the writer what this turn of the loop has queued."""
+        if self._turn:
+            turn, self._turn = self._turn, []
+            self._queue.put(turn)
 
     def _run(self) -> None:
         is_last = False
@@ -210,13 +230,15 @@ class Writer:
                 if item is None:
                     is_last = True
                     break
-                group.append(item)
+                group.extend(item)
                 if len(group) >= MAX_GROUP:
                     break
                 try:
                     item = self._queue.get_nowait()
                 except queue.Empty:
                     break
+            with self._gate:
+                self._depth -= len(group)
             if group:
                 self._deliver(self._write(group))
         self._shut()
@@ -297,9 +319,7 @@ class Writer:
         conn.close()
 
 
-def _run_job(
-    conn: WriterConnection, job: Job[Any]
-) -> tuple[Any, BaseException | None]:
+def _run_job(conn: WriterConnection, job: Job[Any]) -> tuple[Any, BaseException | None]:
     """Run one job in its SAVEPOINT.
 
     Raises:
