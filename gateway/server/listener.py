@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Protocol
 
 import structlog
+from typing_extensions import override
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CTRL_OPCODES, Frame
 from websockets.http11 import Request, Response
+from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
 from gateway.clock import Clock
@@ -27,13 +31,19 @@ from gateway.server.auth import (
     station_id_of,
 )
 from gateway.server.link import FrameSink, Link
+from gateway.server.reconnects import RETRY_AFTER_S, Reconnects
 from gateway.server.registry import Links
 
 PROTOCOL_ERROR: Final = 1002
 CLOSE_TIMEOUT_S: Final = 5.0
 OPEN_TIMEOUT_S: Final = 15.0
+BACKLOG: Final = 4096
+"""Handshakes the kernel holds for us: a site that comes back at once must not meet a
+full queue, where each lost attempt costs a station seconds."""
 SWEEP_S: Final = 15.0
 """Real seconds between two looks for half-open connections."""
+PING_INTERVAL_S: Final = None
+"""No pings of ours: some models never answer one and would be cut off for it."""
 
 _log = structlog.get_logger()
 
@@ -75,6 +85,23 @@ class ListenerOptions:
     port: int
     max_frame_bytes: int
     compression: bool
+
+
+class StationConnection(ServerConnection):
+    """A connection that also tells of pings and pongs: they are signs of life."""
+
+    on_control: Callable[[], None] | None = None
+
+    @override
+    def process_event(self, event: Event) -> None:
+        """Take one frame (or the handshake) as it comes in."""
+        if (
+            self.on_control is not None
+            and isinstance(event, Frame)
+            and event.opcode in CTRL_OPCODES
+        ):
+            self.on_control()
+        super().process_event(event)
 
 
 class WebSocketTransport:
@@ -125,6 +152,7 @@ class Listener:
         self._parse = parse
         self._make_endpoint = make_endpoint
         self._make_sink = make_sink
+        self._reconnects = Reconnects()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
@@ -146,8 +174,10 @@ class Listener:
                 max_queue=16,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
-                ping_interval=None,
+                ping_interval=PING_INTERVAL_S,
+                create_connection=StationConnection,
                 server_header="wattproof",
+                backlog=BACKLOG,
             )
         except OSError as error:
             reason = error.strerror or str(error)
@@ -191,6 +221,14 @@ class Listener:
         admitted = await self._gate.admit(station_id, credentials, remote)
         if admitted is None:
             return self._unauthorized(connection)
+        now_s = asyncio.get_running_loop().time()
+        if not self._reconnects.may_connect(admitted, now_s):
+            _log.warning("station.flapping", station_id=admitted, remote=remote)
+            response = connection.respond(
+                HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: wait\n"
+            )
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+            return response
         connection.username = admitted
         return None
 
@@ -224,6 +262,8 @@ class Listener:
             remote=remote,
             epoch=self._links.next_epoch(),
         )
+        if isinstance(connection, StationConnection):
+            connection.on_control = partial(_heard, link)
         log = _log.bind(station_id=station_id, ocpp_version=adapter.version)
         log.info("link.opened", remote=remote)
         self._links.attach(link)
@@ -251,11 +291,16 @@ class Listener:
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = loop.time()
+            self._reconnects.forget(now_s)
             for link in self._links.all():
                 idle_s = self._gate.idle_timeout_s(StationId(link.station_id))
                 if now_s - link.last_frame_s > idle_s:
                     _log.warning("link.silent", station_id=link.station_id)
                     link.close_soon(PROTOCOL_ERROR, "silent for too long")
+
+
+def _heard(link: Link) -> None:
+    link.last_frame_s = asyncio.get_running_loop().time()
 
 
 def _port_of(server: Server) -> int:

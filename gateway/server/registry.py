@@ -4,6 +4,7 @@ Ownership is an epoch per connection. A late close of an old connection finds th
 longer owns the station and changes nothing.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -17,6 +18,7 @@ from gateway.errors import NotConnected
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.server.link import GOING_AWAY, POLICY_VIOLATION, Link
+from gateway.server.reconnects import Takeovers
 
 REPLACED: Final = "a newer connection of this station took over"
 
@@ -31,6 +33,7 @@ class Links:
         self._clock = clock
         self._links: dict[StationId, Link] = {}
         self._epoch = 0
+        self._takeovers = Takeovers()
 
     def next_epoch(self) -> int:
         """A number above every earlier connection's."""
@@ -50,6 +53,12 @@ class Links:
                 remote=link.remote,
             )
             old.close_soon(POLICY_VIOLATION, REPLACED)
+            if self._takeovers.note(station_id, _now_s(), old.remote, link.remote):
+                _log.error(
+                    "link.contested",
+                    station_id=station_id,
+                    remotes=self.contested(station_id),
+                )
         self._announce(link, is_online=True)
 
     def detach(self, link: Link) -> None:
@@ -70,6 +79,13 @@ class Links:
     def is_online(self, station_id: StationId) -> bool:
         """Whether the station has a live link."""
         return station_id in self._links
+
+    def contested(self, station_id: StationId) -> tuple[str, ...]:
+        """Addresses that keep taking a station from each other; empty for most.
+
+        Two senders know its password: a copied configuration, or a thief.
+        """
+        return self._takeovers.contested(station_id, _now_s())
 
     def heard(self, station_id: StationId) -> tuple[datetime, str] | None:
         """When the live link last said something (site time), and its OCPP version."""
@@ -123,3 +139,7 @@ class Links:
                 at=self._clock.now(),
             )
         )
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

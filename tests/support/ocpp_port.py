@@ -1,0 +1,251 @@
+"""The OCPP port with all its real parts on a free port of 127.0.0.1."""
+
+import asyncio
+import base64
+import itertools
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from gateway.bus import Bus, FactCommitted, LinkChanged, Subscription
+from gateway.clock import SystemClock
+from gateway.domain.events import StationBooted
+from gateway.domain.ids import StationId
+from gateway.domain.topology import Site
+from gateway.ocpp import frames
+from gateway.ocpp.adapter import Adapter
+from gateway.ocpp.rpc import Endpoint
+from gateway.ocpp.v16 import V16
+from gateway.ocpp.v201 import V201
+from gateway.server.link import FrameSink
+from gateway.server.listener import Listener, ListenerOptions
+from gateway.server.registry import Links
+from gateway.services.admission import Admission, AdmissionRules
+from gateway.services.credentials import Pepper
+from gateway.services.ingest import Ingest, StationContext
+from gateway.services.setup import StationSetup
+from gateway.services.stations import StationDirectory
+from gateway.store.queries import Queries
+from gateway.store.sqlite import Hooks, Store
+from gateway.store.writer import Writer
+from tests.support.journal import accept
+
+PASSWORD = b"a-station-password"
+BOOT_16 = {"chargePointVendor": "V", "chargePointModel": "M"}
+WAIT_S = 5.0
+
+
+@dataclass
+class RawStation:
+    """A station that a test speaks for, frame by frame."""
+
+    socket: ClientConnection
+    _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    async def send(self, frame: object) -> None:
+        """Send a frame; text as it is, anything else as JSON."""
+        text = frame if isinstance(frame, str) else json.dumps(frame)
+        await self.socket.send(text)
+
+    async def receive(self) -> list[Any]:
+        """The next frame."""
+        async with asyncio.timeout(WAIT_S):
+            frame: list[Any] = json.loads(await self.socket.recv())
+            return frame
+
+    async def ask(self, action: str, payload: Mapping[str, Any]) -> list[Any]:
+        """Send a CALL and wait for its answer."""
+        message_id = f"s{next(self._ids)}"
+        await self.send([2, message_id, action, payload])
+        while True:
+            frame = await self.receive()
+            if frame[0] in {3, 4} and frame[1] == message_id:
+                return frame
+
+    async def closed(self) -> int:
+        """Wait until the central system has closed; the close code."""
+        async with asyncio.timeout(WAIT_S):
+            await self.socket.wait_closed()
+        code = self.socket.close_code
+        assert code is not None
+        return code
+
+
+@dataclass
+class Port:
+    """A listening central system."""
+
+    number: int
+    bus: Bus
+    links: Links
+    directory: StationDirectory
+    queries: Queries
+    ingest: Ingest
+    writer: Writer
+
+    async def register(self, station_id: str, password: bytes = PASSWORD) -> None:
+        """Make a station known, with its password; it has never booted."""
+        hashed = self.directory._pepper.hash_password(station_id, password)
+        await self.directory.adopt(StationId(station_id), hashed)
+
+    @asynccontextmanager
+    async def station(
+        self,
+        station_id: str = "CP1",
+        *,
+        path: str | None = None,
+        user: str | None = None,
+        password: bytes | None = PASSWORD,
+        subprotocols: tuple[str, ...] | None = ("ocpp1.6",),
+        source: str = "127.0.0.1",
+        **more: Any,
+    ) -> AsyncIterator[RawStation]:
+        """Connect as a station.
+
+        Args:
+            station_id: Last segment of the default path, and the default user.
+            path: Request path, if it is an odd one.
+            user: Basic user.
+            password: Basic password; ``None``: no header.
+            subprotocols: What to offer; ``None``: nothing.
+            source: Address to come from, one of 127.0.0.0/8.
+            more: For ``websockets.connect``.
+        """
+        headers = {}
+        if password is not None:
+            pair = (user or station_id).encode() + b":" + password
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        options: dict[str, Any] = {
+            "compression": None,
+            "ping_interval": None,
+            "close_timeout": 1,
+            "proxy": None,
+            **more,
+        }
+        async with connect(
+            f"ws://127.0.0.1:{self.number}{path or f'/ocpp/{station_id}'}",
+            additional_headers=headers,
+            subprotocols=None
+            if subprotocols is None
+            else [Subprotocol(name) for name in subprotocols],
+            local_addr=(source, 0),
+            **options,
+        ) as socket:
+            yield RawStation(socket)
+
+    async def knocks(self) -> dict[str, str]:
+        """Why strangers were refused, by id."""
+        await self.writer.run(lambda _conn: None)
+        return {one.station_id: one.reason for one in await self.queries.knocking()}
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look again and again until something is true."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+
+
+def changes_of_links(heard: Subscription) -> list[tuple[str, bool]]:
+    """Who came online and who went offline, since the last look."""
+    return [
+        (one.station_id, one.is_online)
+        for one in heard.drain()
+        if isinstance(one, LinkChanged)
+    ]
+
+
+@asynccontextmanager
+async def open_port(path: Path, *, compression: bool = False) -> AsyncIterator[Port]:
+    """The port with ``CP1`` registered."""
+    clock, bus, pepper = SystemClock(), Bus(), Pepper(b"p" * 32)
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        writer = Writer(path / "wattproof.sqlite3")
+        writer.start(loop)
+        stack.callback(writer.close)
+        queries = Queries(writer.path, readers=1)
+        await queries.open()
+        stack.push_async_callback(queries.close)
+        directory = StationDirectory(
+            site=Site(), writer=writer, pepper=pepper, bus=bus, clock=clock
+        )
+        links = Links(bus, clock)
+        setup = StationSetup(
+            stations=links, directory=directory, sample_interval_s=60, call_timeout_s=5
+        )
+
+        def booted(station: StationContext, registration: str) -> None:
+            if registration == "Accepted":
+                setup.booted(station.station_id)
+
+        ingest = Ingest(
+            log=Store(writer, Hooks(judge=accept)),
+            jobs=writer,
+            bus=bus,
+            clock=clock,
+            loop_time=loop.time,
+            on_boot=booted,
+        )
+        adapters: dict[str, Adapter] = {one.subprotocol: one for one in (V16(), V201())}
+
+        def sink(station_id: StationId, adapter: Adapter, remote: str) -> FrameSink:
+            entry = directory.find(station_id)
+            return ingest.sink(
+                StationContext(
+                    station_id=station_id,
+                    adapter=adapter,
+                    is_accepted=entry is not None and entry.accepted_at is not None,
+                    remote=remote,
+                )
+            )
+
+        listener = Listener(
+            options=ListenerOptions(
+                host="127.0.0.1",
+                port=0,
+                max_frame_bytes=65_536,
+                compression=compression,
+            ),
+            adapters=adapters,
+            gate=Admission(
+                rules=AdmissionRules(
+                    allow_unauthenticated=False,
+                    auto_accept_stations=False,
+                    heartbeat_interval_s=300,
+                ),
+                directory=directory,
+                pepper=pepper,
+                clock=clock,
+                monotonic=loop.time,
+            ),
+            links=links,
+            clock=clock,
+            parse=frames.parse,
+            make_endpoint=lambda: Endpoint(lambda: uuid.uuid4().hex),
+            make_sink=sink,
+        )
+
+        async def mirror_boots() -> None:
+            with bus.subscribe("directory") as subscription:
+                async for notice in subscription:
+                    if isinstance(notice, FactCommitted) and isinstance(
+                        notice.event, StationBooted
+                    ):
+                        directory.on_boot(notice, clock.now())
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(setup.run()), group.create_task(mirror_boots())]
+            async with listener.listening() as number:
+                port = Port(number, bus, links, directory, queries, ingest, writer)
+                await port.register("CP1")
+                yield port
+            for task in tasks:
+                task.cancel()
