@@ -63,6 +63,8 @@ class HeldLimit:
     Attributes:
         sequence: Order of sending at the station; grows.
         session_id: For ``Purpose.SESSION``: it applies to this session only.
+        target: The EVSE it was sent for; 0: every EVSE of the station. One for an EVSE
+            overrules one for every EVSE, so neither replaces the other.
         unit: The unit it was sent in; ``number_phases`` and ``nominal_v`` as sent.
     """
 
@@ -71,6 +73,7 @@ class HeldLimit:
     schedule: LimitSchedule
     progress: Progress
     session_id: SessionId | None = None
+    target: int = 0
     unit: LimitUnit = LimitUnit.A
     number_phases: int = 3
     nominal_v: float = 230.0
@@ -265,6 +268,16 @@ def refuse(limits: Sequence[HeldLimit], sequence: int) -> tuple[HeldLimit, ...]:
     )
 
 
+def doubt_defaults(limits: Sequence[HeldLimit]) -> tuple[HeldLimit, ...]:
+    """The station restarted, and may have forgotten its safe defaults."""
+    return tuple(
+        replace(held, progress=Progress.SENT)
+        if held.purpose is Purpose.DEFAULT
+        else held
+        for held in limits
+    )
+
+
 def end_session(
     limits: Sequence[HeldLimit], session_id: SessionId
 ) -> tuple[HeldLimit, ...]:
@@ -422,8 +435,8 @@ def is_falling(stairs: Staircase) -> bool:
     )
 
 
-def _slot(held: HeldLimit) -> tuple[Purpose, SessionId | None]:
-    return (held.purpose, held.session_id)
+def _slot(held: HeldLimit) -> tuple[Purpose, SessionId | None, int]:
+    return (held.purpose, held.session_id, held.target)
 
 
 def _progress(

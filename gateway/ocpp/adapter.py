@@ -176,8 +176,12 @@ class Adapter(Protocol):
         """A SetChargingProfile; limits are only ever rounded down."""
         ...
 
-    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
-        """Remove leftover profiles (as far as the version can say it)."""
+    def encode_clear_limits(self) -> tuple[Command, ...]:
+        """Remove every profile that the station holds, ours as well.
+
+        To be sent in order; only if all are accepted, or had nothing to remove, is
+        nothing left.
+        """
         ...
 
     def encode_composite(self, evse_id: int, duration_s: int) -> Command:

@@ -9,6 +9,10 @@ from typing import Final
 from gateway.domain.limits import LimitUnit, SetLimit
 from gateway.ocpp.adapter import CallOutcome
 
+CLEAR: Final = "ClearChargingProfile"
+NOTHING_TO_CLEAR: Final = "Unknown"
+"""``ClearChargingProfileStatus``: no profile matched (1.6, 5.4; 2.0.1, K10)."""
+
 _DECI: Final = 10
 _OUTCOMES: Final[Mapping[str, CallOutcome]] = MappingProxyType(
     {

@@ -8,6 +8,8 @@ from gateway.domain.limits import Purpose, SetLimit
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.adapter import CallOutcome, Command, ReservationAsked
 from gateway.ocpp.outbound import (
+    CLEAR,
+    NOTHING_TO_CLEAR,
     asked_time,
     integer,
     periods,
@@ -107,14 +109,13 @@ class V16Commands:
             },
         )
 
-    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
-        """ClearChargingProfile: everything, or what lies above our own profiles.
+    def encode_clear_limits(self) -> tuple[Command, ...]:
+        """ClearChargingProfile without a criterion: every profile (1.6, 5.4).
 
-        1.6 cannot say "all but these": with profiles to keep, the level above ours is
-        cleared, where a leftover would overrule them.
+        1.6 cannot say "all but these", and a leftover may lie on any level, purpose
+        and connector.
         """
-        payload = {"stackLevel": STACK_LEVEL + 1} if keep_profile_ids else {}
-        return Command(action="ClearChargingProfile", payload=payload)
+        return (Command(action=CLEAR, payload={}),)
 
     def encode_composite(self, evse_id: int, duration_s: int) -> Command:
         """See ``Adapter.encode_composite``."""
@@ -168,8 +169,10 @@ class V16Commands:
             payload={"transactionId": whole_number(transaction_id)},
         )
 
-    def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:  # noqa: ARG002 - 1.6 answers look alike
-        """See ``Adapter.outcome``."""
+    def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
+        """See ``Adapter.outcome``; with nothing to clear, clearing succeeded."""
+        if action == CLEAR and payload.get("status") == NOTHING_TO_CLEAR:
+            return CallOutcome.ACCEPTED
         return read_status(payload.get("status"))
 
     def reservation_asked(self, command: Command) -> ReservationAsked | None:

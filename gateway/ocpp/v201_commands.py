@@ -7,7 +7,14 @@ from gateway.domain.ids import IdToken
 from gateway.domain.limits import Purpose, SetLimit
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.adapter import CallOutcome, Command, ReservationAsked
-from gateway.ocpp.outbound import asked_time, integer, periods, read_status
+from gateway.ocpp.outbound import (
+    CLEAR,
+    NOTHING_TO_CLEAR,
+    asked_time,
+    integer,
+    periods,
+    read_status,
+)
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.tolerant import check
@@ -124,17 +131,24 @@ class V201Commands:
             },
         )
 
-    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
-        """ClearChargingProfile: everything of ours, or what lies above it.
+    def encode_clear_limits(self) -> tuple[Command, ...]:
+        """ClearChargingProfile of each purpose, on all levels and EVSEs.
 
-        2.0.1 wants a criterion (K10.FR.02) and cannot say "all but these": with
-        profiles to keep, the level above ours is cleared, where a leftover would
-        overrule them. Without, the leftovers of our own level.
+        2.0.1 wants a criterion (K10). Defaults go last, so that ours is missing
+        no longer than needed. External constraints are not ours to clear (K10);
+        they only lower what profiles allow.
         """
-        level = STACK_LEVEL + 1 if keep_profile_ids else STACK_LEVEL
-        return Command(
-            action="ClearChargingProfile",
-            payload={"chargingProfileCriteria": {"stackLevel": level}},
+        purposes = (Purpose.STATION_MAX, Purpose.SESSION, Purpose.DEFAULT)
+        return tuple(
+            Command(
+                action=CLEAR,
+                payload={
+                    "chargingProfileCriteria": {
+                        "chargingProfilePurpose": _PURPOSES[purpose]
+                    }
+                },
+            )
+            for purpose in purposes
         )
 
     def encode_composite(self, evse_id: int, duration_s: int) -> Command:
@@ -207,7 +221,12 @@ class V201Commands:
         )
 
     def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
-        """See ``Adapter.outcome``; of SetVariables, the first that is not accepted."""
+        """See ``Adapter.outcome``; of SetVariables, the first that is not accepted.
+
+        With nothing to clear, clearing succeeded.
+        """
+        if action == CLEAR and payload.get("status") == NOTHING_TO_CLEAR:
+            return CallOutcome.ACCEPTED
         if action != "SetVariables":
             return read_status(payload.get("status"))
         results = payload.get("setVariableResult")

@@ -14,6 +14,9 @@ from gateway.domain.topology import CurrentType, Evse, Station
 OPERATOR_CALL: Final = "operator_call"
 """Doubt about a station to which an operator sent what may change its limits."""
 
+RESTART_TEST: Final = "restart"
+"""The step of the obedience test that restarts a station."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
@@ -24,6 +27,8 @@ class Trust:
         firmware: The firmware of the proof; ``None``: any (shipped proof).
         leftovers_known: What it held before us is cleared; only our limits remain.
         doubt: Why it is not trusted any more, a word, or ``None``.
+        survives_restart: Its proof covers a restart: its limits are still there after
+            one. False: after a restart its rating counts until its default is set.
     """
 
     station_id: StationId
@@ -31,6 +36,7 @@ class Trust:
     firmware: str | None = None
     leftovers_known: bool = False
     doubt: str | None = None
+    survives_restart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +47,9 @@ class Need:
         energy_wh: From the start of the session on, Wh.
         departure_at: When the car leaves.
         is_default: Nobody said so: it rests on a default of the site or station.
-        may_pause: False: never below the smallest charging current once it charges.
+        may_pause: False: the driver or the CPO asks never to fall below the smallest
+            charging current once it charges. Kept for plans and promises that honour
+            it; no limit rests on it, since safety may always pause a session.
     """
 
     energy_wh: int

@@ -24,9 +24,8 @@ class SetupStage(StrEnum):
     """What comes next when a station is set up; leftovers come after our default."""
 
     DEFAULT = "default"
-    CLEAR_ALL = "clear_all"
+    CLEAR = "clear"
     DEFAULT_AGAIN = "default_again"
-    CLEAR_ABOVE = "clear_above"
     DONE = "done"
 
 
@@ -60,15 +59,14 @@ class StationFree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsCleared:
-    """A station was asked to clear limits.
+    """A station was asked to clear all limits.
 
     Attributes:
-        everything: Ours as well; otherwise only what lies above them.
+        done: All are gone. Otherwise some may be, ours among them.
     """
 
     station_id: StationId
     done: bool
-    everything: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

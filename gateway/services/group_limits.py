@@ -81,10 +81,11 @@ def defaults_of(state: StationState, now: datetime) -> list[Outgoing]:
     if not state.evses:
         return []
     schedules = [safe_default(state.station, e.evse, now) for e in state.evses]
-    if (
-        len({(s.steps, e.unit) for s, e in zip(schedules, state.evses, strict=True)})
-        == 1
-    ):
+    alike = {
+        (s.steps, e.unit, len(e.evse.phases), e.evse.phase_v)
+        for s, e in zip(schedules, state.evses, strict=True)
+    }
+    if len(alike) == 1 and len(state.evses) == len(state.station.evses):
         chosen = [(0, schedules[0], state.evses)]
     else:
         chosen = [
@@ -176,15 +177,6 @@ def without_increases(
         if all(after[ref] == before[ref] for ref in outgoing.refs):
             kept.append(outgoing)
     return kept
-
-
-def profile_ids(group: GroupState, station_id: StationId) -> tuple[int, ...]:
-    """Ids of our limits that a station may hold."""
-    ids = [DEFAULT_PROFILE_ID]
-    for one in group.stations[station_id].evses:
-        evse_id = one.evse.ref.evse_id
-        ids += [DEFAULT_PROFILE_ID + evse_id, SESSION_PROFILE_ID + evse_id]
-    return tuple(ids)
 
 
 def limit_as_sent(one: EvseState, session: Session, held: HeldLimit) -> Outgoing:

@@ -38,7 +38,6 @@ from gateway.services.evse_state import (
     OPERATOR_CALL,
     Need,
     Outgoing,
-    StationState,
     Trust,
     sample_of,
     session_ref,
@@ -50,7 +49,6 @@ from gateway.services.group_items import (
     LimitsCleared,
     OperatorCall,
     Reload,
-    SetupStage,
     Solved,
     StationFree,
 )
@@ -59,6 +57,7 @@ from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
 from gateway.services.limit_calls import clear_limits, send_limit
 from gateway.services.session_need import need_of
+from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from gateway.store import limits as rows
 from gateway.store.writer import Job
 from optimizer import check
@@ -72,9 +71,6 @@ SHORTEST_WAIT_S: Final = 0.02
 
 RETRY_S: Final = 30
 """Real seconds before a limit that was not answered, or was refused, is sent again."""
-
-SETUP_RETRY_S: Final = 120
-"""Real seconds before a station is asked again to clear limits."""
 
 LOAD_DEADBAND_DA: Final = 10
 """Other equipment that changed by less than 1 A is not worth a new plan."""
@@ -107,9 +103,13 @@ class GroupRunner:
         self._needs_plan = True
         self._next_step_at: datetime | None = None
         self._pruned_on = ports.clock.now().date()
-        self._setup: dict[StationId, SetupStage] = {}
-        self._setup_failed: set[StationId] = set()
-        self._setup_at: dict[StationId, datetime] = {}
+        self._setup = StationSetup(
+            send=self._send,
+            store_trust=self._store_trust,
+            start_clearing=self._start_clearing,
+            retry=timedelta(seconds=CLEAR_RETRY_S * ports.clock.speed),
+        )
+        self._unstored: dict[StationId, Trust] = {}
         self._planned_load_da = 0
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -134,7 +134,7 @@ class GroupRunner:
         deadlines = [
             group_limits.next_deadline(self.state, now),
             self._next_step_at,
-            *(at for at in self._setup_at.values() if at > now),
+            *self._setup.deadlines(now),
         ]
         wait_s = LONGEST_WAIT_S
         for deadline in deadlines:
@@ -155,6 +155,8 @@ class GroupRunner:
         items, self._inbox = self._inbox, []
         for item in items:
             await self._take(item)
+        for trust in tuple(self._unstored.values()):
+            await self._store_trust(trust)
         now = self._now()
         if self._next_step_at is None or now >= self._next_step_at:
             if self._next_step_at is not None and now.date() > self._pruned_on:
@@ -163,7 +165,7 @@ class GroupRunner:
             self._next_step_at = _next_step(now, self._ports.step_s)
             self._needs_plan = True
         for station in tuple(self.state.stations.values()):
-            await self._start_setup(station, now)
+            await self._setup.proceed(self.state, station, now)
         if self._needs_plan and not self._is_solving:
             self._start_solving(now)
         await self._send_round()
@@ -193,7 +195,7 @@ class GroupRunner:
             case LimitAnswered():
                 await self._take_answer(item)
             case StationFree():
-                self._free(item.station_id)
+                await self._free(item.station_id)
             case LimitsCleared():
                 await self._take_cleared(item)
             case Solved():
@@ -206,8 +208,7 @@ class GroupRunner:
     async def _take_fact(self, notice: FactCommitted) -> None:
         event, session, now = notice.event, notice.session, self._now()
         if isinstance(event, StationBooted) and not notice.is_backlog:
-            self._setup.pop(event.station_id, None)
-            self._setup_at.pop(event.station_id, None)
+            self._setup.restart(event.station_id)
             trust = self.state.boot(event.station_id, event.firmware)
             if trust is not None:
                 await self._store_trust(trust)
@@ -285,7 +286,7 @@ class GroupRunner:
         if item.answer is not Answer.ACCEPTED:
             self._wait_before_retry(item.outgoing.station_id, now)
             if command.purpose is Purpose.DEFAULT:
-                self._setup_failed.add(item.outgoing.station_id)
+                self._setup.default_failed(item.outgoing.station_id, item.answer)
         await self._write(
             lambda conn: _answer_job(conn, item, gone, now, self._ports.seal)
         )
@@ -314,18 +315,9 @@ class GroupRunner:
         if state is None:
             return
         state.is_busy = False
-        if not item.done:
-            wait = timedelta(seconds=SETUP_RETRY_S * self._ports.clock.speed)
-            self._setup_at[item.station_id] = now + wait
-            return
-        if item.everything:
-            gone = self.state.wiped(item.station_id)
-            self._setup[item.station_id] = SetupStage.DEFAULT_AGAIN
-            await self._forget(gone)
-            return
-        self._setup[item.station_id] = SetupStage.DONE
-        await self._store_trust(self.state.cleared(item.station_id))
-        self._needs_plan = True
+        gone = self.state.wiped(item.station_id, surely=item.done)
+        self._setup.cleared(item.station_id, now, done=item.done)
+        await self._forget(gone)
 
     async def _take_operator_call(self, item: OperatorCall) -> None:
         found = group_limits.exceeds_as_rated(self.state, item.station_id, self._now())
@@ -333,10 +325,12 @@ class GroupRunner:
             _answer(item.verdict, found)
             return
         trust = self.state.distrust(item.station_id, OPERATOR_CALL)
-        if trust is not None:
-            self._setup.pop(item.station_id, None)
-            await self._store_trust(trust)
         self._needs_plan = True
+        if trust is not None:
+            self._setup.restart(item.station_id)
+            if not await self._store_trust(trust):
+                _fail(item.verdict, "the doubt about the station cannot be stored")
+                return
         _answer(item.verdict, ())
 
     async def _take_plan(self, item: Solved) -> None:
@@ -460,57 +454,12 @@ class GroupRunner:
             )
         self.offer(StationFree(station_id=station_id))
 
-    # Setting a station up: our default first, then leftovers, never the other way
+    def _start_clearing(self, station_id: StationId) -> None:
+        self._spawn(self._clear(station_id), f"clear.{station_id}")
 
-    async def _start_setup(self, station: StationState, now: datetime) -> None:
-        waits = (station.retry_at, self._setup_at.get(station.station.id))
-        is_waiting = any(at is not None and at > now for at in waits)
-        if (
-            not station.needs_setup
-            or not station.is_online
-            or station.is_busy
-            or is_waiting
-            or not any(self.state.is_controlled(one) for one in station.evses)
-        ):
-            return
-        station_id = station.station.id
-        stage = self._setup.setdefault(station_id, SetupStage.DEFAULT)
-        match stage:
-            case SetupStage.DEFAULT | SetupStage.DEFAULT_AGAIN:
-                self._setup_failed.discard(station_id)
-                await self._send(group_limits.defaults_of(station, now), now)
-            case SetupStage.CLEAR_ALL | SetupStage.CLEAR_ABOVE:
-                everything = stage is SetupStage.CLEAR_ALL
-                station.is_busy = True
-                keep = group_limits.profile_ids(self.state, station_id)
-                self._spawn(
-                    self._clear(station_id, () if everything else keep),
-                    f"clear.{station_id}",
-                )
-            case SetupStage.DONE:
-                pass
-            case _:
-                assert_never(stage)
-
-    async def _clear(self, station_id: StationId, keep: tuple[int, ...]) -> None:
-        done = await clear_limits(self._ports, station_id, keep=keep)
-        self.offer(LimitsCleared(station_id=station_id, done=done, everything=not keep))
-
-    def _free(self, station_id: StationId) -> None:
-        state = self.state.stations.get(station_id)
-        if state is None:
-            return
-        state.is_busy = False
-        stage = self._setup.get(station_id)
-        if stage not in {SetupStage.DEFAULT, SetupStage.DEFAULT_AGAIN}:
-            return
-        state.blocks_sessions = False
-        if station_id in self._setup_failed:
-            return
-        if stage is SetupStage.DEFAULT and not state.trust.leftovers_known:
-            self._setup[station_id] = SetupStage.CLEAR_ALL
-        else:
-            self._setup[station_id] = SetupStage.CLEAR_ABOVE
+    async def _clear(self, station_id: StationId) -> None:
+        done = await clear_limits(self._ports, station_id)
+        self.offer(LimitsCleared(station_id=station_id, done=done))
 
     # Small things
 
@@ -521,6 +470,9 @@ class GroupRunner:
         old = self.state
         group = site.group(self.root)
         ids = [station.id for station in group.stations]
+        for trust in tuple(self._unstored.values()):
+            if not await self._store_trust(trust):
+                return  # what is stored would trust it still
         stored = await self._write(lambda conn: group_store.load(conn, ids, now))
         if stored is None:
             return  # what is known goes on to count
@@ -531,11 +483,8 @@ class GroupRunner:
             if before is not None:
                 station.is_busy = before.is_busy
                 is_open = not station.trust.leftovers_known
-                if is_open and station.trust.doubt != OPERATOR_CALL:
-                    self._reopen_setup(station_id)
-                    station.needs_setup = True
-                else:
-                    station.needs_setup = before.needs_setup
+                is_ours = station.trust.doubt != OPERATOR_CALL
+                station.needs_setup = before.needs_setup or (is_open and is_ours)
                 station.blocks_sessions = before.blocks_sessions
                 station.retry_at = before.retry_at
         self.state = state
@@ -547,10 +496,12 @@ class GroupRunner:
                 state.resume(session, old, now)
         self._needs_plan = True
 
-    def _reopen_setup(self, station_id: StationId) -> None:
-        """An operator's doubt was cleared: leftovers are to be cleared after all."""
-        if self._setup.get(station_id) is SetupStage.DONE:
-            del self._setup[station_id]
+    async def _free(self, station_id: StationId) -> None:
+        station = self.state.stations.get(station_id)
+        if station is not None:
+            station.is_busy = False
+            await self._setup.called(self.state, station, self._now())
+            self._needs_plan = True
 
     async def _need_of(self, session: Session) -> Need:
         request = None
@@ -573,9 +524,14 @@ class GroupRunner:
             now=self._now(),
         )
 
-    async def _store_trust(self, trust: Trust) -> None:
+    async def _store_trust(self, trust: Trust) -> bool:
+        """Keep what is known about a station; tried again until it is stored."""
         now = self._now()
-        await self._write(lambda conn: group_store.put_trust(conn, trust, now))
+        self._unstored[trust.station_id] = trust
+        done = await self._write(lambda conn: _stored(conn, trust, now))
+        if done:
+            self._unstored.pop(trust.station_id, None)
+        return bool(done)
 
     async def _forget(self, command_ids: Iterable[int]) -> None:
         gone = tuple(command_ids)
@@ -648,6 +604,16 @@ def _answer(
 ) -> None:
     if not verdict.done():  # whoever asked may have gone
         verdict.set_result(found)
+
+
+def _fail(verdict: asyncio.Future[tuple[Violation, ...]], why: str) -> None:
+    if not verdict.done():
+        verdict.set_exception(StoreError(why))
+
+
+def _stored(conn: sqlite3.Connection, trust: Trust, now: datetime) -> bool:
+    group_store.put_trust(conn, trust, now)
+    return True
 
 
 def _answer_job(

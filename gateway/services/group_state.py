@@ -7,6 +7,7 @@ left by the limits. ``services.group_limits`` decides what to send, and
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -162,16 +163,17 @@ class GroupState:
             return None
         state.needs_setup = state.blocks_sessions = True
         state.retry_at = None
+        trust = state.trust
         for one in state.evses:
             one.must_resend = True
-        trust = state.trust
-        if (
-            not trust.is_proven
-            or trust.firmware is None
-            or firmware is None
-            or trust.firmware == firmware
-        ):
+            if not trust.survives_restart:
+                one.limits = env.doubt_defaults(one.limits)
+                one.is_unsettled = one.is_unsettled or one.session is not None
+        if not trust.is_proven or firmware is None or trust.firmware == firmware:
             return None
+        if trust.firmware is None:  # shipped as proven: with what it runs now
+            state.trust = replace(trust, firmware=firmware)
+            return state.trust
         return self.distrust(station_id, "firmware_changed")
 
     def distrust(self, station_id: StationId, doubt: str) -> Trust | None:
@@ -183,12 +185,12 @@ class GroupState:
         state = self.stations.get(station_id)
         if state is None:
             return None
-        trust = Trust(
-            station_id=station_id,
+        trust = replace(
+            state.trust,
             is_proven=False,
-            firmware=state.trust.firmware,
             leftovers_known=False,
             doubt=doubt,
+            survives_restart=False,
         )
         self.set_trust(trust)
         state.needs_setup = doubt != OPERATOR_CALL
@@ -211,29 +213,50 @@ class GroupState:
             The new trust, to be stored.
         """
         state = self.stations[station_id]
-        old = state.trust
-        trust = Trust(
-            station_id=station_id,
-            is_proven=old.is_proven,
-            firmware=old.firmware,
-            leftovers_known=True,
-            doubt=old.doubt,
-        )
+        trust = replace(state.trust, leftovers_known=True)
         state.needs_setup = False
         self.set_trust(trust)
         return trust
 
-    def wiped(self, station_id: StationId) -> set[int]:
-        """The station cleared everything it held; its defaults are set again next.
+    def before_clearing(self, station_id: StationId) -> Trust | None:
+        """The station is asked next to clear its limits, ours as well.
+
+        Until they are set again its rating counts.
+
+        Returns:
+            The new trust if it changed, to be stored first.
+        """
+        state = self.stations[station_id]
+        if not state.trust.leftovers_known:
+            return None
+        self.set_trust(replace(state.trust, leftovers_known=False))
+        return state.trust
+
+    def wiped(self, station_id: StationId, *, surely: bool) -> set[int]:
+        """The station cleared what it held; its defaults are set again next.
+
+        Args:
+            station_id: Which.
+            surely: Everything is gone; otherwise some of it may be.
 
         Returns:
             Sequences of limits that are surely gone now.
         """
         before = self._sequences(station_id)
         for one in self.stations[station_id].evses:
-            one.limits = tuple(h for h in one.limits if h.progress is Progress.SENT)
+            if surely:
+                one.limits = tuple(h for h in one.limits if h.progress is Progress.SENT)
+            one.limits = env.doubt_defaults(one.limits)
             one.must_resend = True
         return before - self._sequences(station_id)
+
+    def has_stray_defaults(self, station_id: StationId, targets: set[int]) -> bool:
+        """Whether a default of ours was set for other EVSEs than is done now."""
+        return any(
+            held.purpose is Purpose.DEFAULT and held.target not in targets
+            for one in self.stations[station_id].evses
+            for held in one.limits
+        )
 
     def link(self, station_id: StationId, *, is_online: bool) -> None:
         """A station came or went."""
@@ -318,6 +341,7 @@ class GroupState:
             schedule=command.schedule,
             progress=Progress.SENT,
             session_id=outgoing.session_id,
+            target=command.evse_id,
             unit=command.unit,
             number_phases=command.number_phases,
             nominal_v=command.nominal_v,
@@ -362,7 +386,8 @@ class GroupState:
         if before.session.session_id == session.session_id:
             one.levels = before.levels
             one.accepted_at, one.heard_at = before.accepted_at, before.heard_at
-            one.is_unsettled = one.is_unsettled and before.is_unsettled
+            one.is_unsettled = one.is_unsettled or before.is_unsettled
+            one.must_resend = before.must_resend
             self._look(one, now)
 
     # Inside

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import SetLimit
 from gateway.domain.topology import Mode, Site
 from gateway.services.dispatch_ports import Seal
-from gateway.services.evse_state import Outgoing, Trust
+from gateway.services.evse_state import RESTART_TEST, Outgoing, Trust
 from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
@@ -59,6 +59,7 @@ def load(
                 firmware=row.firmware,
                 leftovers_known=row.leftovers_known,
                 doubt=row.doubt,
+                survives_restart=_survives_restart(row.evidence),
             )
             for station_id, row in rows.trusts(conn).items()
         },
@@ -109,6 +110,7 @@ def state_of(site: Site, root: CabinetId, stored: Stored) -> GroupState:
                 Progress.ACCEPTED if row.outcome == "accepted" else Progress.SENT
             ),
             session_id=row.session_id,
+            target=command.evse_id,
             unit=command.unit,
             number_phases=command.number_phases,
             nominal_v=command.nominal_v,
@@ -309,6 +311,14 @@ def put_trust(
         doubt=trust.doubt,
         changed_at=now,
         evidence=evidence if isinstance(evidence, dict) else None,
+    )
+
+
+def _survives_restart(evidence: Mapping[str, object]) -> bool:
+    """Whether a stored proof says that a restart was tested; a shipped one does."""
+    tested = evidence.get("tested")
+    return bool(evidence.get("shipped")) or (
+        isinstance(tested, list) and RESTART_TEST in tested
     )
 
 

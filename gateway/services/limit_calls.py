@@ -12,19 +12,9 @@ from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Outgoing
 from gateway.services.group_items import Answer
 
-NOT_ACTED: Final = (
-    ErrorKind.NOT_IMPLEMENTED,
-    ErrorKind.NOT_SUPPORTED,
-    ErrorKind.PROTOCOL,
-    ErrorKind.SECURITY,
-    ErrorKind.FORMAT,
-    ErrorKind.PROPERTY,
-    ErrorKind.OCCURRENCE,
-    ErrorKind.TYPE,
-    ErrorKind.MESSAGE_TYPE,
-    ErrorKind.RPC_FRAMEWORK,
-)
-"""Errors with which a station says that it did not even understand a call."""
+NOT_ACTED: Final = (ErrorKind.NOT_IMPLEMENTED, ErrorKind.NOT_SUPPORTED)
+"""Errors with which a station says that it has no such function. Any other error may
+come from one that had acted already, so its old and its new limit both count."""
 
 _log = structlog.get_logger()
 
@@ -63,31 +53,34 @@ async def send_limit(ports: Ports, outgoing: Outgoing) -> Answer:
             return Answer.UNKNOWN
 
 
-async def clear_limits(
-    ports: Ports, station_id: StationId, *, keep: tuple[int, ...]
-) -> bool:
-    """Ask a station to forget all limits, or with ``keep`` what lies above ours.
+async def clear_limits(ports: Ports, station_id: StationId) -> bool:
+    """Ask a station to forget all limits, ours as well.
 
     Returns:
-        Whether it did, or had nothing to forget.
+        Whether it did, or had nothing to forget; of several calls, all of them.
     """
     adapter = ports.stations.adapter(station_id)
     if adapter is None:
         return False
-    command = adapter.encode_clear_limits(keep_profile_ids=keep)
-    try:
-        payload = await ports.stations.call(
-            station_id,
-            command,
-            timeout_s=ports.call_timeout_s,
-            priority=CallPriority.LIMIT,
-        )
-    except CallFailed as error:
-        _log.warning("limits.not_cleared", station_id=station_id, why=str(error))
-        return False
-    # both versions answer Accepted or Unknown (there was nothing), which reads as OTHER
-    outcome = adapter.outcome(command.action, payload)
-    return outcome in {CallOutcome.ACCEPTED, CallOutcome.OTHER}
+    for command in adapter.encode_clear_limits():
+        try:
+            payload = await ports.stations.call(
+                station_id,
+                command,
+                timeout_s=ports.call_timeout_s,
+                priority=CallPriority.LIMIT,
+            )
+        except CallFailed as error:
+            _log.warning("limits.not_cleared", station_id=station_id, why=str(error))
+            return False
+        if adapter.outcome(command.action, payload) is not CallOutcome.ACCEPTED:
+            _log.warning(
+                "limits.not_cleared",
+                station_id=station_id,
+                why=str(payload.get("status")),
+            )
+            return False
+    return True
 
 
 def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:

@@ -24,8 +24,9 @@ def commissioning(place: Yard) -> Commissioning:
 
 async def set_up(place: Yard) -> None:
     place.boot(1)
-    await until(lambda: place.station(1).log.count("ClearChargingProfile") >= 2)
-    await asyncio.sleep(0.1)
+    await until(
+        lambda: place.rows("SELECT leftovers_known FROM station_trust") == [(1,)]
+    )
 
 
 async def test_an_obedient_station_is_proven_and_told_what_was_not_tested(

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.bus import FactCommitted
 from gateway.domain.events import SessionStarted
-from gateway.domain.ids import CabinetId, SessionId, StationId
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import SessionPhase
 from gateway.domain.topology import Mode
 from gateway.errors import RequestError, StoreError
@@ -29,17 +29,18 @@ async def settled(place: Yard, *, n_station: int) -> None:
     await until(lambda: place.rows(open_rows) == [(0,)])
 
 
-async def test_a_booted_station_gets_its_floor_first_and_is_cleared_second(
+def trust_rows(place: Yard) -> list[tuple[object, ...]]:
+    return place.rows("SELECT is_proven, leftovers_known FROM station_trust")
+
+
+async def test_a_booted_station_that_holds_our_limits_only_just_gets_its_floor(
     tmp_path: Path,
 ) -> None:
     async with yard(tmp_path, site_of(1)) as place:
         place.boot(1)
-        await until(lambda: len(place.station(1).log) >= 2)
-        assert place.station(1).log[:2] == [
-            "SetChargingProfile",
-            "ClearChargingProfile",
-        ]
-        assert place.station(1).default is not None
+        await settled(place, n_station=1)
+        await asyncio.sleep(0.1)
+        assert set(place.station(1).log) == {"SetChargingProfile"}
         assert place.limit_da(1) == 0
 
 
@@ -47,15 +48,99 @@ async def test_unknown_leftovers_are_cleared_and_the_floor_is_set_again(
     tmp_path: Path,
 ) -> None:
     async with yard(tmp_path, site_of(1), proven=False) as place:
+        place.station(1).leftovers = True
         place.boot(1)
-        await until(lambda: len(place.station(1).log) >= 4)
-        assert place.station(1).log[:4] == [
+        await until(lambda: trust_rows(place) == [(0, 1)])
+        assert place.station(1).log == [
             "SetChargingProfile",
             "ClearChargingProfile",
-            "SetChargingProfile",
             "ClearChargingProfile",
+            "SetChargingProfile",
         ]
+        assert not place.station(1).leftovers
         assert place.limit_da(1) == 0
+
+
+@pytest.mark.parametrize("purpose", ["session", "default"])
+async def test_what_was_not_surely_cleared_is_not_known_and_the_floor_is_set_again(
+    tmp_path: Path, purpose: str
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        place.station(1).keeps = purpose
+        place.boot(1)
+        await until(lambda: place.station(1).log.count("SetChargingProfile") == 2)
+        await asyncio.sleep(0.2)
+        assert place.limit_da(1) == 0  # at once, without waiting for the next try
+        assert trust_rows(place) in ([], [(0, 0)])
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.bound_da == 320
+
+
+async def test_defaults_for_single_evses_are_cleared_when_one_for_all_takes_over(
+    tmp_path: Path,
+) -> None:
+    site = site_of(1, floor_da=100)
+    first = site.stations[0].evses[0]
+    other = replace(
+        first, ref=EvseRef(station_id=StationId("CP1"), evse_id=2), floor_da=60
+    )
+    two = replace(site.stations[0], evses=(first, other))
+    async with yard(tmp_path, replace(site, stations=(two,))) as place:
+        await settled(place, n_station=1)
+        await until(lambda: {c.evse_id for c in place.station(1).limits} == {1, 2})
+        stations = place.links.stations
+    even = replace(two, evses=(replace(first, floor_da=60), other))
+    async with yard(
+        tmp_path, replace(site, stations=(even,)), stations=stations
+    ) as place:
+        place.station(1).log.clear()
+        place.boot(1)
+        await until(lambda: "ClearChargingProfile" in place.station(1).log)
+        await until(lambda: trust_rows(place) == [(1, 1)])
+        assert place.station(1).limits[-1].evse_id == 0
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.bound_da == 60
+
+
+async def test_a_station_that_may_forget_its_floor_counts_at_its_rating_after_a_boot(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await place.dispatch.set_proof(
+            StationId("CP1"),
+            is_proven=True,
+            leftovers_known=True,
+            evidence={"tested": ["default", "step", "drop"]},
+        )
+        await settled(place, n_station=1)
+        await until(lambda: bound_da(place) == 0)
+        place.station(1).default = None
+        place.station(1).mood = "deaf"
+        place.boot(1)
+        await until(lambda: bound_da(place) == 320)
+        place.station(1).mood = "ok"
+        place.boot(1)
+        await until(lambda: bound_da(place) == 0)
+
+
+async def test_a_shipped_proof_holds_for_the_firmware_that_boots_first(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        place.boot(1, firmware="1")
+        await until(lambda: bound_da(place) == 0)
+        place.boot(1, firmware="2")
+        await until(lambda: bound_da(place) == 320)
+        evse = place.dispatch.evse(StationId("CP1"), 1)
+        assert evse is not None
+        assert evse.doubt == "firmware_changed"
+
+
+def bound_da(place: Yard, number: int = 1) -> int | None:
+    evse = place.dispatch.evse(StationId(f"CP{number}"), 1)
+    return None if evse is None else evse.bound_da
 
 
 async def test_a_session_charges_and_what_happened_is_recorded_and_sealed(
@@ -115,7 +200,7 @@ async def test_an_increase_waits_until_the_meter_shows_the_decrease(
         await until(lambda: (place.limit_da(2) or 0) >= 200)
 
 
-@pytest.mark.parametrize("mood", ["timeout", "internal", "deaf"])
+@pytest.mark.parametrize("mood", ["timeout", "internal", "garbled", "deaf"])
 async def test_without_a_clear_answer_old_and_new_limits_count(
     tmp_path: Path, mood: str
 ) -> None:
@@ -135,12 +220,14 @@ async def test_without_a_clear_answer_old_and_new_limits_count(
         assert place.total_da() <= 320
 
 
-async def test_a_refusal_before_acting_keeps_the_old_limit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mood", ["reject", "incapable"])
+async def test_a_refusal_before_acting_keeps_the_old_limit(
+    tmp_path: Path, mood: str
+) -> None:
     async with yard(tmp_path, site_of(1)) as place:
         await settled(place, n_station=1)
-        await until(lambda: "ClearChargingProfile" in place.station(1).log)
         await asyncio.sleep(0.1)
-        place.station(1).mood = "garbled"
+        place.station(1).mood = mood
         place.report(1)
         await until(
             lambda: "refused" in str(place.rows("SELECT outcome FROM limit_command"))

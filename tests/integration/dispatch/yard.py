@@ -34,7 +34,9 @@ class FakeStation:
 
     Attributes:
         mood: ``ok``, ``reject``, ``timeout`` (acts, never answers), ``deaf`` (neither),
-            ``gone``, ``garbled`` (a CALLERROR before acting) or ``internal``.
+            ``gone``, ``garbled`` and ``internal`` (a CALLERROR: who knows), or
+            ``incapable`` (one that says that it has no such function).
+        keeps: The purpose of limits that it refuses to clear.
         ignores: Accepts everything and obeys nothing.
         log: Actions in the order of arrival.
     """
@@ -46,6 +48,7 @@ class FakeStation:
     session: LimitSchedule | None = None
     leftovers: bool = False
     ignores: bool = False
+    keeps: str = ""
     log: list[str] = field(default_factory=list)
     limits: list[SetLimit] = field(default_factory=list)
 
@@ -65,9 +68,10 @@ class FakeAdapter:
     def encode_limit(self, command: SetLimit) -> Command:
         return Command(action="SetChargingProfile", payload={"limit": command})
 
-    def encode_clear_limits(self, *, keep_profile_ids: tuple[int, ...]) -> Command:
-        return Command(
-            action="ClearChargingProfile", payload={"keep": keep_profile_ids}
+    def encode_clear_limits(self) -> tuple[Command, ...]:
+        return (
+            Command(action="ClearChargingProfile", payload={"purpose": "session"}),
+            Command(action="ClearChargingProfile", payload={"purpose": "default"}),
         )
 
     def encode_composite(self, evse_id: int, duration_s: int) -> Command:
@@ -119,12 +123,16 @@ class FakeStations:
                 raise CallTimedOut(station_id)
             case "garbled":
                 raise CallRefused(ErrorKind.FORMAT.value, "no", {})
+            case "incapable":
+                raise CallRefused(ErrorKind.NOT_SUPPORTED.value, "no", {})
             case "internal":
                 raise CallRefused(ErrorKind.INTERNAL.value, "no", {})
             case "reject":
                 return {"status": "rejected"}
             case _:
                 pass
+        if station.keeps and command.payload.get("purpose") == station.keeps:
+            return {"status": "rejected"}
         self._act(station, command)
         if station.mood == "timeout":
             raise CallTimedOut(station_id)
@@ -163,9 +171,10 @@ class FakeStations:
 
     def _act(self, station: FakeStation, command: Command) -> None:
         if command.action == "ClearChargingProfile":
-            station.leftovers = False
-            if not command.payload["keep"]:
-                station.default = station.session = None
+            if command.payload["purpose"] == "session":
+                station.session = None
+            else:
+                station.leftovers, station.default = False, None
             return
         limit = command.payload["limit"]
         assert isinstance(limit, SetLimit)

@@ -161,8 +161,7 @@ def test_a_limit_is_never_rounded_up(
 def test_every_other_command_is_valid_by_its_schema(adapter: Adapter) -> None:
     token = IdToken(value="ABC", kind=None)
     commands = [
-        adapter.encode_clear_limits(keep_profile_ids=()),
-        adapter.encode_clear_limits(keep_profile_ids=(1, 2)),
+        *adapter.encode_clear_limits(),
         adapter.encode_composite(1, 900),
         adapter.encode_trigger("StatusNotification", 1),
         adapter.encode_trigger("Heartbeat", None),
@@ -263,3 +262,34 @@ def test_quirks_are_found_by_prefix_and_case() -> None:
 
 def is_201(adapter: Adapter) -> bool:
     return adapter.version == "2.0.1"
+
+
+@BOTH
+def test_clearing_reaches_every_purpose_and_level(adapter: Adapter) -> None:
+    commands = adapter.encode_clear_limits()
+    sent = [wire(adapter, command) for command in commands]
+    if not is_201(adapter):
+        assert sent == [{}]
+        return
+    criteria = [payload["chargingProfileCriteria"] for payload in sent]
+    assert criteria == [
+        {"chargingProfilePurpose": purpose}
+        for purpose in ("ChargingStationMaxProfile", "TxProfile", "TxDefaultProfile")
+    ]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("Accepted", CallOutcome.ACCEPTED),
+        ("Unknown", CallOutcome.ACCEPTED),
+        ("Rejected", CallOutcome.REJECTED),
+        ("Later", CallOutcome.OTHER),
+        (None, CallOutcome.OTHER),
+    ],
+)
+def test_only_gone_or_never_there_means_cleared(
+    adapter: Adapter, status: str | None, outcome: CallOutcome
+) -> None:
+    assert adapter.outcome("ClearChargingProfile", {"status": status}) is outcome
