@@ -1,0 +1,209 @@
+"""Calls in both directions with chargers that take their time or misspell.
+
+Row numbers are those of ``docs/conformance.md``, Real chargers.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.domain.ids import IdToken, StationId
+from gateway.errors import CallFailed, CallRefused, CallTimedOut
+from gateway.ocpp.adapter import CallOutcome, Command
+from gateway.ocpp.v16 import V16
+from tests.support.ocpp_port import BOOT_16, Port, RawStation, open_port
+
+CP1 = StationId("CP1")
+CLEAR = Command(action="ClearCache", payload={})
+START = {
+    "connectorId": 1,
+    "idTag": "DRIVER",
+    "meterStart": 1000,
+    "timestamp": "2026-06-01T12:00:00Z",
+}
+
+
+@asynccontextmanager
+async def served(path: Path) -> AsyncIterator[tuple[Port, RawStation]]:
+    """A station that has booted and been configured."""
+    async with open_port(path) as port, port.station() as cp:
+        assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
+        await configured(cp)
+        yield port, cp
+
+
+async def configured(cp: RawStation, answer: str = "Accepted") -> list[str]:
+    """Answer the configuration that follows a boot; the keys that were written."""
+    keys = []
+    for _ in range(2):
+        frame = await cp.receive()
+        assert frame[2] == "ChangeConfiguration"
+        keys.append(frame[3]["key"])
+        await cp.send([3, frame[1], {"status": answer}])
+    return keys
+
+
+async def test_a_station_may_call_before_it_answers(tmp_path: Path) -> None:
+    """Row 11: it even waits for its own answer first, and nobody deadlocks."""
+    async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
+        ours = group.create_task(port.links.call(CP1, CLEAR, timeout_s=5))
+        call = await cp.receive()
+        assert call[2] == "ClearCache"
+        started = await cp.ask("StartTransaction", START)
+        assert started[2]["transactionId"] > 0
+        assert not ours.done()
+        await cp.send([3, call[1], {"status": "Accepted"}])
+        assert await ours == {"status": "Accepted"}
+
+
+async def test_one_call_of_ours_is_outstanding_at_a_time(tmp_path: Path) -> None:
+    """Row 11."""
+    async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(port.links.call(CP1, CLEAR, timeout_s=5))
+        for _ in range(3):
+            call = await cp.receive()
+            beat = await cp.ask("Heartbeat", {})  # nothing else comes before it
+            assert beat[0] == 3
+            await cp.send([3, call[1], {"status": "Accepted"}])
+
+
+async def test_a_late_answer_and_an_unasked_one_are_taken_in_silence(
+    tmp_path: Path,
+) -> None:
+    """Row 12."""
+    async with served(tmp_path) as (port, cp):
+        with pytest.raises(CallTimedOut):
+            await port.links.call(CP1, CLEAR, timeout_s=0.05)
+        call = await cp.receive()
+        await cp.send([3, "never-asked", {"status": "Accepted"}])
+        await cp.send([4, "never-asked", "GenericError", "", {}])
+        await cp.send([3, call[1], {"status": "Accepted"}])
+        await cp.send([3, call[1], {"status": "Accepted"}])
+        await cp.send("[3]")
+        await cp.send([2, "after", "Heartbeat", {}])
+        assert (await cp.receive())[:2] == [3, "after"]
+        (link,) = port.links.all()
+        assert link.counters.orphan_answers == 3
+
+
+async def test_after_a_timeout_the_next_call_goes_out(tmp_path: Path) -> None:
+    """Row 12."""
+    async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
+        with pytest.raises(CallTimedOut):
+            await port.links.call(CP1, CLEAR, timeout_s=0.05)
+        first = await cp.receive()
+        ours = group.create_task(port.links.call(CP1, CLEAR, timeout_s=5))
+        second = await cp.receive()
+        assert second[1] != first[1]
+        await cp.send([3, first[1], {"status": "Rejected"}])
+        await cp.send([3, second[1], {"status": "Accepted"}])
+        assert await ours == {"status": "Accepted"}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ["FormationViolation", "", {}],
+        ["FormatViolation", "why", {}],
+        ["OccurenceConstraintViolation", None, None],
+        ["OccurrenceConstraintViolation", "", "details in words"],
+        ["NotImplemented"],
+        ["Not Implemented", "", {}],
+        ["GenericError", ""],
+    ],
+)
+async def test_a_refusal_in_any_spelling_is_a_refusal(
+    tmp_path: Path, refusal: list[object]
+) -> None:
+    """Row 13."""
+    async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
+        ours = group.create_task(outcome(port))
+        call = await cp.receive()
+        await cp.send([4, call[1], *refusal])
+        error = await ours
+        assert isinstance(error, CallRefused)
+        assert error.code == refusal[0]
+
+
+async def test_a_boot_is_followed_by_two_writes_and_no_question(
+    tmp_path: Path,
+) -> None:
+    """Row 16: what was never asked for breaks nothing."""
+    async with served(tmp_path) as (_, cp):
+        assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
+        keys = await configured(cp)
+        assert sorted(keys) == ["MeterValueSampleInterval", "MeterValuesSampledData"]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await cp.receive()
+
+
+@pytest.mark.parametrize("answer", ["RebootRequired", "Rejected", "NotSupported"])
+async def test_a_station_is_not_restarted_nor_asked_again_for_a_setting(
+    tmp_path: Path, answer: str
+) -> None:
+    """Row 16."""
+    async with open_port(tmp_path) as port, port.station() as cp:
+        await cp.ask("BootNotification", BOOT_16)
+        await configured(cp, answer)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await cp.receive()
+        assert port.links.is_online(CP1)
+
+
+async def test_a_station_that_reboots_on_a_setting_is_served_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """Row 16."""
+    async with open_port(tmp_path) as port:
+        for _ in range(3):
+            async with port.station() as cp:
+                await cp.ask("BootNotification", BOOT_16)
+                assert (await cp.receive())[2] == "ChangeConfiguration"
+        async with port.station() as cp:
+            assert (await cp.ask("StartTransaction", START))[0] == 3
+
+
+async def test_an_accepted_remote_start_is_no_session_until_the_station_says_so(
+    tmp_path: Path,
+) -> None:
+    """Row 27."""
+    async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
+        command = V16().encode_remote_start(1, IdToken(value="DRIVER"), 7)
+        ours = group.create_task(port.links.call(CP1, command, timeout_s=5))
+        call = await cp.receive()
+        await cp.send([3, call[1], {"status": "Accepted"}])
+        assert V16().outcome(command.action, await ours) is CallOutcome.ACCEPTED
+        assert await port.queries.sessions() == []
+        await cp.ask("StartTransaction", START)
+        (session,) = await port.queries.open_sessions()
+        assert (session.id_token, session.evse_id) == ("DRIVER", 1)
+
+
+async def test_an_accepted_remote_stop_ends_no_session_until_the_station_says_so(
+    tmp_path: Path,
+) -> None:
+    """Row 27."""
+    async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
+        number = (await cp.ask("StartTransaction", START))[2]["transactionId"]
+        command = V16().encode_remote_stop(str(number))
+        ours = group.create_task(port.links.call(CP1, command, timeout_s=5))
+        call = await cp.receive()
+        assert call[3] == {"transactionId": number}
+        await cp.send([3, call[1], {"status": "Accepted"}])
+        await ours
+        assert len(await port.queries.open_sessions()) == 1
+
+
+async def outcome(port: Port) -> dict[str, Any] | CallFailed:
+    """The answer to a call, or its failure as a value."""
+    try:
+        return dict(await port.links.call(CP1, CLEAR, timeout_s=5))
+    except CallFailed as error:
+        return error
