@@ -40,9 +40,6 @@ OPEN_TIMEOUT_S: Final = 15.0
 BACKLOG: Final = 4096
 """Handshakes the kernel holds for us: a site that comes back at once must not meet a
 full queue, where each lost attempt costs a station seconds."""
-BACKLOG: Final = 4096
-"""Handshakes the kernel holds for us: a site that comes back at once must not meet a
-full queue, where each lost attempt costs a station seconds."""
 SWEEP_S: Final = 15.0
 """Real seconds between two looks for half-open connections."""
 PING_INTERVAL_S: Final = None
@@ -180,7 +177,6 @@ class Listener:
                 ping_interval=PING_INTERVAL_S,
                 create_connection=StationConnection,
                 server_header="wattproof",
-                backlog=BACKLOG,
                 backlog=BACKLOG,
             )
         except OSError as error:
