@@ -1,0 +1,73 @@
+"""The writer keeps running sessions at hand: never anything that was rolled back."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.session import SessionPhase
+from gateway.store.entry import Entry
+from gateway.store.schema import WriterConnection
+from gateway.store.sqlite import Store, append_entry
+from tests.support.journal import (
+    eight_readings,
+    ended,
+    entry,
+    open_store,
+    started,
+    updated,
+)
+
+
+def _meter(number: str, minute: int, wh: int) -> Entry:
+    readings = eight_readings(minute, wh)
+    return entry(updated(minute, wire_id=number, readings=readings))
+
+
+async def _running(store: Store) -> str:
+    """A session that the writer remembers; its number."""
+    receipt = await store.append_and_wait(entry(started(0, wh=1000)))
+    number = str(receipt.transaction_number)
+    await store.append_and_wait(_meter(number, 10, 1500))
+    return number
+
+
+async def _remembered(store: Store) -> int:
+    def count(conn: sqlite3.Connection) -> int:
+        assert isinstance(conn, WriterConnection)
+        return len(conn.remembered)
+
+    return await store.writer.run(count)
+
+
+async def test_a_running_session_is_remembered_until_it_ends(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as (store, queries):
+        number = await _running(store)
+        assert await _remembered(store) == 1
+        receipt = await store.append_and_wait(_meter(number, 20, 2000))
+        assert receipt.session is not None
+        assert await queries.session(receipt.session.session_id) == receipt.session
+        await store.append_and_wait(entry(ended(60, wire_id=number, wh=3000)))
+        assert await _remembered(store) == 0
+        late = await store.append_and_wait(_meter(number, 30, 2500))
+        assert late.session is not None
+        assert late.session.phase is SessionPhase.ENDED
+
+
+async def test_a_message_that_was_rolled_back_leaves_no_trace_in_memory(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as (store, queries):
+        number = await _running(store)
+
+        def fails_after_folding(conn: sqlite3.Connection) -> None:
+            append_entry(conn, _meter(number, 20, 9000), store.hooks)
+            raise LookupError("after the fold")
+
+        with pytest.raises(LookupError, match="after the fold"):
+            await store.writer.run(fails_after_folding)
+        receipt = await store.append_and_wait(_meter(number, 30, 2000))
+        session = receipt.session
+        assert session is not None
+        assert session.register_last_milliwh == 2_000_000
+        assert await queries.session(session.session_id) == session
