@@ -123,6 +123,11 @@ def raw_calls_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GroupState, "distrust", lambda *_: None)
 
 
+def restarts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A station that forgets its limits at a restart counts as if it kept them."""
+    monkeypatch.setattr(env, "doubt_defaults", tuple)
+
+
 def only_session_limits_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's limit alone counts, not the default beneath it."""
 
@@ -177,6 +182,7 @@ def nothing_decays(monkeypatch: pytest.MonkeyPatch) -> None:
         accepted_means_seen,
         watts_are_per_phase,
         raw_calls_change_nothing,
+        restarts_change_nothing,
         only_session_limits_count,
         increases_do_not_wait,
         nothing_decays,

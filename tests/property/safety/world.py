@@ -31,6 +31,9 @@ RATING_DA: Final = 320
 MARGIN_DA: Final = RATING_DA  # one station may start to lie
 LIMIT_DA: Final = 1300
 
+FORGETFUL: Final = 3
+"""The station that forgets its profiles when it restarts; proven without a restart."""
+
 FATES: Final = ("accept", "accept", "accept", "reject", "lost", "deaf", "error")
 OPS: Final = (
     "advance",
@@ -117,8 +120,14 @@ class World:
         group = self.site.group(CabinetId("A"))
         stations = group.stations
         proven = {
-            s.id: Trust(station_id=s.id, is_proven=True, leftovers_known=True)
-            for s in stations[n_unproven:]
+            s.id: Trust(
+                station_id=s.id,
+                is_proven=True,
+                leftovers_known=True,
+                survives_restart=i != FORGETFUL,
+            )
+            for i, s in enumerate(stations)
+            if i >= n_unproven
         }
         self.state = GroupState(group, site=self.site, trusts=proven)
         self.sims = {
@@ -128,6 +137,7 @@ class World:
         self.ids = [s.id for s in stations]
         self.disturbed = False
         self.lies = lies
+        self.early: list[str] = []
         self.load_da = 100
         self._sequence = 0
         self._sessions = 0
@@ -173,6 +183,8 @@ class World:
         """Play a history; the first complaint, or ``None``."""
         for op in ops:
             self.apply(op)
+            for complaint in self.early:
+                return f"{op}, before it is set up: {complaint}"
             for complaint in self.complaints():
                 return f"{op}: {complaint}"
         return None
@@ -239,8 +251,17 @@ class World:
             sim.session = None  # some forget their session limits, others keep them
         if value % 3 == 0:
             sim.session_id = None  # ... and some the session, without telling
+        is_forgetful = station_id == self.ids[FORGETFUL]
+        if is_forgetful:
+            sim.default = sim.session = None
         self.state.boot(station_id, None)
+        if self.state.violations(self.now):
+            assert is_forgetful or self.disturbed
+            self.disturbed = True  # it may draw its rating until it is set up
+        self.early += [c for c in self.complaints() if "envelope" in c]
         self._set_up(station_id)
+        if sim.session_id is None:
+            sim.changes.clear()  # no car is there
 
     def _link(self, station_id: StationId, value: int) -> None:
         self.state.link(station_id, is_online=value % 2 == 0)
