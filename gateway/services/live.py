@@ -19,6 +19,7 @@ from gateway.services.receipts import Receipts
 from gateway.services.settlement import cost_so_far
 from gateway.store import money, plans, requests, sessions
 from gateway.store.queries import Queries
+from gateway.store.times import optional_text
 
 REFRESH_S: Final = 0.5
 """Real seconds between two refreshes while somebody looks."""
@@ -29,6 +30,8 @@ HISTORY_STEP: Final = timedelta(minutes=1)
 LINK_TTL: Final = timedelta(days=30)
 MILLIWH_PER_WH: Final = 1000
 NOMINAL_V: Final = 230.0
+MAX_KNOCKING: Final = 20
+"""Strangers shown; the API has all of them."""
 
 _log = structlog.get_logger()
 
@@ -67,6 +70,7 @@ class Live:
         self._prices = prices
         self._backend = backend
         self._site: View = {}
+        self._knocking: list[View] = []
         self._plans: dict[str, View] = {}
         self._drivers: dict[SessionId, View | None] = {}
         self._history: dict[str, deque[tuple[datetime, float, float]]] = defaultdict(
@@ -126,6 +130,7 @@ class Live:
             return _empty_site()
         ledger = self._site["ledger"]
         return self._site | {
+            "knocking": self._knocking,
             "price": self._prices(self._clock.now()),
             "ledger": {
                 "leaves": ledger["leaf_count"],
@@ -190,6 +195,15 @@ class Live:
         now = self._clock.now()
         if is_watched:
             self._site = await self._overview.site()
+            self._knocking = [
+                {
+                    "station_id": knock.station_id,
+                    "reason": knock.reason,
+                    "attempts": knock.attempts,
+                    "last_seen_at": optional_text(knock.last_seen_at),
+                }
+                for knock in (await self._queries.knocking())[:MAX_KNOCKING]
+            ]
             cabinets = self._site["cabinets"]
             self._plans = {}
             for cabinet in cabinets:
@@ -375,6 +389,7 @@ def _empty_site() -> View:
         "limit_w": 0.0,
         "pv_w": None,
         "price": None,
+        "knocking": [],
         "ledger": {
             "leaves": 0,
             "anchored_size": 0,

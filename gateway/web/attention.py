@@ -11,6 +11,10 @@ from gateway.web.render import FAULT, OFFLINE, StateMark, age
 
 MOST_TROUBLES: Final = 5
 
+KNOCK_S: Final = 3600.0
+"""Site seconds for which a refused station is worth a line."""
+
+_KNOCKING: Final = StateMark("waiting", "?", "knocking")
 _AT_RISK: Final = StateMark("waiting", "!", "at risk")
 
 
@@ -19,12 +23,14 @@ def attention(
     cabinets: Sequence[View],
     plans: Mapping[str, View | None],
     now: datetime,
+    knocking: Sequence[View] = (),
 ) -> str:
     """What needs a person, worst first; one calm line if nothing does."""
     found = [
         *_cabinet_troubles(cabinets),
         *_station_troubles(stations, now),
         *_plan_troubles(plans),
+        *_knocks(knocking, now),
     ]
     if not found:
         return '<p class="calm"><i aria-hidden="true">✓</i> Nothing needs you.</p>'
@@ -67,6 +73,22 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
             if evse.get("availability") == "faulted"
         ]
     return faulted + offline
+
+
+def _knocks(knocking: Sequence[View], now: datetime) -> list[str]:
+    """Who was refused of late: a typo in a password, a new station, or a stranger."""
+    found = []
+    for knock in knocking:
+        said, seconds = age(knock["last_seen_at"], now)
+        if seconds <= KNOCK_S:
+            found.append(
+                _trouble(
+                    _KNOCKING,
+                    f"{knock['station_id']} is knocking",
+                    f"{knock['reason']}; {knock['attempts']} attempts, the last {said}",
+                )
+            )
+    return found
 
 
 def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:

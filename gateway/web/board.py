@@ -84,7 +84,9 @@ class Board:
             self._charts_at_s = now_s
         parts = {
             "top": render.header(site, now, zone),
-            "attention": attention(stations, cabinets, plans, now),
+            "attention": attention(
+                stations, cabinets, plans, now, site.get("knocking", ())
+            ),
             "plan": plan_table.table(plans, zone),
             "ledger": render.ledger_strip(site["ledger"], now),
         }

@@ -107,6 +107,23 @@ def test_what_needs_a_person_comes_worst_first() -> None:
     assert "4 things need you" in html
 
 
+def test_who_was_refused_of_late_is_shown_as_text() -> None:
+    late, old = EPOCH - timedelta(minutes=2), EPOCH - timedelta(hours=5)
+    knocks = [
+        {
+            "station_id": station_id,
+            "reason": "not registered <b>",
+            "attempts": 3,
+            "last_seen_at": at.isoformat(),
+        }
+        for station_id, at in (("NEW-1", late), ("OLD-1", old))
+    ]
+    html = attention([], [], {}, EPOCH, knocks)
+    assert "NEW-1 is knocking" in html
+    assert "not registered &lt;b&gt;; 3 attempts, the last 2 min ago" in html
+    assert "OLD-1" not in html
+
+
 def test_a_calm_site_says_that_nothing_is_needed() -> None:
     assert "Nothing needs you" in attention([], [], {}, EPOCH)
 
