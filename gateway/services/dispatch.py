@@ -43,6 +43,9 @@ from gateway.services.operator_calls import may_change_draw, would_exceed
 from gateway.store import limits as rows
 from gateway.store import settings
 
+VERDICT_WITHIN_S: Final = 10.0
+"""Real seconds within which a group says whether an operator's call fits."""
+
 RESTART_S: Final = 5.0
 """Real seconds before a group that failed is started again."""
 
@@ -139,7 +142,9 @@ class Dispatch:
         """Count a station at its rating before a call that may change what it draws.
 
         Raises:
-            RequestError: 409 ``would_exceed_limit``: that would not fit.
+            RequestError: 409 ``would_exceed_limit``: that would not fit; 503: nobody
+                can say so now.
+            StoreError: The doubt about the station could not be kept.
         """
         runner = self._runner_of(station_id)
         if runner is None or not may_change_draw(action, payload):
@@ -150,7 +155,13 @@ class Dispatch:
         runner.offer(
             OperatorCall(station_id=station_id, override=override, verdict=verdict)
         )
-        found = await verdict
+        try:
+            async with asyncio.timeout(VERDICT_WITHIN_S):
+                found = await verdict
+        except TimeoutError as error:
+            raise RequestError(
+                503, "group_busy", "its group does not answer: try again"
+            ) from error
         if found:
             raise would_exceed(station_id, action, found[0])
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from gateway.domain.envelope import HeldLimit
-from gateway.domain.ids import EvseRef, SessionId, StationId
+from gateway.domain.envelope import Draw, HeldLimit, Staircase, UnixS
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitUnit, SetLimit
 from gateway.domain.phases import PerPhase
 from gateway.domain.session import Session
@@ -82,6 +82,8 @@ class EvseState:
             obeys; its rating counts until then.
         accepted_at: When the latest limit was accepted.
         heard_at: When the newest sample reached us.
+        watched_at: Since when its samples are judged; ``None``: from the next on.
+        bounds: (until when, what it might draw until then), of the last while.
         must_resend: What was sent may be lost (a restart, a clearing): send again.
         levels: What the plan wants: (from when on, 0.1 A per phase), never rising.
     """
@@ -95,8 +97,25 @@ class EvseState:
     is_unsettled: bool = False
     accepted_at: datetime | None = None
     heard_at: datetime | None = None
+    watched_at: datetime | None = None
+    bounds: tuple[tuple[datetime, Draw], ...] = ()
     must_resend: bool = False
     levels: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departed:
+    """An EVSE that the site map no longer has here; it counts for a while.
+
+    Attributes:
+        path: The cabinets it left.
+        until_s: Until then its limits may hold: they have decayed by then.
+    """
+
+    ref: EvseRef
+    path: tuple[CabinetId, ...]
+    stairs: Staircase
+    until_s: UnixS
 
 
 @dataclass(slots=True)
@@ -126,8 +145,11 @@ def key_of(ref: EvseRef) -> EvseRef:
 
 
 def sample_of(session: Session, evse: Evse) -> PerPhase | None:
-    """The newest sample at the terminals, 0.1 A; power alone counts on each phase."""
-    if session.current_a is not None and not _is_power_newer(session):
+    """The newest sample at the terminals, 0.1 A; power alone counts on each phase.
+
+    Of DC only power counts: a current would be that of the car.
+    """
+    if _is_current_used(session, evse) and session.current_a is not None:
         l1, l2, l3 = session.current_a
         return (round(l1 * 10), round(l2 * 10), round(l3 * 10))
     if session.power_w is None:
@@ -141,11 +163,19 @@ def sample_of(session: Session, evse: Evse) -> PerPhase | None:
     return (each_da, each_da if n_phase > 1 else 0, each_da if n_phase > 2 else 0)  # noqa: PLR2004 - three phases
 
 
-def sampled_at(session: Session) -> datetime | None:
+def sampled_at(session: Session, evse: Evse) -> datetime | None:
     """When `sample_of` was taken, by the station's clock."""
-    if session.current_a is not None and not _is_power_newer(session):
+    if _is_current_used(session, evse):
         return session.current_at or session.sampled_at
     return session.power_at or session.sampled_at
+
+
+def _is_current_used(session: Session, evse: Evse) -> bool:
+    return (
+        session.current_a is not None
+        and evse.current_type is CurrentType.AC
+        and not _is_power_newer(session)
+    )
 
 
 def _is_power_newer(session: Session) -> bool:

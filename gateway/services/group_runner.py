@@ -72,6 +72,9 @@ SHORTEST_WAIT_S: Final = 0.02
 RETRY_S: Final = 30
 """Real seconds before a limit that was not answered, or was refused, is sent again."""
 
+JUMP_S: Final = 2.0
+"""Real seconds by which a clock may be corrected without being doubted."""
+
 LOAD_DEADBAND_DA: Final = 10
 """Other equipment that changed by less than 1 A is not worth a new plan."""
 
@@ -109,6 +112,8 @@ class GroupRunner:
             start_clearing=self._start_clearing,
             retry=timedelta(seconds=CLEAR_RETRY_S * ports.clock.speed),
         )
+        self._clock_known: tuple[datetime, float] | None = None
+        self._doubt_until_s = 0.0
         self._unstored: dict[StationId, Trust] = {}
         self._planned_load_da = 0
         self._tasks: asyncio.TaskGroup | None = None
@@ -126,6 +131,28 @@ class GroupRunner:
             while True:
                 await self._turn()
                 await self._rest()
+
+    # Time
+
+    def _watch_clock(self) -> None:
+        """A site clock that jumps forward leaves stations with limits that hold longer.
+
+        For one hold time what stations hold counts so much later.
+        """
+        now, loop_s = self._now(), asyncio.get_running_loop().time()
+        known, self._clock_known = self._clock_known, (now, loop_s)
+        speed = self._ports.clock.speed
+        if known is not None:
+            passed_s = (now - known[0]).total_seconds()
+            jump_s = passed_s - (loop_s - known[1]) * speed
+            if jump_s > JUMP_S * max(1.0, speed):
+                hold_s = self.state.site.hold_time_s
+                doubt_s = min(hold_s, self.state.clock_doubt_s + math.ceil(jump_s))
+                self.state.clock_doubt_s = doubt_s
+                self._doubt_until_s = loop_s + 2 * hold_s / speed
+                _log.critical("clock.jumped", group_id=self.root, by_s=round(jump_s))
+        if self.state.clock_doubt_s and loop_s >= self._doubt_until_s:
+            self.state.clock_doubt_s = 0
 
     # Waiting
 
@@ -152,6 +179,7 @@ class GroupRunner:
 
     async def _turn(self) -> None:
         self._wake.clear()
+        self._watch_clock()
         items, self._inbox = self._inbox, []
         for item in items:
             await self._take(item)
@@ -182,8 +210,13 @@ class GroupRunner:
                 await self._take_request(item.session_id)
             case LoadMeasured():
                 self._take_reading(item)
-            case SettingChanged() | Reload():
+            case SettingChanged():
                 await self._restore()
+            case Reload():
+                await self._restore()
+                for station_id in self.state.stations:  # it may have restarted unheard
+                    self._setup.restart(station_id)
+                    self.state.boot(station_id, None)
             case _:
                 await self._take_result(item)
 
@@ -487,6 +520,7 @@ class GroupRunner:
                 station.needs_setup = before.needs_setup or (is_open and is_ours)
                 station.blocks_sessions = before.blocks_sessions
                 station.retry_at = before.retry_at
+        state.depart(old, now)
         self.state = state
         for session in await ports.sessions.open_sessions():
             if session_ref(session) in state.evses:

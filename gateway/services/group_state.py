@@ -17,6 +17,7 @@ from gateway.domain.envelope import (
     Holding,
     Progress,
     Staircase,
+    UnixS,
     Violation,
     unix_s,
 )
@@ -27,6 +28,7 @@ from gateway.domain.topology import Group, Mode, Site
 from gateway.services import loads
 from gateway.services.evse_state import (
     OPERATOR_CALL,
+    Departed,
     EvseState,
     Need,
     Outgoing,
@@ -68,6 +70,8 @@ class GroupState:
         self.stations: dict[StationId, StationState] = {}
         self.evses: dict[EvseRef, EvseState] = {}
         self.paths: dict[EvseRef, tuple[CabinetId, ...]] = {}
+        self.departed: tuple[Departed, ...] = ()
+        self.clock_doubt_s = 0
         ids = {cabinet.id for cabinet in group.cabinets}
         for station in group.stations:
             trust = trusts.get(station.id, Trust(station_id=station.id))
@@ -94,16 +98,17 @@ class GroupState:
         )
 
     def envelopes(self, now: datetime) -> dict[EvseRef, Staircase]:
-        """Upper bound of every EVSE from ``now`` on."""
-        return {ref: self.envelope(one, now) for ref, one in self.evses.items()}
+        """Upper bound of every EVSE from ``now`` on, with those that departed."""
+        found = {ref: self.envelope(one, now) for ref, one in self.evses.items()}
+        found.update((one.ref, one.stairs) for one in self.departed)
+        return found
 
     def envelope(self, one: EvseState, now: datetime) -> Staircase:
         """Upper bound of one EVSE from ``now`` on."""
-        station = self.stations[one.evse.ref.station_id].station
         return env.envelope(
             one.evse,
             self.holding(one),
-            skew_s=station.clock_skew_s,
+            skew_s=self.skew_s(one),
             from_s=unix_s(now),
         )
 
@@ -289,6 +294,7 @@ class GroupState:
         if one is None:
             return set()
         before = self._sequences(session.station_id)
+        self._note_bound(one, now)
         if session.phase is SessionPhase.ENDED:
             is_known_to_end = session.ended_by is not EndedBy.OPERATOR
             if is_known_to_end:
@@ -304,7 +310,9 @@ class GroupState:
             if old is None or old.session_id != session.session_id:
                 one.levels = ()
                 one.accepted_at, one.heard_at = None, None
-            elif is_live and sampled_at(session) != sampled_at(old):
+            elif is_live and (
+                sampled_at(session, one.evse) != sampled_at(old, one.evse)
+            ):
                 one.heard_at = now
             one.session = session
             one.need = need if need is not None else one.need
@@ -318,18 +326,18 @@ class GroupState:
         if one is None or one.session is None or not self.is_trusted(one):
             return False
         sample = sample_of(one.session, one.evse)
-        at = sampled_at(one.session)
-        since = one.accepted_at
-        if sample is None or at is None or one.heard_at is None:
+        at = sampled_at(one.session, one.evse)
+        since, heard_at = one.watched_at, one.heard_at
+        if sample is None or at is None or since is None or heard_at is None:
             return False
         grace = timedelta(seconds=OBEY_WITHIN_S)
-        if since is None or one.heard_at < since + grace:
+        skew = timedelta(seconds=self.skew_s(one))
+        if heard_at < since + grace or at + skew < since + grace:
             return False
-        skew_s = self.stations[ref.station_id].station.clock_skew_s
-        if at + timedelta(seconds=skew_s) < since + grace:
-            return False
-        earlier = now - grace - timedelta(seconds=skew_s)
-        bound = env.highest(r.draw for r in self.envelope(one, max(since, earlier)))
+        earlier = max(since, min(now, at) - skew - grace)
+        current = (rung.draw for rung in self.envelope(one, earlier))
+        known = (draw for until, draw in one.bounds if until >= earlier)
+        bound = env.highest((*current, *known))
         return env.contradicts(one.evse, bound, sample)
 
     def add_sent(self, outgoing: Outgoing, sequence: int) -> None:
@@ -365,6 +373,7 @@ class GroupState:
         """
         before = self._sequences(outgoing.station_id)
         for one in self.concerned(outgoing):
+            self._note_bound(one, now)
             one.limits = env.accept(one.limits, sequence)
             one.accepted_at = now
             if one.session is None:
@@ -386,9 +395,36 @@ class GroupState:
         if before.session.session_id == session.session_id:
             one.levels = before.levels
             one.accepted_at, one.heard_at = before.accepted_at, before.heard_at
+            one.watched_at, one.bounds = before.watched_at, before.bounds
             one.is_unsettled = one.is_unsettled or before.is_unsettled
             one.must_resend = before.must_resend
             self._look(one, now)
+
+    def depart(self, old: "GroupState", now: datetime) -> None:
+        """Go on counting what the site map took away, until its limits have decayed.
+
+        An EVSE that is moved or removed on paper may still hang behind its old cabinet.
+        """
+        now_s = unix_s(now)
+        self.clock_doubt_s = old.clock_doubt_s
+        self.departed = tuple(one for one in old.departed if one.until_s > now_s)
+        for ref, one in old.evses.items():
+            kept = self.paths.get(ref, ())
+            left = tuple(c for c in old.paths[ref] if c not in kept)
+            path = tuple(c for c in left if c in self.modes)
+            if not path:
+                continue
+            until_s = now_s + self.site.hold_time_s + 2 * old.skew_s(one)
+            stairs = [r for r in old.envelope(one, now) if r.at_s < until_s]
+            name = f"{ref.station_id} (was here, {len(self.departed)}, {now_s})"
+            gone = Departed(
+                ref=replace(ref, station_id=StationId(name)),
+                path=path,
+                stairs=(*stairs, env.Rung(UnixS(until_s), env.NOTHING)),
+                until_s=UnixS(until_s),
+            )
+            self.departed = (*self.departed, gone)
+        self.paths.update((one.ref, one.path) for one in self.departed)
 
     # Inside
 
@@ -409,15 +445,31 @@ class GroupState:
         )
 
     def skew_s(self, one: EvseState) -> int:
-        """How wrong the clock of an EVSE's station may be, site seconds."""
-        return self.stations[one.evse.ref.station_id].station.clock_skew_s
+        """How far the clock of an EVSE's station may be from ours, site seconds."""
+        station = self.stations[one.evse.ref.station_id].station
+        return station.clock_skew_s + self.clock_doubt_s
+
+    def _note_bound(self, one: EvseState, now: datetime) -> None:
+        """Remember what an EVSE might draw until now, before that changes."""
+        if not self.is_trusted(one):
+            one.watched_at, one.bounds = None, ()
+            return
+        one.watched_at = one.watched_at or now
+        since = now - self._judged(one)
+        bound = env.highest(r.draw for r in self.envelope(one, since))
+        kept = tuple((at, draw) for at, draw in one.bounds if at >= since)
+        one.bounds = (*kept, (now, bound))
+
+    def _judged(self, one: EvseState) -> timedelta:
+        """A sample may show what was allowed so long before we hear of it."""
+        return timedelta(seconds=OBEY_WITHIN_S + 2 * self.skew_s(one))
 
     def _look(self, one: EvseState, now: datetime) -> None:
         """Let the newest sample confirm the newest accepted limit."""
         session = one.session
         if session is None or one.accepted_at is None or one.heard_at is None:
             return
-        sample, at = sample_of(session, one.evse), sampled_at(session)
+        sample, at = sample_of(session, one.evse), sampled_at(session, one.evse)
         skew = timedelta(seconds=self.skew_s(one))
         if (
             sample is None

@@ -210,11 +210,12 @@ def _cabinet(
 ) -> CabinetView:
     at_s = unix_s(now)
     phase_v = state.site.phase_v
-    below = [ref for ref, path in state.paths.items() if cabinet.id in path]
+    counted = [ref for ref, path in state.paths.items() if cabinet.id in path]
+    below = [ref for ref in counted if ref in state.evses]
     unproven = tuple(ref for ref in below if not state.is_trusted(state.evses[ref]))
     limit = loads.limit_draw(cabinet, state.thresholds, at_s=at_s, phase_v=phase_v)
     worst = _equipment(state, cabinet.id, now)
-    for ref in below:
+    for ref in counted:
         worst = env.add(worst, env.value_at(envelopes[ref], at_s))
     load, source = _load(state, cabinet, below, envelopes, now)
     has_phases = limit[0] < NO_LIMIT

@@ -34,6 +34,7 @@ from gateway.domain.topology import (
     PerPhase,
     Rotation,
     dc_input_da,
+    spread,
 )
 
 READING_SHARE: Final = 1.05
@@ -162,7 +163,8 @@ def measured_draw(
 ) -> PerPhase:
     """What a reading says per supply phase, never below zero.
 
-    Power alone says nothing about its phases: all of it counts on each.
+    Power alone says nothing about its phases: all of it counts on each, up to the worst
+    case there, unless it is more than the worst case in all.
     """
     if reading.current_da is not None:
         one, two, three = reading.current_da
@@ -175,6 +177,8 @@ def measured_draw(
         auxiliary_w=0,
     )
     worst = consumer.worst_case
+    if per_phase_da > sum(worst):
+        return spread(consumer.phases, per_phase_da)
     return (
         min(per_phase_da, worst[0]),
         min(per_phase_da, worst[1]),
