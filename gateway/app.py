@@ -282,6 +282,7 @@ class Parts:
             operator_guard=self.dispatch.operator_guard,
             commission=self.commissioning.run,
             call_timeout_s=self.config.server.call_timeout_s,
+            billing=self.config.billing,
             readiness=self._readiness,
             metrics=self.metrics.render,
             find_token=self._find_token,

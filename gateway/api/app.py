@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from gateway.api import (
     routes_calls,
@@ -15,13 +16,21 @@ from gateway.api import (
     routes_sessions,
     routes_site,
     routes_stations,
+    routes_tariffs,
     routes_tokens,
+    routes_variables,
 )
 from gateway.api.context import ApiContext
+from gateway.api.docs_page import DOCUMENT, add_docs
 from gateway.errors import RequestError, StoreError
 
 PREFIX: Final = "/api/v1"
-MAX_BODY_BYTES: Final = 1_048_576
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"description": "No token, or one that is unknown, revoked or expired"},
+    403: {"description": "The token's role does not allow it"},
+    503: {"description": "The store cannot be written or read now"},
+}
+_WORDS: Final = {404: "not_found", 405: "method_not_allowed"}
 
 _log = structlog.get_logger()
 
@@ -35,24 +44,29 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
             "OCPP 1.6J / 2.0.1 central system. Send `Authorization: Bearer <token>`; "
             "make tokens with `wattproof token new --role operator`."
         ),
-        docs_url="/api/docs",
+        docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url=DOCUMENT,
+        redirect_slashes=False,
     )
     app.state.context = context
     for routes in (
         routes_stations,
         routes_calls,
+        routes_variables,
         routes_sessions,
         routes_tokens,
+        routes_tariffs,
         routes_site,
         routes_ledger,
         routes_events,
     ):
-        app.include_router(routes.router, prefix=PREFIX)
+        app.include_router(routes.router, prefix=PREFIX, responses=ERRORS)
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(StoreError, _store_failed)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _http_error)
+    add_docs(app)
     _add_probes(app, context)
     return app
 
@@ -94,6 +108,15 @@ async def _store_failed(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         _body("store_unavailable", "the store cannot be written or read now"),
         status_code=503,
+    )
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StarletteHTTPException)
+    return JSONResponse(
+        _body(_WORDS.get(error.status_code, "refused"), str(error.detail)),
+        status_code=error.status_code,
+        headers=dict(error.headers or {}),
     )
 
 

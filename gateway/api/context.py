@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from gateway.bus import Bus
 from gateway.clock import Clock
+from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.services.dispatch import Dispatch
@@ -68,6 +69,7 @@ class ApiContext:
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
     call_timeout_s: float
+    billing: BillingConfig
     readiness: Callable[[], Mapping[str, bool]]
     metrics: Callable[[], bytes]
     find_token: Callable[[str], Awaitable[ApiToken | None]]

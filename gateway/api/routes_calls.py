@@ -3,12 +3,14 @@
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator
 from gateway.domain.ids import StationId
 from gateway.errors import (
+    CallFailed,
     CallRefused,
     CallTimedOut,
     NotConnected,
@@ -19,7 +21,7 @@ from gateway.ocpp.adapter import Command
 
 MAX_TIMEOUT_S: Final = 600.0
 
-router = APIRouter(tags=["calls"])
+router = APIRouter(tags=["calls"], route_class=CheckedRoute)
 
 
 class CallBody(BaseModel):
@@ -38,7 +40,12 @@ class CallBody(BaseModel):
 
 
 class CallAnswer(BaseModel):
-    """What became of a CALL."""
+    """What became of a CALL.
+
+    ``payload`` with ``result``; ``code``, ``description`` and ``details`` with
+    ``error`` (code ``CallFailed``: the answer was not an object, or too many calls wait
+    in line); nothing else with ``timeout`` and ``disconnected``.
+    """
 
     outcome: Literal["result", "error", "timeout", "disconnected"]
     payload: dict[str, Any] | None = None
@@ -49,7 +56,7 @@ class CallAnswer(BaseModel):
 
 @router.post(
     "/stations/{station_id}/calls",
-    response_model_exclude_none=True,
+    response_model_exclude_unset=True,
     responses={
         404: {"description": "Unknown station"},
         409: {"description": "Not connected, or a cabinet's limit could be exceeded"},
@@ -59,7 +66,6 @@ class CallAnswer(BaseModel):
 async def call_station(
     station_id: str,
     body: Annotated[CallBody, Body()],
-    request: Request,
     context: Context,
     caller: Operator,
 ) -> CallAnswer:
@@ -68,7 +74,7 @@ async def call_station(
     adapter = context.links.adapter(entry.station_id)
     if adapter is None:
         raise RequestError(409, "not_connected", f"{entry.station_id} is not connected")
-    payload = await _payload_in_order(request, body)
+    payload = body.payload
     try:
         adapter.check_request(body.action, msgspec.json.encode(payload))
     except RemoteError as error:
@@ -108,12 +114,8 @@ async def _send(
         return CallAnswer(outcome="timeout")
     except NotConnected:
         return CallAnswer(outcome="disconnected")
+    except CallFailed as error:
+        return CallAnswer(
+            outcome="error", code="CallFailed", description=str(error), details={}
+        )
     return CallAnswer(outcome="result", payload=dict(answer))
-
-
-async def _payload_in_order(request: Request, body: CallBody) -> dict[str, Any]:
-    """The payload with numbers exactly as they were written."""
-    raw = msgspec.json.decode(await request.body())
-    payload = raw.get("payload", body.payload)
-    assert isinstance(payload, dict), "checked by CallBody"
-    return payload

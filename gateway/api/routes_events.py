@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from gateway.api import views
-from gateway.api.security import Context, Viewer
+from gateway.api.context import ApiContext
+from gateway.api.requests import CheckedRoute
+from gateway.api.security import Context, Viewer, caller_of
 from gateway.bus import (
     FactCommitted,
     HeadAnchored,
@@ -24,31 +26,51 @@ from gateway.bus import (
     SettingChanged,
     Subscription,
 )
+from gateway.errors import RequestError
 
 KEEP_ALIVE_S: Final = 15.0
 MAX_BEHIND: Final = 1000
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=CheckedRoute)
 
 
 @router.get("/events", response_class=StreamingResponse)
-async def events(context: Context, _caller: Viewer) -> StreamingResponse:
-    """Events ``station``, ``session``, ``limit``, ``plan``, ``anchor`` and others.
+async def events(
+    request: Request, context: Context, _caller: Viewer
+) -> StreamingResponse:
+    """Events ``station``, ``session``, ``limit``, ``plan``, ``anchor``.
 
-    A reader that falls behind gets ``lagged`` and should read the resources again.
+    Also ``settlement``, ``request``, ``load`` and ``setting``. A reader that falls
+    behind gets ``lagged`` and should read the resources again. A comment goes out every
+    15 s without events. The stream ends when the token does.
     """
+    secret = str(request.state.secret)
+    loop_time = asyncio.get_running_loop().time
 
     async def stream() -> AsyncIterator[bytes]:
+        checked_s = loop_time()
         with context.bus.subscribe("api.events", limit=MAX_BEHIND) as subscription:
             yield b": connected\n\n"
             while True:
                 yield await _next(subscription)
+                if loop_time() - checked_s >= KEEP_ALIVE_S:
+                    checked_s = loop_time()
+                    if not await _is_valid(context, secret):
+                        return
 
     return StreamingResponse(
         stream(),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _is_valid(context: ApiContext, secret: str) -> bool:
+    try:
+        await caller_of(context, secret)
+    except RequestError:
+        return False
+    return True
 
 
 async def _next(subscription: Subscription) -> bytes:

@@ -1,12 +1,13 @@
 """Evidence: the log's head, what waits, and the proof of one record."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
-from gateway.api.security import Context, Viewer
+from gateway.api.requests import CheckedRoute
+from gateway.api.security import Auditor, Context, Viewer
 
-router = APIRouter(tags=["ledger"])
+router = APIRouter(tags=["ledger"], route_class=CheckedRoute)
 
 
 @router.get("/ledger")
@@ -23,7 +24,13 @@ async def leaf(leaf_index: int, context: Context, _caller: Viewer) -> dict[str, 
 
 @router.get("/audit")
 async def audit(
-    context: Context, _caller: Viewer, limit: int = 100, before: int | None = None
+    context: Context,
+    _caller: Auditor,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
 ) -> list[dict[str, Any]]:
-    """What operators did, latest first."""
-    return await context.receipts.audit(limit=min(limit, 1000), before=before)
+    """What operators did, latest first; ``before`` an ``audit_id`` for the next page.
+
+    For auditors, operators and admins.
+    """
+    return await context.receipts.audit(limit=limit, before=before)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from gateway.api import views
+from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.session import Session
 from gateway.errors import RequestError
@@ -13,7 +14,7 @@ from gateway.store.queries import SessionFilter
 
 MAX_LIMIT = 1000
 
-router = APIRouter(prefix="/sessions", tags=["sessions"])
+router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=CheckedRoute)
 
 
 class NeedBody(BaseModel):
@@ -28,17 +29,24 @@ class NeedBody(BaseModel):
 
 @router.get("")
 async def sessions(
+    *,
     context: Context,
     _caller: Viewer,
     station_id: str | None = None,
     id_token: str | None = None,
     is_open: Annotated[bool | None, Query(alias="open")] = None,
+    before: AwareDatetime | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
 ) -> list[dict[str, Any]]:
-    """Sessions, newest first."""
-    which = SessionFilter(station_id=station_id, id_token=id_token, is_open=is_open)
+    """Sessions, newest first; ``before`` (a ``started_at``) continues a list."""
+    which = SessionFilter(
+        station_id=station_id,
+        id_token=id_token,
+        is_open=is_open,
+        started_before=before,
+    )
     rows = await context.queries.sessions(which, limit=limit)
-    return [await _view(context, row) for row in rows]
+    return await _views(context, rows)
 
 
 @router.get("/{session_id}")
@@ -60,6 +68,19 @@ async def readings(
 async def bill(session_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
     """Its bill; 404 ``no_bill`` until it is made."""
     row = await _require(context, session_id)
+    return await context.receipts.bill(row.session_id)
+
+
+@router.post("/{session_id}/bill/release")
+async def release_bill(
+    session_id: str, context: Context, caller: Operator
+) -> dict[str, Any]:
+    """Settle a held bill on the operator's word; 409 if it is settled already.
+
+    The proposal in the bill is what gets settled; the trail keeps who said so.
+    """
+    row = await _require(context, session_id)
+    await context.settlement.release(row.session_id, caller.token_id)
     return await context.receipts.bill(row.session_id)
 
 
@@ -86,7 +107,11 @@ async def put_request(
     context: Context,
     caller: Operator,
 ) -> dict[str, Any]:
-    """Say what the driver needs; the plan follows within seconds."""
+    """Say what the driver needs; the plan follows within seconds.
+
+    ``energy_wh`` counts from the start of the session; ``target_soc_percent`` needs a
+    car that tells its state of charge. A member left out is not needed any more.
+    """
     row = await _require(context, session_id)
     await context.needs.set_need(
         row,
@@ -102,7 +127,10 @@ async def put_request(
 async def end_session(
     session_id: str, context: Context, caller: Operator
 ) -> dict[str, Any]:
-    """Close a session that its station will never end; never billed by itself."""
+    """Close a session that its station will never end.
+
+    It is never billed by itself: its bill waits for ``POST .../bill/release``.
+    """
     row = await _require(context, session_id)
     await context.needs.end_by_operator(row)
     await context.audit(caller, "session.ended", f"session/{row.session_id}", {})
@@ -117,14 +145,19 @@ async def _require(context: Context, session_id: str) -> Session:
 
 
 async def _view(context: Context, row: Session) -> dict[str, Any]:
-    asked = await context.queries.session_request(row.session_id)
-    request: dict[str, Any] | None = None
-    if asked is not None:
-        request = {
-            "energy_wh": asked.energy_wh,
-            "target_soc_percent": asked.target_soc_percent,
-            "departure_at": views.time(asked.departure_at),
-            "is_default": asked.is_default,
-        }
-    promise = await context.needs.promise(row.session_id)
-    return views.session(row, request=request, promise=promise)
+    return (await _views(context, [row]))[0]
+
+
+async def _views(context: Context, rows: list[Session]) -> list[dict[str, Any]]:
+    """Sessions with what was asked and promised for them; two queries for all."""
+    ids = [row.session_id for row in rows]
+    asked = await context.needs.requests(ids)
+    promised = await context.needs.promises(ids)
+    return [
+        views.session(
+            row,
+            request=asked.get(row.session_id),
+            promise=promised.get(row.session_id),
+        )
+        for row in rows
+    ]

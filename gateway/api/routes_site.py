@@ -3,9 +3,10 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import CabinetId
 from gateway.domain.phases import PerPhase
@@ -15,7 +16,7 @@ from gateway.services.loads import LoadReading
 MAX_A = 10_000.0
 MAX_W = 10_000_000.0
 
-router = APIRouter(tags=["site"])
+router = APIRouter(tags=["site"], route_class=CheckedRoute)
 
 Amps = Annotated[float, Field(ge=0, le=MAX_A)]
 SignedAmps = Annotated[float, Field(ge=-MAX_A, le=MAX_A)]
@@ -109,7 +110,7 @@ async def put_reading(
 @router.put("/evses/{station_id}/{evse_id}/limit", status_code=204)
 async def put_evse_limit(
     station_id: str,
-    evse_id: int,
+    evse_id: Annotated[int, Path(ge=0, lt=2**31)],
     body: Annotated[EvseLimitBody, Body()],
     context: Context,
     caller: Operator,

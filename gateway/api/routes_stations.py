@@ -3,14 +3,17 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 
 from gateway.api import views
+from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import STATION_ID, StationId
 from gateway.errors import RequestError
 
-router = APIRouter(tags=["stations"])
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+router = APIRouter(tags=["stations"], route_class=CheckedRoute)
 
 
 @router.get("/stations")
@@ -21,7 +24,7 @@ async def stations(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
 
 @router.get("/stations/{station_id}")
 async def station(station_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
-    """One station: state, wiring and what it departs from."""
+    """One station: what it is, what it does, how it is wired (``definition``)."""
     entry = context.directory.require(station_id)
     return await context.overview.station(entry.station_id)
 
@@ -33,7 +36,18 @@ async def put_station(
     context: Context,
     caller: Operator,
 ) -> dict[str, Any]:
-    """Register or change a station; members left out keep their value."""
+    """Register or change a station; members left out keep their value.
+
+    The body is the ``[[station]]`` table as JSON: ``cabinet_id``, ``evses`` (a list
+    that replaces the known one: ``evse_id``, ``current_type``, ``phases``, ``max_a``,
+    ``min_a``, ``max_w``, ``floor_a``, ``public``), ``unit``, ``tariff_id``,
+    ``managed``, ``latitude_deg``, ``longitude_deg``, ``clock_skew_s``,
+    ``default_energy_wh``, ``default_stay_s``; and ``password`` (8 to 64
+    bytes; from the next connection on),
+    ``security_profile``, ``registration`` (from the next BootNotification on),
+    ``items_per_message``. Wiring that the API set counts from then on, also for a
+    station of the configuration: its ``source`` becomes ``api``.
+    """
     if STATION_ID.fullmatch(station_id) is None:
         raise RequestError(
             422, "bad_station_id", "1 to 48 letters, digits and . _ : @ = + -"
@@ -42,17 +56,20 @@ async def put_station(
         StationId(station_id), body, is_admin=caller.is_admin
     )
     said = {key: value for key, value in body.items() if key != "password"}
-    await context.audit(caller, "station.put", f"station/{station_id}", said)
+    await context.audit(caller, "station.put", f"station/{entry.station_id}", said)
     return await context.overview.station(entry.station_id)
 
 
 @router.delete("/stations/{station_id}", status_code=204)
 async def delete_station(station_id: str, context: Context, caller: Operator) -> None:
-    """Forget a station; its sessions, frames and bills stay."""
+    """Forget a station; its sessions, frames and bills stay.
+
+    409 ``from_config`` while config.toml names it.
+    """
     entry = context.directory.require(station_id)
     await context.directory.delete(entry.station_id)
     context.links.disconnect(entry.station_id, "the station was removed")
-    await context.audit(caller, "station.deleted", f"station/{station_id}", {})
+    await context.audit(caller, "station.deleted", f"station/{entry.station_id}", {})
 
 
 @router.post("/stations/{station_id}/commissioning")
@@ -61,17 +78,17 @@ async def commission(
 ) -> dict[str, Any]:
     """Run the obedience test and store its result."""
     entry = context.directory.require(station_id)
-    await context.audit(caller, "station.tested", f"station/{station_id}", {})
+    await context.audit(caller, "station.tested", f"station/{entry.station_id}", {})
     return await context.commission(entry.station_id)
 
 
 @router.get("/stations/{station_id}/deviations")
 async def deviations(
-    station_id: str, context: Context, _caller: Viewer, limit: int = 100
+    station_id: str, context: Context, _caller: Viewer, limit: Limit = 100
 ) -> list[dict[str, Any]]:
     """Where a station departed from the specification but was understood."""
     entry = context.directory.require(station_id)
-    found = await context.queries.deviations(entry.station_id, limit=min(limit, 1000))
+    found = await context.queries.deviations(entry.station_id, limit=limit)
     return [
         {**asdict(row), "received_at": views.time(row.received_at)} for row in found
     ]
@@ -79,10 +96,11 @@ async def deviations(
 
 @router.get("/stations/{station_id}/refused-frames")
 async def refused_frames(
-    station_id: str, context: Context, _caller: Viewer, limit: int = 100
+    station_id: str, context: Context, _caller: Viewer, limit: Limit = 100
 ) -> list[dict[str, Any]]:
     """Frames that were answered with a CALLERROR, latest first."""
-    found = await context.queries.refused_frames(station_id, limit=min(limit, 1000))
+    entry = context.directory.require(station_id)
+    found = await context.queries.refused_frames(entry.station_id, limit=limit)
     return [
         {
             "frame_id": row.frame_id,

@@ -12,6 +12,7 @@ from gateway.api.context import ApiContext
 from gateway.errors import RequestError
 from gateway.store.api_tokens import Role
 
+MAX_SECRET_CHARS: Final = 256
 COOKIE: Final = "wattproof_session"
 
 _RANK: Final = {Role.VIEWER: 0, Role.AUDITOR: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
@@ -42,25 +43,49 @@ def context_of(request: Request) -> ApiContext:
 Context = Annotated[ApiContext, Depends(context_of)]
 
 
-async def authenticate(
-    request: Request,
-    context: Context,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
+async def authenticated(request: Request) -> Caller:
     """The caller behind a bearer token, or behind the cockpit's cookie for reading.
+
+    Asked once per request; the answer is kept in its state.
 
     Raises:
         RequestError: 401.
     """
+    known = getattr(request.state, "caller", None)
+    if isinstance(known, Caller):
+        return known
+    bearer = await _bearer(request)
     secret = None if bearer is None else bearer.credentials
     if secret is None and request.method == "GET":
         secret = request.cookies.get(COOKIE)
-    if secret is None:
+    if not secret:
         raise RequestError(401, "no_token", "send Authorization: Bearer <token>")
-    token = await context.find_token(secret)
+    caller = await caller_of(context_of(request), secret)
+    request.state.caller = caller
+    request.state.secret = secret
+    return caller
+
+
+async def caller_of(context: ApiContext, secret: str) -> Caller:
+    """Who a secret belongs to, now.
+
+    Raises:
+        RequestError: 401.
+    """
+    token = None
+    if len(secret) <= MAX_SECRET_CHARS:
+        token = await context.find_token(secret)
     if token is None or not token.is_valid(context.wall_clock.now().astimezone(UTC)):
         raise RequestError(401, "bad_token", "the token is unknown, revoked or expired")
     return Caller(token.token_id, token.role)
+
+
+async def authenticate(
+    request: Request,
+    _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """`authenticated` as a dependency, so that OpenAPI knows of the token."""
+    return await authenticated(request)
 
 
 def at_least(role: Role) -> Callable[..., Awaitable[Caller]]:
@@ -74,6 +99,16 @@ def at_least(role: Role) -> Callable[..., Awaitable[Caller]]:
     return check
 
 
+async def _reads_evidence(
+    caller: Annotated[Caller, Depends(authenticate)],
+) -> Caller:
+    if caller.role is Role.VIEWER:
+        raise RequestError(403, "forbidden", "this needs the role auditor or operator")
+    return caller
+
+
 Viewer = Annotated[Caller, Depends(at_least(Role.VIEWER))]
 Operator = Annotated[Caller, Depends(at_least(Role.OPERATOR))]
 Admin = Annotated[Caller, Depends(at_least(Role.ADMIN))]
+Auditor = Annotated[Caller, Depends(_reads_evidence)]
+"""An auditor, or an operator and above: who reads what people did."""

@@ -70,15 +70,18 @@ def id_token(row: IdTokenRecord) -> dict[str, Any]:
     }
 
 
-def reservation(row: Reservation) -> dict[str, Any]:
-    """One reservation."""
+def reservation(row: Reservation, now: datetime) -> dict[str, Any]:
+    """One reservation; it expires on the minute, not when housekeeping comes by."""
+    has_lapsed = row.status == "Reserved" and row.expires_at <= now
     return {
         "reservation_id": row.reservation_id,
         "station_id": row.station_id,
         "evse_id": row.evse_id,
         "id_token": row.id_token,
+        "token_type": row.token_kind,
+        "group": row.group_id,
         "expires_at": time(row.expires_at),
-        "status": row.status,
+        "status": "Expired" if has_lapsed else row.status,
         "session_id": row.session_id,
         "created_at": time(row.created_at),
         "changed_at": time(row.changed_at),

@@ -87,9 +87,7 @@ class Admission:
             reason = "user name is not the station's id"
         elif entry.password_hash is None:
             reason = "no password is registered for it"
-        elif not self._pepper.matches(
-            entry.station_id, credentials.password, entry.password_hash
-        ):
+        elif not await self._directory.is_password(entry, credentials.password):
             reason = "wrong password"
         if reason is None:
             self._failures.pop(_key(station_id, remote), None)

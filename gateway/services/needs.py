@@ -2,7 +2,9 @@
 
 import base64
 import hmac
+import json
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -90,21 +92,48 @@ class Needs:
 
     async def promise(self, session_id: SessionId) -> dict[str, Any] | None:
         """What the newest plan expects for a session, ready for JSON."""
+        return (await self.promises([session_id])).get(session_id)
+
+    async def promises(
+        self, session_ids: Sequence[SessionId]
+    ) -> dict[SessionId, dict[str, Any]]:
+        """What the newest plans expect for sessions, ready for JSON."""
         rows = await self._queries.rows(
-            "SELECT energy_wh, shortfall_wh, departure_at, is_default, reason, made_at"
-            " FROM session_promise WHERE session_id = ?",
-            (session_id,),
+            "SELECT session_id, energy_wh, shortfall_wh, departure_at, is_default,"
+            " reason, made_at FROM session_promise WHERE session_id IN"
+            " (SELECT value FROM json_each(?))",
+            (json.dumps(session_ids),),
         )
-        if not rows:
-            return None
-        energy_wh, shortfall_wh, departure_at, is_default, reason, made_at = rows[0]
         return {
-            "energy_wh": energy_wh,
-            "shortfall_wh": shortfall_wh,
-            "departure_at": departure_at,
-            "is_default": bool(is_default),
-            "reason": reason,
-            "made_at": made_at,
+            SessionId(row[0]): {
+                "energy_wh": row[1],
+                "shortfall_wh": row[2],
+                "departure_at": row[3],
+                "is_default": bool(row[4]),
+                "reason": row[5],
+                "made_at": row[6],
+            }
+            for row in rows
+        }
+
+    async def requests(
+        self, session_ids: Sequence[SessionId]
+    ) -> dict[SessionId, dict[str, Any]]:
+        """What was asked for sessions, ready for JSON."""
+        rows = await self._queries.rows(
+            "SELECT session_id, energy_wh, target_soc_percent, departure_at,"
+            " is_default FROM session_request WHERE session_id IN"
+            " (SELECT value FROM json_each(?))",
+            (json.dumps(session_ids),),
+        )
+        return {
+            SessionId(row[0]): {
+                "energy_wh": row[1],
+                "target_soc_percent": row[2],
+                "departure_at": row[3],
+                "is_default": bool(row[4]),
+            }
+            for row in rows
         }
 
     async def end_by_operator(self, session: Session) -> None:

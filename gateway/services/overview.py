@@ -196,6 +196,7 @@ class Overview:
             "firmware": entry.firmware,
             "registration": entry.registration,
             "security_profile": entry.security_profile,
+            "items_per_message": entry.items_per_message,
             "last_seen_at": optional_text(seen_at),
             "cabinet_id": None if wired is None else wired.cabinet_id,
             "path": [] if wired is None else self._path(wired),
@@ -203,7 +204,11 @@ class Overview:
             "position": None if wired is None else _position(wired.position),
             "definition": None if wired is None else station_to_json(wired),
             "evses": [
-                self._evse(evse, statuses, sessions, promises) for evse in _evses(wired)
+                *(self._evse(e, statuses, sessions, promises) for e in _evses(wired)),
+                *(
+                    _unwired_evse(ref, statuses.get(ref), sessions.get(ref))
+                    for ref in _unwired(entry.station_id, wired, statuses, sessions)
+                ),
             ],
         }
 
@@ -231,28 +236,15 @@ class Overview:
             "availability": None if status is None else status.availability,
             "charging_state": None if status is None else status.charging_state,
             "error_code": None if status is None else status.error_code,
-            "power_w": 0.0 if session is None else session.power_w,
+            "power_w": 0.0,
             "limit_w": None if limit_da is None else round(evse.power_w(limit_da), 1),
             "proven": now is not None and now.is_proven,
             "why": None if now is None else now.why,
             "limit_a": None if limit_da is None else limit_da / 10,
             "rated_w": evse.rating_w,
-            "soc_percent": None,
-            "session_id": None,
-            "energy_milliwh": None,
-            "measured_at": None,
-            "promise": None,
         }
-        if session is not None:
-            view |= {
-                "charging_state": session.charging_state or view["charging_state"],
-                "soc_percent": session.soc_percent,
-                "session_id": session.session_id,
-                "energy_milliwh": session.energy_milliwh,
-                "measured_at": optional_text(session.sampled_at),
-                "promise": promises.get(session.session_id),
-            }
-        return view
+        promise = None if session is None else promises.get(session.session_id)
+        return _with_session(view, session, promise)
 
     def _cabinet(self, cabinet_id: CabinetId) -> View:
         now = self._dispatch.cabinet(cabinet_id)
@@ -346,6 +338,59 @@ def _key(station_id: StationId, evse_id: int) -> EvseRef:
 
 def _evses(wired: Station | None) -> tuple[Evse, ...]:
     return () if wired is None else wired.evses
+
+
+def _unwired(
+    station_id: StationId,
+    wired: Station | None,
+    statuses: Mapping[EvseRef, EvseStatus],
+    sessions: Mapping[EvseRef, Session],
+) -> list[EvseRef]:
+    """EVSEs that a station spoke of and nobody registered."""
+    known = {_key(station_id, evse.ref.evse_id) for evse in _evses(wired)}
+    heard = {ref for ref in (*statuses, *sessions) if ref.station_id == station_id}
+    return sorted(ref for ref in heard - known if ref.evse_id > 0)
+
+
+def _unwired_evse(
+    ref: EvseRef, status: EvseStatus | None, session: Session | None
+) -> View:
+    """What is known of an EVSE without wiring: nothing about limits."""
+    view: View = {
+        "evse_id": ref.evse_id,
+        "current_type": None,
+        "phases": None,
+        "availability": None if status is None else status.availability,
+        "charging_state": None if status is None else status.charging_state,
+        "error_code": None if status is None else status.error_code,
+        "power_w": 0.0,
+        "limit_w": None,
+        "proven": False,
+        "why": None,
+        "limit_a": None,
+        "rated_w": None,
+    }
+    return _with_session(view, session, None)
+
+
+def _with_session(view: View, session: Session | None, promise: str | None) -> View:
+    if session is None:
+        return view | {
+            "soc_percent": None,
+            "session_id": None,
+            "energy_milliwh": None,
+            "measured_at": None,
+            "promise": None,
+        }
+    return view | {
+        "charging_state": session.charging_state or view["charging_state"],
+        "power_w": session.power_w,
+        "soc_percent": session.soc_percent,
+        "session_id": session.session_id,
+        "energy_milliwh": session.energy_milliwh,
+        "measured_at": optional_text(session.sampled_at),
+        "promise": promise,
+    }
 
 
 def _by_evse(rows: list[EvseStatus]) -> dict[EvseRef, EvseStatus]:

@@ -3,12 +3,13 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.domain.ids import SessionId
-from gateway.errors import RequestError
+from gateway.errors import RequestError, StoreError
 from gateway.services.anchoring import Anchoring
 from gateway.store import api_tokens, money
 from gateway.store.times import to_text
@@ -138,15 +139,19 @@ class Receipts:
         }
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run reads over one snapshot of the database."""
+        """Run reads over one snapshot of the database.
+
+        Raises:
+            StoreError: It cannot be read now.
+        """
         uri = f"{self._database.absolute().as_uri()}?mode=ro"
-        conn = sqlite3.connect(uri, uri=True, isolation_level=None)
         try:
-            conn.execute("PRAGMA busy_timeout = 5000")
-            conn.execute("BEGIN")
-            return work(conn)
-        finally:
-            conn.close()
+            with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as conn:
+                conn.execute("PRAGMA busy_timeout = 5000")
+                conn.execute("BEGIN")
+                return work(conn)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the store: {error}") from error
 
 
 def _bill(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
-from gateway.errors import NotConnected, RequestError
+from gateway.errors import CallRefused, NotConnected, RequestError
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command, ReservationAsked
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.stations import StationDirectory
@@ -66,9 +66,46 @@ class StationCalls:
             asked = adapter.reservation_asked(command)
         except ValueError as error:
             raise RequestError(422, "bad_time", f"expiry: {error}") from error
-        answer = await self._links.call(station_id, command, timeout_s=timeout_s)
-        await self._remember(station_id, adapter, command, answer, asked)
+        asked_at = self._clock.now()
+        try:
+            answer = await self._links.call(station_id, command, timeout_s=timeout_s)
+        except CallRefused:
+            if asked is not None:
+                await self._reserve(station_id, asked, "Rejected", asked_at)
+            raise
+        if asked is not None:
+            accepted = adapter.outcome(command.action, answer) is CallOutcome.ACCEPTED
+            status = "Reserved" if accepted else "Rejected"
+            await self._reserve(station_id, asked, status, asked_at)
+        await self._remember(station_id, adapter, command, answer)
         return answer
+
+    async def _reserve(
+        self,
+        station_id: StationId,
+        asked: ReservationAsked,
+        status: str,
+        asked_at: datetime,
+    ) -> None:
+        now = self._clock.now()
+
+        def job(conn: sqlite3.Connection) -> None:
+            reservations.put(
+                conn,
+                reservation_id=asked.reservation_id,
+                station_id=station_id,
+                evse_id=asked.evse_id,
+                token=asked.token,
+                expires_at=asked.expires_at,
+                status=status,
+                now=now,
+                group_id=asked.group_id,
+            )
+            reservations.link_use(
+                conn, station_id, asked.reservation_id, since=asked_at, now=now
+            )
+
+        await self._writer.run(job)
 
     async def _remember(
         self,
@@ -76,27 +113,9 @@ class StationCalls:
         adapter: Adapter,
         command: Command,
         answer: Mapping[str, object],
-        asked: ReservationAsked | None,
     ) -> None:
         accepted = adapter.outcome(command.action, answer) is CallOutcome.ACCEPTED
         now = self._clock.now()
-        if asked is not None:
-            status = "Reserved" if accepted else "Rejected"
-
-            def reserve(conn: sqlite3.Connection) -> None:
-                reservations.put(
-                    conn,
-                    reservation_id=asked.reservation_id,
-                    station_id=station_id,
-                    evse_id=asked.evse_id,
-                    token=asked.token,
-                    expires_at=asked.expires_at,
-                    status=status,
-                    now=now,
-                    group_id=asked.group_id,
-                )
-
-            await self._writer.run(reserve)
         cancelled = adapter.reservation_cancelled(command)
         if cancelled is not None and accepted:
             await self._writer.run(

@@ -4,10 +4,13 @@ The database holds the registry; this directory mirrors it so that a connection 
 costs no query. Stations of the configuration and of the API end up in the same `Site`.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
+
+import structlog
 
 from gateway.bus import Bus, FactCommitted, SettingChanged
 from gateway.clock import Clock
@@ -16,17 +19,25 @@ from gateway.domain import site_check
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site, Station
-from gateway.errors import ConfigError, RequestError
-from gateway.services.credentials import Pepper
+from gateway.errors import ConfigError, RequestError, StoreError
+from gateway.services.credentials import (
+    MAX_PASSWORD_BYTES,
+    MIN_PASSWORD_BYTES,
+    Pepper,
+)
 from gateway.store import stations as rows
-from gateway.store.stations import StationRow
+from gateway.store.stations import StationRow, StationSettings
 from gateway.store.writer import Job
 
 T = TypeVar("T")
 
 REGISTRATIONS = ("Accepted", "Pending", "Rejected")
 MIN_PROFILE, MAX_PROFILE = 1, 3
+MAX_ITEMS = 1000
 _NOT_WIRING = ("password", "security_profile", "registration", "items_per_message")
+_CONFIG_ONLY = ("password_file", "password_env")
+
+_log = structlog.get_logger()
 
 
 class JobRunner(Protocol):
@@ -54,6 +65,7 @@ class StationDirectory:
         self._bus = bus
         self._clock = clock
         self._site = site
+        self._configured: frozenset[StationId] = frozenset()
         self._entries: dict[StationId, StationRow] = {}
         self._folded: dict[str, list[StationId]] = {}
 
@@ -65,29 +77,62 @@ class StationDirectory:
     async def start(self, config: Config, passwords: Mapping[StationId, bytes]) -> None:
         """Bring the configuration's stations into the registry and load it.
 
-        A password of the configuration replaces the stored one only if it differs,
-        so a rotated secret has to be rotated in the file as well.
+        A station whose wiring the API changed stays as the API left it; one that left
+        the configuration goes, unless the API owns it. A password of the configuration
+        counts when it is new there: a secret rotated since then stays.
         """
-        for station in config.site.stations:
-            await self._writer.run(_upsert_job(station, "config"))
-        loaded = await self._writer.run(rows.load)
-        self._replace(loaded)
+        configured = {station.id: station for station in config.site.stations}
+        self._configured = frozenset(configured)
+        known = {row.station_id: row for row in await self._writer.run(rows.load)}
+        for station_id, station in configured.items():
+            if station_id not in known or known[station_id].source != "api":
+                await self._writer.run(_upsert_job(station, "config"))
+        gone = await self._writer.run(
+            lambda conn: rows.delete_unconfigured(conn, configured)
+        )
+        for station_id in gone:
+            _log.warning("station.left_configuration", station_id=station_id)
+        await self.reload()
         for station_id, password in passwords.items():
-            entry = self._entries[station_id]
-            if entry.password_hash is None or not self._pepper.matches(
-                station_id, password, entry.password_hash
-            ):
-                await self.set_password(station_id, password)
+            await self._take_configured(self._entries[station_id], password)
         for entry in self._entries.values():
             if entry.source != "config" and entry.definition:
-                self._site = self._site.with_station(
-                    station_from_json(
-                        entry.station_id,
-                        entry.definition,
-                        known=None,
-                        site=self._site,
-                    )
-                )
+                self._add_stored(entry)
+
+    def _add_stored(self, entry: StationRow) -> None:
+        """Add a station of the API to the site; one that no longer fits stays out."""
+        try:
+            station = station_from_json(
+                entry.station_id, entry.definition, known=None, site=self._site
+            )
+        except ConfigError as error:
+            _log.error("station.left_out", station_id=entry.station_id, why=str(error))
+            return
+        site = self._site.with_station(station)
+        problems = site_check.problems(site)
+        if problems:
+            _log.error(
+                "station.left_out", station_id=entry.station_id, why=problems[0].text
+            )
+            return
+        self._site = site
+
+    async def _take_configured(self, entry: StationRow, password: bytes) -> None:
+        station_id, last = entry.station_id, entry.configured_hash
+        if last is not None and self._pepper.matches(station_id, password, last):
+            return
+        stored = self._pepper.hash_password(station_id, password)
+        await self._writer.run(
+            lambda conn: rows.take_configured(conn, station_id, stored)
+        )
+        self._remember(
+            replace(
+                entry,
+                password_hash=stored,
+                configured_hash=stored,
+                pending_hash=None,
+            )
+        )
 
     def find(self, station_id: str) -> StationRow | None:
         """A station by exact id, or by the one id that differs only in case."""
@@ -121,26 +166,33 @@ class StationDirectory:
             RequestError: A member is wrong (422), the site would not hold (409), or
                 the security profile would be lowered by someone who may not (403).
         """
-        known = self._entries.get(station_id)
-        self._check_members(body, known, is_admin=is_admin)
+        known = self.find(station_id)
+        if known is not None:
+            station_id = known.station_id
+        _check_members(body, known, is_admin=is_admin)
         wiring = {key: value for key, value in body.items() if key not in _NOT_WIRING}
         station = self._wired(station_id, wiring)
         source = "api" if known is None else known.source
-        await self._writer.run(_upsert_job(station, source))
-        if "password" in body:
-            await self.set_password(station_id, str(body["password"]).encode())
-        if "registration" in body:
-            registration = str(body["registration"])
-            await self._writer.run(
-                lambda conn: rows.set_registration(conn, station_id, registration)
-            )
-        if "security_profile" in body:
-            profile = int(body["security_profile"])
-            await self._writer.run(
-                lambda conn: rows.set_security_profile(conn, station_id, profile)
-            )
-        await self._writer.run(lambda conn: rows.forget_knock(conn, station_id))
-        self._site = self._site.with_station(station)
+        if wiring and source == "config":
+            source = "api"  # from now on the API's word counts, also after a restart
+        password = body.get("password")
+        settings = StationSettings(
+            password_hash=None
+            if password is None
+            else self._pepper.hash_password(station_id, str(password).encode()),
+            registration=body.get("registration"),
+            security_profile=body.get("security_profile"),
+            items_per_message=body.get("items_per_message"),
+        )
+
+        def job(conn: sqlite3.Connection) -> None:
+            _upsert_job(station, source)(conn)
+            rows.change(conn, station_id, settings)
+            rows.forget_knock(conn, station_id)
+
+        await self._writer.run(job)
+        if wiring or known is None:
+            self._site = self._site.with_station(station)
         await self.reload()
         self._changed(station_id)
         return self._entries[station_id]
@@ -152,7 +204,7 @@ class StationDirectory:
             RequestError: Unknown (404), or part of the configuration (409).
         """
         entry = self.require(station_id)
-        if entry.source == "config":
+        if entry.station_id in self._configured:
             raise RequestError(
                 409,
                 "from_config",
@@ -166,7 +218,7 @@ class StationDirectory:
     async def adopt(self, station_id: StationId, password_hash: str) -> None:
         """Register a stranger with the password it presented."""
 
-        def job(conn: Any) -> None:  # noqa: ANN401 - a sqlite3 connection
+        def job(conn: sqlite3.Connection) -> None:
             rows.upsert(
                 conn,
                 station_id,
@@ -183,12 +235,52 @@ class StationDirectory:
         self._changed(station_id)
 
     async def set_password(self, station_id: StationId, password: bytes) -> None:
-        """Store a station's new credential (hashed)."""
+        """Store a station's new credential (hashed); nothing if it is gone."""
         stored = self._pepper.hash_password(station_id, password)
         await self._writer.run(
             lambda conn: rows.set_password_hash(conn, station_id, stored)
         )
-        self._remember(replace(self._entries[station_id], password_hash=stored))
+        entry = self._entries.get(station_id)
+        if entry is not None:
+            self._remember(replace(entry, password_hash=stored, pending_hash=None))
+
+    async def set_pending(self, station_id: StationId, password: bytes | None) -> None:
+        """Accept a second credential until one of both is settled; ``None``: no more.
+
+        For a secret that is being set at the station: if its answer is lost, the
+        station may come back with either.
+        """
+        stored = (
+            None
+            if password is None
+            else self._pepper.hash_password(station_id, password)
+        )
+        await self._writer.run(
+            lambda conn: rows.set_pending_hash(conn, station_id, stored)
+        )
+        entry = self._entries.get(station_id)
+        if entry is not None:
+            self._remember(replace(entry, pending_hash=stored))
+
+    async def is_password(self, entry: StationRow, presented: bytes) -> bool:
+        """Whether a credential opens the door; a pending one that does is kept."""
+        station_id = entry.station_id
+        if entry.password_hash is not None and self._pepper.matches(
+            station_id, presented, entry.password_hash
+        ):
+            return True
+        pending = entry.pending_hash
+        if pending is None or not self._pepper.matches(station_id, presented, pending):
+            return False
+        try:
+            await self._writer.run(
+                lambda conn: rows.set_password_hash(conn, station_id, pending)
+            )
+        except StoreError as error:  # it is stored as pending: enough to come in
+            _log.warning("password.not_settled", station_id=station_id, why=str(error))
+        else:
+            self._remember(replace(entry, password_hash=pending, pending_hash=None))
+        return True
 
     def note_knock(self, station_id: str, remote: str, reason: str) -> None:
         """Keep a refused attempt; never waits."""
@@ -203,6 +295,7 @@ class StationDirectory:
         event = fact.event
         if isinstance(event, StationBooted) and event.station_id in self._entries:
             entry = self._entries[event.station_id]
+            since = entry.accepted_at or accepted_at
             self._remember(
                 replace(
                     entry,
@@ -211,7 +304,7 @@ class StationDirectory:
                     serial=event.serial,
                     firmware=event.firmware,
                     booted_at=event.received_at,
-                    accepted_at=entry.accepted_at or accepted_at,
+                    accepted_at=since if entry.registration == "Accepted" else None,
                 )
             )
 
@@ -229,33 +322,15 @@ class StationDirectory:
             )
         except ConfigError as error:
             raise RequestError(422, "bad_station", str(error)) from error
+        cabinets = {cabinet.id for cabinet in self._site.cabinets}
+        if station.cabinet_id is not None and station.cabinet_id not in cabinets:
+            raise RequestError(
+                422, "unknown_cabinet", f"cabinet_id: no cabinet {station.cabinet_id!r}"
+            )
         problems = site_check.problems(self._site.with_station(station))
         if problems:
             raise RequestError(409, "site_would_not_hold", problems[0].text)
         return station
-
-    def _check_members(
-        self, body: Mapping[str, Any], known: StationRow | None, *, is_admin: bool
-    ) -> None:
-        if body.get("registration", "Accepted") not in REGISTRATIONS:
-            raise RequestError(
-                422, "bad_registration", f"registration: one of {REGISTRATIONS}"
-            )
-        password = body.get("password", "x" * 8)
-        if not isinstance(password, str) or not 8 <= len(password.encode()) <= 64:  # noqa: PLR2004 - bytes, see credentials
-            raise RequestError(422, "bad_password", "password: 8 to 64 bytes of text")
-        profile = body.get("security_profile", MIN_PROFILE)
-        if not isinstance(profile, int) or not MIN_PROFILE <= profile <= MAX_PROFILE:
-            raise RequestError(422, "bad_security_profile", "security_profile: 1 to 3")
-        lowered = (
-            known is not None
-            and "security_profile" in body
-            and profile < known.security_profile
-        )
-        if lowered and not is_admin:
-            raise RequestError(
-                403, "admin_only", "only an admin lowers a security profile"
-            )
 
     def _remember(self, entry: StationRow) -> None:
         self._entries[entry.station_id] = entry
@@ -272,10 +347,58 @@ class StationDirectory:
         )
 
 
+def _check_members(
+    body: Mapping[str, Any], known: StationRow | None, *, is_admin: bool
+) -> None:
+    """Check the members that are not wiring.
+
+    Raises:
+        RequestError: 422 one is wrong; 403 the profile may not be lowered.
+    """
+    for name in _CONFIG_ONLY:
+        if name in body:
+            raise RequestError(422, "bad_station", f"{name}: only in config.toml")
+    if body.get("registration", "Accepted") not in REGISTRATIONS:
+        raise RequestError(
+            422, "bad_registration", f"registration: one of {', '.join(REGISTRATIONS)}"
+        )
+    password = body.get("password", "x" * MIN_PASSWORD_BYTES)
+    if not (
+        isinstance(password, str)
+        and MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES
+    ):
+        raise RequestError(
+            422,
+            "bad_password",
+            f"password: {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes of text",
+        )
+    profile = body.get("security_profile", MIN_PROFILE)
+    if not _is_whole(profile, MIN_PROFILE, MAX_PROFILE):
+        raise RequestError(422, "bad_security_profile", "security_profile: 1 to 3")
+    items = body.get("items_per_message", 1)
+    if not _is_whole(items, 1, MAX_ITEMS):
+        raise RequestError(
+            422, "bad_items_per_message", f"items_per_message: 1 to {MAX_ITEMS}"
+        )
+    is_lowered = (
+        known is not None
+        and "security_profile" in body
+        and profile < known.security_profile
+    )
+    if is_lowered and not is_admin:
+        raise RequestError(403, "admin_only", "only an admin lowers a security profile")
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return (
+        isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    )
+
+
 def _upsert_job(station: Station, source: str) -> Job[None]:
     definition = {} if source == "config" else station_to_json(station)
 
-    def job(conn: Any) -> None:  # noqa: ANN401 - a sqlite3 connection
+    def job(conn: sqlite3.Connection) -> None:
         rows.upsert(
             conn,
             station.id,

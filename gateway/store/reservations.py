@@ -69,6 +69,38 @@ def set_status(
     return cursor.rowcount == 1
 
 
+def link_use(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    reservation_id: int,
+    *,
+    since: datetime,
+    now: datetime,
+) -> bool:
+    """Mark a reservation as used whose session came in before its own answer.
+
+    Args:
+        conn: The writer's connection.
+        station_id: Where.
+        reservation_id: Which.
+        since: When the reservation was asked for; older sessions had another one.
+        now: Site time.
+    """
+    row = conn.execute(
+        "SELECT session_id FROM session WHERE station_id = ? AND reservation_id = ?"
+        " AND received_at >= ? ORDER BY received_at LIMIT 1",
+        (station_id, reservation_id, to_text(since)),
+    ).fetchone()
+    if row is None:
+        return False
+    cursor = conn.execute(
+        "UPDATE reservation SET status = 'Used', session_id = ?, changed_at = ?"
+        " WHERE station_id = ? AND reservation_id = ? AND status = 'Reserved'",
+        (row[0], to_text(now), station_id, reservation_id),
+    )
+    return cursor.rowcount == 1
+
+
 def expire(conn: sqlite3.Connection, now: datetime) -> int:
     """Mark what has lapsed; returns how many."""
     cursor = conn.execute(

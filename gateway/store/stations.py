@@ -6,7 +6,7 @@ connection (``load``).
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ MAX_KNOCKING = 1000
 _COLUMNS = (
     "station_id, source, definition, password_hash, security_profile, registration,"
     " managed, vendor, model, serial, firmware, booted_at, accepted_at, last_seen_at,"
-    " ocpp_version"
+    " ocpp_version, items_per_message, configured_hash, pending_hash"
 )
 
 
@@ -33,7 +33,11 @@ class StationRow:
         definition: Its ``[[station]]`` table as JSON, for sources other than config.
         security_profile: The lowest accepted.
         registration: What the next BootNotification is answered with.
-        accepted_at: When a boot was first accepted; ``None``: never.
+        accepted_at: When a boot was first accepted; ``None``: never, or the last one
+            was not.
+        items_per_message: Variables that it takes in one message; ``None``: not said.
+        configured_hash: Of the password that the configuration last brought.
+        pending_hash: Of a password sent to it without an answer; it may present it.
     """
 
     station_id: StationId
@@ -51,6 +55,19 @@ class StationRow:
     accepted_at: datetime | None = None
     last_seen_at: datetime | None = None
     ocpp_version: str | None = None
+    items_per_message: int | None = None
+    configured_hash: str | None = None
+    pending_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationSettings:
+    """Members of a change besides wiring; ``None`` keeps what is stored."""
+
+    password_hash: str | None = None
+    registration: str | None = None
+    security_profile: int | None = None
+    items_per_message: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +107,51 @@ def upsert(
     )
 
 
+def change(
+    conn: sqlite3.Connection, station_id: StationId, settings: StationSettings
+) -> None:
+    """Change settings; a new password ends the one that waits for an answer."""
+    conn.execute(
+        "UPDATE station SET password_hash = coalesce(?1, password_hash),"
+        " pending_hash = CASE WHEN ?1 IS NULL THEN pending_hash END,"
+        " registration = coalesce(?2, registration),"
+        " security_profile = coalesce(?3, security_profile),"
+        " items_per_message = coalesce(?4, items_per_message) WHERE station_id = ?5",
+        (
+            settings.password_hash,
+            settings.registration,
+            settings.security_profile,
+            settings.items_per_message,
+            station_id,
+        ),
+    )
+
+
 def set_password_hash(
     conn: sqlite3.Connection, station_id: StationId, password_hash: str
 ) -> None:
     """Replace a station's credential."""
+    change(conn, station_id, StationSettings(password_hash=password_hash))
+
+
+def take_configured(
+    conn: sqlite3.Connection, station_id: StationId, password_hash: str
+) -> None:
+    """Replace a station's credential by what the configuration says now."""
+    set_password_hash(conn, station_id, password_hash)
     conn.execute(
-        "UPDATE station SET password_hash = ? WHERE station_id = ?",
-        (password_hash, station_id),
+        "UPDATE station SET configured_hash = password_hash WHERE station_id = ?",
+        (station_id,),
+    )
+
+
+def set_pending_hash(
+    conn: sqlite3.Connection, station_id: StationId, pending_hash: str | None
+) -> None:
+    """A credential the station may have taken; ``None``: it surely has not."""
+    conn.execute(
+        "UPDATE station SET pending_hash = ? WHERE station_id = ?",
+        (pending_hash, station_id),
     )
 
 
@@ -110,14 +165,15 @@ def set_registration(
     )
 
 
-def set_security_profile(
-    conn: sqlite3.Connection, station_id: StationId, security_profile: int
-) -> None:
-    """The lowest profile accepted from the station from now on."""
-    conn.execute(
-        "UPDATE station SET security_profile = ? WHERE station_id = ?",
-        (security_profile, station_id),
-    )
+def delete_unconfigured(
+    conn: sqlite3.Connection, configured: Collection[StationId]
+) -> tuple[StationId, ...]:
+    """Forget stations that left the configuration; their sessions stay."""
+    known = conn.execute("SELECT station_id FROM station WHERE source = 'config'")
+    gone = tuple(StationId(row[0]) for row in known if row[0] not in configured)
+    for station_id in gone:
+        delete(conn, station_id)
+    return gone
 
 
 def delete(conn: sqlite3.Connection, station_id: StationId) -> bool:
@@ -197,4 +253,7 @@ def _row(row: tuple[Any, ...]) -> StationRow:
         accepted_at=optional_time(row[12]),
         last_seen_at=optional_time(row[13]),
         ocpp_version=row[14],
+        items_per_message=row[15],
+        configured_hash=row[16],
+        pending_hash=row[17],
     )
