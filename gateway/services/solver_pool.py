@@ -9,6 +9,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -114,7 +115,9 @@ class SolverPool:
             )
 
     def _new_slot(self) -> _Slot:
-        executor = ProcessPoolExecutor(max_workers=1, mp_context=self._context)
+        executor = ProcessPoolExecutor(
+            max_workers=1, mp_context=self._context, initializer=end_with_parent
+        )
         slot = _Slot(executor=executor)
         self._all.append(slot)
         return slot
@@ -140,6 +143,21 @@ def by_rule(problem: CabinetProblem, why: str) -> Outcome:
     if isinstance(outcome, Fallback):
         return replace(outcome, why=f"{why}; {outcome.why}")
     return outcome
+
+
+def end_with_parent() -> None:
+    """Have this worker end when the gateway is gone, however it went.
+
+    A worker holds both ends of its own queue and would wait for work for ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers call this"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="solver.parent", daemon=True).start()
 
 
 def _warm_up() -> int:

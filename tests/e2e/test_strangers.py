@@ -1,10 +1,7 @@
 """Stations that nobody here wrote: the ``ocpp`` package's own client, both versions."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +17,11 @@ from ocpp.v201 import call_result as result201
 from websockets.asyncio.client import ClientConnection
 
 from tests.support.gateway_process import GatewayProcess, gateway, write_config
+from tests.support.raw_station import PASSWORD, basic, connected, stamp
 
 pytestmark = pytest.mark.e2e
 
-PASSWORD = "correct-horse-battery"
 WH_START = 1000
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
-
-
-def basic(station_id: str, password: str) -> dict[str, str]:
-    encoded = base64.b64encode(f"{station_id}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {encoded}"}
-
-
-@asynccontextmanager
-async def connected(
-    running: GatewayProcess, station_id: str, subprotocol: str
-) -> AsyncIterator[ClientConnection]:
-    async with websockets.connect(
-        f"{running.ocpp_url}/{station_id}",
-        subprotocols=[websockets.Subprotocol(subprotocol)],
-        additional_headers=basic(station_id, PASSWORD),
-    ) as socket:
-        yield socket
 
 
 class Car:
@@ -67,12 +43,12 @@ class Car:
             self.session_profile.set()
 
 
-class Stranger16(ChargePoint16):  # type: ignore[misc] - the package has no types
+class Stranger16(ChargePoint16):  # type: ignore[misc]  # the package has no types
     def __init__(self, station_id: str, socket: ClientConnection) -> None:
         super().__init__(station_id, socket)
         self.car = Car()
 
-    @on("SetChargingProfile")  # type: ignore[untyped-decorator] - no types
+    @on("SetChargingProfile")  # type: ignore[untyped-decorator]  # no types
     def take_profile(
         self, connector_id: int, cs_charging_profiles: dict[str, Any]
     ) -> result16.SetChargingProfile:
@@ -80,23 +56,23 @@ class Stranger16(ChargePoint16):  # type: ignore[misc] - the package has no type
         self.car.take(cs_charging_profiles)
         return result16.SetChargingProfile(status="Accepted")
 
-    @on("ClearChargingProfile")  # type: ignore[untyped-decorator] - no types
+    @on("ClearChargingProfile")  # type: ignore[untyped-decorator]  # no types
     def clear(self, **_: Any) -> result16.ClearChargingProfile:
         return result16.ClearChargingProfile(status="Accepted")
 
-    @on("ChangeConfiguration")  # type: ignore[untyped-decorator] - no types
+    @on("ChangeConfiguration")  # type: ignore[untyped-decorator]  # no types
     def change(self, key: str, value: str) -> result16.ChangeConfiguration:
         assert key
         assert value is not None
         return result16.ChangeConfiguration(status="Accepted")
 
 
-class Stranger201(ChargePoint201):  # type: ignore[misc] - the package has no types
+class Stranger201(ChargePoint201):  # type: ignore[misc]  # the package has no types
     def __init__(self, station_id: str, socket: ClientConnection) -> None:
         super().__init__(station_id, socket)
         self.car = Car()
 
-    @on("SetChargingProfile")  # type: ignore[untyped-decorator] - no types
+    @on("SetChargingProfile")  # type: ignore[untyped-decorator]  # no types
     def take_profile(
         self, evse_id: int, charging_profile: dict[str, Any]
     ) -> result201.SetChargingProfile:
@@ -104,11 +80,11 @@ class Stranger201(ChargePoint201):  # type: ignore[misc] - the package has no ty
         self.car.take(charging_profile)
         return result201.SetChargingProfile(status="Accepted")
 
-    @on("ClearChargingProfile")  # type: ignore[untyped-decorator] - no types
+    @on("ClearChargingProfile")  # type: ignore[untyped-decorator]  # no types
     def clear(self, **_: Any) -> result201.ClearChargingProfile:
         return result201.ClearChargingProfile(status="Accepted")
 
-    @on("SetVariables")  # type: ignore[untyped-decorator] - no types
+    @on("SetVariables")  # type: ignore[untyped-decorator]  # no types
     def set_variables(
         self, set_variable_data: list[dict[str, Any]]
     ) -> result201.SetVariables:
@@ -123,7 +99,7 @@ class Stranger201(ChargePoint201):  # type: ignore[misc] - the package has no ty
             ]
         )
 
-    @on("GetBaseReport")  # type: ignore[untyped-decorator] - no types
+    @on("GetBaseReport")  # type: ignore[untyped-decorator]  # no types
     def report(self, **_: Any) -> result201.GetBaseReport:
         return result201.GetBaseReport(status="NotSupported")
 
@@ -164,7 +140,7 @@ async def bill_of(running: GatewayProcess, session_id: str) -> dict[str, Any]:
 async def test_a_stranger_speaking_1_6_is_served_from_boot_to_bill(
     running: GatewayProcess,
 ) -> None:
-    async with connected(running, "CP16", "ocpp1.6") as socket:
+    async with connected(running.ocpp_url, "CP16", "ocpp1.6") as socket:
         station = Stranger16("CP16", socket)
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(station.start())
@@ -188,7 +164,10 @@ async def test_a_stranger_speaking_1_6_is_served_from_boot_to_bill(
             assert known.id_tag_info["status"] == "Accepted"
             started = await station.call(
                 call16.StartTransaction(
-                    connector_id=1, id_tag="TAG1", meter_start=WH_START, timestamp=now()
+                    connector_id=1,
+                    id_tag="TAG1",
+                    meter_start=WH_START,
+                    timestamp=stamp(),
                 )
             )
             assert started.id_tag_info["status"] == "Accepted"
@@ -198,7 +177,7 @@ async def test_a_stranger_speaking_1_6_is_served_from_boot_to_bill(
             assert 6 <= station.car.limit_a <= 16
             sample = [
                 {
-                    "timestamp": now(),
+                    "timestamp": stamp(),
                     "sampled_value": [
                         {"value": "1200.5", "unit": "Wh"},
                         {
@@ -220,7 +199,7 @@ async def test_a_stranger_speaking_1_6_is_served_from_boot_to_bill(
                 call16.StopTransaction(
                     transaction_id=started.transaction_id,
                     meter_stop=WH_START + 500,
-                    timestamp=now(),
+                    timestamp=stamp(),
                     id_tag="TAG1",
                     reason="Local",
                 )
@@ -244,7 +223,7 @@ async def test_a_stranger_speaking_1_6_is_served_from_boot_to_bill(
 async def test_a_stranger_speaking_2_0_1_is_served_from_boot_to_bill(
     running: GatewayProcess,
 ) -> None:
-    async with connected(running, "CP201", "ocpp2.0.1") as socket:
+    async with connected(running.ocpp_url, "CP201", "ocpp2.0.1") as socket:
         station = Stranger201("CP201", socket)
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(station.start())
@@ -257,7 +236,7 @@ async def test_a_stranger_speaking_2_0_1_is_served_from_boot_to_bill(
             assert boot.status == "Accepted"
             await station.call(
                 call201.StatusNotification(
-                    timestamp=now(),
+                    timestamp=stamp(),
                     connector_status="Occupied",
                     evse_id=1,
                     connector_id=1,
@@ -272,7 +251,7 @@ async def test_a_stranger_speaking_2_0_1_is_served_from_boot_to_bill(
             ) -> call201.TransactionEvent:
                 return call201.TransactionEvent(
                     event_type=kind,
-                    timestamp=now(),
+                    timestamp=stamp(),
                     trigger_reason=trigger,
                     seq_no=seq_no,
                     transaction_info={
@@ -282,7 +261,7 @@ async def test_a_stranger_speaking_2_0_1_is_served_from_boot_to_bill(
                     | more.pop("info", {}),
                     meter_value=[
                         {
-                            "timestamp": now(),
+                            "timestamp": stamp(),
                             "sampled_value": [
                                 {
                                     "value": wh,

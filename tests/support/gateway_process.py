@@ -103,9 +103,10 @@ class GatewayProcess:
         )
 
     async def kill(self) -> None:
-        """SIGKILL, as a power cut would."""
+        """SIGKILL, as a power cut would; its children must end with it."""
         self.process.kill()
-        await self.process.wait()
+        # Resolves when the pipe closes, which every child that lives on holds open.
+        await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
 
     async def stop(self) -> int:
         """Ctrl-C; the exit code."""
@@ -146,17 +147,23 @@ async def run_cli(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
+async def new_token(folder: Path, role: str = "admin") -> str:
+    """An API token, made on the command line."""
+    code, out, err = await run_cli(
+        folder, "token", "new", "--role", role, "--config", "config.toml"
+    )
+    assert code == 0, err
+    found: str = re.findall(r"\S{20,}", out)[-1]
+    return found
+
+
 @asynccontextmanager
 async def gateway(
     folder: Path, ports: tuple[int, int], *, admin_token: str | None = None
 ) -> AsyncIterator[GatewayProcess]:
     """The gateway on the configuration in ``folder``; stopped with the block."""
     if admin_token is None:
-        code, out, err = await run_cli(
-            folder, "token", "new", "--role", "admin", "--config", "config.toml"
-        )
-        assert code == 0, err
-        admin_token = re.findall(r"\S{20,}", out)[-1]
+        admin_token = await new_token(folder)
     process = await asyncio.create_subprocess_exec(
         *WATTPROOF,
         "run",

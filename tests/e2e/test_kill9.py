@@ -1,0 +1,264 @@
+"""``kill -9`` of the whole gateway under load: nothing lost, nothing counted twice.
+
+``WATTPROOF_CRASH_ROUNDS`` sets the number of lives (``make soak-crash`` sets many).
+"""
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger import merkle
+from ledger.verify import Verdict, verify
+from tests.support.gateway_process import (
+    GatewayProcess,
+    gateway,
+    new_token,
+    write_config,
+)
+from tests.support.raw_station import PASSWORD, QueueStation
+
+pytestmark = pytest.mark.e2e
+
+ROUNDS = int(os.environ.get("WATTPROOF_CRASH_ROUNDS", "3"))
+TAGS = ("TAG1", "TAG2", "TAG3", "TAG4")
+STATIONS = {
+    "CP16-1": "ocpp1.6",
+    "CP16-2": "ocpp1.6",
+    "CP201-1": "ocpp2.0.1",
+    "CP201-2": "ocpp2.0.1",
+}
+SETTLE_TIMEOUT_S = 60.0
+
+
+@pytest.mark.timeout(120 + 30 * ROUNDS)
+@pytest.mark.parametrize(
+    ("ledger", "rounds"), [("none", ROUNDS), ("embedded", max(1, ROUNDS // 2))]
+)
+async def test_what_was_acknowledged_survives_kill_9_exactly_once(
+    tmp_path: Path, ledger: str, rounds: int
+) -> None:
+    ports = write_config(
+        tmp_path, dict.fromkeys(STATIONS, PASSWORD), ledger=ledger, extra=QUICK_STEPS
+    )
+    token = await new_token(tmp_path)
+    seed = random.randrange(1_000_000)  # noqa: S311 - when to kill, not a secret
+    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
+    rng = random.Random(seed)  # noqa: S311 - as above
+    stations = yard(ports[0])
+    async with asyncio.TaskGroup() as group:
+        for station in stations:
+            group.create_task(station.run())
+        for life in range(rounds):
+            async with gateway(tmp_path, ports, admin_token=token) as running:
+                if life == 0:
+                    await put_tags(running)
+                before = sum(len(station.acknowledged) for station in stations)
+                await asyncio.sleep(rng.uniform(0.3, 3.0))
+                await running.kill()
+                after = sum(len(station.acknowledged) for station in stations)
+                print(f"life {life}: {after - before} acknowledged")  # noqa: T201 - as above
+            check_acknowledged(tmp_path, stations)
+        async with gateway(tmp_path, ports, admin_token=token) as running:
+            await asyncio.sleep(0.5)
+            for station in stations:
+                station.drain()
+            n_session = await settled(running, stations, ledger)
+            if ledger == "embedded":
+                await check_receipts(running)
+            assert not [line for line in running.log if "Traceback" in line]
+            assert await running.stop() == 0
+    assert n_session > len(STATIONS)
+    check_acknowledged(tmp_path, stations)
+    check_once(tmp_path, stations)
+    check_log(tmp_path)
+    if ledger == "embedded":
+        check_chain(tmp_path)
+
+
+QUICK_STEPS = """
+[optimizer]
+step_s = 60
+"""
+
+
+def yard(ocpp_port: int) -> list[QueueStation]:
+    """Of each version one station that charges now, and one back after an outage."""
+    url = f"ws://127.0.0.1:{ocpp_port}/ocpp"
+    stations = []
+    for (station_id, subprotocol), tag in zip(STATIONS.items(), TAGS, strict=True):
+        station = QueueStation(station_id, subprotocol, url, tag)
+        if station_id.endswith("-2"):
+            station.age_s, station.step_s, station.step_wh = 86_400, 10.0, 7
+            station.pause_s = 0.05
+        stations.append(station)
+    return stations
+
+
+async def put_tags(running: GatewayProcess) -> None:
+    async with running.client() as api:
+        for tag in TAGS:
+            answer = await api.put(f"/id-tokens/{tag}", json={"status": "Accepted"})
+            assert answer.status_code < 300, answer.text
+
+
+async def settled(
+    running: GatewayProcess, stations: Sequence[QueueStation], ledger: str
+) -> int:
+    """Wait until every session is billed (and on the chain); how many there are."""
+    async with running.client() as api, asyncio.timeout(SETTLE_TIMEOUT_S):
+        for station in stations:
+            await station.drained.wait()
+        n_session = sum(station.n_session for station in stations)
+        while True:
+            with database(running.folder) as conn:
+                (n_settled,) = conn.execute(
+                    "SELECT count(*) FROM bill WHERE status = 'settled'"
+                ).fetchone()
+            state: dict[str, Any] = (await api.get("/ledger")).json()
+            on_chain = state["settlements_on_chain"]
+            if n_settled == n_session and (ledger == "none" or on_chain == n_session):
+                return n_session
+            await asyncio.sleep(0.25)
+
+
+def database(folder: Path) -> "closing[sqlite3.Connection]":
+    return closing(
+        sqlite3.connect(f"file:{folder}/data/wattproof.db?mode=ro", uri=True)
+    )
+
+
+def check_acknowledged(folder: Path, stations: Sequence[QueueStation]) -> None:
+    """Every answered message is in the store, with its registers."""
+    with database(folder) as conn:
+        sessions = {
+            (station_id, wire_id): row
+            for station_id, wire_id, *row in conn.execute(
+                "SELECT station_id, transaction_id, register_start_milliwh,"
+                " register_end_milliwh, phase FROM session"
+            )
+        }
+        readings = set(
+            conn.execute(
+                "SELECT s.station_id, s.transaction_id, r.register_milliwh"
+                " FROM reading r JOIN session s USING (session_id)"
+            )
+        )
+    for station in stations:
+        assert not station.refused
+        for action, payload, answer in station.acknowledged:
+            where = (station.station_id, wire_id_of(action, payload, answer))
+            start, end, phase = sessions[where]
+            register = register_of(action, payload) * 1000
+            match action, payload.get("eventType"):
+                case ("StartTransaction", _):
+                    assert start == register
+                case ("StopTransaction", _):
+                    assert (phase, end) == ("ended", register)
+                case (_, "Ended"):
+                    assert (phase, end) == ("ended", register)
+                case _:
+                    assert (*where, register) in readings
+
+
+def check_once(folder: Path, stations: Sequence[QueueStation]) -> None:
+    """No session, no reading, no bill more than there were."""
+    with database(folder) as conn:
+        counted = dict(
+            conn.execute("SELECT station_id, count(*) FROM session GROUP BY station_id")
+        )
+        assert counted == {s.station_id: s.n_session for s in stations}
+        doubled = conn.execute(
+            "SELECT session_id, sampled_at, register_milliwh, count(*) FROM reading"
+            " GROUP BY 1, 2, 3 HAVING count(*) > 1"
+        ).fetchall()
+        assert doubled == []
+        verdicts = dict(
+            conn.execute("SELECT verdict, count(*) FROM bill GROUP BY verdict")
+        )
+        assert set(verdicts) == {"ok-unsigned"}
+        energies = conn.execute(
+            "SELECT station_id, sum(energy_milliwh) FROM bill JOIN session"
+            " USING (session_id) GROUP BY station_id"
+        ).fetchall()
+        leaves = conn.execute(
+            "SELECT kind, subject, count(*) FROM leaf"
+            " WHERE kind IN ('session_start', 'settlement')"
+            " GROUP BY kind, subject HAVING count(*) > 1"
+        ).fetchall()
+        assert leaves == []
+        assert conn.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    expected = {
+        s.station_id: s.n_session * (s.n_samples + 1) * s.step_wh * 1000
+        for s in stations
+    }
+    assert dict(energies) == expected
+
+
+def check_log(folder: Path) -> None:
+    """The log has no gap, and its stored nodes are those of its leaves."""
+    with database(folder) as conn:
+        leaves = conn.execute(
+            "SELECT leaf_index, commitment FROM leaf ORDER BY leaf_index"
+        ).fetchall()
+        nodes = conn.execute("SELECT level, node_index, hash FROM log_node").fetchall()
+        (extended,) = conn.execute(
+            "SELECT extended_leaf_count FROM log_state"
+        ).fetchone()
+    assert [index for index, _ in leaves] == list(range(len(leaves)))
+    assert extended <= len(leaves)
+    hashes = [merkle.leaf_hash(commitment) for _, commitment in leaves]
+    for level, index, stored in nodes:
+        width = 1 << level
+        assert merkle.root(hashes[index * width : (index + 1) * width]) == stored
+
+
+def check_chain(folder: Path) -> None:
+    """Each settled session is on the chain once, and heads only grow."""
+    with database(folder) as conn:
+        bills = {row[0] for row in conn.execute("SELECT session_key FROM bill")}
+        queued = conn.execute(
+            "SELECT session_key, state FROM settlement_queue JOIN outbox_tx"
+            " USING (tx_id)"
+        ).fetchall()
+    assert {key for key, _ in queued} == bills
+    assert len(queued) == len(bills)
+    assert {state for _, state in queued} <= {"mined", "final"}
+
+
+async def check_receipts(running: GatewayProcess) -> None:
+    """Receipts verify against the chain file that was killed over and over."""
+    async with running.client() as api:
+        found = (await api.get("/sessions", params={"limit": 3})).json()
+        for session in found["items"] if isinstance(found, dict) else found:
+            answer = await api.get(f"/sessions/{session['session_id']}/receipt")
+            assert answer.status_code == 200, answer.text
+            report = await asyncio.to_thread(
+                verify, answer.content, chain_path=running.folder / "data" / "chain.db"
+            )
+            assert report.exit_code() == 0, report
+            assert report.verdict is Verdict.SELF_WITNESSED, report
+
+
+def wire_id_of(action: str, payload: dict[str, Any], answer: dict[str, Any]) -> str:
+    if action == "TransactionEvent":
+        return str(payload["transactionInfo"]["transactionId"])
+    if action == "StartTransaction":
+        return str(answer["transactionId"])
+    return str(payload["transactionId"])
+
+
+def register_of(action: str, payload: dict[str, Any]) -> int:
+    match action:
+        case "StartTransaction":
+            return int(payload["meterStart"])
+        case "StopTransaction":
+            return int(payload["meterStop"])
+        case _:
+            return int(payload["meterValue"][0]["sampledValue"][0]["value"])
