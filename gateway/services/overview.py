@@ -5,7 +5,7 @@ plans; computes nothing that is billed or sent.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
@@ -76,8 +76,9 @@ class Overview:
         statuses = _by_evse(await self._queries.evse_statuses())
         sessions = _newest_by_evse(await self._queries.open_sessions())
         promises = await self._promises()
+        heard = _heard_of(statuses, sessions)
         return [
-            self._station(entry, statuses, sessions, promises)
+            self._station(entry, statuses, sessions, promises, heard)
             for entry in self._directory.all()
         ]
 
@@ -90,7 +91,9 @@ class Overview:
         entry = self._directory.require(station_id)
         statuses = _by_evse(await self._queries.evse_statuses(station_id))
         sessions = _newest_by_evse(await self._queries.open_sessions(station_id))
-        return self._station(entry, statuses, sessions, await self._promises())
+        promises = await self._promises()
+        heard = _heard_of(statuses, sessions)
+        return self._station(entry, statuses, sessions, promises, heard)
 
     async def cabinets(self) -> list[View]:
         """Every cabinet, in the order of the configuration."""
@@ -181,10 +184,11 @@ class Overview:
         statuses: Mapping[EvseRef, EvseStatus],
         sessions: Mapping[EvseRef, Session],
         promises: Mapping[str, str],
+        heard: Mapping[StationId, Collection[EvseRef]],
     ) -> View:
         wired = self._directory.site.station(entry.station_id)
-        heard = self._links.heard(entry.station_id)
-        seen_at, version = heard or (entry.last_seen_at, entry.ocpp_version)
+        last = self._links.heard(entry.station_id)
+        seen_at, version = last or (entry.last_seen_at, entry.ocpp_version)
         return {
             "station_id": entry.station_id,
             "source": entry.source,
@@ -207,7 +211,7 @@ class Overview:
                 *(self._evse(e, statuses, sessions, promises) for e in _evses(wired)),
                 *(
                     _unwired_evse(ref, statuses.get(ref), sessions.get(ref))
-                    for ref in _unwired(entry.station_id, wired, statuses, sessions)
+                    for ref in _unwired(wired, heard.get(entry.station_id, ()))
                 ),
             ],
         }
@@ -340,16 +344,20 @@ def _evses(wired: Station | None) -> tuple[Evse, ...]:
     return () if wired is None else wired.evses
 
 
-def _unwired(
-    station_id: StationId,
-    wired: Station | None,
-    statuses: Mapping[EvseRef, EvseStatus],
-    sessions: Mapping[EvseRef, Session],
-) -> list[EvseRef]:
+def _heard_of(
+    statuses: Mapping[EvseRef, EvseStatus], sessions: Mapping[EvseRef, Session]
+) -> dict[StationId, set[EvseRef]]:
+    """The EVSEs that stations spoke of, by station: one pass for the whole site."""
+    heard: dict[StationId, set[EvseRef]] = {}
+    for ref in (*statuses, *sessions):
+        heard.setdefault(ref.station_id, set()).add(ref)
+    return heard
+
+
+def _unwired(wired: Station | None, heard: Collection[EvseRef]) -> list[EvseRef]:
     """EVSEs that a station spoke of and nobody registered."""
-    known = {_key(station_id, evse.ref.evse_id) for evse in _evses(wired)}
-    heard = {ref for ref in (*statuses, *sessions) if ref.station_id == station_id}
-    return sorted(ref for ref in heard - known if ref.evse_id > 0)
+    known = {evse.ref for evse in _evses(wired)}
+    return sorted(ref for ref in heard if ref.evse_id > 0 and ref not in known)
 
 
 def _unwired_evse(
