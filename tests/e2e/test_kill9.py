@@ -22,7 +22,7 @@ from tests.support.gateway_process import (
     new_token,
     write_config,
 )
-from tests.support.raw_station import PASSWORD, QueueStation
+from tests.support.queue_station import PASSWORD, QueueStation
 
 pytestmark = pytest.mark.e2e
 
@@ -115,14 +115,14 @@ async def settled(
     async with running.client() as api, asyncio.timeout(SETTLE_TIMEOUT_S):
         for station in stations:
             await station.drained.wait()
-        n_session = sum(station.n_session for station in stations)
+        n_session: int = sum(station.n_session for station in stations)
         while True:
             with database(running.folder) as conn:
                 (n_settled,) = conn.execute(
                     "SELECT count(*) FROM bill WHERE status = 'settled'"
                 ).fetchone()
             state: dict[str, Any] = (await api.get("/ledger")).json()
-            on_chain = state["settlements_on_chain"]
+            on_chain: int = state["settlements_on_chain"]
             if n_settled == n_session and (ledger == "none" or on_chain == n_session):
                 return n_session
             await asyncio.sleep(0.25)

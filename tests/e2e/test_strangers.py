@@ -17,7 +17,7 @@ from ocpp.v201 import call_result as result201
 from websockets.asyncio.client import ClientConnection
 
 from tests.support.gateway_process import GatewayProcess, gateway, write_config
-from tests.support.raw_station import PASSWORD, basic, connected, stamp
+from tests.support.queue_station import PASSWORD, basic, connected, stamp
 
 pytestmark = pytest.mark.e2e
 
