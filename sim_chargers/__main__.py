@@ -71,7 +71,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME[@STATION]",
         help="misbehave; all stations, or one (repeatable)",
     )
-    add("--faults", action="store_true", help="list the faults and exit")
+    add(
+        "--faults",
+        action="store_true",
+        help="list the faults, with rows of docs/conformance.md",
+    )
     add("--check-limits", action="store_true", help="exit 1 if a limit was exceeded")
     add("--exit-with-parent", action="store_true", help="stop when the parent is gone")
     add("--log-level", default="WARNING", help="of the log on stderr (WARNING)")
@@ -84,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = made.parse_args(arguments)
     if given.faults:
         for name, line in faults.FAULTS.items():
-            sys.stdout.write(f"{name:18} {line}\n")
+            row = faults.ROWS[name]
+            sys.stdout.write(f"{name:20} {line} (row {row})\n")
         return EXIT_OK
     logging.basicConfig(
         stream=sys.stderr,

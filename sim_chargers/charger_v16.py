@@ -13,6 +13,7 @@ from sim_chargers.evse import MILLIWH_PER_WH, Charging
 from sim_chargers.frames import Payload
 from sim_chargers.keys_v16 import DEFAULT_KEYS
 from sim_chargers.life import Surroundings
+from sim_chargers.quirks import ABSURD_NUMBER
 from sim_chargers.scenario import StationSpec
 from sim_chargers.wire import Reply
 
@@ -50,7 +51,9 @@ class ChargerV16(Charger):
         """Start with the factory configuration."""
         super().__init__(spec, around, faults)
         self.keys = {key: value for key, (value, _) in DEFAULT_KEYS.items()}
-        self.keys["NumberOfConnectors"] = str(len(spec.evses))
+        is_absurd = "absurd-values" in self.faults
+        n_connector = ABSURD_NUMBER if is_absurd else len(spec.evses)
+        self.keys["NumberOfConnectors"] = str(n_connector)
         self._handlers = calls_v16.table(self)
 
     @override

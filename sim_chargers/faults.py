@@ -11,13 +11,81 @@ FAULTS: Final[dict[str, str]] = {
     "clock-skew": "its clock is 20 minutes ahead and is never set right",
     "lost-answers": "never hears some of the answers, and sends again",
     "reboot": "restarts without warning every now and then",
+    "no-subprotocol": "offers no OCPP version when it connects",
+    "wrong-version": "every other boot has the shape of the other OCPP version",
+    "odd-url": "connects to //%XXid/, slashes doubled, first letter percent-encoded",
+    "double-connect": "leaves a silent second socket behind whenever it connects",
+    "no-pong": "never answers a WebSocket ping",
+    "reserved-bits": "marks every 20th frame as compressed, which was never agreed",
+    "flapping": "hangs up after two seconds and connects again at once",
+    "hex-password": "presents its password in hexadecimal",
+    "no-boot": "never sends a BootNotification",
+    "crossing-calls": "answers no call before a call of its own was answered",
+    "late-answers": "answers calls when they have long timed out",
+    "stray-answers": "answers calls that nobody made",
+    "odd-errors": "refuses every other call, misspelt and without a description",
+    "schema-breaks": "sends over-long texts, nulls, unknown words and own members",
+    "absurd-values": "sends the year 222222017, month 00 and 1634030126 connectors",
+    "fragile": "restarts when its configuration is read or a message is triggered",
+    "odd-transaction-ids": "1.6: samples transaction 0 and stops transaction -1",
+    "restarted-starts": "sends each start once more after the stop",
+    "repeated-stops": "sends each stop once more under another message id",
+    "differing-stops": "sends a second stop with 100 Wh more",
+    "lost-starts": "never sends the start of a transaction",
+    "relative-registers": "counts samples from the start of the transaction",
+    "register-drops": "every third sample of the register is 0",
+    "odd-units": "kWh with a decimal comma, no measurand, N/A for a number",
+    "no-transaction-id": "samples name no transaction; sums come on connector 0",
+    "local-time": "writes local time, two hours ahead of UTC, without a zone",
+    "accepts-only": "accepts remote starts and stops, and does nothing",
 }
+"""Name -> what the station does."""
+
+ROWS: Final[dict[str, int]] = {
+    "lie": 25,
+    "offline": 26,
+    "duplicate-frames": 19,
+    "clock-skew": 24,
+    "lost-answers": 18,
+    "reboot": 10,
+    "no-subprotocol": 1,
+    "wrong-version": 2,
+    "odd-url": 3,
+    "double-connect": 4,
+    "no-pong": 5,
+    "reserved-bits": 6,
+    "flapping": 7,
+    "hex-password": 8,
+    "no-boot": 10,
+    "crossing-calls": 11,
+    "late-answers": 12,
+    "stray-answers": 12,
+    "odd-errors": 13,
+    "schema-breaks": 14,
+    "absurd-values": 15,
+    "fragile": 16,
+    "odd-transaction-ids": 17,
+    "restarted-starts": 18,
+    "repeated-stops": 19,
+    "differing-stops": 19,
+    "lost-starts": 20,
+    "relative-registers": 21,
+    "register-drops": 21,
+    "odd-units": 22,
+    "no-transaction-id": 23,
+    "local-time": 24,
+    "accepts-only": 27,
+}
+"""Name -> row of ``docs/conformance.md``, Real chargers."""
 
 CLOCK_SKEW_S: Final = 1200.0
 OFFLINE_EVERY_S: Final = 2400.0
 OFFLINE_FOR_S: Final = 600.0
 REBOOT_EVERY_S: Final = 3600.0
 LOST_ANSWER_SHARE: Final = 0.2
+LATE_ANSWER_S: Final = 40.0  # real seconds
+FLAP_AFTER_S: Final = 2.0  # real seconds
+RESERVED_BITS_EVERY: Final = 20
 
 
 class UnknownFaultError(ValueError):

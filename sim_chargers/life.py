@@ -18,6 +18,7 @@ from sim_chargers.faults import CLOCK_SKEW_S, Faults
 from sim_chargers.frames import Payload
 from sim_chargers.outbox import Message, Outbox
 from sim_chargers.profile_store import ProfileStore
+from sim_chargers.quirks import is_start
 from sim_chargers.scenario import StationSpec
 from sim_chargers.wire import Answer, Link, RefusedError, Reply
 
@@ -26,6 +27,19 @@ FLUSH_S: Final = 10.0  # site seconds given to the outbox before a reset
 SYNC_SLACK_S: Final = 10.0
 BOOT_RETRY_S: Final = 30.0
 MIN_INTERVAL_S: Final = 1.0
+NO_BOOT_PAUSE_S: Final = 0.5  # real seconds of a station that never boots
+
+_REMOTE_CALLS: Final = frozenset(
+    {
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "RequestStartTransaction",
+        "RequestStopTransaction",
+    }
+)
+_PROBES: Final = frozenset(
+    {"GetBaseReport", "GetConfiguration", "GetVariables", "TriggerMessage"}
+)
 
 _log = logging.getLogger(__name__)
 
@@ -143,10 +157,21 @@ class Life(Dialect):
         if handler is None:
             raise RefusedError("NotImplemented", f"{action} is not known here")
         try:
-            return handler(payload)
+            return self._misserved(action, handler(payload))
         except (KeyError, TypeError, ValueError) as error:
             _log.warning("%s: %s not understood: %r", self.spec.id, action, error)
             raise RefusedError(self.malformed_code, repr(error)) from error
+
+    def _misserved(self, action: str, reply: Reply) -> Reply:
+        """Return the reply with what this firmware makes of it."""
+        if "accepts-only" in self.faults and action in _REMOTE_CALLS:
+            return Reply(payload=reply.payload)
+        if "fragile" in self.faults and action in _PROBES:
+            return Reply(payload=reply.payload, after=self._crash)
+        return reply
+
+    def _crash(self) -> None:
+        self.spawn(self.restart(Reason.POWER_LOSS, "Watchdog"))
 
     def request_boot(self) -> None:
         """Boot again at once: the central system does not know us."""
@@ -174,6 +199,10 @@ class Life(Dialect):
 
     async def _boot(self) -> bool:
         self._boot_now.clear()
+        if "no-boot" in self.faults:
+            await asyncio.sleep(NO_BOOT_PAUSE_S)
+            self.needs_boot = False
+            return True
         outcome = await self.link.call("BootNotification", self.boot_payload())
         if not isinstance(outcome, Answer):
             await asyncio.sleep(1.0)
@@ -234,6 +263,8 @@ class Life(Dialect):
         on_answer: Callable[[Payload], None] | None = None,
     ) -> None:
         """Send a message in its turn."""
+        if "lost-starts" in self.faults and is_start(action, build()):
+            return
         message = Message(
             action=action, build=build, durable=durable, on_answer=on_answer
         )

@@ -5,10 +5,10 @@ while it is. Delays of the network (time-outs, back-off) are real seconds.
 """
 
 import asyncio
-import base64
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol, TypeAlias
@@ -20,9 +20,14 @@ from websockets.exceptions import (
     InvalidURI,
     WebSocketException,
 )
-from websockets.typing import Subprotocol
 
-from sim_chargers.faults import LOST_ANSWER_SHARE, Faults
+from sim_chargers.faults import (
+    FLAP_AFTER_S,
+    LATE_ANSWER_S,
+    LOST_ANSWER_SHARE,
+    RESERVED_BITS_EVERY,
+    Faults,
+)
 from sim_chargers.frames import (
     Call,
     CallError,
@@ -33,6 +38,14 @@ from sim_chargers.frames import (
     decode,
     encode,
 )
+from sim_chargers.quirk_socket import (
+    address,
+    authorization,
+    connection_kind,
+    offered,
+    with_reserved_bit,
+)
+from sim_chargers.quirks import Distorter
 
 CALL_TIMEOUT_S: Final = 30.0
 OPEN_TIMEOUT_S: Final = 10.0
@@ -131,15 +144,19 @@ class Link:
     faults: Faults = field(default_factory=Faults)
     call_timeout_s: float = CALL_TIMEOUT_S
     backoff_first_s: float = BACKOFF_FIRST_S
+    late_answer_s: float = LATE_ANSWER_S
     traffic: Traffic = field(default_factory=Traffic)
     _socket: ClientConnection | None = None
     _pending: tuple[str, asyncio.Future[Outcome]] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _cable: asyncio.Event = field(default_factory=asyncio.Event)
+    _distorter: Distorter = field(init=False)
+    _n_served: int = 0
 
     def __post_init__(self) -> None:
         """Start with the network cable plugged in."""
         self._cable.set()
+        self._distorter = Distorter(self.faults)
 
     @property
     def online(self) -> bool:
@@ -152,16 +169,9 @@ class Link:
         while True:
             await self._cable.wait()
             try:
-                async with connect(
-                    f"{self.url.rstrip('/')}/{self.station_id}",
-                    subprotocols=[Subprotocol(self.subprotocol)],
-                    additional_headers=self._credentials(),
-                    compression=None,
-                    open_timeout=OPEN_TIMEOUT_S,
-                    close_timeout=1,
-                    proxy=None,
-                ) as socket:
-                    if socket.subprotocol != self.subprotocol:
+                async with self._ghost(), self._connect() as socket:
+                    agreed = socket.subprotocol == self.subprotocol
+                    if not agreed and "no-subprotocol" not in self.faults:
                         raise InvalidHandshake("the subprotocol was not agreed")
                     failures = 0
                     self.traffic.connects += 1
@@ -174,6 +184,8 @@ class Link:
                     self.station_id,
                     error,
                 )
+            if "flapping" in self.faults and not failures:
+                continue
             longest_s = min(BACKOFF_MAX_S, self.backoff_first_s * 2**failures)
             await asyncio.sleep(longest_s * self.rng.uniform(0.5, 1.0))
 
@@ -183,23 +195,34 @@ class Link:
             socket = self._socket
             if socket is None:
                 return NoAnswer(reason="offline")
-            message_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-            answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            self._pending = (message_id, answer)
-            frame = Call(message_id=message_id, action=action, payload=payload)
-            try:
+            payload = self._distorter.outgoing(action, payload)
+            outcome = await self._exchange(socket, action, payload)
+            if isinstance(outcome, Answer):
+                for again in self._distorter.afterwards(action, payload):
+                    await self._exchange(socket, *again)
+            return outcome
+
+    async def _exchange(
+        self, socket: ClientConnection, action: str, payload: Payload
+    ) -> Outcome:
+        """Send one CALL under a new id and wait for its answer; one at a time."""
+        message_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._pending = (message_id, answer)
+        frame = Call(message_id=message_id, action=action, payload=payload)
+        try:
+            await self._send(socket, frame)
+            if "duplicate-frames" in self.faults and action in _TRANSACTION_CALLS:
                 await self._send(socket, frame)
-                if "duplicate-frames" in self.faults and action in _TRANSACTION_CALLS:
-                    await self._send(socket, frame)
-                async with asyncio.timeout(self.call_timeout_s):
-                    return await answer
-            except TimeoutError:
-                self.traffic.timeouts += 1
-                return NoAnswer(reason="timeout")
-            except ConnectionClosed:
-                return NoAnswer(reason="offline")
-            finally:
-                self._pending = None
+            async with asyncio.timeout(self.call_timeout_s):
+                return await answer
+        except TimeoutError:
+            self.traffic.timeouts += 1
+            return NoAnswer(reason="timeout")
+        except ConnectionClosed:
+            return NoAnswer(reason="offline")
+        finally:
+            self._pending = None
 
     async def drop(self) -> None:
         """Close the socket; the link comes back by itself."""
@@ -216,11 +239,28 @@ class Link:
         """Let the link connect again."""
         self._cable.set()
 
-    def _credentials(self) -> dict[str, str]:
-        if self.password is None:
-            return {}
-        pair = f"{self.station_id}:{self.password}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    def _connect(self) -> connect:
+        return connect(
+            address(self.faults, self.url, self.station_id),
+            subprotocols=offered(self.faults, self.subprotocol),
+            additional_headers=authorization(
+                self.faults, self.station_id, self.password
+            ),
+            create_connection=connection_kind(self.faults),
+            compression=None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=1,
+            proxy=None,
+        )
+
+    @asynccontextmanager
+    async def _ghost(self) -> AsyncIterator[None]:
+        """Hold a second, silent socket of this station, as after a lost NAT entry."""
+        if "double-connect" not in self.faults:
+            yield
+            return
+        async with self._connect():
+            yield
 
     async def _serve(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -232,8 +272,11 @@ class Link:
                     group.create_task(self.peer.on_online()),
                 ]
                 try:
-                    async for text in socket:
-                        await self._receive(text, waiting)
+                    async with asyncio.timeout(self._patience_s()):
+                        async for text in socket:
+                            await self._receive(text, waiting)
+                except TimeoutError:
+                    _log.info("%s: hangs up", self.station_id)
                 except ConnectionClosed as closed:
                     _log.info("%s: connection lost: %s", self.station_id, closed)
                 for task in tasks:
@@ -243,6 +286,9 @@ class Link:
             if self._pending is not None and not self._pending[1].done():
                 self._pending[1].set_result(NoAnswer(reason="offline"))
             self.peer.on_offline()
+
+    def _patience_s(self) -> float | None:
+        return FLAP_AFTER_S if "flapping" in self.faults else None
 
     async def _receive(self, text: str | bytes, waiting: asyncio.Queue[Call]) -> None:
         self.traffic.frames_in += 1
@@ -274,6 +320,8 @@ class Link:
     ) -> None:
         while True:
             call = await waiting.get()
+            if await self._is_dodged(socket, call):
+                continue
             try:
                 reply = self.peer.on_call(call.action, call.payload)
             except RefusedError as refused:
@@ -291,6 +339,22 @@ class Link:
             if reply.after is not None:
                 reply.after()
 
+    async def _is_dodged(self, socket: ClientConnection, call: Call) -> bool:
+        """Misbehave before a call is served; whether it is refused altogether."""
+        self._n_served += 1
+        if "crossing-calls" in self.faults:
+            await self.call("Heartbeat", {})
+        if "late-answers" in self.faults:
+            await asyncio.sleep(self.late_answer_s)
+        if "stray-answers" in self.faults:
+            stray = CallResult(message_id=f"stray-{self._n_served}", payload={})
+            await self._try_send(socket, stray)
+        if "odd-errors" in self.faults and self._n_served % 2 == 0:
+            await socket.send(f'[4,"{call.message_id}","FormationViolation"]')
+            self.traffic.frames_out += 1
+            return True
+        return False
+
     async def _try_send(self, socket: ClientConnection, frame: Frame) -> None:
         try:
             await self._send(socket, frame)
@@ -298,8 +362,13 @@ class Link:
             _log.info("%s: went offline before answering", self.station_id)
 
     async def _send(self, socket: ClientConnection, frame: Frame) -> None:
-        await socket.send(encode(frame))
         self.traffic.frames_out += 1
+        text = encode(frame)
+        is_marked = self.traffic.frames_out % RESERVED_BITS_EVERY == 0
+        if is_marked and "reserved-bits" in self.faults:
+            socket.transport.write(with_reserved_bit(text))
+            return
+        await socket.send(text)
 
 
 _TRANSACTION_CALLS: Final = frozenset(
