@@ -255,7 +255,8 @@ def wish_of(
     else:
         is_admitted = key_of(evse.ref) not in refused
         levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)
-    hold_s = now_s + group.site.hold_time_s - group.skew_s(one)
+    hold_time_s = group.site.hold_time_s
+    hold_s = now_s + hold_time_s - min(group.skew_s(one), hold_time_s // 2)
     return Wish(
         evse=evse,
         unit=one.unit,

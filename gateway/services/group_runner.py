@@ -75,6 +75,9 @@ RETRY_S: Final = 30
 JUMP_S: Final = 2.0
 """Real seconds by which a clock may be corrected without being doubted."""
 
+MAX_DOUBT_S: Final = 366 * 86_400
+"""Site seconds; no clock that was further off was ever of use to a station."""
+
 LOAD_DEADBAND_DA: Final = 10
 """Other equipment that changed by less than 1 A is not worth a new plan."""
 
@@ -147,8 +150,8 @@ class GroupRunner:
             jump_s = passed_s - (loop_s - known[1]) * speed
             if jump_s > JUMP_S * max(1.0, speed):
                 hold_s = self.state.site.hold_time_s
-                doubt_s = min(hold_s, self.state.clock_doubt_s + math.ceil(jump_s))
-                self.state.clock_doubt_s = doubt_s
+                doubt_s = self.state.clock_doubt_s + math.ceil(jump_s)
+                self.state.clock_doubt_s = min(MAX_DOUBT_S, doubt_s)
                 self._doubt_until_s = loop_s + 2 * hold_s / speed
                 _log.critical("clock.jumped", group_id=self.root, by_s=round(jump_s))
         if self.state.clock_doubt_s and loop_s >= self._doubt_until_s:

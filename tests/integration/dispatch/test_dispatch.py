@@ -1,14 +1,15 @@
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.bus import FactCommitted
+from gateway.bus import FactCommitted, SettingChanged
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import SessionPhase
-from gateway.domain.topology import Mode
+from gateway.domain.topology import Cabinet, Mode
 from gateway.errors import RequestError, StoreError
 from gateway.services.group_view import CabinetState
 from gateway.services.loads import LoadReading
@@ -476,3 +477,81 @@ async def test_a_backlog_of_an_older_session_does_not_hide_the_running_one(
         evse = place.dispatch.evse(StationId("CP1"), 1)
         assert evse is not None
         assert evse.session_id == running.session_id
+
+
+async def test_a_site_clock_that_jumps_forward_frees_nothing(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(2, limit_a=43), speed=1) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        place.drop(1)  # its own clock goes on as before
+        place.report(2)
+        await asyncio.sleep(0.2)
+        place.clock.ahead = timedelta(hours=1)
+        place.boot(2)
+        place.report(2)
+        await asyncio.sleep(0.4)
+        assert bound_da(place, 1) == 320
+        assert (place.station(2).session or place.station(2).default) is not None
+        assert place.limit_da(2) == 0
+
+
+async def test_a_station_that_is_moved_on_paper_goes_on_counting_here(
+    tmp_path: Path,
+) -> None:
+    site = site_of(2, limit_a=43)
+    other = Cabinet(id=CabinetId("B"), limit_da=(630, 630, 630))
+    site = replace(site, cabinets=(*site.cabinets, other))
+    async with yard(tmp_path, site) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        place.report(1, current_a=32.0)
+        station = site.stations[0]
+        evses = tuple(replace(e, cabinet_id=other.id) for e in station.evses)
+        place.wired[0] = site.with_station(
+            replace(station, cabinet_id=other.id, evses=evses)
+        )
+        place.bus.publish(SettingChanged(subject="station/CP1", at=place.clock.now()))
+        place.report(2)
+        await until(lambda: place.dispatch.evse(StationId("CP2"), 1) is not None)
+        await asyncio.sleep(0.3)
+        assert (place.limit_da(2) or 0) == 0
+        moved = place.dispatch.evse(StationId("CP1"), 1)
+        assert moved is not None
+        assert (moved.cabinet_id, moved.bound_da) == (other.id, 320)
+
+
+async def test_a_doubt_that_cannot_be_stored_stops_the_call_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await settled(place, n_station=1)
+        run = place.writer.run
+
+        async def full(_job: object) -> object:
+            raise StoreError("disk full")
+
+        monkeypatch.setattr(place.writer, "run", full)
+        with pytest.raises(StoreError):
+            await place.dispatch.operator_guard(
+                StationId("CP1"), "Reset", {"type": "Hard"}
+            )
+        assert bound_da(place) == 320
+        monkeypatch.setattr(place.writer, "run", run)
+        place.report(1)
+        doubt = "SELECT is_proven, doubt FROM station_trust"
+        await until(lambda: place.rows(doubt) == [(0, "operator_call")])
+
+
+async def test_nobody_waits_for_ever_for_a_group_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.services.dispatch.VERDICT_WITHIN_S", 0.1)
+    async with yard(tmp_path, site_of(1)) as place:
+        runner = place.dispatch.runner(StationId("CP1"))
+        assert runner is not None
+        monkeypatch.setattr(runner, "offer", lambda _item: None)
+        with pytest.raises(RequestError) as refused:
+            await place.dispatch.operator_guard(StationId("CP1"), "Reset", {})
+        assert refused.value.status == 503

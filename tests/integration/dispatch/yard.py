@@ -87,10 +87,25 @@ class FakeAdapter:
         return CallOutcome(str(payload["status"]))
 
 
+class JumpyClock:
+    """A scaled clock that somebody may set to another time."""
+
+    def __init__(self, clock: ScaledClock) -> None:
+        self._clock = clock
+        self.speed = clock.speed
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return self._clock.now() + self.ahead
+
+    def real_s(self, site_s: float) -> float:
+        return self._clock.real_s(site_s)
+
+
 class FakeStations:
     """The links of the yard."""
 
-    def __init__(self, bus: Bus, clock: ScaledClock) -> None:
+    def __init__(self, bus: Bus, clock: JumpyClock) -> None:
         self.stations: dict[StationId, FakeStation] = {}
         self._bus = bus
         self._clock = clock
@@ -214,8 +229,8 @@ class RuleSolver:
 class Yard:
     """Everything a test touches."""
 
-    site: Site
-    clock: ScaledClock
+    wired: list[Site]
+    clock: JumpyClock
     bus: Bus
     writer: Writer
     links: FakeStations
@@ -347,7 +362,8 @@ async def yard(
     epoch: datetime = EPOCH,
 ) -> AsyncIterator[Yard]:
     """A running yard; stations are online, but have not booted."""
-    clock = ScaledClock.starting_at(epoch, speed)
+    clock = JumpyClock(ScaledClock.starting_at(epoch, speed))
+    wired = [site]
     bus = Bus()
     writer = Writer(path / "store.db")
     writer.start(asyncio.get_running_loop())
@@ -360,7 +376,7 @@ async def yard(
     sessions = sessions or FakeSessions()
     dispatch = Dispatch(
         Ports(
-            site=lambda: site,
+            site=lambda: wired[0],
             stations=links,
             sessions=sessions,
             writer=writer,
@@ -378,7 +394,7 @@ async def yard(
     try:
         await dispatch.ready()
         yield Yard(
-            site=site,
+            wired=wired,
             clock=clock,
             bus=bus,
             writer=writer,
