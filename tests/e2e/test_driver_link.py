@@ -1,0 +1,95 @@
+"""The driver's page over the whole gateway: from plugging in to a receipt to keep."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.gateway_process import gateway, write_config
+from tests.support.raw_station import PASSWORD, ask, connected, stamp
+
+pytestmark = pytest.mark.e2e
+
+START_WH = 1000
+
+
+async def receipt_of(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """The receipt, as soon as the session is judged."""
+    answer = await client.get(path)
+    for _ in range(100):
+        if answer.status_code == httpx.codes.OK:
+            break
+        await asyncio.sleep(0.1)
+        answer = await client.get(path)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    receipt: dict[str, Any] = json.loads(answer.content)
+    return receipt
+
+
+async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
+    tmp_path: Path,
+) -> None:
+    ports = write_config(tmp_path, {"CP1": PASSWORD}, ledger="none")
+    async with (
+        gateway(tmp_path, ports) as running,
+        running.client() as api,
+        httpx.AsyncClient(base_url=running.api_url) as stranger,
+        connected(running.ocpp_url, "CP1", "ocpp1.6") as station,
+    ):
+        await api.put("/id-tokens/TAG1", json={"status": "Accepted"})
+        await ask(
+            station,
+            "1",
+            "BootNotification",
+            {"chargePointVendor": "V", "chargePointModel": "<b>M</b>"},
+        )
+        started = await ask(
+            station,
+            "2",
+            "StartTransaction",
+            {
+                "connectorId": 1,
+                "idTag": "TAG1",
+                "meterStart": START_WH,
+                "timestamp": stamp(-240),
+            },
+        )
+        transaction_id = started[2]["transactionId"]
+        (session,) = (await api.get("/sessions", params={"open": True})).json()
+        link = await api.get(f"/sessions/{session['session_id']}/driver-link")
+        path = link.json()["path"]
+        page = await stranger.get(path)
+        assert page.status_code == 200, page.text
+        assert "0.40 EUR/kWh" in page.text
+        said = await stranger.post(
+            f"{path}/need",
+            data={"energy": "3", "leave": ""},
+            headers={"Origin": running.api_url},
+        )
+        assert said.status_code == 200, said.text
+        need = (await api.get(f"/sessions/{session['session_id']}")).json()["request"]
+        assert need["energy_wh"] == 3000
+        early = await stranger.get(f"{path}/receipt")
+        assert early.status_code == 409
+        await ask(
+            station,
+            "3",
+            "StopTransaction",
+            {
+                "transactionId": transaction_id,
+                "meterStop": START_WH + 500,
+                "timestamp": stamp(),
+            },
+        )
+        receipt = await receipt_of(stranger, f"{path}/receipt")
+        assert receipt["bill"]["energy_milliwh"] == 500_000
+        assert receipt["bill"]["amount_minor"] == 20
+        await asyncio.sleep(1)  # the page may be half a second behind the store
+        page = await stranger.get(path)
+        assert "0.5 kWh" in page.text
+        assert "0.20 EUR" in page.text
+        forged = path[:-1] + ("A" if path[-1] != "A" else "B")
+        assert (await stranger.get(forged)).status_code == 404
