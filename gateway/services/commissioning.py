@@ -1,13 +1,15 @@
 """The obedience test of a station: what it was seen to do, not what it says it can.
 
 Tested are: that the safe default rules while no session runs (the station's own
-composite schedule), that a running session follows a lower limit (its meter), and that
-the default still rules after we dropped the connection. A restart, and a network that
-stays away for long, are not tested: the result names them as untested, and it is for
-the operator to weigh them.
+composite schedule); that a running session follows a lower limit (its meter) or, while
+nobody charges, that the composite schedule follows a step; and that the default still
+rules after we dropped the connection. A restart, and a network that stays away for
+long, are not tested, and the proof says so: after each restart such a station counts at
+its rating until its default is set again.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -17,10 +19,12 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.envelope import Progress
 from gateway.domain.ids import EvseRef, StationId
+from gateway.domain.topology import Evse
 from gateway.errors import CallFailed, RequestError
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.dispatch import Dispatch
+from gateway.services.evse_state import RESTART_TEST, StationState
 from gateway.services.group_state import GroupState
 from gateway.services.safe_limits import safe_default
 
@@ -33,7 +37,12 @@ RETURN_WITHIN_S: Final = 120.0
 POLL_S: Final = 0.2
 COMPOSITE_S: Final = 600
 TOLERANCE_A: Final = 0.1
-UNTESTED: Final = ("restart", "long_outage")
+DEFAULT: Final = "default"
+STEP: Final = "step"
+DROP: Final = "drop"
+REQUIRED: Final = (DEFAULT, STEP, DROP)
+"""Without each of these a station is not proven."""
+ALL_STEPS: Final = (*REQUIRED, RESTART_TEST, "long_outage")
 
 _log = structlog.get_logger()
 
@@ -99,8 +108,9 @@ class Commissioning:
     async def run(self, station_id: StationId) -> dict[str, object]:
         """Test a station and store the result; takes up to a few minutes.
 
-        Proven is a station of which something was measured or reported as it should
-        be, and nothing otherwise.
+        Proven is a station that passed each of ``REQUIRED``, now or, with the same
+        firmware and no doubt since, before: a station with one EVSE shows its default
+        while nobody charges, and its meter while somebody does.
 
         Raises:
             RequestError: 404 it belongs to no cabinet; 409 it is not connected, or not
@@ -111,26 +121,28 @@ class Commissioning:
             raise RequestError(409, "not_managed", "nothing is sent to it unasked")
         if not self._stations.is_online(station_id):
             raise RequestError(409, "not_connected", f"{station_id} is not connected")
-        findings = [await self._default_rules("default", station_id)]
+        findings = [await self._default_rules(DEFAULT, station_id)]
         findings.append(await self._follows(station_id))
         findings.append(await self._survives_drop(station_id))
-        is_proven = any(f.passed for f in findings) and all(
-            f.passed is not False for f in findings
-        )
         firmware = self._firmware_of(station_id)
-        untested = [f.step for f in findings if f.passed is None] + list(UNTESTED)
+        has_failed = any(f.passed is False for f in findings)
+        tested = {f.step for f in findings if f.passed}
+        if not has_failed:
+            tested |= set(await self._dispatch.tested(station_id, firmware))
+        is_proven = not has_failed and tested.issuperset(REQUIRED)
         evidence: dict[str, object] = {
             "steps": [
                 {"step": f.step, "passed": f.passed, "detail": f.detail}
                 for f in findings
             ],
-            "untested": untested,
+            "tested": [step for step in ALL_STEPS if step in tested],
+            "untested": [step for step in ALL_STEPS if step not in tested],
         }
         await self._dispatch.set_proof(
             station_id,
             is_proven=is_proven,
             firmware=firmware,
-            doubt=None if is_proven else "failed_test",
+            doubt="failed_test" if has_failed else None,
             evidence=evidence,
         )
         _log.info("station.tested", station_id=station_id, is_proven=is_proven)
@@ -151,7 +163,7 @@ class Commissioning:
         station = self._state(station_id).stations[station_id].station
         seen: list[str] = []
         for one in idle:
-            limit_a = await self._composite_a(station_id, one.evse.ref.evse_id)
+            limit_a = await self._composite_a(station_id, one.evse)
             if limit_a is None:
                 continue
             default = safe_default(station, one.evse, self._clock.now())
@@ -178,7 +190,7 @@ class Commissioning:
             if one.session is not None and one.session.transaction_id is not None
         ]
         if not running:
-            return Finding(step="step", passed=None, detail="no session is running")
+            return await self._composite_follows(station_id)
         evse = running[0].evse
         before_da = running[0].manual_da
         low_da = max(evse.floor_da, evse.min_da)
@@ -193,8 +205,53 @@ class Commissioning:
             await self._dispatch.set_manual_limit(station_id, evse_id, before_da)
         what = "seen" if followed else "not seen"
         return Finding(
-            step="step", passed=followed, detail=f"{low_da / 10:g} A set, {what}"
+            step=STEP, passed=followed, detail=f"{low_da / 10:g} A set, {what}"
         )
+
+    async def _composite_follows(self, station_id: StationId) -> Finding:
+        """Raise the defaults of an idle station by a step: it must report that."""
+        state = self._state(station_id).stations[station_id]
+        before = await self._reported(state)
+        if not before:
+            return Finding(
+                step=STEP, passed=None, detail="no session, and no schedule is reported"
+            )
+        try:
+            if not await self._dispatch.probe_step(station_id):
+                return Finding(step=STEP, passed=None, detail="there is no room for it")
+            deadline_s = asyncio.get_running_loop().time() + self._step_within_s
+            raised: dict[int, float] = {}
+            while asyncio.get_running_loop().time() < deadline_s:
+                raised = await self._reported(state)
+                if all(raised.get(e, 0) > before[e] + TOLERANCE_A for e in before):
+                    break
+                await asyncio.sleep(POLL_S)
+        finally:
+            self._dispatch.probe_over(station_id)
+        followed = all(raised.get(e, 0) > before[e] + TOLERANCE_A for e in before)
+        if followed:
+            await asyncio.sleep(POLL_S)
+            followed = await self._back(state, before)
+        seen = ", ".join(f"EVSE {e}: {a:g} A" for e, a in raised.items())
+        return Finding(step=STEP, passed=followed, detail=f"{seen} reported, and back")
+
+    async def _back(self, state: StationState, before: Mapping[int, float]) -> bool:
+        deadline_s = asyncio.get_running_loop().time() + self._step_within_s
+        while asyncio.get_running_loop().time() < deadline_s:
+            now = await self._reported(state)
+            if all(now.get(e, math.inf) <= before[e] + TOLERANCE_A for e in before):
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def _reported(self, state: StationState) -> dict[int, float]:
+        found: dict[int, float] = {}
+        for one in state.evses:
+            evse_id = one.evse.ref.evse_id
+            limit_a = await self._composite_a(state.station.id, one.evse)
+            if limit_a is not None:
+                found[evse_id] = limit_a
+        return found
 
     async def _survives_drop(self, station_id: StationId) -> Finding:
         """Drop the connection; when it is back, its default must still rule."""
@@ -206,16 +263,16 @@ class Commissioning:
             self._return_within_s, lambda: self._stations.is_online(station_id)
         ):
             return Finding(
-                step="drop",
+                step=DROP,
                 passed=False,
                 detail=f"not back within {self._return_within_s:g} s",
             )
-        found = await self._default_rules("drop", station_id)
+        found = await self._default_rules(DROP, station_id)
         if found.passed is None:
-            return Finding(step="drop", passed=None, detail=f"back; {found.detail}")
+            return Finding(step=DROP, passed=None, detail=f"back; {found.detail}")
         return found
 
-    async def _composite_a(self, station_id: StationId, evse_id: int) -> float | None:
+    async def _composite_a(self, station_id: StationId, evse: Evse) -> float | None:
         """The largest limit an EVSE reports, A; ``None`` if it does not say so."""
         adapter = self._stations.adapter(station_id)
         if adapter is None:
@@ -223,13 +280,14 @@ class Commissioning:
         try:
             payload = await self._stations.call(
                 station_id,
-                adapter.encode_composite(evse_id, COMPOSITE_S),
+                adapter.encode_composite(evse.ref.evse_id, COMPOSITE_S),
                 timeout_s=self._call_timeout_s,
                 priority=CallPriority.CONFIG,
             )
         except CallFailed:
             return None
-        return composite_a(payload)
+        volt = evse.phase_v * len(evse.phases)
+        return composite_a(payload, volt=volt)
 
     def _is_seen_at(self, station_id: StationId, evse_id: int, low_da: int) -> bool:
         ref = EvseRef(station_id=station_id, evse_id=evse_id)
@@ -263,20 +321,29 @@ class Commissioning:
         return True
 
 
-def composite_a(payload: Mapping[str, object]) -> float | None:
+def composite_a(
+    payload: Mapping[str, object], *, volt: float | None = None
+) -> float | None:
     """The largest limit in a GetCompositeSchedule answer of either version, A.
 
-    ``None`` where it holds no schedule in ampere.
+    Args:
+        payload: The answer.
+        volt: What turns W into A per phase, of all phases together; ``None``: nothing.
+
+    Returns:
+        ``None`` where it holds no schedule in a unit that can be read.
     """
     for name in ("chargingSchedule", "schedule"):
         schedule = payload.get(name)
         if not isinstance(schedule, Mapping):
             continue
         periods = schedule.get("chargingSchedulePeriod")
-        if schedule.get("chargingRateUnit") != "A" or not isinstance(periods, list):
+        unit = schedule.get("chargingRateUnit")
+        divisor = {"A": 1.0, "W": volt}.get(str(unit))
+        if divisor is None or not isinstance(periods, list):
             continue
         limits = [p.get("limit") for p in periods if isinstance(p, Mapping)]
         numbers = [float(v) for v in limits if isinstance(v, int | float)]
         if numbers:
-            return max(numbers)
+            return max(numbers) / divisor
     return None

@@ -35,7 +35,7 @@ from gateway.errors import RequestError, StoreError
 from gateway.services import group_store, group_view
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Trust
-from gateway.services.group_items import OperatorCall, Reload
+from gateway.services.group_items import OperatorCall, ProbeAsked, ProbeOver, Reload
 from gateway.services.group_runner import GroupRunner
 from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
 from gateway.services.loads import LoadReading, Threshold
@@ -337,6 +337,36 @@ class Dispatch:
             lambda conn: group_store.put_trust(conn, trust, now, kept)
         )
         self._changed(f"station/{station_id}/proof")
+
+    async def tested(self, station_id: StationId, firmware: str | None) -> list[str]:
+        """What a station passed before with this firmware and no doubt since."""
+        row = (await self._ports.writer.run(rows.trusts)).get(station_id)
+        if row is None or firmware is None or row.firmware != firmware or row.doubt:
+            return []
+        tested = row.evidence.get("tested")
+        return [str(one) for one in tested] if isinstance(tested, list) else []
+
+    async def probe_step(self, station_id: StationId) -> bool:
+        """Set the defaults of an idle station a step higher, for the obedience test.
+
+        They end by themselves; `probe_over` sets the safe ones at once.
+        """
+        runner = self._runner_of(station_id)
+        if runner is None:
+            return False
+        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        runner.offer(ProbeAsked(station_id=station_id, verdict=verdict))
+        try:
+            async with asyncio.timeout(VERDICT_WITHIN_S):
+                return await verdict
+        except TimeoutError:
+            return False
+
+    def probe_over(self, station_id: StationId) -> None:
+        """The safe defaults of a station are due again."""
+        runner = self._runner_of(station_id)
+        if runner is not None:
+            runner.offer(ProbeOver(station_id=station_id))
 
     async def ship_proven(self, station_ids: Sequence[StationId]) -> None:
         """Mark stations as proven that nothing is known about yet (the demo's).

@@ -92,6 +92,25 @@ class OperatorCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAsked:
+    """The obedience test wants the defaults of an idle station a step higher.
+
+    Attributes:
+        verdict: Gets whether they were sent; they end by themselves.
+    """
+
+    station_id: StationId
+    verdict: asyncio.Future[bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeOver:
+    """The safe defaults of a station are due again."""
+
+    station_id: StationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
     """The site changed, or notices were lost: read everything anew."""
 
@@ -108,4 +127,6 @@ Item: TypeAlias = (
     | Solved
     | Reload
     | OperatorCall
+    | ProbeAsked
+    | ProbeOver
 )

@@ -3,7 +3,7 @@
 Everything here reads a ``GroupState`` and leaves it as it was.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,10 +20,19 @@ from gateway.services.evse_state import (
     key_of,
 )
 from gateway.services.group_state import TRIAL_SEQUENCE, GroupState
-from gateway.services.safe_limits import Board, Wish, is_worth_sending, safe_default
+from gateway.services.safe_limits import (
+    Board,
+    Wish,
+    is_worth_sending,
+    probe,
+    safe_default,
+)
 
 HOLD_GRID_S: Final = 60
 """Holds end on whole minutes, so that a group has few instants to consider."""
+
+PROBE_S: Final = 600
+"""Site seconds after which a step of the obedience test ends by itself."""
 
 DEFAULT_PROFILE_ID: Final = 100
 SESSION_PROFILE_ID: Final = 200
@@ -78,9 +87,24 @@ def exceeds_as_rated(
 
 def defaults_of(state: StationState, now: datetime) -> list[Outgoing]:
     """The safe defaults of a station: one for all EVSEs, or one for each."""
+    return _as_defaults(
+        state, [safe_default(state.station, e.evse, now) for e in state.evses]
+    )
+
+
+def probes_of(state: StationState, now: datetime) -> list[Outgoing]:
+    """Defaults a step above the floors, for a short while; none if that is not so."""
+    until_s = int(unix_s(now)) + PROBE_S
+    found = [probe(state.station, e.evse, now, until_s) for e in state.evses]
+    schedules = [schedule for schedule in found if schedule is not None]
+    return _as_defaults(state, schedules) if len(schedules) == len(found) else []
+
+
+def _as_defaults(
+    state: StationState, schedules: Sequence[LimitSchedule]
+) -> list[Outgoing]:
     if not state.evses:
         return []
-    schedules = [safe_default(state.station, e.evse, now) for e in state.evses]
     alike = {
         (s.steps, e.unit, len(e.evse.phases), e.evse.phase_v)
         for s, e in zip(schedules, state.evses, strict=True)

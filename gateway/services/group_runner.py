@@ -48,6 +48,8 @@ from gateway.services.group_items import (
     LimitAnswered,
     LimitsCleared,
     OperatorCall,
+    ProbeAsked,
+    ProbeOver,
     Reload,
     Solved,
     StationFree,
@@ -225,7 +227,13 @@ class GroupRunner:
 
     async def _take_result(
         self,
-        item: LimitAnswered | StationFree | LimitsCleared | Solved | OperatorCall,
+        item: LimitAnswered
+        | StationFree
+        | LimitsCleared
+        | Solved
+        | OperatorCall
+        | ProbeAsked
+        | ProbeOver,
     ) -> None:
         match item:
             case LimitAnswered():
@@ -238,6 +246,13 @@ class GroupRunner:
                 await self._take_plan(item)
             case OperatorCall():
                 await self._take_operator_call(item)
+            case ProbeAsked():
+                await self._take_probe(item)
+            case ProbeOver():
+                self._setup.restart(item.station_id)
+                state = self.state.stations.get(item.station_id)
+                if state is not None:
+                    state.needs_setup = True
             case _:
                 assert_never(item)
 
@@ -368,6 +383,22 @@ class GroupRunner:
                 _fail(item.verdict, "the doubt about the station cannot be stored")
                 return
         _answer(item.verdict, ())
+
+    async def _take_probe(self, item: ProbeAsked) -> None:
+        now, state = self._now(), self.state.stations.get(item.station_id)
+        is_free = (
+            state is not None
+            and state.is_online
+            and not state.is_busy
+            and not state.needs_setup
+            and all(one.session is None for one in state.evses)
+        )
+        batch = group_limits.probes_of(state, now) if state and is_free else []
+        if batch and not group_limits.check(self.state, batch, now):
+            await self._send(batch, now)
+        is_sent = state is not None and is_free and state.is_busy
+        if not item.verdict.done():
+            item.verdict.set_result(is_sent)
 
     async def _take_plan(self, item: Solved) -> None:
         self._is_solving = False

@@ -255,6 +255,33 @@ def safe_default(station: Station, evse: Evse, now: datetime) -> LimitSchedule:
     return LimitSchedule(start=start, steps=(LimitStep(offset_s=0, limit_da=floor_da),))
 
 
+def probe(
+    station: Station, evse: Evse, now: datetime, until_s: int
+) -> LimitSchedule | None:
+    """A default one step above the floor, and the floor from ``until_s`` on.
+
+    ``None`` where the floor is the rating already.
+    """
+    base = safe_default(station, evse, now)
+    least_da = max(evse.min_da, evse.floor_da + evse.min_da)
+    level_da = min(evse.max_da, least_da)
+    wish = Wish(
+        evse=evse,
+        unit=unit_of(station, evse),
+        levels=((0, level_da),),
+        hold_until_s=0,
+        skew_s=station.clock_skew_s,
+    )
+    limit_da = quantised(wish, draw_of(evse, level_da))
+    if limit_da <= base.floor_da:
+        return None
+    ends = LimitStep(
+        offset_s=until_s - math.floor(base.start.timestamp()), limit_da=base.floor_da
+    )
+    first = LimitStep(offset_s=0, limit_da=limit_da)
+    return LimitSchedule(start=base.start, steps=(first, ends))
+
+
 def holds_until(schedule: LimitSchedule, now: datetime) -> datetime | None:
     """When the level of ``now`` ends; ``None`` for never."""
     level_da = schedule.at(now)

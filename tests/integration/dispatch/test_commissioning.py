@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.ids import StationId
+from gateway.domain.session import SessionPhase
 from gateway.errors import RequestError
 from gateway.services.commissioning import Commissioning
 from tests.integration.dispatch.yard import Yard, site_of, until, yard
@@ -36,7 +37,9 @@ async def test_an_obedient_station_is_proven_and_told_what_was_not_tested(
         await set_up(place)
         found = await commissioning(place).run(CP1)
         assert found["is_proven"] is True
-        assert found["untested"] == ["step", "restart", "long_outage"]
+        assert found["tested"] == ["default", "step", "drop"]
+        assert found["untested"] == ["restart", "long_outage"]
+        assert place.limit_da(1) == 0  # the step is over
         await asyncio.sleep(0.1)
         evse = place.dispatch.evse(CP1, 1)
         assert evse is not None
@@ -57,10 +60,17 @@ async def test_a_running_session_has_to_follow_the_step(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             driver = tasks.create_task(drive())
             found = await commissioning(place).run(CP1)
+            assert found["is_proven"] is False  # nobody saw its default rule
+            assert found["tested"] == ["step"]
+            await until(lambda: place.limit_da(1) == 320)
             driver.cancel()
+            place.report(1, phase=SessionPhase.ENDED)
+        runner = place.dispatch.runner(CP1)
+        assert runner is not None
+        await until(lambda: all(e.session is None for e in runner.state.evses.values()))
+        found = await commissioning(place).run(CP1)
         assert found["is_proven"] is True
-        assert "step" not in str(found["untested"])
-        await until(lambda: place.limit_da(1) == 320)
+        assert found["tested"] == ["default", "step", "drop"]
 
 
 async def test_a_station_that_only_says_yes_stays_unproven(tmp_path: Path) -> None:
