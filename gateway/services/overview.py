@@ -96,8 +96,9 @@ class Overview:
         return self._station(entry, statuses, sessions, promises, heard)
 
     async def cabinets(self) -> list[View]:
-        """Every cabinet, in the order of the configuration."""
-        return [self._cabinet(cabinet.id) for cabinet in self._directory.site.cabinets]
+        """Every cabinet whose group has started, as the configuration orders them."""
+        views = [self._dispatch.cabinet(c.id) for c in self._directory.site.cabinets]
+        return [_cabinet_json(view) for view in views if view is not None]
 
     async def cabinet(self, cabinet_id: str) -> View:
         """One cabinet.

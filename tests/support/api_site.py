@@ -1,7 +1,7 @@
 """The real application on a small site, in this process and on free ports."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,6 +105,12 @@ class ApiSite:
     ) -> RawStation:
         """A raw station, not connected yet."""
         return RawStation(self.gateway.ocpp_url, station_id, password, version)
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until something has become true; 10 s at most."""
+        async with asyncio.timeout(10):
+            while not await condition():  # noqa: ASYNC110 - it asks over HTTP
+                await asyncio.sleep(0.02)
 
     async def register(self, station_id: str, **members: Any) -> None:
         """Register a station that gets nothing unasked."""

@@ -33,6 +33,7 @@ class RawStation:
         self.station_id = station_id
         self.handlers: dict[str, Handler] = {}
         self.heard: list[tuple[str, dict[str, Any], str]] = []
+        self._news = asyncio.Condition()
         self._answers: dict[str, asyncio.Future[list[Any]]] = {}
         self._ids = itertools.count(1)
         self._socket: ClientConnection | None = None
@@ -93,6 +94,11 @@ class RawStation:
         """Payloads of an action's CALLs so far."""
         return [payload for name, payload, _ in self.heard if name == action]
 
+    async def heard_so_far(self, action: str, count: int) -> None:
+        """Wait until so many CALLs of an action have come."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: len(self.calls(action)) >= count)
+
     async def _read(self) -> None:
         assert self._socket is not None
         try:
@@ -110,6 +116,8 @@ class RawStation:
             return
         _, message_id, action, payload = frame
         self.heard.append((action, payload, raw))
+        async with self._news:
+            self._news.notify_all()
         handler = self.handlers.get(action, _accept)
         answer = handler(payload)
         assert self._socket is not None
