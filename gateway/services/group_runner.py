@@ -9,9 +9,10 @@ import asyncio
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, assert_never
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -58,6 +59,7 @@ from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
 from gateway.services.limit_calls import clear_limits, send_limit
+from gateway.services.plan_words import reasons_in_words
 from gateway.services.session_need import need_of
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from gateway.store import limits as rows
@@ -95,6 +97,7 @@ class GroupRunner:
         state: What is known; read-only for others.
         plan: The newest plan, if any.
         plan_meta: Where it was kept.
+        reasons: Why its sessions stay short, in words.
         refused: EVSEs at which nobody may be authorized; any thread may read it.
     """
 
@@ -103,6 +106,7 @@ class GroupRunner:
         self.state = state
         self.plan: Plan | None = None
         self.plan_meta: PlanMeta | None = None
+        self.reasons: Mapping[SessionId, str] = {}
         self.refused: frozenset[EvseRef] = frozenset()
         self._ports = ports
         self._inbox: list[Item] = []
@@ -408,19 +412,21 @@ class GroupRunner:
         if broken:
             _log.critical("plan.refused", group_id=self.root, rule=broken[0].rule.value)
             return
+        reasons = reasons_in_words(item.asked, plan, ZoneInfo(self.state.site.timezone))
         meta = await self._write(
             lambda conn: group_store.record_plan(
                 conn,
                 item.asked,
                 item.outcome,
                 cabinet_id=self.root,
+                reasons=reasons,
                 now=now,
                 seal=self._ports.seal,
             )
         )
         if meta is None:
             return
-        self.plan, self.plan_meta = plan, meta
+        self.plan, self.plan_meta, self.reasons = plan, meta, reasons
         levels = group_problem.levels_of(plan)
         for one in self.state.evses.values():
             if one.session is not None and one.session.session_id in levels:

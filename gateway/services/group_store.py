@@ -220,10 +220,14 @@ def record_plan(
     outcome: Outcome,
     *,
     cabinet_id: CabinetId,
+    reasons: Mapping[SessionId, str],
     now: datetime,
     seal: Seal | None,
 ) -> PlanMeta:
-    """Record a plan with what is needed to check it, its promises and its leaf."""
+    """Record a plan with what is needed to check it, its promises and its leaf.
+
+    ``reasons`` says in words why sessions stay short.
+    """
     plan = outcome.plan
     word = word_of(outcome)
     problem = canonical_json(asked.problem.to_json())
@@ -255,7 +259,6 @@ def record_plan(
         result=result,
         certificate=certificate,
     )
-    reasons = {reason.session_id: reason.text for reason in plan.reasons}
     for index, session_id in enumerate(plan.session_ids):
         plans.put_promise(
             conn,
@@ -266,7 +269,7 @@ def record_plan(
                 shortfall_wh=plan.shortfall_wh[index],
                 departure_at=asked.departures.get(SessionId(session_id), now),
                 is_default=session_id in asked.defaults,
-                reason=reasons.get(session_id),
+                reason=reasons.get(SessionId(session_id)),
                 made_at=now,
             ),
         )

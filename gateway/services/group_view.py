@@ -158,7 +158,6 @@ def plan_view(runner: GroupRunner) -> PlanView | None:
     plan, meta = runner.plan, runner.plan_meta
     if plan is None or meta is None:
         return None
-    reasons = {reason.session_id: reason.text for reason in plan.reasons}
     known = {
         one.session.session_id: one
         for one in runner.state.evses.values()
@@ -179,7 +178,7 @@ def plan_view(runner: GroupRunner) -> PlanView | None:
                 shortfall_wh=plan.shortfall_wh[index],
                 departure_at=None if one.need is None else one.need.departure_at,
                 is_default=one.need is None or one.need.is_default,
-                reason=reasons.get(name),
+                reason=runner.reasons.get(SessionId(name)),
             )
         )
     return PlanView(
@@ -347,11 +346,9 @@ def _why(runner: GroupRunner, one: EvseState, limit_da: int | None) -> str | Non
         return "the cabinet only advises"
     if one.manual_da is not None and limit_da is not None and limit_da >= one.manual_da:
         return "manual limit"
-    plan = runner.plan
-    if plan is not None:
-        for reason in plan.reasons:
-            if reason.session_id == one.session.session_id:
-                return reason.text
+    reason = runner.reasons.get(one.session.session_id)
+    if reason is not None:
+        return reason
     wanted = one.levels[0][1] if one.levels else None
     if wanted is not None and limit_da is not None and limit_da < wanted:
         return "waits for headroom that others have to free first"
