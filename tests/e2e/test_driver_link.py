@@ -2,18 +2,25 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.clock import SystemClock
 from tests.support.gateway_process import gateway, write_config
-from tests.support.raw_station import PASSWORD, ask, connected, stamp
+from tests.support.queue_station import PASSWORD, ask, connected
 
 pytestmark = pytest.mark.e2e
 
 START_WH = 1000
+
+
+def _ago(seconds: int) -> str:
+    moment = SystemClock().now() - timedelta(seconds=seconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def receipt_of(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
@@ -54,7 +61,7 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
                 "connectorId": 1,
                 "idTag": "TAG1",
                 "meterStart": START_WH,
-                "timestamp": stamp(-240),
+                "timestamp": _ago(240),
             },
         )
         transaction_id = started[2]["transactionId"]
@@ -81,7 +88,7 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
             {
                 "transactionId": transaction_id,
                 "meterStop": START_WH + 500,
-                "timestamp": stamp(),
+                "timestamp": _ago(0),
             },
         )
         receipt = await receipt_of(stranger, f"{path}/receipt")
