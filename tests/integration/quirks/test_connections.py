@@ -78,6 +78,16 @@ async def test_the_version_is_the_one_that_was_negotiated(tmp_path: Path) -> Non
         assert "OCPP 1.6" in kept.description
 
 
+async def test_an_action_of_the_other_version_is_named_so(tmp_path: Path) -> None:
+    """Row 2."""
+    async with open_port(tmp_path) as port, port.station() as cp:
+        await cp.ask("BootNotification", BOOT_16)
+        answer = await cp.ask("TransactionEvent", {})
+        assert answer[2] == "NotImplemented"
+        assert answer[3] == ("an action of OCPP 2.0.1; this connection agreed on 1.6")
+        assert (await cp.ask("NoSuchAction", {}))[3] == "unknown action"
+
+
 @pytest.mark.parametrize(
     "path",
     [
