@@ -8,7 +8,7 @@ notices into inboxes.
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -25,23 +25,20 @@ from gateway.bus import (
     Subscription,
 )
 from gateway.domain import envelope as env
-from gateway.domain.envelope import unix_s
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
-from gateway.domain.phases import PerPhase
 from gateway.domain.session import Session
-from gateway.domain.topology import Battery, Load, Mode, Pv
 from gateway.errors import RequestError, StoreError
 from gateway.services import group_store, group_view
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Trust
+from gateway.services.group_index import Groups
 from gateway.services.group_items import OperatorCall, ProbeAsked, ProbeOver, Reload
 from gateway.services.group_runner import GroupRunner
 from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
-from gateway.services.loads import LoadReading, Threshold
 from gateway.services.operator_calls import may_change_draw, would_exceed
+from gateway.services.operator_settings import OperatorSettings
 from gateway.store import limits as rows
-from gateway.store import settings
 
 VERDICT_WITHIN_S: Final = 10.0
 """Real seconds within which a group says whether an operator's call fits."""
@@ -49,19 +46,15 @@ VERDICT_WITHIN_S: Final = 10.0
 RESTART_S: Final = 5.0
 """Real seconds before a group that failed is started again."""
 
-_FUTURE: Final = timedelta(minutes=1)
 
 _log = structlog.get_logger()
 
 
-class Dispatch:
+class Dispatch(OperatorSettings):
     """All groups of the site. Loop thread only."""
 
     def __init__(self, ports: Ports) -> None:
-        self._ports = ports
-        self._runners: dict[CabinetId, GroupRunner] = {}
-        self._root_of: dict[CabinetId, CabinetId] = {}
-        self._loads: dict[str, CabinetId] = {}
+        super().__init__(ports, Groups(ports.site))
         self._is_ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -73,7 +66,7 @@ class Dispatch:
                     tasks.create_task(
                         self._supervise(group.id), name=f"group.{group.id}"
                     )
-                self._index()
+                self._groups.index(self._ports.site())
                 self._is_ready.set()
                 await self._route(subscription)
 
@@ -85,13 +78,15 @@ class Dispatch:
 
     def view(self, cabinet_id: CabinetId) -> GroupView | None:
         """The group a cabinet belongs to, or ``None`` for an unknown cabinet."""
-        runner = self._runner(cabinet_id)
+        runner = self._groups.of_cabinet(cabinet_id)
         return None if runner is None else group_view.group_view(runner, self._now())
 
     def views(self) -> tuple[GroupView, ...]:
         """All groups."""
         now = self._now()
-        return tuple(group_view.group_view(r, now) for r in self._runners.values())
+        return tuple(
+            group_view.group_view(r, now) for r in self._groups.runners.values()
+        )
 
     def cabinet(self, cabinet_id: CabinetId) -> CabinetView | None:
         """One cabinet now."""
@@ -103,14 +98,14 @@ class Dispatch:
     def evse(self, station_id: StationId, evse_id: int) -> EvseView | None:
         """One EVSE now; ``None`` where it belongs to no cabinet."""
         ref = EvseRef(station_id=station_id, evse_id=evse_id)
-        runner = self._runner_of(station_id)
+        runner = self._groups.of_station(station_id)
         if runner is None or ref not in runner.state.evses:
             return None
         return group_view.evse_view(runner, ref, self._now())
 
     def plan(self, cabinet_id: CabinetId) -> PlanView | None:
         """The newest plan of a cabinet's group."""
-        runner = self._runner(cabinet_id)
+        runner = self._groups.of_cabinet(cabinet_id)
         return None if runner is None else group_view.plan_view(runner)
 
     def admission(self, station_id: StationId, evse_id: int | None) -> bool:
@@ -121,7 +116,7 @@ class Dispatch:
         """
         refused = [
             ref
-            for runner in self._runners.values()
+            for runner in self._groups.runners.values()
             for ref in runner.refused
             if ref.station_id == station_id
         ]
@@ -129,7 +124,7 @@ class Dispatch:
             return all(ref.evse_id != evse_id for ref in refused)
         station = self._ports.site().station(station_id)
         n_evse = 1 if station is None else len(station.evses)
-        return len(refused) < n_evse
+        return not refused or len(refused) < n_evse
 
     async def operator_guard(
         self,
@@ -146,7 +141,7 @@ class Dispatch:
                 can say so now.
             StoreError: The doubt about the station could not be kept.
         """
-        runner = self._runner_of(station_id)
+        runner = self._groups.of_station(station_id)
         if runner is None or not may_change_draw(action, payload):
             return
         verdict: asyncio.Future[tuple[env.Violation, ...]] = (
@@ -167,145 +162,14 @@ class Dispatch:
 
     def runner(self, station_id: StationId) -> GroupRunner | None:
         """The runner of a station's group; for the obedience test."""
-        return self._runner_of(station_id)
+        return self._groups.of_station(station_id)
 
     def trust(self, station_id: StationId) -> Trust | None:
         """What is known about a station's obedience; ``None`` outside all cabinets."""
-        runner = self._runner_of(station_id)
+        runner = self._groups.of_station(station_id)
         return None if runner is None else runner.state.stations[station_id].trust
 
     # What operators ask
-
-    async def set_manual_limit(
-        self, station_id: StationId, evse_id: int, limit_da: int | None
-    ) -> None:
-        """Set the manual limit of an EVSE, 0.1 A per phase; ``None`` lifts it.
-
-        Raises:
-            RequestError: 404 unknown EVSE; 422 below its floor, which is reserved.
-        """
-        ref = EvseRef(station_id=station_id, evse_id=evse_id)
-        runner = self._runner_of(station_id)
-        if runner is None or ref not in runner.state.evses:
-            raise RequestError(404, "unknown_evse", f"no EVSE {station_id}/{evse_id}")
-        floor_da = runner.state.evses[ref].evse.floor_da
-        if limit_da is not None and limit_da < floor_da:
-            raise RequestError(
-                422, "below_floor", f"its floor of {floor_da / 10} A is reserved"
-            )
-        now = self._now()
-        await self._ports.writer.run(
-            lambda conn: settings.put_manual_limit(conn, ref, limit_da, now)
-        )
-        self._changed(f"evse/{station_id}/{evse_id}/limit")
-
-    async def set_threshold(
-        self,
-        cabinet_id: CabinetId,
-        *,
-        limit_da: PerPhase | None,
-        limit_w: int | None,
-        from_at: datetime | None = None,
-        until_at: datetime | None = None,
-    ) -> None:
-        """Set the CPO's threshold of a cabinet, now or for a time.
-
-        Raises:
-            RequestError: 404 unknown cabinet; 422 nothing given or an empty time; 409
-                the floors behind it would not fit.
-        """
-        runner = self._required(cabinet_id)
-        now = self._now()
-        if limit_da is None and limit_w is None:
-            raise RequestError(422, "no_limit", "limit_a or limit_w is required")
-        if from_at is not None and until_at is not None and until_at <= from_at:
-            raise RequestError(422, "empty_time", "until must be after from")
-        threshold = Threshold(
-            cabinet_id=cabinet_id,
-            set_at=now,
-            limit_da=limit_da,
-            limit_w=limit_w,
-            from_at=from_at,
-            until_at=until_at,
-        )
-        self._check_floors(runner, threshold)
-        await self._ports.writer.run(
-            lambda conn: settings.insert_threshold(
-                conn,
-                cabinet_id=cabinet_id,
-                limit_da=limit_da,
-                limit_w=limit_w,
-                from_at=from_at,
-                until_at=until_at,
-                set_at=now,
-            )
-        )
-        self._changed(f"cabinet/{cabinet_id}/limit")
-
-    async def clear_thresholds(self, cabinet_id: CabinetId) -> None:
-        """Back to the configured limit.
-
-        Raises:
-            RequestError: 404 unknown cabinet.
-        """
-        self._required(cabinet_id)
-        await self._ports.writer.run(
-            lambda conn: settings.delete_thresholds(conn, cabinet_id)
-        )
-        self._changed(f"cabinet/{cabinet_id}/limit")
-
-    async def set_mode(self, cabinet_id: CabinetId, mode: Mode) -> None:
-        """Carry plans out, or only show them.
-
-        Raises:
-            RequestError: 404 unknown cabinet.
-        """
-        self._required(cabinet_id)
-        now = self._now()
-        await self._ports.writer.run(
-            lambda conn: settings.put_mode(conn, cabinet_id, mode.value, now)
-        )
-        self._changed(f"cabinet/{cabinet_id}/mode")
-
-    async def put_reading(self, reading: LoadReading) -> bool:
-        """Take a measurement of other equipment; False if a newer one is known.
-
-        Raises:
-            RequestError: 404 no such load, feeder, PV inverter or battery; 422 neither
-                current nor power, or a time in the future.
-        """
-        if reading.load_id not in self._loads:
-            raise RequestError(404, "unknown_load", f"no load {reading.load_id!r}")
-        if reading.current_da is None and reading.power_w is None:
-            raise RequestError(422, "empty_reading", "current_a or power_w is required")
-        now = self._now()
-        if reading.measured_at > now + _FUTURE:
-            raise RequestError(422, "future", "the reading's time is in the future")
-        is_new = await self._ports.writer.run(
-            lambda conn: settings.put_reading(
-                conn,
-                settings.ReadingRow(
-                    load_id=reading.load_id,
-                    measured_at=reading.measured_at,
-                    current_da=reading.current_da,
-                    power_w=reading.power_w,
-                ),
-            )
-        )
-        if is_new:
-            current_a = None
-            if reading.current_da is not None:
-                one, two, three = reading.current_da
-                current_a = (one / 10, two / 10, three / 10)
-            self._ports.bus.publish(
-                LoadMeasured(
-                    load_id=reading.load_id,
-                    at=reading.measured_at,
-                    current_a=current_a,
-                    power_w=reading.power_w,
-                )
-            )
-        return is_new
 
     async def set_proof(
         self,
@@ -351,7 +215,7 @@ class Dispatch:
 
         They end by themselves; `probe_over` sets the safe ones at once.
         """
-        runner = self._runner_of(station_id)
+        runner = self._groups.of_station(station_id)
         if runner is None:
             return False
         verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -364,7 +228,7 @@ class Dispatch:
 
     def probe_over(self, station_id: StationId) -> None:
         """The safe defaults of a station are due again."""
-        runner = self._runner_of(station_id)
+        runner = self._groups.of_station(station_id)
         if runner is not None:
             runner.offer(ProbeOver(station_id=station_id))
 
@@ -390,7 +254,7 @@ class Dispatch:
         """
         while True:
             try:
-                await self._runners[root].run()
+                await self._groups.runners[root].run()
             except Exception:  # noqa: BLE001 - the outermost edge of a group
                 _log.exception("group.failed", group_id=root)
             await asyncio.sleep(RESTART_S)
@@ -405,13 +269,13 @@ class Dispatch:
             lambda conn: group_store.load(conn, (), now)
         )
         state = group_store.state_of(self._ports.site(), root, stored)
-        self._runners[root] = GroupRunner(root, state, self._ports)
+        self._groups.runners[root] = GroupRunner(root, state, self._ports)
 
     async def _route(self, subscription: Subscription) -> None:
         async for notice in subscription:
             if isinstance(notice, Lagged):
                 _log.warning("dispatch.lagged", dropped=notice.dropped)
-                for runner in self._runners.values():
+                for runner in self._groups.runners.values():
                     runner.offer(Reload())
             else:
                 self._hand_on(notice)
@@ -424,7 +288,7 @@ class Dispatch:
             case SettingChanged():
                 kind, _, rest = notice.subject.partition("/")
                 if kind == "station":
-                    self._index()
+                    self._groups.index(self._ports.site())
                 for runner in self._with_setting(kind, rest.partition("/")[0]):
                     runner.offer(notice)
             case _:
@@ -436,87 +300,30 @@ class Dispatch:
         found: GroupRunner | None = None
         match notice:
             case FactCommitted(session=Session() as session):
-                found = self._runner_of(session.station_id)
+                found = self._groups.of_station(session.station_id)
             case FactCommitted(event=StationBooted() as event):
-                found = self._runner_of(event.station_id)
+                found = self._groups.of_station(event.station_id)
             case FactCommitted():
                 pass
             case LinkChanged():
-                found = self._runner_of(notice.station_id)
+                found = self._groups.of_station(notice.station_id)
             case LoadMeasured():
-                root = self._loads.get(notice.load_id)
-                found = None if root is None else self._runners.get(root)
+                root = self._groups.loads.get(notice.load_id)
+                found = None if root is None else self._groups.runners.get(root)
             case RequestChanged():
-                runners = self._runners.values()
+                runners = self._groups.runners.values()
                 return [r for r in runners if _knows(r, notice.session_id)]
         return [] if found is None else [found]
 
     def _with_setting(self, kind: str, subject: str) -> list[GroupRunner]:
         found: GroupRunner | None = None
         if kind == "station":  # it may have moved from one group to another
-            return list(self._runners.values())
+            return list(self._groups.runners.values())
         if kind == "cabinet":
-            found = self._runner(CabinetId(subject))
+            found = self._groups.of_cabinet(CabinetId(subject))
         elif kind == "evse":
-            found = self._runner_of(StationId(subject))
+            found = self._groups.of_station(StationId(subject))
         return [] if found is None else [found]
-
-    def _index(self) -> None:
-        site = self._ports.site()
-        self._root_of = {
-            cabinet.id: site.path(cabinet.id)[-1].id for cabinet in site.cabinets
-        }
-        assets: tuple[Load | Battery | Pv, ...] = (
-            *site.loads,
-            *site.batteries,
-            *site.pvs,
-        )
-        self._loads = {a.id: self._root_of[a.cabinet_id] for a in assets}
-        for cabinet in site.cabinets:
-            if cabinet.feeder_meter is not None:
-                self._loads[cabinet.feeder_meter] = self._root_of[cabinet.id]
-
-    def _runner(self, cabinet_id: CabinetId) -> GroupRunner | None:
-        root = self._root_of.get(cabinet_id)
-        return None if root is None else self._runners.get(root)
-
-    def _runner_of(self, station_id: StationId) -> GroupRunner | None:
-        station = self._ports.site().station(station_id)
-        if station is None or station.cabinet_id is None:
-            return None
-        runner = self._runner(station.cabinet_id)
-        if runner is None or station_id not in runner.state.stations:
-            return None
-        return runner
-
-    def _required(self, cabinet_id: CabinetId) -> GroupRunner:
-        runner = self._runner(cabinet_id)
-        if runner is None:
-            raise RequestError(404, "unknown_cabinet", f"no cabinet {cabinet_id!r}")
-        return runner
-
-    def _check_floors(self, runner: GroupRunner, threshold: Threshold) -> None:
-        state, now = runner.state, self._now()
-        rooms = state.rooms_with(threshold, now)
-        floors = {
-            ref: (env.Rung(unix_s(now), env.draw_of(one.evse, one.evse.floor_da)),)
-            for ref, one in state.evses.items()
-        }
-        found = env.violations(floors, state.paths, rooms, from_s=unix_s(now))
-        mine = [v for v in found if v.cabinet_id == threshold.cabinet_id]
-        if mine:
-            short_a = (mine[0].draw_da - mine[0].room_da) / 10
-            raise RequestError(
-                409,
-                "floors_do_not_fit",
-                f"floors and other loads behind it need {short_a} A more",
-            )
-
-    def _changed(self, subject: str) -> None:
-        self._ports.bus.publish(SettingChanged(subject=subject, at=self._now()))
-
-    def _now(self) -> datetime:
-        return self._ports.clock.now()
 
 
 def _put_shipped(conn: sqlite3.Connection, *, trust: Trust, now: datetime) -> None:
