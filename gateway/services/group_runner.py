@@ -7,11 +7,10 @@ before it is sent, so that a restarted gateway knows what stations may hold.
 
 import asyncio
 import math
-import sqlite3
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypeVar, assert_never
+from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -25,7 +24,7 @@ from gateway.bus import (
     RequestChanged,
     SettingChanged,
 )
-from gateway.domain.envelope import Progress, Violation
+from gateway.domain.envelope import Violation
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import Purpose
@@ -34,13 +33,12 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.services import group_limits, group_problem, group_store, loads
-from gateway.services.dispatch_ports import Ports, Seal
+from gateway.services.clock_watch import ClockWatch
+from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     Need,
     Outgoing,
-    Trust,
-    sample_of,
     session_ref,
 )
 from gateway.services.group_items import (
@@ -56,14 +54,14 @@ from gateway.services.group_items import (
     StationFree,
 )
 from gateway.services.group_problem import Asked
+from gateway.services.group_records import GroupRecords
 from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
-from gateway.services.limit_calls import clear_limits, send_limit
+from gateway.services.limit_calls import clear_limits, send_limits
 from gateway.services.plan_words import reasons_in_words
-from gateway.services.session_need import need_of
+from gateway.services.session_need import read_need
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from gateway.store import limits as rows
-from gateway.store.writer import Job
 from optimizer import check
 from optimizer.outcome import Plan
 
@@ -76,16 +74,8 @@ SHORTEST_WAIT_S: Final = 0.02
 RETRY_S: Final = 30
 """Real seconds before a limit that was not answered, or was refused, is sent again."""
 
-JUMP_S: Final = 2.0
-"""Real seconds by which a clock may be corrected without being doubted."""
-
-MAX_DOUBT_S: Final = 366 * 86_400
-"""Site seconds; no clock that was further off was ever of use to a station."""
-
 LOAD_DEADBAND_DA: Final = 10
 """Other equipment that changed by less than 1 A is not worth a new plan."""
-
-T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -115,15 +105,14 @@ class GroupRunner:
         self._needs_plan = True
         self._next_step_at: datetime | None = None
         self._pruned_on = ports.clock.now().date()
+        self._records = GroupRecords(root, ports)
         self._setup = StationSetup(
             send=self._send,
-            store_trust=self._store_trust,
+            store_trust=self._records.trust,
             start_clearing=self._start_clearing,
             retry=timedelta(seconds=CLEAR_RETRY_S * ports.clock.speed),
         )
-        self._clock_known: tuple[datetime, float] | None = None
-        self._doubt_until_s = 0.0
-        self._unstored: dict[StationId, Trust] = {}
+        self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -141,27 +130,11 @@ class GroupRunner:
                 await self._turn()
                 await self._rest()
 
-    # Time
-
     def _watch_clock(self) -> None:
-        """A site clock that jumps forward leaves stations with limits that hold longer.
-
-        For one hold time what stations hold counts so much later.
-        """
-        now, loop_s = self._now(), asyncio.get_running_loop().time()
-        known, self._clock_known = self._clock_known, (now, loop_s)
-        speed = self._ports.clock.speed
-        if known is not None:
-            passed_s = (now - known[0]).total_seconds()
-            jump_s = passed_s - (loop_s - known[1]) * speed
-            if jump_s > JUMP_S * max(1.0, speed):
-                hold_s = self.state.site.hold_time_s
-                doubt_s = self.state.clock_doubt_s + math.ceil(jump_s)
-                self.state.clock_doubt_s = min(MAX_DOUBT_S, doubt_s)
-                self._doubt_until_s = loop_s + 2 * hold_s / speed
-                _log.critical("clock.jumped", group_id=self.root, by_s=round(jump_s))
-        if self.state.clock_doubt_s and loop_s >= self._doubt_until_s:
-            self.state.clock_doubt_s = 0
+        loop_s = asyncio.get_running_loop().time()
+        if self._clock.look(self._now(), loop_s, self.state.site.hold_time_s):
+            _log.critical("clock.jumped", group_id=self.root, by_s=self._clock.doubt_s)
+        self.state.clock_doubt_s = self._clock.doubt_s
 
     # Waiting
 
@@ -192,13 +165,12 @@ class GroupRunner:
         items, self._inbox = self._inbox, []
         for item in items:
             await self._take(item)
-        for trust in tuple(self._unstored.values()):
-            await self._store_trust(trust)
+        await self._records.flush()
         now = self._now()
         if self._next_step_at is None or now >= self._next_step_at:
             if self._next_step_at is not None and now.date() > self._pruned_on:
                 self._pruned_on = now.date()
-                await self._write(lambda conn: rows.prune(conn, now))
+                await self._records.write(lambda conn: rows.prune(conn, now))
             self._next_step_at = _next_step(now, self._ports.step_s)
             self._needs_plan = True
         for station in tuple(self.state.stations.values()):
@@ -266,7 +238,7 @@ class GroupRunner:
             self._setup.restart(event.station_id)
             trust = self.state.boot(event.station_id, event.firmware)
             if trust is not None:
-                await self._store_trust(trust)
+                await self._records.trust(trust)
             self._needs_plan = True
         if session is None:
             return
@@ -291,11 +263,11 @@ class GroupRunner:
         one = self.state.evses.get(ref)
         gone = self.state.session(session, need, now, is_live=is_live)
         if gone:
-            await self._forget(gone)
+            await self._records.forget(gone)
         if one is None or not is_live:
             return
         if gone and session.phase is SessionPhase.RUNNING:
-            await self._record_seen(session, now)
+            await self._records.seen(self.state, session, now)
         if self.state.misbehaves(ref, now):
             trust = self.state.distrust(session.station_id, "ignored_limit")
             _log.critical(
@@ -306,7 +278,7 @@ class GroupRunner:
                 power_w=session.power_w,
             )
             if trust is not None:
-                await self._store_trust(trust)
+                await self._records.trust(trust)
             self._needs_plan = True
 
     async def _take_request(self, session_id: SessionId) -> None:
@@ -342,9 +314,7 @@ class GroupRunner:
             self._wait_before_retry(item.outgoing.station_id, now)
             if command.purpose is Purpose.DEFAULT:
                 self._setup.default_failed(item.outgoing.station_id, item.answer)
-        await self._write(
-            lambda conn: _answer_job(conn, item, gone, now, self._ports.seal)
-        )
+        await self._records.answer(item, gone, now)
         for ref in item.outgoing.refs:
             self._ports.bus.publish(
                 LimitChanged(
@@ -372,7 +342,7 @@ class GroupRunner:
         state.is_busy = False
         gone = self.state.wiped(item.station_id, surely=item.done)
         self._setup.cleared(item.station_id, now, done=item.done)
-        await self._forget(gone)
+        await self._records.forget(gone)
 
     async def _take_operator_call(self, item: OperatorCall) -> None:
         found = group_limits.exceeds_as_rated(self.state, item.station_id, self._now())
@@ -383,7 +353,7 @@ class GroupRunner:
         self._needs_plan = True
         if trust is not None:
             self._setup.restart(item.station_id)
-            if not await self._store_trust(trust):
+            if not await self._records.trust(trust):
                 _fail(item.verdict, "the doubt about the station cannot be stored")
                 return
         _answer(item.verdict, ())
@@ -413,7 +383,7 @@ class GroupRunner:
             _log.critical("plan.refused", group_id=self.root, rule=broken[0].rule.value)
             return
         reasons = reasons_in_words(item.asked, plan, ZoneInfo(self.state.site.timezone))
-        meta = await self._write(
+        meta = await self._records.write(
             lambda conn: group_store.record_plan(
                 conn,
                 item.asked,
@@ -488,9 +458,7 @@ class GroupRunner:
             if not batch or group_limits.check(self.state, batch, now):
                 return
         plan_id = None if self.plan_meta is None else self.plan_meta.plan_id
-        ids = await self._write(
-            lambda conn: group_store.insert_batch(conn, batch, plan_id=plan_id, now=now)
-        )
+        ids = await self._records.batch(batch, plan_id=plan_id, now=now)
         if ids is None:
             return
         per_station: dict[StationId, list[tuple[int, Outgoing]]] = defaultdict(list)
@@ -511,20 +479,8 @@ class GroupRunner:
         sent_at: datetime,
         plan_id: int | None,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        for command_id, outgoing in limits:
-            began_s = loop.time()
-            answer = await send_limit(self._ports, outgoing)
-            self.offer(
-                LimitAnswered(
-                    outgoing=outgoing,
-                    command_id=command_id,
-                    answer=answer,
-                    sent_at=sent_at,
-                    plan_id=plan_id,
-                    latency_s=loop.time() - began_s,
-                )
-            )
+        async for answered in send_limits(self._ports, limits, sent_at, plan_id):
+            self.offer(answered)
         self.offer(StationFree(station_id=station_id))
 
     def _start_clearing(self, station_id: StationId) -> None:
@@ -543,30 +499,23 @@ class GroupRunner:
         old = self.state
         group = site.group(self.root)
         ids = [station.id for station in group.stations]
-        for trust in tuple(self._unstored.values()):
-            if not await self._store_trust(trust):
-                return  # what is stored would trust it still
-        stored = await self._write(lambda conn: group_store.load(conn, ids, now))
+        if not await self._records.flush():
+            return  # what is stored would trust a station still
+        stored = await self._records.write(
+            lambda conn: group_store.load(conn, ids, now)
+        )
         if stored is None:
             return  # what is known goes on to count
         state = group_store.state_of(site, self.root, stored)
         for station_id, station in state.stations.items():
             station.is_online = ports.stations.is_online(station_id)
-            before = old.stations.get(station_id)
-            if before is not None:
-                station.is_busy = before.is_busy
-                is_open = not station.trust.leftovers_known
-                is_ours = station.trust.doubt != OPERATOR_CALL
-                station.needs_setup = before.needs_setup or (is_open and is_ours)
-                station.blocks_sessions = before.blocks_sessions
-                station.retry_at = before.retry_at
-        state.depart(old, now)
+        state.succeed(old, now)
         self.state = state
         for session in await ports.sessions.open_sessions():
             if session_ref(session) in state.evses:
                 need = await self._need_of(session)
                 gone = state.session(session, need, now, is_live=False)
-                await self._forget(gone)
+                await self._records.forget(gone)
                 state.resume(session, old, now)
         self._needs_plan = True
 
@@ -578,65 +527,9 @@ class GroupRunner:
             self._needs_plan = True
 
     async def _need_of(self, session: Session) -> Need:
-        request = None
-        try:
-            request = await self._ports.sessions.session_request(session.session_id)
-        except StoreError as error:
-            _log.warning("group.need_unread", group_id=self.root, why=str(error))
-        station = self.state.site.station(session.station_id)
-        return need_of(
-            session,
-            request,
-            default_energy_wh=_first(
-                None if station is None else station.default_energy_wh,
-                self.state.site.default_energy_wh,
-            ),
-            default_stay_s=_first(
-                None if station is None else station.default_stay_s,
-                self.state.site.default_stay_s,
-            ),
-            now=self._now(),
+        return await read_need(
+            session, self._ports.sessions, self.state.site, self._now()
         )
-
-    async def _store_trust(self, trust: Trust) -> bool:
-        """Keep what is known about a station; tried again until it is stored."""
-        now = self._now()
-        self._unstored[trust.station_id] = trust
-        done = await self._write(lambda conn: _stored(conn, trust, now))
-        if done:
-            self._unstored.pop(trust.station_id, None)
-        return bool(done)
-
-    async def _forget(self, command_ids: Iterable[int]) -> None:
-        gone = tuple(command_ids)
-        if gone:
-            await self._write(lambda conn: rows.forget_commands(conn, gone))
-
-    async def _record_seen(self, session: Session, now: datetime) -> None:
-        one = self.state.evses[session_ref(session)]
-        held = self.state.holding(one).latest(session.session_id)
-        sample = sample_of(session, one.evse)
-        if held is None or sample is None or held.progress is not Progress.SEEN:
-            return
-        outgoing = group_limits.limit_as_sent(one, session, held)
-        await self._write(
-            lambda conn: group_store.record_seen(
-                conn,
-                outgoing,
-                held.sequence,
-                measured_da=sample,
-                now=now,
-                seal=self._ports.seal,
-            )
-        )
-
-    async def _write(self, job: Job[T]) -> T | None:
-        """Run a job; what could not be stored is logged, and never acted upon."""
-        try:
-            return await self._ports.writer.run(job)
-        except StoreError as error:
-            _log.error("group.not_stored", group_id=self.root, why=str(error))
-            return None
 
     def _wait_before_retry(self, station_id: StationId, now: datetime) -> None:
         state = self.state.stations.get(station_id)
@@ -652,17 +545,11 @@ class GroupRunner:
         return known
 
     def _load_da(self) -> int:
-        now = self._now()
-        return sum(
-            sum(
-                loads.load_staircase(
-                    consumer,
-                    self.state.readings.get(consumer.id),
-                    now=now,
-                    phase_v=self.state.site.phase_v,
-                )[0].draw[:3]
-            )
-            for consumer in loads.consumers(self.state.group)
+        return loads.total_da(
+            self.state.group,
+            self.state.readings,
+            now=self._now(),
+            phase_v=self.state.site.phase_v,
         )
 
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
@@ -685,37 +572,8 @@ def _fail(verdict: asyncio.Future[tuple[Violation, ...]], why: str) -> None:
         verdict.set_exception(StoreError(why))
 
 
-def _stored(conn: sqlite3.Connection, trust: Trust, now: datetime) -> bool:
-    group_store.put_trust(conn, trust, now)
-    return True
-
-
-def _answer_job(
-    conn: sqlite3.Connection,
-    item: LimitAnswered,
-    gone: set[int],
-    now: datetime,
-    seal: Seal | None,
-) -> None:
-    group_store.record_answer(
-        conn,
-        item.outgoing,
-        item.command_id,
-        outcome=item.answer.value,
-        plan_id=item.plan_id,
-        sent_at=item.sent_at,
-        now=now,
-        seal=seal,
-    )
-    rows.forget_commands(conn, gone)
-
-
 def _next_step(now: datetime, step_s: int) -> datetime:
     """The next boundary of a step, counted from midnight UTC."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     elapsed = math.floor((now - midnight).total_seconds() / step_s)
     return midnight + timedelta(seconds=(elapsed + 1) * step_s)
-
-
-def _first(value: int | None, otherwise: int) -> int:
-    return otherwise if value is None else value

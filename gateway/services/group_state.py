@@ -400,6 +400,19 @@ class GroupState:
             one.must_resend = before.must_resend
             self._look(one, now)
 
+    def succeed(self, old: "GroupState", now: datetime) -> None:
+        """Take over from an older state what is under way at stations."""
+        for station_id, station in self.stations.items():
+            before = old.stations.get(station_id)
+            if before is not None:
+                station.is_busy = before.is_busy
+                is_open = not station.trust.leftovers_known
+                is_ours = station.trust.doubt != OPERATOR_CALL
+                station.needs_setup = before.needs_setup or (is_open and is_ours)
+                station.blocks_sessions = before.blocks_sessions
+                station.retry_at = before.retry_at
+        self.depart(old, now)
+
     def depart(self, old: "GroupState", now: datetime) -> None:
         """Go on counting what the site map took away, until its limits have decayed.
 

@@ -1,5 +1,8 @@
 """The calls that set and clear limits at a station, and what their answers prove."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -10,7 +13,7 @@ from gateway.ocpp.adapter import Adapter, CallOutcome
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Outgoing
-from gateway.services.group_items import Answer
+from gateway.services.group_items import Answer, LimitAnswered
 
 NOT_ACTED: Final = (ErrorKind.NOT_IMPLEMENTED, ErrorKind.NOT_SUPPORTED)
 """Errors with which a station says that it has no such function. Any other error may
@@ -51,6 +54,27 @@ async def send_limit(ports: Ports, outgoing: Outgoing) -> Answer:
             return Answer.REFUSED
         case CallOutcome.OTHER:
             return Answer.UNKNOWN
+
+
+async def send_limits(
+    ports: Ports,
+    limits: Iterable[tuple[int, Outgoing]],
+    sent_at: datetime,
+    plan_id: int | None,
+) -> AsyncIterator[LimitAnswered]:
+    """Send limits to one station, one call at a time; what became of each."""
+    loop = asyncio.get_running_loop()
+    for command_id, outgoing in limits:
+        began_s = loop.time()
+        answer = await send_limit(ports, outgoing)
+        yield LimitAnswered(
+            outgoing=outgoing,
+            command_id=command_id,
+            answer=answer,
+            sent_at=sent_at,
+            plan_id=plan_id,
+            latency_s=loop.time() - began_s,
+        )
 
 
 async def clear_limits(ports: Ports, station_id: StationId) -> bool:

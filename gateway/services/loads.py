@@ -15,6 +15,7 @@ from gateway.bus import LoadMeasured
 from gateway.domain.envelope import (
     NO_LIMIT,
     NOTHING,
+    TOTAL,
     Draw,
     Rung,
     Staircase,
@@ -141,6 +142,21 @@ def load_staircase(
         _with_margin(measured[2]),
     )
     return (Rung(now_s, with_total(counted)), Rung(unix_s(fresh_until), worst))
+
+
+def total_da(
+    group: Group,
+    readings: Mapping[str, LoadReading],
+    *,
+    now: datetime,
+    phase_v: float,
+) -> int:
+    """What all other equipment of a group counts now, summed over the phases."""
+    stairs = (
+        load_staircase(one, readings.get(one.id), now=now, phase_v=phase_v)
+        for one in consumers(group)
+    )
+    return sum(one[0].draw[TOTAL] for one in stairs)
 
 
 def fresh_end(

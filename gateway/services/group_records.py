@@ -1,0 +1,113 @@
+"""What a group keeps: every write of its runner, and what to do when one fails."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import structlog
+
+from gateway.domain.envelope import Progress
+from gateway.domain.ids import CabinetId, StationId
+from gateway.domain.session import Session
+from gateway.errors import StoreError
+from gateway.services import group_limits, group_store
+from gateway.services.dispatch_ports import Ports
+from gateway.services.evse_state import Outgoing, Trust, sample_of, session_ref
+from gateway.services.group_items import LimitAnswered
+from gateway.services.group_state import GroupState
+from gateway.store import limits as rows
+from gateway.store.writer import Job
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+class GroupRecords:
+    """The store as one group uses it; what was not stored is never acted upon."""
+
+    def __init__(self, root: CabinetId, ports: Ports) -> None:
+        self._root = root
+        self._ports = ports
+        self._unstored: dict[StationId, Trust] = {}
+
+    async def write(self, job: Job[T]) -> T | None:
+        """Run a job; ``None``, and a line in the log, if it could not be stored."""
+        try:
+            return await self._ports.writer.run(job)
+        except StoreError as error:
+            _log.error("group.not_stored", group_id=self._root, why=str(error))
+            return None
+
+    async def trust(self, trust: Trust) -> bool:
+        """Keep what is known about a station; tried again until it is stored."""
+        now = self._ports.clock.now()
+
+        def job(conn: sqlite3.Connection) -> bool:
+            group_store.put_trust(conn, trust, now)
+            return True
+
+        self._unstored[trust.station_id] = trust
+        done = await self.write(job)
+        if done:
+            self._unstored.pop(trust.station_id, None)
+        return bool(done)
+
+    async def flush(self) -> bool:
+        """Store what could not be stored before; whether nothing is left."""
+        for trust in tuple(self._unstored.values()):
+            if not await self.trust(trust):
+                return False
+        return True
+
+    async def forget(self, command_ids: Iterable[int]) -> None:
+        """Stations surely hold these no more."""
+        gone = tuple(command_ids)
+        if gone:
+            await self.write(lambda conn: rows.forget_commands(conn, gone))
+
+    async def batch(
+        self, batch: Sequence[Outgoing], *, plan_id: int | None, now: datetime
+    ) -> list[int] | None:
+        """Record limits before they are sent; ``None``: they must not be."""
+        return await self.write(
+            lambda conn: group_store.insert_batch(conn, batch, plan_id=plan_id, now=now)
+        )
+
+    async def answer(self, item: LimitAnswered, gone: set[int], now: datetime) -> None:
+        """Record how a station answered, and what is gone by that."""
+
+        def job(conn: sqlite3.Connection) -> None:
+            group_store.record_answer(
+                conn,
+                item.outgoing,
+                item.command_id,
+                outcome=item.answer.value,
+                plan_id=item.plan_id,
+                sent_at=item.sent_at,
+                now=now,
+                seal=self._ports.seal,
+            )
+            rows.forget_commands(conn, gone)
+
+        await self.write(job)
+
+    async def seen(self, state: GroupState, session: Session, now: datetime) -> None:
+        """Record that the meter shows no more than the limit of a session."""
+        one = state.evses[session_ref(session)]
+        held = state.holding(one).latest(session.session_id)
+        sample = sample_of(session, one.evse)
+        if held is None or sample is None or held.progress is not Progress.SEEN:
+            return
+        outgoing = group_limits.limit_as_sent(one, session, held)
+        await self.write(
+            lambda conn: group_store.record_seen(
+                conn,
+                outgoing,
+                held.sequence,
+                measured_da=sample,
+                now=now,
+                seal=self._ports.seal,
+            )
+        )
