@@ -208,12 +208,12 @@ async def test_a_ping_is_a_sign_of_life(
 ) -> None:
     """Row 5."""
     monkeypatch.setattr(listener, "SWEEP_S", 0.05)
-    monkeypatch.setattr(Admission, "idle_timeout_s", lambda _self, _id: 0.4)
+    monkeypatch.setattr(Admission, "idle_timeout_s", lambda _self, _id: 1.0)
     async with open_port(tmp_path) as port, port.station() as cp:
         for _ in range(12):
             async with asyncio.timeout(2):
                 await (await cp.socket.ping())
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
         assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
         assert await cp.closed() == 1002  # silent since
 
