@@ -64,6 +64,7 @@ from gateway.services.stations import StationDirectory
 from gateway.store import api_tokens, money
 from gateway.store import stations as station_rows
 from gateway.store.api_tokens import ApiToken, Role
+from gateway.store.folder_lock import held
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
@@ -444,6 +445,7 @@ async def _open(
         config.store.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartupError(f"cannot use {config.store.path}: {error}") from error
+    stack.enter_context(held(config.store.path))
     pepper = Pepper.load(config.store.pepper_path)
     writer = Writer(config.store.database_path)
     writer.start(asyncio.get_running_loop())
@@ -586,11 +588,14 @@ async def running(
     for warning in config.warnings:
         _log.warning("config.warning", text=warning)
     async with AsyncExitStack() as stack:
-        bound = bind(config.api.host, config.api.port)
+        bound = bind(config.api.host, config.api.port, "the API")
         stack.callback(bound.close)
+        ocpp = bind(config.server.ocpp_host, config.server.ocpp_port, "OCPP")
+        stack.callback(ocpp.close)
         on_stage("opening the store")
         parts = await _open(config, clock, passwords, stack)
         on_stage("starting plans, bills and evidence")
+        await parts.anchoring.prepare()
         await parts.dispatch.ship_proven(shipped_proven)
         stack.push_async_callback(parts.finish)
         parts.start(await stack.enter_async_context(_tasks()))
@@ -601,7 +606,7 @@ async def running(
         on_stage("starting API and cockpit")
         await stack.enter_async_context(serving(app, bound))
         on_stage("opening the OCPP port")
-        port = await stack.enter_async_context(parts.listener().listening())
+        port = await stack.enter_async_context(parts.listener().listening(ocpp))
         parts.is_listening = True
         link = await parts.admin_link(api_url)
         _calm_collector()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -108,22 +110,27 @@ def load_key(path: Path) -> LocalSigner:
     Raises:
         LedgerError: The file exists but holds no key, or others may read it.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_bytes(KEY_BYTES).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        _make_key(path)
     if path.stat().st_mode & 0o077:
-        raise LedgerError(f"{path}: a key file must be readable by its owner only")
+        raise LedgerError(f"{path}: open to others: chmod 600 it")
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip().removeprefix("0x"))
     except ValueError as error:
         raise LedgerError(f"{path}: not a key in hex") from error
     return LocalSigner(key)
+
+
+def _make_key(path: Path) -> None:
+    """Write a fresh key whole or not at all; a key made meanwhile stays."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="ascii", dir=path.parent, prefix=path.name, suffix=".new"
+    ) as file:  # created 0600
+        file.write(secrets.token_bytes(KEY_BYTES).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 def load_signers(folder: Path) -> Signers:

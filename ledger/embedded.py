@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,11 @@ from eth.constants import (
 )
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
-from eth.exceptions import HeaderNotFound, TransactionNotFound
+from eth.exceptions import (
+    CanonicalHeadNotFound,
+    HeaderNotFound,
+    TransactionNotFound,
+)
 from eth.typing import AccountDetails
 from eth.vm.forks.prague import PragueVM
 from eth_typing import Address, BlockNumber, Hash32
@@ -60,6 +65,7 @@ TX_GAS_LIMIT: Final = BLOCK_GAS_LIMIT // 2
 GENESIS_BALANCE_WEI: Final = 10**30
 TIP_WEI: Final = 1
 
+_TABLES: Final = frozenset({"node", "meta"})
 _DDL: Final = """
 CREATE TABLE IF NOT EXISTS node (key BLOB PRIMARY KEY, value BLOB NOT NULL)
     WITHOUT ROWID;
@@ -163,6 +169,7 @@ class EmbeddedChain:
         Raises:
             ChainNonsenseError: The file is something else.
         """
+        cls._check_file(path)
         conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             conn.execute("PRAGMA busy_timeout = 5000")
@@ -185,6 +192,28 @@ class EmbeddedChain:
             conn.close()
             raise ChainNonsenseError(f"{path}: {error}") from error
         return cls(conn, kind(database), clock=clock)
+
+    @classmethod
+    def _check_file(cls, path: Path) -> None:
+        """Look before anything is written: a file of others stays as it is.
+
+        One that was cut off before its genesis block has our tables, or none.
+        """
+        if not path.exists() or path.stat().st_size == 0:
+            return
+        try:
+            with closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            ) as conn:
+                query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+                tables = {row[0] for row in conn.execute(query)}
+                if tables - _TABLES:
+                    raise ChainNonsenseError(f"{path}: a database of something else")
+                is_begun = "meta" in tables and _meta_chain_id(conn) is not None
+        except sqlite3.DatabaseError as error:
+            raise ChainNonsenseError(f"{path}: {error}") from error
+        if is_begun:
+            cls.open_read_only(path).close()
 
     @classmethod
     def open_read_only(cls, path: Path) -> EmbeddedChain:
@@ -212,8 +241,15 @@ class EmbeddedChain:
             if chain_id is None:
                 raise ChainNonsenseError(f"{path}: no chain inside")
             database = AtomicDB(_SqliteDb(conn, read_only=True))
-            return cls(conn, _chain_type(chain_id)(database), clock=None)
-        except (sqlite3.DatabaseError, HeaderNotFound, ValueError) as error:
+            chain = _chain_type(chain_id)(database)
+            chain.get_canonical_head()
+            return cls(conn, chain, clock=None)
+        except (
+            sqlite3.DatabaseError,
+            CanonicalHeadNotFound,
+            HeaderNotFound,
+            ValueError,
+        ) as error:
             if conn is not None:
                 conn.close()
             raise ChainNonsenseError(f"{path}: not an embedded chain") from error

@@ -25,8 +25,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Bind the port now, so that a port in use is said before anything starts.
+def bind(host: str, port: int, what: str) -> socket.socket:
+    """Bind a port now, so that a port in use is said before anything starts.
+
+    Args:
+        host: Address; one with a colon is IPv6.
+        port: TCP port; 0 picks one.
+        what: Whose port it is, for the error.
 
     Raises:
         StartupError: The port is in use or may not be bound.
@@ -40,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.close()
         reason = error.strerror or str(error)
         raise StartupError(
-            f"cannot listen on {host}:{port} for the API: {reason}"
+            f"cannot listen on {host}:{port} for {what}: {reason}"
         ) from error
     bound.set_inheritable(False)
     return bound
@@ -75,3 +80,5 @@ async def serving(app: FastAPI, bound: socket.socket) -> AsyncIterator[None]:
             yield
         finally:
             server.should_exit = True
+            # Ended by cancelling, its lifespan would print a traceback.
+            await asyncio.wait([task])

@@ -1,6 +1,7 @@
 """The OCPP port: handshake, authentication, one link per connection, graceful stop."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -155,18 +156,22 @@ class Listener:
         self._reconnects = Reconnects()
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[int]:
+    async def listening(self, bound: socket.socket | None = None) -> AsyncIterator[int]:
         """Accept connections within the block; yields the bound port.
+
+        Args:
+            bound: A socket that is bound already, instead of host and port.
 
         Raises:
             StartupError: The port is in use or may not be bound.
         """
         options = self._options
+        address: tuple[str, int] | tuple[None, None] = (options.host, options.port)
         try:
             server = await serve(
                 self._serve,
-                options.host,
-                options.port,
+                *(address if bound is None else (None, None)),
+                sock=bound,
                 process_request=self._process_request,
                 select_subprotocol=self._select_subprotocol,
                 compression="deflate" if options.compression else None,
@@ -304,8 +309,8 @@ def _heard(link: Link) -> None:
 
 
 def _port_of(server: Server) -> int:
-    for socket in server.sockets:
-        return int(socket.getsockname()[1])
+    for listening in server.sockets:
+        return int(listening.getsockname()[1])
     raise StartupError("the OCPP port closed while starting")
 
 

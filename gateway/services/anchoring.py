@@ -140,6 +140,15 @@ class Anchoring:
         """What receipts say of the chain; ``None`` without one."""
         return None if self._worker is None else self._worker.bundle_chain
 
+    async def prepare(self) -> None:
+        """Open keys and chain now, to say what is wrong with them before the start.
+
+        Raises:
+            StartupError: They cannot be used.
+        """
+        if self._settings.ledger.backend is not LedgerBackend.NONE:
+            await asyncio.to_thread(self._prepare)
+
     async def run(self) -> None:
         """Step for ever: on time, and soon after sessions settle."""
         await self._writer.run(install_ledger)
@@ -235,6 +244,11 @@ class Anchoring:
             alarms=state.alarms,
             backlog=state.backlog,
         )
+
+    def _prepare(self) -> None:
+        with self._stepping:
+            if self._worker is None:
+                self._worker = self._open()
 
     def _step_in_thread(self, flush: bool) -> tuple["StepSummary", list[SessionId]]:
         with self._stepping:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +40,7 @@ class Pepper:
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(secrets.token_bytes(PEPPER_BYTES))
-                    file.flush()
-                    os.fsync(file.fileno())
+                _write_whole(path, secrets.token_bytes(PEPPER_BYTES))
             secret = path.read_bytes()
             mode = path.stat().st_mode & 0o077
         except OSError as error:
@@ -84,6 +81,18 @@ class Pepper:
     def _digest(self, station_id: str, salt: str, password: bytes) -> str:
         message = b"\x00".join((station_id.encode(), salt.encode(), password))
         return hmac.new(self.secret, message, hashlib.sha256).hexdigest()
+
+
+def _write_whole(path: Path, secret: bytes) -> None:
+    """Write a secret whole or not at all; one that was made meanwhile stays."""
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=path.name, suffix=".new"
+    ) as file:  # created 0600
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 def _forms(presented: bytes) -> tuple[bytes, ...]:

@@ -141,7 +141,7 @@ async def run_cli(folder: Path, *arguments: str) -> tuple[int, str, str]:
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
+        env=environment(),
     )
     out, err = await asyncio.wait_for(process.communicate(), READY_TIMEOUT_S)
     return process.returncode or 0, out.decode(), err.decode()
@@ -172,7 +172,7 @@ async def gateway(
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=_environment(),
+        env=environment(),
     )
     running = GatewayProcess(folder, ports[0], ports[1], admin_token, process)
     async with asyncio.TaskGroup() as group:
@@ -215,6 +215,7 @@ async def _until_ready(running: GatewayProcess) -> None:
             await asyncio.sleep(0.1)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What a gateway process gets: this tree first, and no buffering."""
     root = Path(__file__).parents[2]
     return {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
