@@ -7,8 +7,7 @@ plans; computes nothing that is billed or sent.
 import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
-from zoneinfo import ZoneInfo
+from typing import Any, Protocol
 
 from gateway.clock import Clock
 from gateway.config import station_to_json
@@ -18,6 +17,13 @@ from gateway.domain.session import Session
 from gateway.domain.topology import Evse, Position, Station
 from gateway.errors import RequestError
 from gateway.services.dispatch import Dispatch
+from gateway.services.evse_rows import (
+    SHORTFALL_WH,
+    promise_words,
+    unwired,
+    unwired_evse,
+    with_session,
+)
 from gateway.services.group_view import CabinetView, PlanView
 from gateway.services.stations import StationDirectory
 from gateway.store.queries import Queries
@@ -26,9 +32,6 @@ from gateway.store.stations import StationRow
 from gateway.store.times import optional_text
 
 View = dict[str, Any]
-
-SHORTFALL_WH: Final = 500
-"""Below half a kilowatt-hour a shortfall is noise, not news."""
 
 
 class LinkState(Protocol):
@@ -211,8 +214,8 @@ class Overview:
             "evses": [
                 *(self._evse(e, statuses, sessions, promises) for e in _evses(wired)),
                 *(
-                    _unwired_evse(ref, statuses.get(ref), sessions.get(ref))
-                    for ref in _unwired(wired, heard.get(entry.station_id, ()))
+                    unwired_evse(ref, statuses.get(ref), sessions.get(ref))
+                    for ref in unwired(wired, heard.get(entry.station_id, ()))
                 ),
             ],
         }
@@ -249,7 +252,7 @@ class Overview:
             "rated_w": evse.rating_w,
         }
         promise = None if session is None else promises.get(session.session_id)
-        return _with_session(view, session, promise)
+        return with_session(view, session, promise)
 
     def _cabinet(self, cabinet_id: CabinetId) -> View:
         now = self._dispatch.cabinet(cabinet_id)
@@ -276,7 +279,7 @@ class Overview:
                     "need_wh": delivered_wh + row.energy_wh + row.shortfall_wh,
                     "departure_at": optional_text(row.departure_at),
                     "is_default_need": row.is_default,
-                    "why": row.reason,
+                    "why": row.reason or _in_time(row.shortfall_wh),
                 }
             )
         return {
@@ -299,7 +302,7 @@ class Overview:
             " WHERE phase = 'running'"
         )
         site_zone = self._directory.site.timezone
-        return {row[0]: _promise_words(row, site_zone) for row in rows}
+        return {row[0]: promise_words(row, site_zone) for row in rows}
 
     async def _readings(self) -> dict[str, View]:
         rows = await self._queries.rows(
@@ -313,6 +316,11 @@ class Overview:
             }
             for row in rows
         }
+
+
+def _in_time(shortfall_wh: int) -> str | None:
+    """The words for a session that nothing keeps from its need."""
+    return "Gets what it needs in time." if shortfall_wh < SHORTFALL_WH else None
 
 
 def _cabinet_json(now: CabinetView) -> View:
@@ -355,53 +363,6 @@ def _heard_of(
     return heard
 
 
-def _unwired(wired: Station | None, heard: Collection[EvseRef]) -> list[EvseRef]:
-    """EVSEs that a station spoke of and nobody registered."""
-    known = {evse.ref for evse in _evses(wired)}
-    return sorted(ref for ref in heard if ref.evse_id > 0 and ref not in known)
-
-
-def _unwired_evse(
-    ref: EvseRef, status: EvseStatus | None, session: Session | None
-) -> View:
-    """What is known of an EVSE without wiring: nothing about limits."""
-    view: View = {
-        "evse_id": ref.evse_id,
-        "current_type": None,
-        "phases": None,
-        "availability": None if status is None else status.availability,
-        "charging_state": None if status is None else status.charging_state,
-        "error_code": None if status is None else status.error_code,
-        "power_w": 0.0,
-        "limit_w": None,
-        "proven": False,
-        "why": None,
-        "limit_a": None,
-        "rated_w": None,
-    }
-    return _with_session(view, session, None)
-
-
-def _with_session(view: View, session: Session | None, promise: str | None) -> View:
-    if session is None:
-        return view | {
-            "soc_percent": None,
-            "session_id": None,
-            "energy_milliwh": None,
-            "measured_at": None,
-            "promise": None,
-        }
-    return view | {
-        "charging_state": session.charging_state or view["charging_state"],
-        "power_w": session.power_w,
-        "soc_percent": session.soc_percent,
-        "session_id": session.session_id,
-        "energy_milliwh": session.energy_milliwh,
-        "measured_at": optional_text(session.sampled_at),
-        "promise": promise,
-    }
-
-
 def _by_evse(rows: list[EvseStatus]) -> dict[EvseRef, EvseStatus]:
     """The state of each EVSE; of several connectors the one that says most."""
     found: dict[EvseRef, EvseStatus] = {}
@@ -435,14 +396,3 @@ def _amps(text: str | None) -> list[float] | None:
 def _latest_w(readings: Mapping[str, View], ids: list[str]) -> float | None:
     values = [readings[i]["power_w"] for i in ids if i in readings]
     return sum(v for v in values if v is not None) if values else None
-
-
-def _promise_words(row: tuple[Any, ...], timezone: str) -> str:
-    """What the newest plan expects, for a tile: result, then time."""
-    _, energy_wh, shortfall_wh, departure_at, is_default = row
-    local = datetime.fromisoformat(departure_at).astimezone(ZoneInfo(timezone))
-    if shortfall_wh >= SHORTFALL_WH:
-        text = f"at risk: {shortfall_wh / 1000:.1f} kWh short by {local:%H:%M}"
-    else:
-        text = f"+{energy_wh / 1000:.1f} kWh more, ready by {local:%H:%M}"
-    return f"{text} (assumed need)" if is_default else text

@@ -20,22 +20,14 @@ from gateway.domain.events import StationBooted
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site, Station
 from gateway.errors import ConfigError, RequestError, StoreError
-from gateway.services.credentials import (
-    MAX_PASSWORD_BYTES,
-    MIN_PASSWORD_BYTES,
-    Pepper,
-)
+from gateway.services.credentials import Pepper
+from gateway.services.station_members import NOT_WIRING, check_members
 from gateway.store import stations as rows
 from gateway.store.stations import StationRow, StationSettings
 from gateway.store.writer import Job
 
 T = TypeVar("T")
 
-REGISTRATIONS = ("Accepted", "Pending", "Rejected")
-MIN_PROFILE, MAX_PROFILE = 1, 3
-MAX_ITEMS = 1000
-_NOT_WIRING = ("password", "security_profile", "registration", "items_per_message")
-_CONFIG_ONLY = ("password_file", "password_env")
 
 _log = structlog.get_logger()
 
@@ -169,8 +161,8 @@ class StationDirectory:
         known = self.find(station_id)
         if known is not None:
             station_id = known.station_id
-        _check_members(body, known, is_admin=is_admin)
-        wiring = {key: value for key, value in body.items() if key not in _NOT_WIRING}
+        check_members(body, known, is_admin=is_admin)
+        wiring = {key: value for key, value in body.items() if key not in NOT_WIRING}
         station = self._wired(station_id, wiring)
         source = "api" if known is None else known.source
         if wiring and source == "config":
@@ -345,54 +337,6 @@ class StationDirectory:
         self._bus.publish(
             SettingChanged(subject=f"station/{station_id}", at=self._clock.now())
         )
-
-
-def _check_members(
-    body: Mapping[str, Any], known: StationRow | None, *, is_admin: bool
-) -> None:
-    """Check the members that are not wiring.
-
-    Raises:
-        RequestError: 422 one is wrong; 403 the profile may not be lowered.
-    """
-    for name in _CONFIG_ONLY:
-        if name in body:
-            raise RequestError(422, "bad_station", f"{name}: only in config.toml")
-    if body.get("registration", "Accepted") not in REGISTRATIONS:
-        raise RequestError(
-            422, "bad_registration", f"registration: one of {', '.join(REGISTRATIONS)}"
-        )
-    password = body.get("password", "x" * MIN_PASSWORD_BYTES)
-    if not (
-        isinstance(password, str)
-        and MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES
-    ):
-        raise RequestError(
-            422,
-            "bad_password",
-            f"password: {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes of text",
-        )
-    profile = body.get("security_profile", MIN_PROFILE)
-    if not _is_whole(profile, MIN_PROFILE, MAX_PROFILE):
-        raise RequestError(422, "bad_security_profile", "security_profile: 1 to 3")
-    items = body.get("items_per_message", 1)
-    if not _is_whole(items, 1, MAX_ITEMS):
-        raise RequestError(
-            422, "bad_items_per_message", f"items_per_message: 1 to {MAX_ITEMS}"
-        )
-    is_lowered = (
-        known is not None
-        and "security_profile" in body
-        and profile < known.security_profile
-    )
-    if is_lowered and not is_admin:
-        raise RequestError(403, "admin_only", "only an admin lowers a security profile")
-
-
-def _is_whole(value: object, low: int, high: int) -> bool:
-    return (
-        isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-    )
 
 
 def _upsert_job(station: Station, source: str) -> Job[None]:

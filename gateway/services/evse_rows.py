@@ -1,0 +1,76 @@
+"""EVSEs as the overview shows them: unregistered ones, and running sessions."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from gateway.domain.ids import EvseRef
+from gateway.domain.session import Session
+from gateway.domain.topology import Station
+from gateway.store.records import EvseStatus
+from gateway.store.times import optional_text
+
+View = dict[str, Any]
+
+SHORTFALL_WH: Final = 500
+"""Below half a kilowatt-hour a shortfall is noise, not news."""
+
+
+def unwired(wired: Station | None, heard: Collection[EvseRef]) -> list[EvseRef]:
+    """EVSEs that a station spoke of and nobody registered."""
+    known = set() if wired is None else {evse.ref for evse in wired.evses}
+    return sorted(ref for ref in heard if ref.evse_id > 0 and ref not in known)
+
+
+def unwired_evse(
+    ref: EvseRef, status: EvseStatus | None, session: Session | None
+) -> View:
+    """What is known of an EVSE without wiring: nothing about limits."""
+    view: View = {
+        "evse_id": ref.evse_id,
+        "current_type": None,
+        "phases": None,
+        "availability": None if status is None else status.availability,
+        "charging_state": None if status is None else status.charging_state,
+        "error_code": None if status is None else status.error_code,
+        "power_w": 0.0,
+        "limit_w": None,
+        "proven": False,
+        "why": None,
+        "limit_a": None,
+        "rated_w": None,
+    }
+    return with_session(view, session, None)
+
+
+def with_session(view: View, session: Session | None, promise: str | None) -> View:
+    """A view of an EVSE completed by the session that runs there, if one does."""
+    if session is None:
+        return view | {
+            "soc_percent": None,
+            "session_id": None,
+            "energy_milliwh": None,
+            "measured_at": None,
+            "promise": None,
+        }
+    return view | {
+        "charging_state": session.charging_state or view["charging_state"],
+        "power_w": session.power_w,
+        "soc_percent": session.soc_percent,
+        "session_id": session.session_id,
+        "energy_milliwh": session.energy_milliwh,
+        "measured_at": optional_text(session.sampled_at),
+        "promise": promise,
+    }
+
+
+def promise_words(row: tuple[Any, ...], timezone: str) -> str:
+    """What the newest plan expects, for a tile: result, then time."""
+    _, energy_wh, shortfall_wh, departure_at, is_default = row
+    local = datetime.fromisoformat(departure_at).astimezone(ZoneInfo(timezone))
+    if shortfall_wh >= SHORTFALL_WH:
+        text = f"at risk: {shortfall_wh / 1000:.1f} kWh short by {local:%H:%M}"
+    else:
+        text = f"+{energy_wh / 1000:.1f} kWh more, ready by {local:%H:%M}"
+    return f"{text} (assumed need)" if is_default else text
