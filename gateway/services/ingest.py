@@ -8,7 +8,7 @@ only: no task, no future per message.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
@@ -62,6 +62,10 @@ class JobQueue(Protocol):
         ...
 
 
+Refuse: TypeAlias = Callable[[Call, RemoteError, Callable[[bytes], None] | None], None]
+"""Keep a refused CALL, then answer it through the callback, if there is one."""
+
+
 @dataclass(slots=True, kw_only=True)
 class StationContext:
     """What the ingest knows of one connected station.
@@ -86,7 +90,7 @@ class _Message:
     call: Call
     decoded: Decoded
     respond: Callable[[bytes], None] | None
-    refuse: Callable[[Call, RemoteError], bytes]
+    refuse: Refuse
 
 
 @dataclass(slots=True)
@@ -148,7 +152,7 @@ class Ingest:
         station: StationContext,
         call: Call,
         respond: Callable[[bytes], None],
-        refuse: Callable[[Call, RemoteError], bytes],
+        refuse: Refuse,
         raw: bytes | None = None,
     ) -> None:
         """Take one CALL; ``respond`` is called at most once, now or after the commit.
@@ -162,7 +166,7 @@ class Ingest:
                 _check_may_speak(station, call.action)
             decoded = station.adapter.decode(station.station_id, call, now)
         except RemoteError as error:
-            respond(refuse(call, error))
+            refuse(call, error, respond)
             return
         later: Callable[[bytes], None] | None = respond
         if decoded.durability is Durability.NONE:
@@ -192,9 +196,18 @@ class Ingest:
             self._unanswered(error)
 
     def keep_refused(
-        self, station: StationContext, call: Call | None, raw: bytes, error: RemoteError
+        self,
+        station: StationContext,
+        call: Call | None,
+        raw: bytes,
+        error: RemoteError,
+        then: Callable[[], None],
     ) -> None:
-        """Store a refused frame; losing one to a full queue loses no fact."""
+        """Store a refused frame; losing one to a full queue loses no fact.
+
+        ``then`` runs once the frame can be read, or when it cannot be kept: unlike an
+        acknowledgement, a refusal promises nothing.
+        """
         self.counters.refused += 1
         job = RefusedFrame(
             station_id=station.station_id,
@@ -205,10 +218,17 @@ class Ingest:
             description=error.description,
             raw=raw[:MAX_REFUSED_BYTES],
         )
+
+        def kept(_result: None, failure: BaseException | None) -> None:
+            if failure is not None:
+                self._note_outage(failure)
+            then()
+
         try:
-            self._jobs.submit_with(job, self._refused_kept)
+            self._jobs.submit_with(job, kept)
         except StoreError as down:
             self._note_outage(down)
+            then()
 
     def _committed(
         self, message: _Message, receipt: Receipt | None, error: BaseException | None
@@ -242,9 +262,7 @@ class Ingest:
             exc_info=error,
         )
         internal = RemoteError(ErrorKind.INTERNAL, "the message was not stored")
-        answer = message.refuse(message.call, internal)
-        if message.respond is not None:
-            message.respond(answer)
+        message.refuse(message.call, internal, message.respond)
 
     def _publish(self, receipt: Receipt) -> None:
         for fact in receipt.facts:
@@ -297,10 +315,6 @@ class Ingest:
             self._is_down = True
             _log.error("store.failed", error=str(error))
 
-    def _refused_kept(self, _result: None, error: BaseException | None) -> None:
-        if error is not None:
-            self._note_outage(error)
-
 
 class StationSink:
     """One connection's way into the ingest; satisfies ``server.link.FrameSink``."""
@@ -327,22 +341,35 @@ class StationSink:
                 action=frame.action,
             )
             error = RemoteError(ErrorKind.INTERNAL, "the message was not understood")
-            respond(self._refuse_call(frame, error))
+            self._refuse_call(frame, error, respond)
 
     def refuse(self, raw: bytes, error: Exception) -> bytes | None:
         """Keep a frame that cannot be read; the answer to it, if there is one."""
         if not isinstance(error, RemoteError):
             error = RemoteError(ErrorKind.RPC_FRAMEWORK, str(error))
-        self._keep(None, raw, error)
+        self._keep(None, raw, error, _nothing)
         return refusal(self.station.adapter, error)
 
-    def _refuse_call(self, call: Call, error: RemoteError) -> bytes:
+    def _refuse_call(
+        self,
+        call: Call,
+        error: RemoteError,
+        respond: Callable[[bytes], None] | None,
+    ) -> None:
+        """Keep a refused CALL, then answer it, unless it was answered already."""
         raw = encode_call(call.message_id, call.action, call.payload)
-        self._keep(call, raw, error)
         code = self.station.adapter.error_code(error.kind)
-        return encode_error(call.message_id, code, error.description, error.details)
+        answer = encode_error(call.message_id, code, error.description, error.details)
+        then = _nothing if respond is None else partial(respond, answer)
+        self._keep(call, raw, error, then)
 
-    def _keep(self, call: Call | None, raw: bytes, error: RemoteError) -> None:
+    def _keep(
+        self,
+        call: Call | None,
+        raw: bytes,
+        error: RemoteError,
+        then: Callable[[], None],
+    ) -> None:
         """Store the frame, unless this connection has filled its share already."""
         minute = int(self._ingest.loop_time() // 60)
         if minute != self._minute:
@@ -350,8 +377,13 @@ class StationSink:
         self._kept += 1
         if self._kept > REFUSED_PER_MINUTE:
             self._ingest.counters.refused += 1
+            then()
             return
-        self._ingest.keep_refused(self.station, call, raw, error)
+        self._ingest.keep_refused(self.station, call, raw, error, then)
+
+
+def _nothing() -> None:
+    """What follows a refusal that needs no answer."""
 
 
 def _check_may_speak(station: StationContext, action: str) -> None:
