@@ -94,6 +94,12 @@ class RawStation:
         """Payloads of an action's CALLs so far."""
         return [payload for name, payload, _ in self.heard if name == action]
 
+    async def answer_last(self, payload: dict[str, Any]) -> None:
+        """Answer the newest CALL late."""
+        assert self._socket is not None
+        message_id = json.loads(self.heard[-1][2])[1]
+        await self._socket.send(json.dumps([3, message_id, payload]))
+
     async def heard_so_far(self, action: str, count: int) -> None:
         """Wait until so many CALLs of an action have come."""
         async with asyncio.timeout(10), self._news:
