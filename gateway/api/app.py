@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from gateway.api import (
+    routes_access,
     routes_calls,
     routes_events,
     routes_ledger,
@@ -60,6 +61,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_site,
         routes_ledger,
         routes_events,
+        routes_access,
     ):
         app.include_router(routes.router, prefix=PREFIX, responses=ERRORS)
     app.add_exception_handler(RequestError, _refused)

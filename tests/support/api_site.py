@@ -31,7 +31,7 @@ def document(backend: str = "none", **more: Any) -> dict[str, Any]:
     """A site of one cabinet: two registered stations, a load and a feeder meter."""
     evse = {"current_type": "AC", "phases": "L1L2L3", "min_a": 6, "floor_a": 6}
     return {
-        "server": {"ocpp_host": "127.0.0.1", "ocpp_port": 0, "call_timeout_s": 2.0},
+        "server": {"ocpp_host": "127.0.0.1", "ocpp_port": 0, "call_timeout_s": 1.0},
         "api": {"host": "127.0.0.1", "port": 0},
         "optimizer": {"deadline_s": 2.0, "workers": 1},
         "ledger": {"backend": backend},

@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 
 from gateway.api.requests import MAX_BODY_BYTES
-from gateway.store import api_tokens
 from tests.support.api_site import ApiSite, api_site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,6 +62,11 @@ async def test_every_change_needs_more_than_a_viewer_or_an_auditor(
             assert response.json()["error"] == "forbidden"
 
 
+async def test_tokens_are_for_admins_only(site: ApiSite) -> None:
+    for role in ("viewer", "auditor", "operator"):
+        await site.call("GET", "/tokens", role=role, status=403)
+
+
 async def test_only_who_answers_for_it_reads_the_audit_trail(site: ApiSite) -> None:
     assert (await site.call("GET", "/audit", role="viewer", status=403))["error"] == (
         "forbidden"
@@ -80,14 +84,15 @@ async def test_a_revoked_an_expired_and_a_made_up_token_are_all_refused_alike(
     assert (
         await site.client.get("/api/v1/stations", headers=headers)
     ).status_code == 200
-    found = await site.gateway.queries.rows(
-        "SELECT token_id FROM api_token WHERE sha256 = ?",
-        (api_tokens.sha256_of(revoked),),
+    listed = await site.call("GET", "/tokens", role="admin")
+    assert {"token_id", "role", "label", "expires_at", "revoked_at"} <= (
+        listed[0].keys()
     )
-    now = site.parts.wall_clock.now()
-    await site.gateway.writer.run(
-        lambda conn: api_tokens.revoke_token(conn, found[0][0], now)
-    )
+    assert not any(revoked in str(one) or "sha256" in one for one in listed)
+    path = f"/tokens/{listed[0]['token_id']}"
+    await site.call("DELETE", path, status=403)
+    await site.call("DELETE", path, role="admin", status=204)
+    await site.call("DELETE", path, role="admin", status=404)
     answers = []
     for secret in (expired, revoked, "wp_guess", "x" * 10_000, "\xe4"):
         response = await site.client.get(
