@@ -137,7 +137,7 @@ def solve(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def verify(context: typer.Context) -> None:
-    """Verify a receipt, plan or reading bundle; exit 1 when a check is false."""
+    """Verify a receipt; exit 1 when a check is false."""
     _become("-m", "ledger", "verify", *context.args)
 
 

@@ -52,6 +52,8 @@ REQUESTS: Final = frozenset(
 )
 """Actions of a central system: 1.6 and its security whitepaper."""
 
+AUTHORIZATION_KEY: Final = "authorizationkey"
+"""Keys compare without case (1.6, 5.8: CiString)."""
 STACK_LEVEL: Final = 0
 """Level of our profiles: the only one that every station has."""
 SAMPLED: Final = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
@@ -207,7 +209,7 @@ class V16Commands:
         """ChangeConfiguration of AuthorizationKey (security whitepaper, A01)."""
         is_key = (
             command.action == "ChangeConfiguration"
-            and command.payload.get("key") == "AuthorizationKey"
+            and str(command.payload.get("key")).casefold() == AUTHORIZATION_KEY
         )
         accepted = self.outcome(command.action, answer) is CallOutcome.ACCEPTED
         if not (is_key and accepted):

@@ -293,3 +293,13 @@ def test_only_gone_or_never_there_means_cleared(
     adapter: Adapter, status: str | None, outcome: CallOutcome
 ) -> None:
     assert adapter.outcome("ClearChargingProfile", {"status": status}) is outcome
+
+
+@pytest.mark.parametrize("key", ["AuthorizationKey", "authorizationKEY"])
+def test_a_password_set_under_any_spelling_of_its_key_is_noticed(key: str) -> None:
+    command = Command(
+        action="ChangeConfiguration", payload={"key": key, "value": "0123456789abcdef"}
+    )
+    adapter = V16()
+    assert adapter.password_set(command, {"status": "Accepted"}) == b"0123456789abcdef"
+    assert adapter.password_set(command, {"status": "Rejected"}) is None
