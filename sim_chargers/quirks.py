@@ -8,6 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from sim_chargers.clock import from_wire
@@ -188,7 +189,7 @@ def _odd_units(action: str, body: Body, _count: int) -> Body:
             value |= {"value": text.replace(".", ","), "unit": "kWh"}
         else:
             value |= {
-                "value": value["value"] / 1000,
+                "value": float(Decimal(str(value["value"])) / 1000),
                 "unitOfMeasure": {"unit": "KWH"},
             }
     if action == "MeterValues" and "connectorId" in body:
