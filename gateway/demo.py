@@ -39,6 +39,7 @@ TOKENS: Final = tuple(f"DEMO{number:04d}" for number in range(1, 41))
 FIRST_MOMENT: Final = datetime(2026, 6, 15, 5, 0, tzinfo=UTC)
 """A fresh demo begins on a summer morning: sun, arrivals and the day tariff ahead."""
 DRAIN_S: Final = 30.0
+ACCESS_FILE: Final = "sim.token"
 SIM_STOP_S: Final = 10.0
 STDOUT_LIMIT: Final = 1_048_576
 
@@ -119,7 +120,7 @@ async def _demo(
         async with _simulating(
             gateway, config, clock, passwords, token, seed=seed
         ) as simulation:
-            await _announce(gateway, simulation, stop)
+            await _announce(gateway, simulation, stop, config.store.path / ACCESS_FILE)
             await _until_over(simulation, stop, duration_s)
         _say("settling and anchoring what is left")
         summary = await _summary(gateway, simulation)
@@ -223,7 +224,7 @@ async def _simulating(
 ) -> AsyncIterator[Simulation]:
     """The simulator as a child within the block."""
     folder = config.store.path
-    scenario_path, token_path = folder / "scenario.json", folder / "sim.token"
+    scenario_path, token_path = folder / "scenario.json", folder / ACCESS_FILE
     for path, text in (
         (scenario_path, json.dumps(scenario(config.site, passwords))),
         (token_path, token),
@@ -287,7 +288,7 @@ async def _follow(simulation: Simulation) -> None:
 
 
 async def _announce(
-    gateway: Running, simulation: Simulation, stop: asyncio.Event
+    gateway: Running, simulation: Simulation, stop: asyncio.Event, token_path: Path
 ) -> None:
     """Print where to look, with the driver's page of one running session."""
     _say("waiting for the first car")
@@ -308,7 +309,7 @@ async def _announce(
         "",
         f"  Cockpit      {gateway.admin_link or gateway.api_url + '/cockpit'}",
         f"  Driver page  {driver_link or 'as soon as a car charges, see the cockpit'}",
-        f"  API          {gateway.api_url}/api/docs",
+        f"  API          {gateway.api_url}/api/docs  (a token: {token_path})",
         f"  OCPP         {gateway.ocpp_url}/{{station_id}}",
         "",
         "  The cockpit link opens once. Ctrl-C ends the demo.",

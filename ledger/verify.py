@@ -93,8 +93,11 @@ def verify_file(
         chain_path: File of an embedded chain to ask instead.
 
     Raises:
-        BundleError: The file cannot be read or is not a receipt (exit code 2).
+        BundleError: The file cannot be read or is not a receipt, or there is no such
+            chain file (exit code 2).
     """
+    if chain_path is not None and not chain_path.is_file():
+        raise BundleError(f"there is no chain file {chain_path}")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BUNDLE_BYTES + 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gateway.domain.phases import plus
 from gateway.domain.site_check import amperes, floors, other_loads, ratings
 from gateway.domain.topology import (
     Cabinet,
@@ -10,6 +11,7 @@ from gateway.domain.topology import (
     Load,
     Site,
     Station,
+    exceeds,
     rotation_text,
 )
 
@@ -41,11 +43,21 @@ def _cabinet(site: Site, cabinet: Cabinet) -> Iterator[str]:
         f"{amperes(other_loads(below))} + margin {cabinet.margin_da / 10:g} A fit; "
         f"ratings sum to {amperes(ratings(below))}"
     )
+    if exceeds(cabinet, plus(ratings(below), other_loads(below)), phase_v=site.phase_v):
+        yield (
+            "  ratings do not fit: until enough stations are proven to obey, this "
+            "cabinet is in state commissioning and NOT protected"
+        )
     if cabinet.feeder_meter is not None:
         yield f"  feeder meter {cabinet.feeder_meter}"
     for station in site.stations:
         if station.cabinet_id == cabinet.id:
             yield from (f"  {line}" for line in _station(station))
+    yield from _equipment(site, cabinet)
+
+
+def _equipment(site: Site, cabinet: Cabinet) -> Iterator[str]:
+    """Everything behind a cabinet that is not a station."""
     for load in site.loads:
         if load.cabinet_id == cabinet.id:
             yield f"  load {load.id}: {_load(load)}"

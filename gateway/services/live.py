@@ -220,6 +220,8 @@ class Live:
                 )
         else:
             cabinets = await self._overview.cabinets()
+            self._site = {}  # nobody shall see an old picture first
+            self._plans = {}
             self._drivers.clear()
         for cabinet in cabinets:
             self._remember(cabinet, now)

@@ -10,10 +10,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -107,8 +107,10 @@ class SolverPool:
     async def _solve_on(self, slot: _Slot, problem: CabinetProblem) -> Outcome:
         loop = asyncio.get_running_loop()
         if slot.pid is None:
+            with _sigint_blocked():
+                started = loop.run_in_executor(slot.executor, _warm_up)
             async with asyncio.timeout(START_S):
-                slot.pid = await loop.run_in_executor(slot.executor, _warm_up)
+                slot.pid = await started
         async with asyncio.timeout(self._deadline_s + GRACE_S):
             return await loop.run_in_executor(
                 slot.executor, self._work, problem, self._deadline_s, self._engine
@@ -167,9 +169,24 @@ def _warm_up() -> int:
     return os.getpid()
 
 
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A worker started within inherits it: Ctrl-C in a terminal reaches the group.
+
+    Workers end when the gateway does; a worker that a Ctrl-C interrupts in the middle
+    of an import would neither answer nor end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end(slot: _Slot) -> None:
-    """Kill the process of a slot, then let its threads go."""
-    if slot.pid is not None:
+    """Kill the process of a slot, even while it starts, then let its threads go."""
+    started = slot.executor._processes or {}  # noqa: SLF001 - pids have no public name until a job answers
+    for pid in list(started):
         with suppress(ProcessLookupError):
-            os.kill(slot.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
     slot.executor.shutdown(wait=False, cancel_futures=True)

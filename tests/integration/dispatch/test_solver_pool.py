@@ -1,6 +1,9 @@
+import asyncio
 import os
+import signal
 import time
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 
 import pytest
 
@@ -72,3 +75,36 @@ async def test_a_worker_that_dies_is_replaced_and_the_rule_plans() -> None:
 async def test_an_unused_pool_closes_at_once(workers: int) -> None:
     async with SolverPool(workers=workers, deadline_s=1.0):
         pass
+
+
+async def started_worker(pool: SolverPool) -> BaseProcess:
+    """The process of a pool's only slot, as soon as there is one."""
+    for _ in range(1000):
+        if pool._all[0].executor._processes:
+            break
+        await asyncio.sleep(0)
+    (worker,) = pool._all[0].executor._processes.values()
+    return worker
+
+
+async def test_a_ctrl_c_for_the_whole_group_does_not_reach_a_starting_worker() -> None:
+    async with (
+        SolverPool(workers=1, deadline_s=20.0) as pool,
+        asyncio.TaskGroup() as group,
+    ):
+        task = group.create_task(pool.solve(problem()))
+        worker = await started_worker(pool)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
+        assert isinstance(await task, Optimal)
+        assert pool.replaced == 0
+
+
+async def test_a_pool_closes_while_its_worker_is_still_starting() -> None:
+    async with asyncio.TaskGroup() as group:
+        async with SolverPool(workers=1, deadline_s=20.0) as pool:
+            task = group.create_task(pool.solve(problem()))
+            worker = await started_worker(pool)
+            task.cancel()
+        await asyncio.to_thread(worker.join, 5)
+    assert not worker.is_alive()

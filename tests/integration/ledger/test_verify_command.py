@@ -99,8 +99,8 @@ def test_a_missing_file_and_a_foreign_chain_file_are_told_plainly(
     assert main(["verify", str(tmp_path / "absent.json")]) == 2
     assert "cannot read" in capsys.readouterr().err
     path = written(tmp_path, site.receipt("s-1"))
-    assert main(["verify", path, "--chain", str(tmp_path / "absent.db")]) == 0
-    assert "no such file" in capsys.readouterr().out
+    assert main(["verify", path, "--chain", str(tmp_path / "absent.db")]) == 2
+    assert "there is no chain file" in capsys.readouterr().err
     assert main(["verify", path, "--chain", path]) == 0
     assert "not an embedded chain" in capsys.readouterr().out
 
