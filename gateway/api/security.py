@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -75,7 +74,7 @@ async def caller_of(context: ApiContext, secret: str) -> Caller:
     token = None
     if len(secret) <= MAX_SECRET_CHARS:
         token = await context.find_token(secret)
-    if token is None or not token.is_valid(context.wall_clock.now().astimezone(UTC)):
+    if token is None or not token.is_valid(context.wall_clock.now()):
         raise RequestError(401, "bad_token", "the token is unknown, revoked or expired")
     return Caller(token.token_id, token.role)
 

@@ -74,10 +74,6 @@ class Pepper:
         """Cost as much as ``matches``, for a station that does not exist."""
         self.matches("", presented, f"{_SCHEME}$0000000000000000${'0' * 64}")
 
-    def hash_token(self, token: str) -> str:
-        """The stored form of an API token (random, so no salt is needed)."""
-        return hmac.new(self.secret, b"api\x00" + token.encode(), "sha256").hexdigest()
-
     def _digest(self, station_id: str, salt: str, password: bytes) -> str:
         message = b"\x00".join((station_id.encode(), salt.encode(), password))
         return hmac.new(self.secret, message, hashlib.sha256).hexdigest()
