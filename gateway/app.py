@@ -50,6 +50,7 @@ from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.group_problem import Prices
 from gateway.services.ingest import Ingest, StationContext
+from gateway.services.inquiries import Inquiries
 from gateway.services.live import Live
 from gateway.services.metrics import Metrics
 from gateway.services.needs import Needs
@@ -153,6 +154,7 @@ class Parts:
             sample_interval_s=config.ocpp.sample_interval_s,
             call_timeout_s=config.server.call_timeout_s,
         )
+        self.inquiries = Inquiries()
         self.ingest = Ingest(
             log=Store(
                 writer,
@@ -168,6 +170,7 @@ class Parts:
             loop_time=asyncio.get_running_loop().time,
             heartbeat_interval_s=config.ocpp.heartbeat_interval_s,
             pending_retry_s=config.ocpp.pending_retry_s,
+            inquire=self.inquiries.ask,
             on_boot=self._booted,
         )
         self.calls = StationCalls(
@@ -220,6 +223,7 @@ class Parts:
         start(self.anchoring.run, "part.anchoring")
         start(self.dispatch.run, "part.dispatch")
         start(self.setup.run, "part.setup")
+        start(self.inquiries.run, "part.inquiries")
         start(self._keep_house, "part.house")
         start(self._mirror_boots, "part.boots")
         start(self.live.run, "part.live")

@@ -17,6 +17,7 @@ from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.limits import SetLimit
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.frames import Call, FrameError, encode_error
+from gateway.ocpp.inquiries import Finding, Inquiry
 
 
 class Durability(StrEnum):
@@ -58,6 +59,7 @@ class Answer:
         authorization: For messages that carried a token.
         transaction_number: Number allotted to a 1.6 transaction.
         total_cost: Running or final cost in major currency units (2.0.1), as text.
+        finding: What a service said to the message's inquiry, if it has one.
     """
 
     now: datetime
@@ -66,6 +68,7 @@ class Answer:
     authorization: Authorization | None = None
     transaction_number: int | None = None
     total_cost: str | None = None
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ class Decoded:
         authorize_evse: Where it was presented, if the message says.
         deviations: What was wrong but understood; the message is answered validly.
         reply: Payload of the CALLRESULT, compact-JSON-ready.
+        inquiry: What a service must be asked, after the commit, before the reply.
     """
 
     action: str
@@ -90,6 +94,7 @@ class Decoded:
     authorize: IdToken | None = None
     authorize_evse: EvseRef | None = None
     deviations: tuple[Deviation, ...] = ()
+    inquiry: Inquiry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

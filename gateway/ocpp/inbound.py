@@ -24,6 +24,7 @@ from gateway.domain.ids import EvseRef, StationId
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.adapter import Answer, Decoded, Durability
 from gateway.ocpp.frames import Call
+from gateway.ocpp.inquiries import Inquiry
 from gateway.ocpp.readings import timestamp
 from gateway.ocpp.tolerant import MAX_INTEGER
 
@@ -113,24 +114,34 @@ def fact(
         | StationNotified
     ),
     reply: Reply,
+    *,
+    inquiry: Inquiry | None = None,
 ) -> Decoded:
-    """A message that states one fact: answered after its commit."""
+    """A message that states one fact: answered after its commit and its inquiry."""
     return Decoded(
         action=message.call.action,
         events=(event,),
         durability=Durability.COMMIT,
         reply=reply,
         deviations=tuple(message.notes),
+        inquiry=inquiry,
     )
 
 
-def notified(message: Message, reply: Reply, *, at: str | None = None) -> Decoded:
+def notified(
+    message: Message,
+    reply: Reply,
+    *,
+    at: str | None = None,
+    inquiry: Callable[[Message], Inquiry] | None = None,
+) -> Decoded:
     """A message that is kept as it is.
 
     Args:
         message: The message.
         reply: Its answer.
         at: Wire name of the member that tells its time, if it has one.
+        inquiry: Makes the question that precedes the answer.
     """
     body = message.body()
     text = body.get(at) if at else None
@@ -147,6 +158,7 @@ def notified(message: Message, reply: Reply, *, at: str | None = None) -> Decode
             body=body,
         ),
         reply,
+        inquiry=None if inquiry is None else inquiry(message),
     )
 
 

@@ -6,7 +6,7 @@ only: no task, no future per message.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
@@ -33,6 +33,7 @@ from gateway.ocpp.frames import (
     encode_error,
     encode_result,
 )
+from gateway.ocpp.inquiries import Finding, Inquiry
 from gateway.store.entry import Entry, Receipt, TokenDecision
 from gateway.store.facts import RefusedFrame
 from gateway.store.sqlite import Appended
@@ -62,6 +63,10 @@ class JobQueue(Protocol):
         ...
 
 
+Inquire: TypeAlias = Callable[
+    [StationId, Inquiry, Callable[[Finding | None], None]], None
+]
+"""Ask a service; the callback gets the finding exactly once."""
 Refuse: TypeAlias = Callable[[Call, RemoteError, Callable[[bytes], None] | None], None]
 """Keep a refused CALL, then answer it through the callback, if there is one."""
 
@@ -115,6 +120,8 @@ class Ingest:
         heartbeat_interval_s: Told to accepted stations.
         pending_retry_s: Told to stations that are not accepted yet.
         total_cost: Running or final cost of a session as the wire says it.
+        inquire: Asks a service what a message needs to know before its reply; without
+            one every inquiry stays without a finding.
         on_boot: Called after a boot was answered, with the registration.
     """
 
@@ -129,6 +136,7 @@ class Ingest:
         heartbeat_interval_s: int = 300,
         pending_retry_s: int = 60,
         total_cost: Callable[[Session], str | None] | None = None,
+        inquire: Inquire | None = None,
         on_boot: Callable[[StationContext, str], None] | None = None,
     ) -> None:
         self.counters = IngestCounters()
@@ -140,6 +148,7 @@ class Ingest:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pending_retry_s = pending_retry_s
         self._total_cost = total_cost
+        self._inquire = inquire
         self._on_boot = on_boot
         self._is_down = False
 
@@ -249,9 +258,23 @@ class Ingest:
             station.is_accepted = receipt.registration == "Accepted"
         self._publish(receipt)
         if respond is not None:
-            respond(_result(message.call, message.decoded, self._answer(receipt)))
+            self._respond(message, respond, self._answer(receipt))
         if receipt.registration is not None and self._on_boot is not None:
             self._on_boot(station, receipt.registration)
+
+    def _respond(
+        self, message: _Message, respond: Callable[[bytes], None], answer: Answer
+    ) -> None:
+        inquiry = message.decoded.inquiry
+        if inquiry is None or self._inquire is None:
+            respond(_result(message.call, message.decoded, answer))
+            return
+
+        def found(finding: Finding | None) -> None:
+            told = replace(answer, finding=finding)
+            respond(_result(message.call, message.decoded, told))
+
+        self._inquire(message.station.station_id, inquiry, found)
 
     def _fail(self, message: _Message, error: BaseException) -> None:
         """A bug of ours: say so, keep the frame, and let the station try again."""

@@ -1,9 +1,10 @@
 """CALLs that operators send, and what has to be remembered of their answers."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
@@ -34,6 +35,21 @@ class CallLinks(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A CALL of ours and the station's answer to it."""
+
+    station_id: StationId
+    adapter: Adapter
+    command: Command
+    answer: Mapping[str, object]
+    answered_at: datetime
+
+
+Observer: TypeAlias = Callable[[Exchange], Awaitable[None]]
+"""Records what an answer made true, before whoever sent the call hears of it."""
+
+
 class StationCalls:
     """Sends operators' calls; keeps reservations and passwords in step with them."""
 
@@ -49,6 +65,11 @@ class StationCalls:
         self._directory = directory
         self._writer = writer
         self._clock = clock
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> None:
+        """Have every answered call recorded by ``observer`` as well."""
+        self._observers.append(observer)
 
     async def call(
         self, station_id: StationId, command: Command, timeout_s: float
@@ -78,6 +99,15 @@ class StationCalls:
             status = "Reserved" if accepted else "Rejected"
             await self._reserve(station_id, asked, status, asked_at)
         await self._remember(station_id, adapter, command, answer)
+        exchange = Exchange(
+            station_id=station_id,
+            adapter=adapter,
+            command=command,
+            answer=answer,
+            answered_at=self._clock.now(),
+        )
+        for observer in self._observers:
+            await observer(exchange)
         return answer
 
     async def _reserve(
