@@ -1,8 +1,8 @@
 """What holds for every test: how hard properties are searched.
 
-``HYPOTHESIS_PROFILE=nightly`` searches 50 times longer. On a build machine
-(``CI=true``) the search is the same every time, so that a change is judged by its own
-merits; developers' machines keep looking for new examples.
+``HYPOTHESIS_PROFILE=nightly`` searches 50 times longer, ``fuzz`` (`make fuzz`) 200
+times. On a build machine (``CI=true``) the search is the same every time, so that a
+change is judged by its own merits; developers' machines keep looking for new examples.
 """
 
 import os
@@ -20,6 +20,13 @@ settings.register_profile(
     deadline=None,
     max_examples=5000,
     suppress_health_check=SLOW_MACHINES,
+)
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=20_000,
+    suppress_health_check=SLOW_MACHINES,
+    print_blob=True,
 )
 settings.load_profile(
     os.environ.get(

@@ -49,7 +49,11 @@ def explain(
     schema = load(version, action, direction)
     for kind, description in _violations(schema, schema, decode_payload(payload), "$"):
         return RemoteError(kind, description)
-    return RemoteError(ErrorKind.FORMAT, f"not a valid {action}")
+    # Valid as the last of its members say, so an earlier one of the same name is not;
+    # or there is an integer where anything may be, of more digits than can be read.
+    return RemoteError(
+        ErrorKind.FORMAT, f"{action}: a member occurs twice, or a number is endless"
+    )
 
 
 def _violations(

@@ -1,5 +1,6 @@
 """OCPP-J frames: text <-> Call, CallResult, CallError (1.6J, 4.2; 2.0.1 part 4)."""
 
+import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -17,6 +18,8 @@ MAX_ID_CHARS: Final = 36
 """Longest message id (OCPP-J 1.6, table 3; 2.0.1 part 4, table 4)."""
 MAX_DESCRIPTION_CHARS: Final = 255
 """Longest errorDescription (2.0.1 part 4, table 7)."""
+MAX_INTEGER_CHARS: Final = 4_000
+"""Longer integers count as one of so many digits: Python refuses 4,300 of them."""
 UNREADABLE_ID: Final = "-1"
 """Message id of a refusal whose cause had no readable id (2.0.1 part 4, 4.2.3)."""
 
@@ -24,6 +27,8 @@ _CALL: Final = 2
 _RESULT: Final = 3
 _ERROR: Final = 4
 _EMPTY: Final = b"{}"
+_DEEP: Final = object()
+_HUGE: Final = 10 ** (MAX_INTEGER_CHARS - 1)
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -186,8 +191,11 @@ def decode_payload(payload: bytes) -> dict[str, object]:
         FrameError: It is not a JSON object.
     """
     try:
-        value = _exact.decode(payload)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as problem:
+        try:
+            value = _exact.decode(payload)
+        except msgspec.ValidationError:  # an integer of more digits than Python reads
+            value = _decode_huge(payload)
+    except (ValueError, RecursionError) as problem:
         raise FrameError(ErrorKind.FORMAT, f"payload: {problem}") from None
     if not isinstance(value, dict):
         raise FrameError(ErrorKind.FORMAT, "the payload is not a JSON object")
@@ -195,6 +203,17 @@ def decode_payload(payload: bytes) -> dict[str, object]:
 
 
 _exact = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _decode_huge(payload: bytes) -> object:
+    """Valid JSON of which some integers have thousands of digits: just enormous."""
+    return json.loads(payload, parse_float=Decimal, parse_int=_huge_integer)
+
+
+def _huge_integer(text: str) -> int:
+    if len(text) < MAX_INTEGER_CHARS:
+        return int(text)
+    return -_HUGE if text.startswith("-") else _HUGE
 
 
 def _utf8(raw: str | bytes) -> bytes:
@@ -259,11 +278,17 @@ def _parse_slowly(data: bytes) -> Frame:
 
 
 def _elements(data: bytes) -> tuple[list[bytes], list[object]]:
+    """The parts of an array and their values; what is too deep is ``_DEEP``.
+
+    So a frame whose payload alone is too deep can still be answered to its id.
+    """
     try:
         parts = [bytes(part) for part in _parts.decode(data)]
-        if _too_deep(data):
-            raise FrameError(ErrorKind.RPC_FRAMEWORK, f"nested deeper than {MAX_DEPTH}")
-        return parts, [_value.decode(part) for part in parts]
+        is_deep = _too_deep(data)
+        return parts, [
+            _DEEP if is_deep and _too_deep(b"[%b]" % part) else _value.decode(part)
+            for part in parts
+        ]
     except RecursionError:
         raise FrameError(
             ErrorKind.RPC_FRAMEWORK, f"nested deeper than {MAX_DEPTH}"
@@ -282,6 +307,10 @@ def _call(message_id: str, values: list[object], parts: list[bytes]) -> Call:
         raise _refusal("the action is not a string", message_id)
     if values[3] is None:
         return Call(message_id, action, _EMPTY)
+    if values[3] is _DEEP:
+        raise FrameError(
+            ErrorKind.FORMAT, f"nested deeper than {MAX_DEPTH}", message_id=message_id
+        )
     if not isinstance(values[3], dict):
         raise FrameError(
             ErrorKind.FORMAT, "the payload is not a JSON object", message_id=message_id
@@ -301,7 +330,8 @@ def _call_error(message_id: str, values: list[object]) -> CallError:
     # Accepts any spelling, and missing, empty or textual description and details.
     if len(values) > 5:  # noqa: PLR2004 - the arity of a CALLERROR
         raise _refusal("not a CALLERROR", message_id, may_answer=False)
-    code, description, details = (*values[2:], "", "", None)[:3]
+    readable = [None if value is _DEEP else value for value in values[2:]]
+    code, description, details = (*readable, "", "", None)[:3]
     if not isinstance(details, dict):
         details = {} if details in (None, "", []) else {"details": details}
     return CallError(

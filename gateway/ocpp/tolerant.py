@@ -102,6 +102,8 @@ class Reader:
             repair = _Repair(known, essentials, self._exact)
             built = repair.value(known.schema, decode_payload(payload), "")
             if built is not _UNUSABLE:
+                if not repair.deviations:
+                    repair.note("doubled_member", "", "a member occurs twice")
                 return built, repair.deviations
         error = explain(self._version, action, Direction.REQUEST, payload)
         other = _other_shape(self._version, action, payload)

@@ -3,6 +3,7 @@
 Every look-up starts with the station, so no station can name another's session.
 """
 
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -63,6 +64,7 @@ COLUMNS: Final = ", ".join(
 """What `from_row` reads, in its order."""
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM session "  # noqa: S608 - constant column names
+_RANGE: Final = re.compile(r"(-?\d+)-(-?\d+)")
 MAX_NUMBER: Final = 2**31 - 1
 MAX_REMEMBERED: Final = 10_000
 """Running sessions that the writer keeps at hand, about 1 KB each."""
@@ -379,10 +381,8 @@ def _token_key(session: Session) -> str | None:
 
 
 def _ranges(text: str) -> tuple[tuple[int, int], ...]:
-    if not text:
-        return ()
-    pairs = (part.split("-") for part in text.split(","))
-    return tuple((int(low), int(high)) for low, high in pairs)
+    """Read ranges; a station may number below zero: ``-3--1`` is one of them."""
+    return tuple((int(low), int(high)) for low, high in _RANGE.findall(text))
 
 
 def _ranges_text(ranges: tuple[tuple[int, int], ...]) -> str:

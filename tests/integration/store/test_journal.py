@@ -250,3 +250,20 @@ async def test_old_facts_are_marked_as_backlog(tmp_path: Path) -> None:
         old = await store.append_and_wait(entry(started(0, evse=2, received=6)))
         assert not live.is_backlog
         assert old.is_backlog
+
+
+async def test_sequence_numbers_below_zero_read_back_as_they_were(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as (store, queries):
+        for minutes, sequence in ((0, -3), (1, -2), (2, -1), (3, 7)):
+            fact = updated(minutes, wire_id="t-1", sequence=sequence)
+            receipt = await store.append_and_wait(entry(fact, ours=False))
+        assert receipt.session is not None
+        assert receipt.session.sequences == ((-3, -1), (7, 7))
+        again = ended(9, wire_id="t-1", wh=2000, sequence=8)
+        await store.append_and_wait(entry(again, ours=False))
+        stored = await queries.session(receipt.session.session_id)
+        assert stored is not None
+        assert stored.sequences == ((-3, -1), (7, 8))
+        assert stored.has_gap
