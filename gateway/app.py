@@ -35,6 +35,7 @@ from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError, WattproofError
 from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
+from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
@@ -44,6 +45,7 @@ from gateway.server.registry import Links
 from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.authorization import Authorizer
+from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
 from gateway.services.dispatch import Dispatch
@@ -186,6 +188,17 @@ class Parts:
             clock=clock,
             pepper=pepper,
         )
+        self.charging_needs = ChargingNeeds(
+            site=self._site,
+            sessions=self.queries,
+            needs=self.needs,
+            offers=self.dispatch,
+            stations=self.links,
+            clock=clock,
+            call_timeout_s=config.server.call_timeout_s,
+        )
+        self.inquiries.answer_with(ChargingNeedsTold, self.charging_needs.told)
+        self.inquiries.answer_with(EvScheduleTold, self.charging_needs.scheduled)
         self.overview = Overview(
             directory=self.directory,
             queries=self.queries,

@@ -7,12 +7,11 @@ data. Their adapter describes the question as an *inquiry*; a service answers it
 such questions here, or not in time) the reply is the version's polite refusal.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from gateway.domain.charging_needs import CarNeeds, CarSchedule
 from gateway.domain.ids import EvseRef, IdToken
 
 
@@ -136,15 +135,10 @@ class ContractAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingNeedsTold:
-    """NotifyEVChargingNeeds (2.0.1, K15, K17).
-
-    Attributes:
-        body: The payload as decoded JSON, valid by the schema.
-    """
+    """NotifyEVChargingNeeds (2.0.1, K15, K17)."""
 
     evse: EvseRef
-    body: Mapping[str, object]
-    received_at: datetime
+    needs: CarNeeds
 
 
 class NeedsStatus(StrEnum):
@@ -164,15 +158,10 @@ class ChargingNeedsAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvScheduleTold:
-    """NotifyEVChargingSchedule (2.0.1, K15.FR.07, K17.FR.09).
-
-    Attributes:
-        body: The payload as decoded JSON, valid by the schema.
-    """
+    """NotifyEVChargingSchedule (2.0.1, K15, K17)."""
 
     evse: EvseRef
-    body: Mapping[str, object]
-    received_at: datetime
+    schedule: CarSchedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

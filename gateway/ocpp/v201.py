@@ -40,6 +40,7 @@ from gateway.ocpp.readings import (
 )
 from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
+from gateway.ocpp.v201_charging import charging_needs, ev_schedule
 from gateway.ocpp.v201_commands import V201Commands
 from gateway.ocpp.v201_tables import (
     ERROR_CODES,
@@ -359,7 +360,6 @@ def _says(payload: Payload) -> Callable[[Answer], Payload]:
     return reply
 
 
-_ACCEPTED: Final = _says({"status": "Accepted"})
 _FAILED: Final = _says({"status": "Failed"})
 
 _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
@@ -379,8 +379,8 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
         "NotifyChargingLimit": partial(notified, reply=empty),
         "NotifyCustomerInformation": partial(notified, reply=empty, at="generatedAt"),
         "NotifyDisplayMessages": partial(notified, reply=empty),
-        "NotifyEVChargingNeeds": partial(notified, reply=_ACCEPTED),
-        "NotifyEVChargingSchedule": partial(notified, reply=_ACCEPTED),
+        "NotifyEVChargingNeeds": charging_needs,
+        "NotifyEVChargingSchedule": ev_schedule,
         "NotifyEvent": partial(notified, reply=empty, at="generatedAt"),
         "NotifyMonitoringReport": partial(notified, reply=empty, at="generatedAt"),
         "NotifyReport": _report,

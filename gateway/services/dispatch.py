@@ -25,15 +25,23 @@ from gateway.bus import (
     Subscription,
 )
 from gateway.domain import envelope as env
+from gateway.domain.envelope import Holding
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.limits import LimitSchedule
 from gateway.domain.session import Session
 from gateway.errors import RequestError, StoreError
-from gateway.services import group_store, group_view
+from gateway.services import group_limits, group_store, group_view
 from gateway.services.dispatch_ports import Ports
-from gateway.services.evse_state import Trust
+from gateway.services.evse_state import EvseState, Trust, key_of
 from gateway.services.group_index import Groups
-from gateway.services.group_items import OperatorCall, ProbeAsked, ProbeOver, Reload
+from gateway.services.group_items import (
+    OperatorCall,
+    ProbeAsked,
+    ProbeOver,
+    Reload,
+    ResendAsked,
+)
 from gateway.services.group_runner import GroupRunner
 from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
 from gateway.services.operator_calls import may_change_draw, would_exceed
@@ -42,6 +50,10 @@ from gateway.store import limits as rows
 
 VERDICT_WITHIN_S: Final = 10.0
 """Real seconds within which a group says whether an operator's call fits."""
+
+KNOWN_WITHIN_LOOKS: Final = 40
+LOOK_S: Final = 0.05
+"""How often, and after how many real seconds each, a new station is looked for."""
 
 RESTART_S: Final = 5.0
 """Real seconds before a group that failed is started again."""
@@ -159,6 +171,41 @@ class Dispatch(OperatorSettings):
             ) from error
         if found:
             raise would_exceed(station_id, action, found[0])
+
+    def offer(self, ref: EvseRef) -> LimitSchedule | None:
+        """The limit that the running session of an EVSE was sent last, if any."""
+        one = self._evse_state(ref)
+        if one is None or one.session is None:
+            return None
+        held = Holding(is_trusted=True, limits=one.limits).latest(
+            one.session.session_id
+        )
+        return None if held is None else held.schedule
+
+    async def can_offer(self, ref: EvseRef) -> bool:
+        """Whether limits of ours are sent for the sessions of an EVSE.
+
+        Not outside all cabinets, to an unmanaged station, where only advice is given,
+        or after an operator's own profile. A station that was just registered is
+        waited for.
+        """
+        for _ in range(KNOWN_WITHIN_LOOKS):
+            runner = self._groups.of_station(ref.station_id)
+            one = self._evse_state(ref)
+            if runner is not None and one is not None:
+                return group_limits.is_ours(runner.state, one)
+            await asyncio.sleep(LOOK_S)
+        return False
+
+    def offer_again(self, ref: EvseRef) -> None:
+        """Send the limit of an EVSE's session even if it has not changed."""
+        runner = self._groups.of_station(ref.station_id)
+        if runner is not None:
+            runner.offer(ResendAsked(ref=key_of(ref)))
+
+    def _evse_state(self, ref: EvseRef) -> EvseState | None:
+        runner = self._groups.of_station(ref.station_id)
+        return None if runner is None else runner.state.evses.get(key_of(ref))
 
     def runner(self, station_id: StationId) -> GroupRunner | None:
         """The runner of a station's group; for the obedience test."""

@@ -14,7 +14,7 @@ from gateway.bus import (
     SettingChanged,
 )
 from gateway.domain.envelope import Violation
-from gateway.domain.ids import StationId
+from gateway.domain.ids import EvseRef, StationId
 from gateway.services.evse_state import Outgoing
 from gateway.services.group_problem import Asked
 from optimizer import Outcome
@@ -111,6 +111,13 @@ class ProbeOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResendAsked:
+    """The limit of an EVSE's session is wanted again, changed or not."""
+
+    ref: EvseRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
     """The site changed, or notices were lost: read everything anew."""
 
@@ -129,4 +136,5 @@ Item: TypeAlias = (
     | OperatorCall
     | ProbeAsked
     | ProbeOver
+    | ResendAsked
 )

@@ -245,16 +245,19 @@ def _wishing(group: GroupState) -> Iterator[EvseState]:
         for one in group.evses.values()
         if one.session is not None
         and one.session.transaction_id is not None
-        and group.is_controlled(one)
         and _is_connected(group, one)
-        and not _is_in_other_hands(group, one)
+        and is_ours(group, one)
     ]
     return iter(sorted(ready, key=lambda one: (_departure(one), one.evse.ref)))
 
 
-def _is_in_other_hands(group: GroupState, one: EvseState) -> bool:
-    """An operator set something: nothing of ours until it restarts or is proven."""
-    return group.stations[one.evse.ref.station_id].trust.doubt == OPERATOR_CALL
+def is_ours(group: GroupState, one: EvseState) -> bool:
+    """Whether limits of ours are sent for the sessions of an EVSE.
+
+    After an operator set something: nothing of ours until it restarts or is proven.
+    """
+    doubt = group.stations[one.evse.ref.station_id].trust.doubt
+    return group.is_controlled(one) and doubt != OPERATOR_CALL
 
 
 def _is_connected(group: GroupState, one: EvseState) -> bool:

@@ -50,6 +50,7 @@ from gateway.services.group_items import (
     ProbeAsked,
     ProbeOver,
     Reload,
+    ResendAsked,
     Solved,
     StationFree,
 )
@@ -193,6 +194,8 @@ class GroupRunner:
                 self._take_reading(item)
             case SettingChanged():
                 await self._restore()
+            case ResendAsked():
+                self._resend(item.ref)
             case Reload():
                 await self._restore()
                 for station_id in self.state.stations:  # it may have restarted unheard
@@ -286,6 +289,11 @@ class GroupRunner:
             if one.session is not None and one.session.session_id == session_id:
                 one.need = await self._need_of(one.session)
                 self._needs_plan = True
+
+    def _resend(self, ref: EvseRef) -> None:
+        one = self.state.evses.get(ref)
+        if one is not None:
+            one.must_resend = self._needs_plan = True
 
     def _take_reading(self, notice: LoadMeasured) -> None:
         reading = loads.reading_of(notice)
