@@ -50,6 +50,7 @@ from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
+from gateway.services.gap_watch import GapWatch
 from gateway.services.group_problem import Prices
 from gateway.services.ingest import Ingest, StationContext
 from gateway.services.inquiries import Inquiries
@@ -157,6 +158,13 @@ class Parts:
             call_timeout_s=config.server.call_timeout_s,
         )
         self.inquiries = Inquiries()
+        self.gaps = GapWatch(
+            stations=self.links,
+            sessions=self.queries,
+            bus=self.bus,
+            is_managed=self._is_managed,
+            call_timeout_s=config.server.call_timeout_s,
+        )
         self.ingest = Ingest(
             log=Store(
                 writer,
@@ -172,6 +180,7 @@ class Parts:
             loop_time=asyncio.get_running_loop().time,
             heartbeat_interval_s=config.ocpp.heartbeat_interval_s,
             pending_retry_s=config.ocpp.pending_retry_s,
+            on_gap=self.gaps.noticed,
             inquire=self.inquiries.ask,
             on_boot=self._booted,
         )
@@ -237,6 +246,7 @@ class Parts:
         start(self.dispatch.run, "part.dispatch")
         start(self.setup.run, "part.setup")
         start(self.inquiries.run, "part.inquiries")
+        start(self.gaps.run, "part.gaps")
         start(self._keep_house, "part.house")
         start(self._mirror_boots, "part.boots")
         start(self.live.run, "part.live")
@@ -357,6 +367,10 @@ class Parts:
     def _firmware_of(self, station_id: StationId) -> str | None:
         entry = self.directory.find(station_id)
         return None if entry is None else entry.firmware
+
+    def _is_managed(self, station_id: StationId) -> bool:
+        entry = self.directory.find(station_id)
+        return entry is not None and entry.managed
 
     def _price_text(self, moment: datetime) -> str | None:
         """The default tariff's price at a moment, for people."""

@@ -211,6 +211,10 @@ class Adapter(Protocol):
         """RemoteStopTransaction / RequestStopTransaction."""
         ...
 
+    def encode_transaction_status(self, transaction_id: str) -> Command | None:
+        """Ask whether messages of a transaction wait; ``None``: cannot be asked."""
+        ...
+
     def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
         """Read the ``status`` of an answer."""
         ...

@@ -220,6 +220,12 @@ class V201Commands:
             action="RequestStopTransaction", payload={"transactionId": transaction_id}
         )
 
+    def encode_transaction_status(self, transaction_id: str) -> Command | None:
+        """GetTransactionStatus (2.0.1, E14)."""
+        return Command(
+            action="GetTransactionStatus", payload={"transactionId": transaction_id}
+        )
+
     def outcome(self, action: str, payload: Mapping[str, object]) -> CallOutcome:
         """See ``Adapter.outcome``; of SetVariables, the first that is not accepted.
 

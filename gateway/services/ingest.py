@@ -120,6 +120,7 @@ class Ingest:
         heartbeat_interval_s: Told to accepted stations.
         pending_retry_s: Told to stations that are not accepted yet.
         total_cost: Running or final cost of a session as the wire says it.
+        on_gap: Called with a session of which messages are missing.
         inquire: Asks a service what a message needs to know before its reply; without
             one every inquiry stays without a finding.
         on_boot: Called after a boot was answered, with the registration.
@@ -136,6 +137,7 @@ class Ingest:
         heartbeat_interval_s: int = 300,
         pending_retry_s: int = 60,
         total_cost: Callable[[Session], str | None] | None = None,
+        on_gap: Callable[[Session], None] | None = None,
         inquire: Inquire | None = None,
         on_boot: Callable[[StationContext, str], None] | None = None,
     ) -> None:
@@ -148,6 +150,7 @@ class Ingest:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pending_retry_s = pending_retry_s
         self._total_cost = total_cost
+        self._on_gap = on_gap
         self._inquire = inquire
         self._on_boot = on_boot
         self._is_down = False
@@ -289,6 +292,9 @@ class Ingest:
 
     def _publish(self, receipt: Receipt) -> None:
         for fact in receipt.facts:
+            session = fact.session
+            if self._on_gap and session and session.has_gap and fact.is_new:
+                self._on_gap(session)
             self._bus.publish(
                 FactCommitted(
                     offset=receipt.offset,
