@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+import msgspec
+
 from gateway.domain.events import Event
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactCommitted:
+class FactCommitted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fact is on disk.
 
     Attributes:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from ledger import record
 from ledger.errors import RecordError
@@ -56,6 +56,14 @@ _APPEND: Final = (
     "INSERT INTO leaf (leaf_index, kind, subject, commitment, salt, record, sealed_at)"
     " VALUES ((SELECT coalesce(max(leaf_index) + 1, 0) FROM leaf), ?, ?, ?, ?, ?, ?)"
 )
+_NEXT_INDEX: Final = "SELECT coalesce(max(leaf_index) + 1, 0) FROM leaf"
+_APPEND_AT: Final = (
+    "INSERT INTO leaf (leaf_index, kind, subject, commitment, salt, record, sealed_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
+NewLeaf: TypeAlias = tuple[str, bytes, str]
+"""Subject, canonical record and RFC 3339 time of sealing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,31 @@ def append_leaf(  # noqa: PLR0917  # the hot path; positions are its stable orde
     return index
 
 
+def append_leaves(
+    conn: sqlite3.Connection | sqlite3.Cursor, kind: str, leaves: Sequence[NewLeaf]
+) -> int:
+    """Append leaves of one kind; return the first one's index, the others follow it.
+
+    Like `append_leaf` for each, with fresh salts, at a fraction of the cost.
+
+    Raises:
+        RecordError: The kind is unknown.
+    """
+    if kind not in record.KINDS:
+        raise RecordError(f"unknown record kind {kind!r}")
+    size = record.SALT_BYTES
+    salts = secrets.token_bytes(size * len(leaves))
+    first = int(conn.execute(_NEXT_INDEX).fetchone()[0])
+    rows = []
+    for number, (subject, canonical, sealed_at) in enumerate(leaves):
+        salt = salts[number * size : (number + 1) * size]
+        committed = record.commitment(salt, canonical)
+        index = first + number
+        rows.append((index, kind, subject, committed, salt, canonical, sealed_at))
+    conn.executemany(_APPEND_AT, rows)
+    return first
+
+
 def erase_leaf(conn: sqlite3.Connection, leaf_index: int) -> None:
     """Delete salt and record of a leaf; its commitment stays and says nothing."""
     conn.execute(
@@ -121,10 +154,7 @@ class SqliteStore(SqliteQueues):
 
     def leaf_count(self) -> int:
         """Return the number of leaves."""
-        row = self.conn.execute(
-            "SELECT coalesce(max(leaf_index) + 1, 0) FROM leaf"
-        ).fetchone()
-        return int(row[0])
+        return int(self.conn.execute(_NEXT_INDEX).fetchone()[0])
 
     def commitments(self, start: int, end: int) -> Sequence[bytes]:
         """Return commitments in log order."""

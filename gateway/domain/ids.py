@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, NewType
 
+import msgspec
+
 StationId = NewType("StationId", str)
 SessionId = NewType("SessionId", str)
 CabinetId = NewType("CabinetId", str)
@@ -13,8 +15,7 @@ STATION_ID: Final = re.compile(r"[A-Za-z0-9._:@=+\-]{1,48}")
 """What a station may be called; the last path segment of its URL."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class EvseRef:
+class EvseRef(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
     """One EVSE of one station.
 
     Attributes:

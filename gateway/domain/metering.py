@@ -11,6 +11,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from gateway.domain.events import CURRENT, POWER, REGISTER, SOC
 from gateway.domain.units import floor_milliwh
 
@@ -49,8 +51,7 @@ class Verdict(StrEnum):
     UNBILLABLE = "unbillable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All readings of one instant, the usual ones sorted out.
 
     Attributes:

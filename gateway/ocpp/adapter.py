@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from gateway.domain.events import Deviation, Event
 from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.limits import SetLimit
@@ -71,8 +73,7 @@ class Answer:
     finding: Finding | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One understood CALL of a station.
 
     Attributes:

@@ -105,31 +105,6 @@ _POWERS: Final = {
 """A product stays in plain notation (7200), a shifted exponent does not (7.2E+3)."""
 
 
-# A frozen dataclass is built at the cost of a call per member; through its slots, in a
-# third of the time. Readings are the one thing that comes by the thousand.
-_blank: Final = object.__new__
-(
-    _set_sampled_at,
-    _set_measurand,
-    _set_value,
-    _set_phase,
-    _set_context,
-    _set_location,
-    _set_provenance,
-) = (
-    getattr(Reading, name).__set__
-    for name in (
-        "sampled_at",
-        "measurand",
-        "value",
-        "phase",
-        "context",
-        "location",
-        "provenance",
-    )
-)
-
-
 def timestamp(
     text: str | None, received_at: datetime, path: str, notes: list[Deviation]
 ) -> datetime:
@@ -242,15 +217,14 @@ def reading(  # noqa: PLR0917 - keywords cost a tenth of the whole message
     if name == REGISTER and not 0 <= exact <= MAX_REGISTER_WH:
         _note(notes, "value_range", path, f"{shown(value)} is not a register")
         return None
-    one = _blank(Reading)
-    _set_sampled_at(one, sampled_at)
-    _set_measurand(one, name)
-    _set_value(one, exact)
-    _set_phase(one, phase)
-    _set_context(one, context or DEFAULT_CONTEXT)
-    _set_location(one, location or DEFAULT_LOCATION)
-    _set_provenance(one, "sampled")
-    return one
+    return Reading(
+        sampled_at=sampled_at,
+        measurand=name,
+        value=exact,
+        phase=phase,
+        context=context or DEFAULT_CONTEXT,
+        location=location or DEFAULT_LOCATION,
+    )
 
 
 def with_totals(readings: list[Reading]) -> list[Reading]:

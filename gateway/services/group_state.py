@@ -431,7 +431,11 @@ class GroupState:
             stairs = [r for r in old.envelope(one, now) if r.at_s < until_s]
             name = f"{ref.station_id} (was here, {len(self.departed)}, {now_s})"
             gone = Departed(
-                ref=replace(ref, station_id=StationId(name)),
+                ref=EvseRef(
+                    station_id=StationId(name),
+                    evse_id=ref.evse_id,
+                    connector_id=ref.connector_id,
+                ),
                 path=path,
                 stairs=(*stairs, env.Rung(UnixS(until_s), env.NOTHING)),
                 until_s=UnixS(until_s),

@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -16,7 +16,7 @@ from gateway.store import money
 from gateway.store.entry import StoredReading
 from gateway.store.times import to_text
 from ledger import record
-from ledger.sqlite_store import DDL, append_leaf
+from ledger.sqlite_store import DDL, NewLeaf, append_leaf, append_leaves
 
 _START_LEAF: Final = (
     "SELECT leaf_index FROM leaf WHERE subject = ? AND kind = 'session_start' LIMIT 1"
@@ -65,23 +65,29 @@ class LogSealer:
             now=event.received_at,
         )
 
-    def metered(self, conn: sqlite3.Connection, reading: StoredReading) -> int | None:
-        """Seal one reading of a session, or of an EVSE without one."""
-        sample = reading.sample
-        received_at = to_text(reading.received_at)
-        data = _encode_meter(
-            _MeterRecord(
-                context=sample.context,
-                evse_id=reading.evse_id,
-                occurred_at=to_text(sample.sampled_at),
-                received_at=received_at,
-                register_milliwh=sample.register_milliwh,
-                session_id=reading.session_id,
-                station_id=reading.station_id,
-            )
+    def metered(
+        self, conn: sqlite3.Connection, stored: Sequence[StoredReading]
+    ) -> int | None:
+        """Seal readings of sessions, or of EVSEs without one."""
+        return append_leaves(conn, "meter", [meter_leaf(one) for one in stored])
+
+
+def meter_leaf(stored: StoredReading) -> NewLeaf:
+    """The leaf of one reading."""
+    sample = stored.sample
+    received_at = to_text(stored.received_at)
+    data = _encode_meter(
+        _MeterRecord(
+            context=sample.context,
+            evse_id=stored.evse_id,
+            occurred_at=to_text(sample.sampled_at),
+            received_at=received_at,
+            register_milliwh=sample.register_milliwh,
+            session_id=stored.session_id,
+            station_id=stored.station_id,
         )
-        subject = reading.session_id or reading.station_id
-        return append_leaf(conn, "meter", subject, data, None, received_at)
+    )
+    return stored.session_id or stored.station_id, data, received_at
 
 
 def install_ledger(conn: sqlite3.Connection) -> None:

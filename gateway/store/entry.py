@@ -1,19 +1,28 @@
 """What goes into the journal with one message, and what comes back from its commit."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol, TypeAlias
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeAlias
 
-from gateway.domain.events import Deviation, Event, SessionStarted
+import msgspec
+
+from gateway.domain.events import (
+    Deviation,
+    Event,
+    SessionEnded,
+    SessionStarted,
+    SessionUpdated,
+)
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
 from gateway.domain.metering import Sample
 from gateway.domain.session import Session
 
+BACKLOG_AFTER: Final = timedelta(minutes=5)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One understood message of a station, to be stored as a whole or not at all.
 
     Attributes:
@@ -66,11 +75,9 @@ class TokenDecision:
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredReading:
+class StoredReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One new row of ``reading``, as the sealer sees it."""
 
-    reading_id: int
     session_id: SessionId | None
     station_id: StationId
     evse_id: int
@@ -78,8 +85,7 @@ class StoredReading:
     sample: Sample
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommittedFact:
+class CommittedFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event after its commit.
 
     Attributes:
@@ -94,8 +100,7 @@ class CommittedFact:
     is_backlog: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the commit of an `Entry` made true; the reply is built from it.
 
     Attributes:
@@ -136,11 +141,22 @@ class Sealer(Protocol):
         """Seal the start of a session; returns the leaf's index."""
         ...
 
-    def metered(self, conn: sqlite3.Connection, reading: StoredReading) -> int | None:
-        """Seal one reading; returns the leaf's index."""
+    def metered(
+        self, conn: sqlite3.Connection, stored: Sequence[StoredReading]
+    ) -> int | None:
+        """Seal readings; returns the index of the first leaf, the others follow it."""
         ...
 
 
 Judge: TypeAlias = Callable[[sqlite3.Connection, TokenQuestion], TokenDecision]
 Rating: TypeAlias = Callable[[StationId, int], float | None]
 """Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""
+
+
+def is_backlog(event: Event) -> bool:
+    """Whether an event is too old to drive live state."""
+    was_offline = (
+        isinstance(event, SessionStarted | SessionUpdated | SessionEnded)
+        and event.was_offline
+    )
+    return was_offline or event.received_at - event.occurred_at > BACKLOG_AFTER

@@ -1,9 +1,10 @@
 """Rows of the facts that are not sessions: boots, states, reports, notices."""
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -18,8 +19,16 @@ from gateway.domain.events import (
     StationNotified,
 )
 from gateway.domain.metering import FIRST_TRUSTED_YEAR
+from gateway.store.entry import Entry
 from gateway.store.times import to_text
 
+FrameRow: TypeAlias = tuple[int | None, str, str, str, str, bytes, str | None]
+
+_INSERT_FRAME: Final = (
+    "INSERT INTO frame (offset, station_id, received_at, message_id, action, raw,"
+    " deviations) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_LAST_OFFSET: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'frame'"
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _RESERVATION_WORDS: Final = {"Expired": "Expired", "Removed": "Cancelled"}
 
@@ -219,32 +228,43 @@ def amended(
     return cursor.rowcount == 1
 
 
-def frame(
-    conn: sqlite3.Connection,
-    *,
-    station_id: str,
-    received_at: datetime,
-    message_id: str,
-    action: str,
-    raw: bytes,
-    deviations: list[dict[str, str]],
-) -> int:
+def next_offset(conn: sqlite3.Connection) -> int:
+    """The offset that the next frame gets; none is used twice."""
+    row = conn.execute(_LAST_OFFSET).fetchone()
+    return 1 if row is None else int(row[0]) + 1
+
+
+def frame(conn: sqlite3.Connection, entry: Entry) -> int:
     """Keep a frame exactly as it came; returns its offset in the journal."""
-    cursor = conn.execute(
-        "INSERT INTO frame (station_id, received_at, message_id, action, raw,"
-        " deviations) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            station_id,
-            to_text(received_at),
-            message_id,
-            action,
-            raw,
-            _encode(deviations).decode() if deviations else None,
-        ),
-    )
-    offset = cursor.lastrowid
+    offset = conn.execute(_INSERT_FRAME, frame_row(None, entry)).lastrowid
     assert offset is not None, "an INSERT sets lastrowid"
     return offset
+
+
+def frame_row(offset: int | None, entry: Entry) -> FrameRow:
+    """A frame as a row; without an offset it gets the next one."""
+    deviations = None
+    if entry.deviations:
+        deviations = _encode(
+            [
+                {"kind": found.kind, "path": found.path, "detail": found.detail}
+                for found in entry.deviations
+            ]
+        ).decode()
+    return (
+        offset,
+        entry.station_id,
+        to_text(entry.received_at),
+        entry.message_id,
+        entry.action,
+        entry.raw,
+        deviations,
+    )
+
+
+def insert_frames(conn: sqlite3.Connection, rows: Sequence[FrameRow]) -> None:
+    """Keep frames at their offsets."""
+    conn.executemany(_INSERT_FRAME, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 import hashlib
 import sqlite3
-from datetime import datetime
-from typing import Final
+from collections.abc import Iterable
+from itertools import count, repeat
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -14,81 +15,64 @@ from gateway.domain.session import Session
 from gateway.store.entry import Sealer, StoredReading
 from gateway.store.times import to_text
 
-_INSERT: Final = (
-    "INSERT OR IGNORE INTO reading (session_id, station_id, evse_id, sampled_at,"
-    " digest, context, register_milliwh, power_w, current_l1_a, current_l2_a,"
-    " current_l3_a, soc_percent, samples, frame_offset)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_VALUES: Final = (
+    " INTO reading (session_id, station_id, evse_id, sampled_at, digest, context,"
+    " register_milliwh, power_w, current_l1_a, current_l2_a, current_l3_a, soc_percent,"
+    " samples, frame_offset, leaf_index)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_INSERT: Final = "INSERT OR IGNORE" + _VALUES
+_INSERT_NEW: Final = "INSERT" + _VALUES
 _INSERT_SIGNED: Final = (
     "INSERT OR IGNORE INTO signed_reading (session_id, station_id, evse_id,"
     " sampled_at, digest, context, encoding, raw, frame_offset)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_Row: TypeAlias = tuple[str | int | float | None, ...]
 _NO_CURRENT: Final = (None, None, None)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def insert(
-    conn: sqlite3.Connection,
-    sample: Sample,
-    *,
-    session_id: SessionId | None,
-    station_id: StationId,
-    evse_id: int,
-    received_at: datetime,
-    offset: int,
-    sealer: Sealer | None,
+    conn: sqlite3.Connection, stored: StoredReading, offset: int, sealer: Sealer | None
 ) -> bool:
     """Store a sample and seal it; returns whether it was new."""
-    others = _encode(dict(sample.others)).decode() if sample.others else "{}"
-    l1, l2, l3 = sample.current_a or _NO_CURRENT
-    content = (
-        f"{sample.context}|{sample.register_milliwh}|{sample.power_w}"
-        f"|{l1}|{l2}|{l3}|{sample.soc_percent}|{others}"
-    )
-    cursor = conn.execute(
-        _INSERT,
-        (
-            session_id,
-            station_id,
-            evse_id,
-            to_text(sample.sampled_at),
-            _digest(content),
-            sample.context,
-            sample.register_milliwh,
-            sample.power_w,
-            l1,
-            l2,
-            l3,
-            sample.soc_percent,
-            others,
-            offset,
-        ),
-    )
+    cursor = conn.execute(_INSERT, _row(stored, offset, None))
     if cursor.rowcount != 1:
         return False
-    if sealer is None:
-        return True
-    reading_id = cursor.lastrowid
-    assert reading_id is not None, "an INSERT sets lastrowid"
-    leaf_index = sealer.metered(
-        conn,
-        StoredReading(
-            reading_id=reading_id,
-            session_id=session_id,
-            station_id=station_id,
-            evse_id=evse_id,
-            received_at=received_at,
-            sample=sample,
-        ),
-    )
+    leaf_index = None if sealer is None else sealer.metered(conn, (stored,))
     if leaf_index is not None:
         conn.execute(
             "UPDATE reading SET leaf_index = ? WHERE reading_id = ?",
-            (leaf_index, reading_id),
+            (leaf_index, cursor.lastrowid),
         )
     return True
+
+
+def insert_new(
+    conn: sqlite3.Connection,
+    found: Iterable[tuple[StoredReading, int]],
+    first_leaf: int | None,
+) -> None:
+    """Store samples that are surely new, and sealed already.
+
+    Args:
+        conn: The writer's connection.
+        found: Samples with the offsets of their frames.
+        first_leaf: Index of the first one's leaf, the others follow it; ``None``
+            without a ledger.
+
+    Raises:
+        sqlite3.IntegrityError: One was not new.
+    """
+    leaves = repeat(None) if first_leaf is None else count(first_leaf)
+    conn.executemany(
+        _INSERT_NEW,
+        [
+            _row(stored, offset, leaf_index)
+            for (stored, offset), leaf_index in zip(found, leaves, strict=False)
+        ],
+    )
 
 
 def insert_signed(
@@ -118,6 +102,18 @@ def insert_signed(
     return cursor.rowcount == 1
 
 
+def may_drop(before: Session, sample: Sample) -> bool:
+    """Whether a new sample could contradict its neighbours in time: ask `has_drop`."""
+    register, highest = sample.register_milliwh, before.register_last_milliwh
+    if register is None or before.last_sample_at is None:
+        return False
+    return (
+        sample.sampled_at <= before.last_sample_at
+        or highest is None
+        or register < highest
+    )
+
+
 def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
     """Whether a new sample's register contradicts its neighbours in time.
 
@@ -127,14 +123,7 @@ def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
     the second of them came.
     """
     register = sample.register_milliwh
-    if register is None or before.last_sample_at is None:
-        return False
-    highest = before.register_last_milliwh
-    if (
-        sample.sampled_at > before.last_sample_at
-        and highest is not None
-        and register >= highest
-    ):
+    if register is None or not may_drop(before, sample):
         return False
     at = to_text(sample.sampled_at)
     earlier = conn.execute(
@@ -151,6 +140,33 @@ def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
     ).fetchone()[0]
     return (earlier is not None and earlier > register) or (
         later is not None and later < register
+    )
+
+
+def _row(stored: StoredReading, offset: int, leaf_index: int | None) -> _Row:
+    sample = stored.sample
+    others = _encode(dict(sample.others)).decode() if sample.others else "{}"
+    l1, l2, l3 = sample.current_a or _NO_CURRENT
+    content = (
+        f"{sample.context}|{sample.register_milliwh}|{sample.power_w}"
+        f"|{l1}|{l2}|{l3}|{sample.soc_percent}|{others}"
+    )
+    return (
+        stored.session_id,
+        stored.station_id,
+        stored.evse_id,
+        to_text(sample.sampled_at),
+        _digest(content),
+        sample.context,
+        sample.register_milliwh,
+        sample.power_w,
+        l1,
+        l2,
+        l3,
+        sample.soc_percent,
+        others,
+        offset,
+        leaf_index,
     )
 
 

@@ -6,11 +6,12 @@ Every look-up starts with the station, so no station can name another's session.
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
-from operator import attrgetter
 from typing import Any, Final
+
+import msgspec
 
 from gateway.domain.events import ChargingState
 from gateway.domain.ids import SessionId, StationId
@@ -55,7 +56,8 @@ _FIELDS: Final = (
     "verdict",
 )
 _CURRENT_COLUMNS: Final = ("current_l1_a", "current_l2_a", "current_l3_a")
-_values: Final = attrgetter(*_FIELDS)
+_values: Final = msgspec.structs.astuple
+"""The values of a session, in the order of `_FIELDS`."""
 COLUMNS: Final = ", ".join(
     f"session.{column}"
     for field in _FIELDS
@@ -114,37 +116,57 @@ def insert(conn: sqlite3.Connection, session: Session, offset: int) -> None:
     """Write a new session."""
     if isinstance(conn, WriterConnection):
         conn.remembered.pop(_wire_key(session), None)
-    _execute_changes(
-        conn,
-        "INSERT",
-        dict(zip(_FIELDS, _values(session), strict=True)),
-        session.session_id,
-    )
-    conn.execute(
-        "UPDATE session SET token_key = ?, start_offset = ? WHERE session_id = ?",
-        (_token_key(session), offset, session.session_id),
-    )
+    new: dict[str, object] = dict(zip(_FIELDS, _values(session), strict=True))
+    new |= {"token_key": _token_key(session), "start_offset": offset}
+    conn.execute(_sql("INSERT", tuple(new)), _row(new))
 
 
 def update(conn: sqlite3.Connection, before: Session, after: Session) -> None:
     """Write what changed, and only that."""
-    changed = {
-        field: new
-        for field, old, new in zip(
-            _FIELDS, _values(before), _values(after), strict=True
-        )
-        if old is not new and old != new
-    }
-    if not changed:
+    changed = _changed(before, after)
+    if changed:
+        conn.execute(_sql("UPDATE", tuple(changed)), _row(changed, after.session_id))
+        if isinstance(conn, WriterConnection):
+            remember(conn, after)
+
+
+def update_all(
+    conn: WriterConnection, sessions: Iterable[tuple[Session, Session]]
+) -> None:
+    """Write what changed in different sessions, with one statement per set of columns.
+
+    Args:
+        conn: The writer's connection, which remembers them as they are now.
+        sessions: Before and after, each session once.
+    """
+    rows: dict[tuple[str, ...], list[list[object]]] = {}
+    for before, after in sessions:
+        changed = _changed(before, after)
+        if changed:
+            row = _row(changed, after.session_id)
+            rows.setdefault(tuple(changed), []).append(row)
+    for fields, found in rows.items():
+        conn.executemany(_sql("UPDATE", fields), found)
+
+
+def remembered(
+    conn: WriterConnection, station_id: StationId, transaction_id: str
+) -> Session | None:
+    """The running session under a wire id, if the writer has it at hand."""
+    found: Session | None = conn.remembered.get((station_id, transaction_id))
+    return found
+
+
+def remember(conn: WriterConnection, session: Session) -> None:
+    """Keep up with a written session; forget it once it is over."""
+    key = _wire_key(session)
+    known = conn.remembered.get(key)
+    if known is None:
         return
-    _execute_changes(conn, "UPDATE", changed, after.session_id)
-    if isinstance(conn, WriterConnection):
-        _replace_remembered(conn, after)
-    if "id_token" in changed:
-        conn.execute(
-            "UPDATE session SET token_key = ? WHERE session_id = ?",
-            (_token_key(after), after.session_id),
-        )
+    if known.session_id == session.session_id and session.phase is SessionPhase.RUNNING:
+        conn.remembered[key] = session
+    else:
+        del conn.remembered[key]
 
 
 def by_id(conn: sqlite3.Connection, session_id: SessionId) -> Session | None:
@@ -314,18 +336,6 @@ def _wire_key(session: Session) -> tuple[str, str]:
     return session.station_id, session.transaction_id or ""
 
 
-def _replace_remembered(conn: WriterConnection, session: Session) -> None:
-    """Keep up with a written session; forget it once it is over."""
-    key = _wire_key(session)
-    known = conn.remembered.get(key)
-    if known is None:
-        return
-    if known.session_id == session.session_id and session.phase is SessionPhase.RUNNING:
-        conn.remembered[key] = session
-    else:
-        del conn.remembered[key]
-
-
 def _one(
     conn: sqlite3.Connection, where: str, values: tuple[object, ...]
 ) -> Session | None:
@@ -339,27 +349,36 @@ def _all(
     return [from_row(row) for row in conn.execute(_SELECT + where, values)]
 
 
-def _execute_changes(
-    conn: sqlite3.Connection,
-    verb: str,
-    changed: dict[str, object],
-    session_id: SessionId,
-) -> None:
+def _changed(before: Session, after: Session) -> dict[str, object]:
+    """The fields that changed, with their new values."""
+    changed: dict[str, object] = {
+        field: new
+        for field, old, new in zip(
+            _FIELDS, _values(before), _values(after), strict=True
+        )
+        if old is not new and old != new
+    }
+    if "id_token" in changed:
+        changed["token_key"] = _token_key(after)
+    return changed
+
+
+def _row(changed: dict[str, object], *more: object) -> list[object]:
+    """Fields as the columns of `_sql` take them, and what follows them."""
     values: list[object] = []
     for field, value in changed.items():
-        if field == "current_a":
+        if isinstance(value, datetime):
+            values.append(to_text(value))
+        elif field == "current_a":
             values.extend(value or (None, None, None))  # type: ignore[arg-type]  # a triple
         elif field == "sequences":
             values.append(_ranges_text(value))  # type: ignore[arg-type]  # its ranges
         elif field == "verdicts":
             values.append(",".join(value))  # type: ignore[arg-type]  # words
-        elif isinstance(value, datetime):
-            values.append(to_text(value))
         else:
             values.append(value)
-    if verb == "UPDATE":
-        values.append(session_id)
-    conn.execute(_sql(verb, tuple(changed)), values)
+    values.extend(more)
+    return values
 
 
 @cache

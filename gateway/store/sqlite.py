@@ -7,10 +7,11 @@ what is already there changes nothing, and the answer is the same as the first t
 import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import partial
-from typing import Final, TypeAlias, assert_never
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.domain import session as folding
 from gateway.domain.events import (
@@ -35,15 +36,15 @@ from gateway.store.entry import (
     Rating,
     Receipt,
     Sealer,
+    StoredReading,
     TokenDecision,
     TokenQuestion,
+    is_backlog,
 )
+from gateway.store.in_order import NO_NUMBER, Batch
+from gateway.store.schema import WriterConnection
 from gateway.store.times import to_text
 from gateway.store.writer import Writer
-
-BACKLOG_AFTER: Final = timedelta(minutes=5)
-NO_NUMBER: Final = frozenset({"0", "-1"})
-"""Wire ids of stations that never learnt the number of their 1.6 transaction."""
 
 Appended: TypeAlias = Callable[[Receipt | None, BaseException | None], None]
 
@@ -77,7 +78,7 @@ class Store:
             StoreBusy: Too many writes are waiting: do not answer the message.
             StoreError: The store is closed: do not answer the message.
         """
-        self.writer.submit_with(partial(_append, entry, self.hooks), on_done)
+        self.writer.submit_with(AppendJob(entry, self.hooks), on_done)
 
     async def append_and_wait(self, entry: Entry) -> Receipt:
         """Store a message and wait for its commit.
@@ -85,11 +86,34 @@ class Store:
         Raises:
             StoreError: Nothing was stored.
         """
-        return await self.writer.run(partial(_append, entry, self.hooks))
+        return await self.writer.run(AppendJob(entry, self.hooks))
 
 
-def _append(entry: Entry, hooks: Hooks, conn: sqlite3.Connection) -> Receipt:
-    return append_entry(conn, entry, hooks)
+class AppendJob(msgspec.Struct, frozen=True, gc=False):
+    """One message for the writer; a `gateway.store.writer.JointJob`."""
+
+    entry: Entry
+    hooks: Hooks
+
+    def __call__(self, conn: sqlite3.Connection) -> Receipt:
+        """Store this message."""
+        return append_entry(conn, self.entry, self.hooks)
+
+    @staticmethod
+    def run_all(
+        conn: WriterConnection, jobs: Sequence["AppendJob"]
+    ) -> Sequence[Receipt]:
+        """Store messages in their order, with as few statements as possible."""
+        batch = Batch(conn, jobs[0].hooks.sealer)
+        receipts = []
+        for job in jobs:
+            receipt = batch.take(job.entry)
+            if receipt is None:
+                batch.flush()
+                receipt = job(conn)
+            receipts.append(receipt)
+        batch.flush()
+        return receipts
 
 
 def append_entry(conn: sqlite3.Connection, entry: Entry, hooks: Hooks) -> Receipt:
@@ -111,18 +135,7 @@ class _Append:
 
     def run(self) -> Receipt:
         entry = self.entry
-        self.offset = facts.frame(
-            self.conn,
-            station_id=entry.station_id,
-            received_at=entry.received_at,
-            message_id=entry.message_id,
-            action=entry.action,
-            raw=entry.raw,
-            deviations=[
-                {"kind": found.kind, "path": found.path, "detail": found.detail}
-                for found in entry.deviations
-            ],
-        )
+        self.offset = facts.frame(self.conn, entry)
         committed = tuple(self._fact(event) for event in entry.events)
         if entry.authorize is not None and self.authorization is None:
             self._authorize(entry.authorize, entry.authorize_evse)
@@ -400,16 +413,14 @@ class _Append:
         session_id = None if session is None else session.session_id
         is_new = False
         for sample in samples:
-            is_new |= readings.insert(
-                self.conn,
-                sample,
+            stored = StoredReading(
                 session_id=session_id,
                 station_id=self.entry.station_id,
                 evse_id=evse_id,
                 received_at=event.received_at,
-                offset=self.offset,
-                sealer=self.hooks.sealer,
+                sample=sample,
             )
+            is_new |= readings.insert(self.conn, stored, self.offset, self.hooks.sealer)
         for signed in event.signed:
             is_new |= readings.insert_signed(
                 self.conn,
@@ -494,15 +505,6 @@ class _Append:
                 is_start=is_start,
             ),
         )
-
-
-def is_backlog(event: Event) -> bool:
-    """Whether an event is too old to drive live state."""
-    was_offline = (
-        isinstance(event, SessionStarted | SessionUpdated | SessionEnded)
-        and event.was_offline
-    )
-    return was_offline or event.received_at - event.occurred_at > BACKLOG_AFTER
 
 
 def judged(session: Session, rating: Rating | None) -> Session:

@@ -1,7 +1,8 @@
 """The one writer: group commit, and answers only after the sync.
 
 One thread owns the one writing connection. It takes everything queued, runs each job
-in its own SAVEPOINT, commits once, and only then tells the waiters. While one commit
+in its own SAVEPOINT (or neighbours of one kind together, `JointJob`), commits once, and
+only then tells the waiters. While one commit
 syncs, the next group collects: the disk sets the pace, no timer does.
 
 The loop hands its jobs over once per turn, not one by one: a writer that woke up while
@@ -14,11 +15,12 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -32,8 +34,10 @@ from gateway.store.schema import (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]
+_RunAll: TypeAlias = Callable[[WriterConnection, Sequence[Any]], Sequence[Any]]
 
 MAX_GROUP: Final = 2_000
 """Jobs in one commit: bounds the wait of the first one."""
@@ -65,6 +69,24 @@ _REOPEN_CODES: Final = frozenset(
 _log: Final = structlog.get_logger()
 
 
+class JointJob(Protocol[T_co]):
+    """A job that is cheaper together with others of its type.
+
+    Neighbours in a group are run by one `run_all`. It must do what the jobs would do
+    one after the other, and only to the database: if it raises, what it did is rolled
+    back and each job runs alone, so that a bad one fails by itself.
+    """
+
+    def __call__(self, conn: sqlite3.Connection) -> T_co:
+        """Run this job alone."""
+        ...
+
+    @staticmethod
+    def run_all(conn: WriterConnection, jobs: Sequence[Any]) -> Sequence[T_co]:
+        """Run jobs of this type in their order; one result each."""
+        ...
+
+
 @dataclass(slots=True)
 class WriterCounters:
     """What the writer has done; read by the metrics, written by its thread.
@@ -91,6 +113,9 @@ class _Waiting:
     job: Job[Any]
     done: Done[Any]
     on_loop: bool
+
+
+_Outcome: TypeAlias = tuple[_Waiting, Any, BaseException | None]
 
 
 class Writer:
@@ -243,13 +268,11 @@ class Writer:
                 self._deliver(self._write(group))
         self._shut()
 
-    def _write(
-        self, group: list[_Waiting]
-    ) -> list[tuple[_Waiting, Any, BaseException | None]]:
+    def _write(self, group: list[_Waiting]) -> list[_Outcome]:
         try:
             conn = self._connection()
             conn.execute("BEGIN IMMEDIATE")
-            outcomes = [(waiting, *_run_job(conn, waiting.job)) for waiting in group]
+            outcomes = _run_jobs(conn, group)
             started_s = time.perf_counter()
             conn.execute("COMMIT")
             if self._commit_delay_s:
@@ -288,9 +311,7 @@ class Writer:
             self._conn = None
             conn.close()
 
-    def _deliver(
-        self, outcomes: list[tuple[_Waiting, Any, BaseException | None]]
-    ) -> None:
+    def _deliver(self, outcomes: list[_Outcome]) -> None:
         on_loop = []
         for outcome in outcomes:
             waiting, result, error = outcome
@@ -319,6 +340,72 @@ class Writer:
         conn.close()
 
 
+def _run_jobs(conn: WriterConnection, group: Sequence[_Waiting]) -> list[_Outcome]:
+    """Run a group in its order: neighbours of one joint type together.
+
+    Raises:
+        sqlite3.Error: The storage failed, so the whole group did.
+    """
+    outcomes: list[_Outcome] = []
+    for run_all, found in groupby(group, _run_all_of):
+        run = list(found)
+        results = None
+        if run_all is not None and len(run) > 1:
+            results = _try_together(conn, run_all, run, is_first=not outcomes)
+        if results is None:
+            outcomes += [(waiting, *_run_job(conn, waiting.job)) for waiting in run]
+        else:
+            outcomes += [
+                (waiting, result, None)
+                for waiting, result in zip(run, results, strict=True)
+            ]
+    return outcomes
+
+
+def _run_all_of(waiting: _Waiting) -> _RunAll | None:
+    run_all: _RunAll | None = getattr(waiting.job, "run_all", None)
+    return run_all
+
+
+def _try_together(
+    conn: WriterConnection, run_all: _RunAll, run: Sequence[_Waiting], *, is_first: bool
+) -> Sequence[Any] | None:
+    """Results of joint jobs; ``None`` and no trace of them if that failed.
+
+    The first run of a transaction needs no SAVEPOINT, whose copies of every page it
+    touches would cost as much as its statements: the transaction itself is begun anew.
+
+    Raises:
+        sqlite3.Error: The storage failed, so the whole group did.
+    """
+    if not is_first:
+        conn.execute("SAVEPOINT run")
+    try:
+        results = run_all(conn, [waiting.job for waiting in run])
+    except Exception as error:
+        if _is_of_storage(conn, error):
+            raise
+        _log.info("store.run_alone", n_job=len(run), why=repr(error))
+        conn.forget()
+        if is_first:
+            conn.execute("ROLLBACK")
+            conn.execute("BEGIN IMMEDIATE")
+        else:
+            conn.execute("ROLLBACK TO run")
+            conn.execute("RELEASE run")
+        return None
+    if not is_first:
+        conn.execute("RELEASE run")
+    return results
+
+
+def _is_of_storage(conn: WriterConnection, error: Exception) -> bool:
+    """Whether the database failed, and not a job."""
+    return isinstance(error, sqlite3.Error) and (
+        not conn.in_transaction or _primary_code(error) in _STORAGE_CODES
+    )
+
+
 def _run_job(conn: WriterConnection, job: Job[Any]) -> tuple[Any, BaseException | None]:
     """Run one job in its SAVEPOINT.
 
@@ -329,9 +416,7 @@ def _run_job(conn: WriterConnection, job: Job[Any]) -> tuple[Any, BaseException 
     try:
         result = job(conn)
     except Exception as error:  # handed to the job's owner, not swallowed
-        if isinstance(error, sqlite3.Error) and (
-            not conn.in_transaction or _primary_code(error) in _STORAGE_CODES
-        ):
+        if _is_of_storage(conn, error):
             raise
         conn.forget()
         conn.execute("ROLLBACK TO job")
@@ -358,7 +443,7 @@ def _resolve(
         future.set_result(result)  # type: ignore[arg-type]  # T may itself be None
 
 
-def _call_all(outcomes: list[tuple[_Waiting, Any, BaseException | None]]) -> None:
+def _call_all(outcomes: list[_Outcome]) -> None:
     for waiting, result, error in outcomes:
         try:
             waiting.done(result, error)

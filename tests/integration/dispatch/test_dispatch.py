@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.bus import FactCommitted, SettingChanged
@@ -451,7 +452,7 @@ async def test_a_backlog_of_an_older_session_does_not_hide_the_running_one(
         await settled(place, n_station=1)
         running = place.report(1)
         await until(lambda: place.limit_da(1) == 320)
-        old = replace(
+        old = msgspec.structs.replace(
             running,
             session_id=SessionId("old"),
             started_at=later(EPOCH, hours=-9),
@@ -469,7 +470,7 @@ async def test_a_backlog_of_an_older_session_does_not_hide_the_running_one(
                 FactCommitted(
                     offset=3,
                     event=event,
-                    session=replace(old, phase=phase),
+                    session=msgspec.structs.replace(old, phase=phase),
                     is_backlog=True,
                 )
             )

@@ -1,9 +1,9 @@
 """The journal's promises about single messages."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain.session import EndedBy, SessionPhase
 from gateway.store.entry import Entry, Receipt

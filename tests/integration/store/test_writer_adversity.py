@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartupError, StoreBusy, StoreError
+from gateway.store.entry import Receipt, TokenDecision, TokenQuestion
 from gateway.store.schema import open_database
+from gateway.store.sqlite import Hooks
 from gateway.store.writer import Writer
+from tests.support.journal import CP2, entry, open_store, register, started, updated
 
 
 def _insert(conn: sqlite3.Connection, name: str, filler: str = "") -> str:
@@ -42,6 +45,47 @@ def test_a_failing_job_fails_only_itself(tmp_path: Path) -> None:
     assert writer.submit(_names).result(5) == {"a", "c"}
     assert writer.counters.commits < 5
     writer.close()
+
+
+async def test_a_message_that_fails_among_others_fails_only_itself(
+    tmp_path: Path,
+) -> None:
+    def judge(_conn: sqlite3.Connection, question: TokenQuestion) -> TokenDecision:
+        if question.token.value == "BROKEN":
+            raise ZeroDivisionError
+        return TokenDecision(status="accepted")
+
+    async with open_store(tmp_path, Hooks(judge=judge)) as (store, queries):
+        number = str((await store.append_and_wait(entry(started()))).transaction_number)
+        outcomes: dict[str, Receipt | BaseException | None] = {}
+        messages = {
+            "first": entry(updated(5, wire_id=number, readings=(register(5, 1100),))),
+            "broken": entry(started(station=CP2, token="BROKEN")),
+            "second": entry(updated(9, wire_id=number, readings=(register(9, 1200),))),
+        }
+        done = asyncio.Event()
+        before = store.writer.counters.commits
+
+        def note(
+            name: str, receipt: Receipt | None, error: BaseException | None
+        ) -> None:
+            outcomes[name] = receipt or error
+            if len(outcomes) == len(messages):
+                done.set()
+
+        for name, message in messages.items():
+            store.append(message, partial(note, name))
+        await done.wait()
+
+        assert store.writer.counters.commits == before + 1
+        assert isinstance(outcomes["broken"], ZeroDivisionError)
+        last = outcomes["second"]
+        assert isinstance(last, Receipt)
+        assert last.session is not None
+        assert last.session.register_last_milliwh == 1_200_000
+        assert await queries.session(last.session.session_id) == last.session
+        assert len(await queries.readings(last.session.session_id)) == 2
+        assert await queries.rows("SELECT count(*) FROM frame", ()) == [(3,)]
 
 
 def test_a_full_disk_fails_the_group_and_the_writer_recovers(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ envelopes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from gateway.domain import envelope as env
 from gateway.domain.envelope import unix_s
@@ -227,7 +229,9 @@ class World:
         sim = self.sims[station_id]
         if sim.session_id is None:
             return
-        ended = replace(self._session(station_id), phase=SessionPhase.ENDED)
+        ended = msgspec.structs.replace(
+            self._session(station_id), phase=SessionPhase.ENDED
+        )
         sim.session_id, sim.session = None, None
         sim.changes.clear()  # the contactor opened
         self.state.session(ended, None, self.now)

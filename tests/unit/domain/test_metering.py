@@ -1,10 +1,10 @@
 """Verdicts on energy, case by case."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain.events import CURRENT, POWER, REGISTER, SOC, Reading
 from gateway.domain.ids import SessionId

@@ -17,10 +17,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.domain.events import Deviation, Event
-from gateway.domain.ids import StationId
+from gateway.domain.ids import IdToken, StationId
 from gateway.errors import RemoteError
 from gateway.ocpp import frames
 from gateway.ocpp.adapter import (
@@ -76,7 +77,7 @@ def test_a_golden_frame_has_its_facts_and_its_answer(
     assert len(events) == len(expected)
     for event, members in zip(events, expected, strict=True):
         assert type(event).__name__ == members.pop("type")
-        plain = _plain(dataclasses.asdict(event))
+        plain = _plain(event)
         assert {name: plain[name] for name in members} == members
 
 
@@ -134,6 +135,10 @@ def _take(
 
 def _plain(value: Any) -> Any:
     match value:
+        case msgspec.Struct():
+            return _plain(msgspec.structs.asdict(value))
+        case IdToken():
+            return _plain(dataclasses.asdict(value))
         case dict():
             return {key: _plain(inner) for key, inner in value.items()}
         case list() | tuple():

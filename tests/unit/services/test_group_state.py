@@ -1,5 +1,6 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from gateway.domain import envelope as env
 from gateway.domain.envelope import UnixS, unix_s

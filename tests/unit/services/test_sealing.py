@@ -33,14 +33,15 @@ def test_a_sealed_reading_is_canonical_whatever_the_station_wrote(
 
     leaf_index = LogSealer(tariff_id_of=lambda _: None).metered(
         conn,
-        StoredReading(
-            reading_id=1,
-            session_id=None if session is None else SessionId(session),
-            station_id=StationId(station),
-            evse_id=evse,
-            received_at=AT,
-            sample=sample,
-        ),
+        [
+            StoredReading(
+                session_id=None if session is None else SessionId(session),
+                station_id=StationId(station),
+                evse_id=evse,
+                received_at=AT,
+                sample=sample,
+            )
+        ],
     )
 
     sealed = conn.execute(

@@ -2,11 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain.events import Availability, EvseStatusChanged
 from gateway.domain.ids import EvseRef, IdToken, SessionId
