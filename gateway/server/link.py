@@ -1,57 +1,74 @@
-"""One connection of one station: a reader and a writer around a sans-I/O endpoint.
+"""One connection of one station: callbacks around a sans-I/O endpoint.
 
-The reader never waits for a CALL of ours, so a station that calls while it is being
-called is served at once. Answers to transaction messages come back from the store's
-commit through ``post`` and leave in the order of their commits.
+The transport calls ``take`` for each message; nothing in it waits, so a station that
+calls while it is being called is served at once. Answers to transaction messages come
+back from the store's commit through ``post`` and leave in the order of their commits.
+A station that sends more than its share is read no further until it is its turn again.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
-import structlog
 
 from gateway.clock import Clock
+from gateway.domain.connection import PLAIN, ConnectionSecurity
 from gateway.errors import CallFailed, CallRefused, CallTimedOut, NotConnected
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.frames import Call, CallError, CallResult, encode_payload
 from gateway.ocpp.rpc import CallPriority, Completion, Endpoint, Outcome
 
-MAX_UNSENT_FRAMES: Final = 1000
-"""Answers a station may leave unread before it is cut off."""
+MAX_UNANSWERED: Final = 64
+"""CALLs of one station under way at once; a station that keeps to OCPP has one."""
+PATIENCE_S: Final = 10.0
+"""Answers that have not come by then will not come: the store was away."""
+MAX_FRAMES_PER_S: Final = 1000.0
+"""What one station may send on average: far above a replayed backlog."""
+BURST_S: Final = 2.0
+"""How much of that may come at once, as seconds of it."""
 
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
 TRY_AGAIN_LATER: Final = 1013
 
-_log = structlog.get_logger()
-
 
 class Transport(Protocol):
-    """What a link needs of a WebSocket, so that the library can be swapped."""
+    """What a link needs of a WebSocket, so that it can be another one. Never waits."""
 
-    async def receive(self) -> bytes:
-        """The next frame's payload.
-
-        Raises:
-            EOFError: The connection is closed.
-        """
+    def send(self, frame: bytes) -> None:
+        """Send one text frame; nothing once it closes."""
         ...
 
-    async def send(self, frame: bytes) -> None:
-        """Send one text frame.
-
-        Raises:
-            EOFError: The connection is closed.
-        """
+    def close(self, code: int, reason: str) -> None:
+        """Close with a status after what is sent already; the first call counts."""
         ...
 
-    async def close(self, code: int, reason: str) -> None:
-        """Close with a status; returns when done or after a short while."""
+    def hold(self) -> None:
+        """Take no more from the station until ``release``."""
+        ...
+
+    def release(self) -> None:
+        """Go on reading."""
+        ...
+
+
+class Receiver(Protocol):
+    """What a transport needs of a link."""
+
+    def take(self, raw: bytes) -> None:
+        """Take one message, text or binary."""
+        ...
+
+    def heard(self) -> None:
+        """A ping or pong came: a sign of life."""
+        ...
+
+    def lost(self) -> None:
+        """The connection is gone; called once."""
         ...
 
 
@@ -77,7 +94,31 @@ class LinkCounters:
 
 
 class Link:
-    """A live connection. Owned by the listener; loop thread only."""
+    """A live connection, from its making until ``lost``. Loop thread only."""
+
+    __slots__ = (
+        "_clock",
+        "_endpoint",
+        "_hold_timer",
+        "_loop",
+        "_n_unanswered",
+        "_on_lost",
+        "_paced_to_s",
+        "_parse",
+        "_sink",
+        "_timer",
+        "_transport",
+        "adapter",
+        "counters",
+        "epoch",
+        "is_open",
+        "last_frame_at",
+        "last_frame_s",
+        "opened_at",
+        "remote",
+        "security",
+        "station_id",
+    )
 
     def __init__(
         self,
@@ -91,14 +132,16 @@ class Link:
         parse: Callable[[bytes], Call | CallResult | CallError],
         remote: str,
         epoch: int,
+        security: ConnectionSecurity = PLAIN,
+        on_lost: Callable[["Link"], None] | None = None,
     ) -> None:
         self.station_id = station_id
         self.adapter = adapter
         self.remote = remote
         self.epoch = epoch
+        self.security = security
         self.opened_at: datetime = clock.now()
         self.last_frame_at: datetime = self.opened_at
-        self.last_frame_s: float = 0.0
         self.counters = LinkCounters()
         self.is_open = True
         self._transport = transport
@@ -106,46 +149,58 @@ class Link:
         self._sink = sink
         self._clock = clock
         self._parse = parse
-        self._unsent: deque[bytes] = deque()
-        self._wake = asyncio.Event()
+        self._on_lost = on_lost
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._close_with: tuple[int, str] | None = None
+        self.last_frame_s: float = self._loop.time()
+        self._n_unanswered = 0
+        self._paced_to_s = 0.0
+        self._hold_timer: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        """Serve the connection until it closes; both loops live and die together."""
-        self.last_frame_s = self._loop.time()
+    def take(self, raw: bytes) -> None:
+        """Take one message of the station."""
+        now_s = self._loop.time()
+        self.counters.frames_in += 1
+        self.last_frame_s = now_s
+        self.last_frame_at = self._clock.now()
         try:
-            async with asyncio.TaskGroup() as group:
-                writer = group.create_task(self._write(), name="link.write")
-                await self._read()
-                writer.cancel()
-        finally:
-            self.is_open = False
-            if self._timer is not None:
-                self._timer.cancel()
-            for completion in self._endpoint.close():
-                _settle(completion)
+            frame = self._parse(raw)
+        except ValueError as error:
+            answer = self._sink.refuse(raw, error)
+            if answer is not None:
+                self.post(answer)
+        else:
+            self._take_frame(frame, raw, now_s)
+        self._pace(now_s)
+
+    def heard(self) -> None:
+        """Note a sign of life that is no message: a ping, a pong."""
+        self.last_frame_s = self._loop.time()
+
+    def lost(self) -> None:
+        """The connection is gone: whoever waits for an answer is told."""
+        self.is_open = False
+        for timer in (self._timer, self._hold_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._hold_timer = None
+        for completion in self._endpoint.close():
+            _settle(completion)
+        if self._on_lost is not None:
+            self._on_lost(self)
 
     def post(self, frame: bytes) -> None:
-        """Queue one frame for the station; never blocks, drops none.
+        """Send one frame to the station; never blocks, drops none.
 
-        A station that does not read its answers is disconnected once
-        ``MAX_UNSENT_FRAMES`` wait.
+        A station that does not read what it is sent is disconnected by the transport.
         """
-        if not self.is_open:
-            return
-        if len(self._unsent) >= MAX_UNSENT_FRAMES:
-            self.close_soon(POLICY_VIOLATION, "answers are not being read")
-            return
-        self._unsent.append(frame)
-        self._wake.set()
+        if self.is_open:
+            self.counters.frames_out += 1
+            self._transport.send(frame)
 
     def close_soon(self, code: int, reason: str) -> None:
-        """Have the writer close the connection after what is already queued."""
-        if self._close_with is None:
-            self._close_with = (code, reason)
-            self._wake.set()
+        """Close the connection after what is already sent."""
+        self._transport.close(code, reason)
 
     async def call(
         self,
@@ -186,46 +241,55 @@ class Link:
         self._pump()
         return _answer_of(await future, self.station_id, action)
 
-    async def _read(self) -> None:
-        while True:
-            try:
-                raw = await self._transport.receive()
-            except EOFError:
-                return
-            self.counters.frames_in += 1
-            self.last_frame_s = self._loop.time()
-            self.last_frame_at = self._clock.now()
-            self._take(raw)
-
-    def _take(self, raw: bytes) -> None:
-        try:
-            frame = self._parse(raw)
-        except ValueError as error:
-            answer = self._sink.refuse(raw, error)
-            if answer is not None:
-                self.post(answer)
-            return
+    def _take_frame(
+        self, frame: Call | CallResult | CallError, raw: bytes, now_s: float
+    ) -> None:
         match frame:
             case Call():
                 replay = self._endpoint.on_call(frame)
                 if replay is None:
-                    self._sink.handle(frame, self._responder(frame), raw)
+                    self._n_unanswered += 1
+                    self._sink.handle(frame, partial(self._respond, frame), raw)
                 elif replay:
                     self.post(replay)
             case CallResult() | CallError():
-                completion = self._endpoint.on_answer(frame, self._loop.time())
+                completion = self._endpoint.on_answer(frame, now_s)
                 if completion is None:
                     self.counters.orphan_answers += 1
                 else:
                     _settle(completion)
                 self._pump()
 
-    def _responder(self, call: Call) -> Callable[[bytes], None]:
-        def respond(frame: bytes) -> None:
-            self._endpoint.on_response(call, frame)
-            self.post(frame)
+    def _respond(self, call: Call, frame: bytes) -> None:
+        self._endpoint.on_response(call, frame)
+        self.post(frame)
+        if self._n_unanswered > 0:
+            self._n_unanswered -= 1
+        if self._hold_timer is not None and self._n_unanswered == MAX_UNANSWERED // 2:
+            self._go_on()
 
-        return respond
+    def _pace(self, now_s: float) -> None:
+        """Read no further while the station has more than its share."""
+        self._paced_to_s = max(self._paced_to_s, now_s) + 1 / MAX_FRAMES_PER_S
+        ahead_s = self._paced_to_s - now_s
+        if self._hold_timer is not None:
+            return
+        if self._n_unanswered >= MAX_UNANSWERED:
+            self._hold(PATIENCE_S)
+        elif ahead_s > BURST_S:
+            self._hold(ahead_s - BURST_S / 2)
+
+    def _hold(self, at_most_s: float) -> None:
+        self._transport.hold()
+        self._hold_timer = self._loop.call_later(at_most_s, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
+        self._n_unanswered = min(self._n_unanswered, MAX_UNANSWERED // 2)
+        if self.is_open:
+            self._transport.release()
 
     def _pump(self) -> None:
         """Send what may be sent now and arm the timer for the next deadline."""
@@ -241,20 +305,6 @@ class Link:
         deadline_s = self._endpoint.next_deadline
         if deadline_s is not None:
             self._timer = self._loop.call_at(deadline_s, self._pump)
-
-    async def _write(self) -> None:
-        while True:
-            while self._unsent:
-                try:
-                    await self._transport.send(self._unsent.popleft())
-                except EOFError:
-                    return
-                self.counters.frames_out += 1
-            if self._close_with is not None:
-                await self._transport.close(*self._close_with)
-                return
-            self._wake.clear()
-            await self._wake.wait()
 
 
 def _settle(completion: Completion) -> None:

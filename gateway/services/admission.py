@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.clock import Clock
+from gateway.domain.connection import PLAIN, ConnectionSecurity
 from gateway.domain.ids import StationId
 from gateway.services.credentials import (
     MAX_PASSWORD_BYTES,
@@ -19,6 +20,7 @@ from gateway.services.credentials import (
     Pepper,
 )
 from gateway.services.stations import StationDirectory
+from gateway.store.stations import StationRow
 
 MAX_FAILURES: Final = 10
 FAILURE_WINDOW_S: Final = 60.0
@@ -72,12 +74,20 @@ class Admission:
         self._failures: dict[tuple[str, str], deque[float]] = {}
 
     async def admit(
-        self, station_id: StationId, credentials: Presented | None, remote: str
+        self,
+        station_id: StationId,
+        credentials: Presented | None,
+        remote: str,
+        security: ConnectionSecurity = PLAIN,
     ) -> StationId | None:
         """The registered id of a station that may come in, else ``None``."""
         entry = self._directory.find(station_id)
         if entry is None:
             return await self._stranger(station_id, credentials, remote)
+        too_low = _too_low(entry, security)
+        if too_low is not None:
+            self._refuse(station_id, remote, too_low)
+            return None
         if self._rules.allow_unauthenticated and credentials is None:
             return entry.station_id
         reason = None
@@ -117,6 +127,14 @@ class Admission:
         interval_s = self._clock.real_s(self._rules.heartbeat_interval_s)
         return max(MIN_IDLE_S, IDLE_HEARTBEATS * interval_s)
 
+    def assumed_version(self, _station_id: StationId) -> str | None:
+        """The OCPP version of a station that offers none; ``None``: it must."""
+        return None
+
+    def pinned_version(self, _station_id: StationId) -> str | None:
+        """The only OCPP version that a station may speak; ``None``: any."""
+        return None
+
     async def _stranger(
         self, station_id: StationId, credentials: Presented | None, remote: str
     ) -> StationId | None:
@@ -143,6 +161,16 @@ class Admission:
         failures = self._failures.setdefault(key, deque(maxlen=MAX_FAILURES))
         failures.append(self._monotonic())
         self.knocked(station_id, remote, reason)
+
+
+def _too_low(entry: StationRow, security: ConnectionSecurity) -> str | None:
+    """Why a connection is not secure enough for its station (A05.FR.09)."""
+    if security.profile >= entry.security_profile:
+        return None
+    return (
+        f"security profile {security.profile}: the lowest accepted is"
+        f" {entry.security_profile}"
+    )
 
 
 def _key(station_id: str, remote: str) -> tuple[str, str]:

@@ -89,6 +89,7 @@ class Port:
     queries: Queries
     ingest: Ingest
     writer: Writer
+    listener: Listener
 
     async def register(self, station_id: str, password: bytes = PASSWORD) -> None:
         """Make a station known, with its password; it has never booted."""
@@ -244,7 +245,9 @@ async def open_port(path: Path, *, compression: bool = False) -> AsyncIterator[P
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(setup.run()), group.create_task(mirror_boots())]
             async with listener.listening() as number:
-                port = Port(number, bus, links, directory, queries, ingest, writer)
+                port = Port(
+                    number, bus, links, directory, queries, ingest, writer, listener
+                )
                 await port.register("CP1")
                 yield port
             for task in tasks:

@@ -16,7 +16,13 @@ from gateway.ocpp import frames
 from gateway.ocpp.frames import Call
 from gateway.ocpp.rpc import CallPriority, Endpoint
 from gateway.ocpp.v16 import V16
-from gateway.server.link import MAX_UNSENT_FRAMES, Link
+from gateway.server import link as link_module
+from gateway.server.link import (
+    BURST_S,
+    MAX_FRAMES_PER_S,
+    MAX_UNANSWERED,
+    Link,
+)
 
 CLOCK = ScaledClock(
     epoch=datetime(2026, 6, 1, tzinfo=UTC),
@@ -27,28 +33,24 @@ CLOCK = ScaledClock(
 
 
 class Wire:
-    """A socket in memory: what the station sends, and what reaches it."""
+    """A socket in memory: what reaches the station, and what it is told."""
 
     def __init__(self) -> None:
-        self.inbound: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.sent: asyncio.Queue[bytes] = asyncio.Queue()
         self.closed_with: tuple[int, str] | None = None
-        self.is_stuck = False
+        self.is_held = False
 
-    async def receive(self) -> bytes:
-        frame = await self.inbound.get()
-        if frame is None:
-            raise EOFError
-        return frame
-
-    async def send(self, frame: bytes) -> None:
-        if self.is_stuck:
-            await asyncio.Event().wait()
+    def send(self, frame: bytes) -> None:
         self.sent.put_nowait(frame)
 
-    async def close(self, code: int, reason: str) -> None:
-        self.closed_with = (code, reason)
-        self.inbound.put_nowait(None)
+    def close(self, code: int, reason: str) -> None:
+        self.closed_with = self.closed_with or (code, reason)
+
+    def hold(self) -> None:
+        self.is_held = True
+
+    def release(self) -> None:
+        self.is_held = False
 
     async def next_sent(self) -> list[object]:
         async with asyncio.timeout(2):
@@ -93,15 +95,10 @@ async def linked() -> AsyncIterator[tuple[Link, Wire, Sink]]:
         remote="127.0.0.1:1",
         epoch=1,
     )
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(link.run())
-        try:
-            yield link, wire, sink
-        finally:
-            wire.inbound.put_nowait(None)
-            wire.is_stuck = False
-            async with asyncio.timeout(2):
-                await running
+    try:
+        yield link, wire, sink
+    finally:
+        link.lost()
 
 
 async def outcome_of(
@@ -124,10 +121,10 @@ async def test_a_station_that_calls_while_it_is_called_is_served_at_once() -> No
     async with linked() as (link, wire, sink), asyncio.TaskGroup() as group:
         ours = group.create_task(link.call("Reset", {"type": "Soft"}, timeout_s=5))
         assert await wire.next_sent() == [2, "ours-1", "Reset", {"type": "Soft"}]
-        wire.inbound.put_nowait(b'[2,"a","Heartbeat",{}]')
+        link.take(b'[2,"a","Heartbeat",{}]')
         assert await wire.next_sent() == [3, "a", {}]
         assert not ours.done()
-        wire.inbound.put_nowait(b'[3,"ours-1",{"status":"Accepted"}]')
+        link.take(b'[3,"ours-1",{"status":"Accepted"}]')
         assert await ours == {"status": "Accepted"}
         assert sink.raw == [b'[2,"a","Heartbeat",{}]']
 
@@ -146,11 +143,11 @@ async def test_one_call_is_outstanding_and_a_stop_overtakes_the_waiting() -> Non
         high = group.create_task(outcome_of(stop))
         await asyncio.sleep(0)
         assert wire.sent.empty()
-        wire.inbound.put_nowait(b'[3,"ours-1",{}]')
+        link.take(b'[3,"ours-1",{}]')
         assert (await wire.next_sent())[2] == "RemoteStopTransaction"
-        wire.inbound.put_nowait(b'[4,"ours-3","InternalError","no",{"why":1}]')
+        link.take(b'[4,"ours-3","InternalError","no",{"why":1}]')
         assert (await wire.next_sent())[2] == "ClearCache"
-        wire.inbound.put_nowait(b'[3,"ours-2",{"status":"Accepted"}]')
+        link.take(b'[3,"ours-2",{"status":"Accepted"}]')
         await first
         assert await low == {"status": "Accepted"}
         refusal = await high
@@ -162,9 +159,9 @@ async def test_a_silent_station_costs_its_caller_a_timeout_and_nothing_else() ->
     async with linked() as (link, wire, _):
         with pytest.raises(CallTimedOut):
             await link.call("Reset", {"type": "Soft"}, timeout_s=0.05)
-        wire.inbound.put_nowait(b'[3,"ours-1",{"status":"Accepted"}]')
-        wire.inbound.put_nowait(b'[3,"never-asked",{}]')
-        wire.inbound.put_nowait(b'[2,"a","Heartbeat",{}]')
+        link.take(b'[3,"ours-1",{"status":"Accepted"}]')
+        link.take(b'[3,"never-asked",{}]')
+        link.take(b'[2,"a","Heartbeat",{}]')
         assert (await wire.next_sent())[1] == "ours-1"
         assert await wire.next_sent() == [3, "a", {}]
         assert link.counters.orphan_answers == 1
@@ -184,22 +181,21 @@ async def test_a_full_line_refuses_further_calls() -> None:
 
 
 async def test_what_is_not_ocpp_is_answered_and_the_socket_stays_up() -> None:
-    async with linked() as (_, wire, sink):
-        wire.inbound.put_nowait(b"not json")
+    async with linked() as (link, wire, sink):
+        link.take(b"not json")
         assert (await wire.next_sent())[0] == 4
-        wire.inbound.put_nowait(b'[2,"a","Heartbeat",{}]')
+        link.take(b'[2,"a","Heartbeat",{}]')
         assert await wire.next_sent() == [3, "a", {}]
         assert sink.refused == [b"not json"]
 
 
 async def test_a_message_repeated_in_flight_gets_one_answer() -> None:
-    async with linked() as (_, wire, sink):
+    async with linked() as (link, wire, sink):
         sink.held = []
         stop = b'[2,"a","StopTransaction",{"transactionId":1}]'
-        wire.inbound.put_nowait(stop)
-        wire.inbound.put_nowait(stop)
+        link.take(stop)
+        link.take(stop)
         await turns()
-        assert wire.inbound.empty()
         for answer in sink.held:
             answer()
         assert await wire.next_sent() == [3, "a", {}]
@@ -207,17 +203,40 @@ async def test_a_message_repeated_in_flight_gets_one_answer() -> None:
         assert wire.sent.empty()
 
 
-async def test_a_station_that_does_not_read_its_answers_is_cut_off() -> None:
+async def test_a_station_that_is_owed_too_many_answers_is_read_no_further() -> None:
+    async with linked() as (link, wire, sink):
+        sink.held = []
+        for number in range(MAX_UNANSWERED):
+            assert not wire.is_held
+            link.take(f'[2,"{number}","StopTransaction",{{}}]'.encode())
+        assert wire.is_held
+        for answer in sink.held[: MAX_UNANSWERED // 2 - 1]:
+            answer()
+        assert wire.is_held
+        sink.held[MAX_UNANSWERED // 2]()
+        assert not wire.is_held
+
+
+async def test_answers_that_never_come_silence_no_station_for_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.05)
+    async with linked() as (link, wire, sink):
+        sink.held = []
+        for number in range(MAX_UNANSWERED):
+            link.take(f'[2,"{number}","StopTransaction",{{}}]'.encode())
+        assert wire.is_held
+        await asyncio.sleep(0.1)
+        assert not wire.is_held
+
+
+async def test_a_station_that_sends_without_pause_is_slowed_to_its_share() -> None:
     async with linked() as (link, wire, _):
-        wire.is_stuck = True
-        for _ in range(MAX_UNSENT_FRAMES + 2):
-            link.post(b"[3,1,{}]")
-        wire.is_stuck = False
-        assert len(link._unsent) <= MAX_UNSENT_FRAMES
-        link.close_soon(1001, "later word does not count")
-        await turns(2 * MAX_UNSENT_FRAMES)
-        assert wire.closed_with is not None
-        assert wire.closed_with[0] == 1008
+        n_taken = 0
+        while not wire.is_held:
+            n_taken += 1
+            link.take(f'[2,"{n_taken}","Heartbeat",{{}}]'.encode())
+        assert n_taken == pytest.approx(MAX_FRAMES_PER_S * BURST_S, rel=0.3)
 
 
 async def test_calls_end_with_the_connection() -> None:
@@ -225,7 +244,7 @@ async def test_calls_end_with_the_connection() -> None:
         reset = link.call("Reset", {"type": "Soft"}, timeout_s=5)
         ours = group.create_task(outcome_of(reset))
         await wire.next_sent()
-        wire.inbound.put_nowait(None)
+        link.lost()
         assert isinstance(await ours, NotConnected)
         with pytest.raises(NotConnected):
             await link.call("Reset", {"type": "Soft"}, timeout_s=5)

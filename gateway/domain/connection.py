@@ -1,0 +1,35 @@
+"""How a station's connection is secured, and who its certificate says it is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+BASIC: Final = 1
+TLS_BASIC: Final = 2
+TLS_CERTIFICATE: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSecurity:
+    """What a connection used (security profiles: 1.6 whitepaper 3, 2.0.1 A00).
+
+    Attributes:
+        profile: 1 without TLS, 2 with TLS, 3 with TLS and a client certificate.
+        tls_version: As ``TLSv1.3``; ``None`` without TLS.
+        cipher: OpenSSL's name of the suite.
+        client_name: Common name of the client certificate: the station's serial number.
+        client_organization: O of the client certificate: the operator's name.
+        client_serial: Serial number of the certificate, hexadecimal.
+        client_not_after: When the certificate expires.
+    """
+
+    profile: int
+    tls_version: str | None = None
+    cipher: str | None = None
+    client_name: str | None = None
+    client_organization: str | None = None
+    client_serial: str | None = None
+    client_not_after: datetime | None = None
+
+
+PLAIN: Final = ConnectionSecurity(profile=BASIC)
