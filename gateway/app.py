@@ -44,7 +44,7 @@ from gateway.server.listener import Listener, ListenerOptions
 from gateway.server.registry import Links
 from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.anchoring import Anchoring, AnchoringSettings
-from gateway.services.authorization import Authorizer
+from gateway.services.authorization import Authorizer, TokenRules
 from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
@@ -65,6 +65,7 @@ from gateway.services.setup import StationSetup
 from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
 from gateway.services.stations import StationDirectory
+from gateway.services.token_book import TokenBook
 from gateway.store import api_tokens, money
 from gateway.store import stations as station_rows
 from gateway.store.api_tokens import ApiToken, Role
@@ -165,11 +166,19 @@ class Parts:
             is_managed=self._is_managed,
             call_timeout_s=config.server.call_timeout_s,
         )
+        self.tokens = TokenBook(writer=writer, clock=clock)
         self.ingest = Ingest(
             log=Store(
                 writer,
                 Hooks(
-                    judge=Authorizer(admission=self.dispatch.admission),
+                    judge=Authorizer(
+                        admission=self.dispatch.admission,
+                        rules=TokenRules(
+                            max_sessions=config.ocpp.max_sessions_per_token,
+                            authorize_counts=config.ocpp.authorize_counts,
+                            master_pass_group=config.ocpp.master_pass_group,
+                        ),
+                    ),
                     sealer=LogSealer(tariff_id_of=self._tariff_id_of),
                     rating=self._rating,
                 ),
@@ -306,6 +315,7 @@ class Parts:
             needs=self.needs,
             settlement=self.settlement,
             receipts=self.receipts,
+            tokens=self.tokens,
             call=self.calls.call,
             operator_guard=self.dispatch.operator_guard,
             commission=self.commissioning.run,

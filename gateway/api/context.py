@@ -19,6 +19,7 @@ from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
+from gateway.services.token_book import TokenBook
 from gateway.store.api_tokens import ApiToken
 from gateway.store.queries import Queries
 from gateway.store.writer import Writer
@@ -65,6 +66,7 @@ class ApiContext:
     needs: Needs
     settlement: Settlement
     receipts: Receipts
+    tokens: TokenBook
     call: Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]

@@ -8,26 +8,62 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from gateway.api import views
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.ids import STATION_ID
 from gateway.errors import CallFailed, RequestError
 from gateway.ocpp.adapter import CallOutcome
-from gateway.store import tokens as token_rows
-
-MAX_TOKEN_CHARS = 36
+from gateway.services.token_book import MAX_EVSES, MAX_STATIONS, MAX_TOKEN_CHARS
+from gateway.store.tokens import KnownToken, TokenRow
 
 ReservationId = Annotated[int, Path(ge=-(2**31), lt=2**31)]
+StationName = Annotated[str, Field(pattern=f"^{STATION_ID.pattern}$")]
+Language = Annotated[str, Field(pattern="^[A-Za-z0-9-]{2,8}$")]
+TokenType = Literal[
+    "Central",
+    "eMAID",
+    "ISO14443",
+    "ISO15693",
+    "KeyCode",
+    "Local",
+    "MacAddress",
+]
+Kind = Annotated[
+    TokenType | None, Query(alias="type", description="2.0.1 token type; null: any")
+]
 
 router = APIRouter(tags=["id tokens and reservations"], route_class=CheckedRoute)
 
 
 class TokenBody(BaseModel):
-    """What is known about an id token."""
+    """What is known about an id token; members left out go back to their default."""
 
     model_config = ConfigDict(extra="forbid")
 
-    status: Literal["Accepted", "Blocked", "Expired", "Invalid"] = "Accepted"
+    status: Literal["Accepted", "Blocked", "Expired", "Invalid", "NoCredit"] = (
+        "Accepted"
+    )
     expires_at: AwareDatetime | None = None
-    group: str | None = Field(default=None, max_length=MAX_TOKEN_CHARS)
-    type: str | None = Field(default=None, max_length=20)
+    group: str | None = Field(default=None, min_length=1, max_length=MAX_TOKEN_CHARS)
+    type: TokenType | None = Field(default=None, description="Null: any type")
+    max_sessions: int | None = Field(
+        default=None, ge=1, le=1000, description="At once; null: the site's setting"
+    )
+    stations: list[StationName] | None = Field(
+        default=None, max_length=MAX_STATIONS, description="The only ones; null: all"
+    )
+    evse_ids: list[Annotated[int, Field(ge=1, le=1000)]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_EVSES,
+        description="The only EVSEs of its stations; null: all",
+    )
+    language: Language | None = Field(default=None, description="RFC 5646, as en-GB")
+    language_2: Language | None = Field(default=None, description="Second choice")
+    personal_message: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        description="Shown by 2.0.1 stations; null: the price, where it is shown",
+    )
 
 
 @router.get("/id-tokens")
@@ -42,49 +78,42 @@ async def id_tokens(
 
 
 @router.get("/id-tokens/{token:path}")
-async def id_token(token: str, context: Context, _caller: Viewer) -> dict[str, Any]:
-    """One token; an unknown one answers ``Invalid``."""
-    row = await context.queries.id_token(token)
-    if row is None:
-        return {
-            "token": token,
-            "type": None,
-            "status": "Invalid",
-            "expires_at": None,
-            "group": None,
-            "updated_at": None,
-        }
-    return views.id_token(row)
+async def id_token(
+    token: str, context: Context, _caller: Viewer, kind: Kind = None
+) -> dict[str, Any]:
+    """One token, of a type or of any; an unknown one answers ``Invalid``."""
+    row = await context.queries.id_token(token, kind or "")
+    return views.unknown_token(token) if row is None else views.id_token(row)
 
 
 @router.put("/id-tokens/{token:path}")
 async def put_id_token(
     token: str, body: Annotated[TokenBody, Body()], context: Context, caller: Operator
 ) -> dict[str, Any]:
-    """Make a token known, or change it."""
-    if not 1 <= len(token) <= MAX_TOKEN_CHARS:
-        raise RequestError(422, "bad_token", f"1 to {MAX_TOKEN_CHARS} characters")
-    now = context.clock.now()
-    await context.writer.run(
-        lambda conn: token_rows.put(
-            conn,
-            value=token,
-            kind=body.type or "",
-            status=body.status,
-            expires_at=body.expires_at,
-            group_id=body.group,
-            now=now,
-        )
+    """Make a token known, or change it; one entry per type, and one for any."""
+    row = TokenRow(
+        status=body.status,
+        expires_at=body.expires_at,
+        group_id=body.group,
+        max_sessions=body.max_sessions,
+        stations=None if body.stations is None else frozenset(body.stations),
+        evse_ids=None if body.evse_ids is None else tuple(body.evse_ids),
+        language=body.language,
+        language_2=body.language_2,
+        personal_message=body.personal_message,
     )
+    kind = body.type or ""
+    await context.tokens.put(KnownToken(value=token, kind=kind, row=row))
     await context.audit(caller, "id_token.put", "id-token", {"status": body.status})
-    return await id_token(token, context, caller)
+    return await id_token(token, context, caller, body.type)
 
 
 @router.delete("/id-tokens/{token:path}", status_code=204)
-async def delete_id_token(token: str, context: Context, caller: Operator) -> None:
-    """Forget a token: it answers ``Invalid`` from now on."""
-    found = await context.writer.run(lambda conn: token_rows.delete(conn, token))
-    if not found:
+async def delete_id_token(
+    token: str, context: Context, caller: Operator, kind: Kind = None
+) -> None:
+    """Forget a token, of a type or of all: it answers ``Invalid`` from now on."""
+    if not await context.tokens.delete(token, kind):
         raise RequestError(404, "unknown_token", "no such id token")
     await context.audit(caller, "id_token.deleted", "id-token", {})
 

@@ -1,5 +1,6 @@
 """Rows to JSON: keys carry units, times are RFC 3339; no logic."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,8 +67,22 @@ def id_token(row: IdTokenRecord) -> dict[str, Any]:
         "status": row.status,
         "expires_at": time(row.expires_at),
         "group": row.group_id,
+        "max_sessions": row.max_sessions,
+        "stations": None if row.stations is None else json.loads(row.stations),
+        "evse_ids": None if row.evse_ids is None else json.loads(row.evse_ids),
+        "language": row.language,
+        "language_2": row.language_2,
+        "personal_message": row.personal_message,
         "updated_at": time(row.updated_at),
     }
+
+
+def unknown_token(value: str) -> dict[str, Any]:
+    """A token that nobody made known."""
+    members = ("expires_at", "group", "max_sessions", "stations", "evse_ids")
+    words = ("language", "language_2", "personal_message", "updated_at")
+    empty = dict.fromkeys((*members, *words))
+    return {"token": value, "type": None, "status": "Invalid", **empty}
 
 
 def reservation(row: Reservation, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from gateway.errors import ConfigError
 
 MAX_PORT: Final = 65_535
 DAY_S: Final = 86_400
+MAX_GROUP_CHARS: Final = 36
+MAX_VENDOR_CHARS: Final = 255
 
 
 class Engine(StrEnum):
@@ -95,11 +97,38 @@ class OcppConfig:
         pending_retry_s: Interval told to a station whose registration is pending.
         heartbeat_interval_s: Interval told to an accepted station.
         sample_interval_s: Meter sampling asked for during transactions.
+        max_sessions_per_token: Transactions at once, for tokens that say nothing of
+            their own; without one any number.
+        authorize_counts: Refuse a token whose transactions are all running when it is
+            presented already, not only when it starts another one.
+        master_pass_group: Tokens of this group may stop every transaction and start
+            none; the stations are told by ``MasterPassGroupId``.
+        local_list: Keep the local authorization lists of managed stations in step with
+            the tokens, unless the API says otherwise for a station.
+        clear_cache_on_revoke: Have managed stations empty their authorization caches
+            when a token that could charge no longer may.
+        data_vendors: Vendor ids whose DataTransfer messages are accepted and kept.
     """
 
     pending_retry_s: Annotated[int, Range(low=1, high=DAY_S)] = 60
     heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
     sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
+    max_sessions_per_token: Annotated[int | None, Range(low=1, high=1_000)] = None
+    authorize_counts: bool = False
+    master_pass_group: str | None = None
+    local_list: bool = False
+    clear_cache_on_revoke: bool = False
+    data_vendors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        group = self.master_pass_group
+        if group is not None and not 1 <= len(group) <= MAX_GROUP_CHARS:
+            raise ConfigError("master_pass_group", f"1 to {MAX_GROUP_CHARS} characters")
+        for index, vendor in enumerate(self.data_vendors):
+            if not 1 <= len(vendor) <= MAX_VENDOR_CHARS:
+                raise ConfigError(
+                    f"data_vendors[{index}]", f"1 to {MAX_VENDOR_CHARS} characters"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,15 +39,28 @@ class TokenStatus(StrEnum):
     EXPIRED = "expired"
     INVALID = "invalid"
     CONCURRENT = "concurrent"
+    NO_CREDIT = "no_credit"
+    NOT_HERE = "not_here"
+    """Valid, but not at this station or EVSE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """What the system says about a token."""
+    """What the system says about a token; adapters leave out what has no room.
+
+    Attributes:
+        language: RFC 5646, of what the driver is told; ``language_2``: second choice.
+        message: Shown to the driver.
+        evse_ids: The only EVSEs it is good for; empty for all.
+    """
 
     status: TokenStatus
     expires_at: datetime | None = None
     group: str | None = None
+    language: str | None = None
+    language_2: str | None = None
+    message: str | None = None
+    evse_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

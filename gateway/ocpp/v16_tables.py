@@ -79,6 +79,8 @@ TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
         TokenStatus.EXPIRED: "Expired",
         TokenStatus.INVALID: "Invalid",
         TokenStatus.CONCURRENT: "ConcurrentTx",
+        TokenStatus.NO_CREDIT: "Blocked",
+        TokenStatus.NOT_HERE: "Blocked",
     }
 )
 MAX_GROUP_CHARS: Final = 20

@@ -42,10 +42,12 @@ from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v201_charging import charging_needs, ev_schedule
 from gateway.ocpp.v201_commands import V201Commands
+from gateway.ocpp.v201_messages import message_content
 from gateway.ocpp.v201_tables import (
     ERROR_CODES,
     ESSENTIALS,
     MAX_GROUP_CHARS,
+    MAX_LANGUAGE_CHARS,
     STATES,
     STATUSES,
     TOKEN_WORDS,
@@ -350,6 +352,16 @@ def _token_info(authorization: Authorization | None) -> Payload:
     group = authorization.group
     if group is not None and len(group) <= MAX_GROUP_CHARS:
         info["groupIdToken"] = {"idToken": group, "type": "Central"}
+    if authorization.evse_ids:
+        info["evseId"] = list(authorization.evse_ids)
+    if authorization.language is not None:
+        info["language1"] = authorization.language[:MAX_LANGUAGE_CHARS]
+    if authorization.language_2 is not None:
+        info["language2"] = authorization.language_2[:MAX_LANGUAGE_CHARS]
+    if authorization.message is not None:
+        info["personalMessage"] = message_content(
+            authorization.message, authorization.language
+        )
     return info
 
 

@@ -85,7 +85,12 @@ TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
         TokenStatus.EXPIRED: "Expired",
         TokenStatus.INVALID: "Invalid",
         TokenStatus.CONCURRENT: "ConcurrentTx",
+        TokenStatus.NO_CREDIT: "NoCredit",
+        TokenStatus.NOT_HERE: "NotAtThisLocation",
     }
 )
 MAX_GROUP_CHARS: Final = 36
 """Longest ``groupIdToken`` (2.0.1, IdTokenType)."""
+MAX_LANGUAGE_CHARS: Final = 8
+MAX_MESSAGE_CHARS: Final = 512
+"""Longest ``language1`` (2.0.1, IdTokenInfoType) and text (MessageContentType)."""

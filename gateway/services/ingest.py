@@ -438,4 +438,8 @@ def _authorization(decision: TokenDecision | None) -> Authorization | None:
         status=TokenStatus(decision.status),
         expires_at=decision.expires_at,
         group=decision.group,
+        language=decision.language,
+        language_2=decision.language_2,
+        message=decision.message,
+        evse_ids=decision.evse_ids,
     )

@@ -51,7 +51,8 @@ class TokenQuestion:
 
     Attributes:
         session_id: The session that is starting; ``None`` for a bare Authorize.
-        is_start: Only a start is refused for concurrent transactions.
+        begins: The session begins with it, now or in a station's backlog.
+        is_start: It begins now: only then concurrent transactions refuse it.
     """
 
     station_id: StationId
@@ -59,6 +60,7 @@ class TokenQuestion:
     token: IdToken
     at: datetime
     session_id: SessionId | None = None
+    begins: bool = False
     is_start: bool = False
 
 
@@ -67,12 +69,19 @@ class TokenDecision:
     """The answer to a `TokenQuestion`.
 
     Attributes:
-        status: ``accepted``, ``blocked``, ``expired``, ``invalid`` or ``concurrent``.
+        status: A word of ``gateway.ocpp.adapter.TokenStatus``.
+        language: RFC 5646, of what the driver is told; ``language_2``: second choice.
+        message: Shown to the driver.
+        evse_ids: The only EVSEs it is good for; empty for all.
     """
 
     status: str
     expires_at: datetime | None = None
     group: str | None = None
+    language: str | None = None
+    language_2: str | None = None
+    message: str | None = None
+    evse_ids: tuple[int, ...] = ()
 
 
 class StoredReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):

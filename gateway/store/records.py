@@ -153,7 +153,12 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTokenRecord:
-    """A known token; ``kind`` empty means any type."""
+    """A known token; ``kind`` empty means any type.
+
+    Attributes:
+        stations: JSON list of the only stations; ``None`` for all.
+        evse_ids: JSON list of the only EVSEs; ``None`` for all.
+    """
 
     token_key: str
     kind: str
@@ -163,6 +168,11 @@ class IdTokenRecord:
     group_id: str | None
     max_sessions: int | None
     updated_at: datetime
+    stations: str | None
+    evse_ids: str | None
+    language: str | None
+    language_2: str | None
+    personal_message: str | None
     SELECT: ClassVar[str]
 
 

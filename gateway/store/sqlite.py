@@ -8,7 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -45,6 +45,9 @@ from gateway.store.in_order import NO_NUMBER, Batch
 from gateway.store.schema import WriterConnection
 from gateway.store.times import to_text
 from gateway.store.writer import Writer
+
+BEGINNING: Final = frozenset({"Authorized", "RemoteStart"})
+"""Triggers (2.0.1, TriggerReasonEnumType) of updates in which a driver begins."""
 
 Appended: TypeAlias = Callable[[Receipt | None, BaseException | None], None]
 
@@ -197,9 +200,10 @@ class _Append:
         if event.id_token is not None:
             self._authorize(
                 event.id_token,
-                event.evse,
+                event.evse or _place(session),
                 session_id=None if session is None else session.session_id,
-                is_start=isinstance(event, SessionStarted) and not is_backlog(event),
+                begins=_begins(session, event),
+                is_start=_begins(session, event) and not is_backlog(event),
             )
         return session, is_new
 
@@ -492,6 +496,7 @@ class _Append:
         evse: EvseRef | None,
         *,
         session_id: SessionId | None = None,
+        begins: bool = False,
         is_start: bool = False,
     ) -> None:
         self.authorization = self.hooks.judge(
@@ -502,9 +507,38 @@ class _Append:
                 token=token,
                 at=self.entry.received_at,
                 session_id=session_id,
+                begins=begins,
                 is_start=is_start,
             ),
         )
+
+
+def _begins(session: Session | None, event: SessionEvent) -> bool:
+    """Whether a driver begins here: some transactions start before anyone is known.
+
+    With a start point before the authorization (2.0.1, E01) the token comes with an
+    update; sent again, it is judged the same.
+    """
+    if isinstance(event, SessionStarted):
+        return True
+    return (
+        isinstance(event, SessionUpdated)
+        and event.trigger in BEGINNING
+        and session is not None
+        and session.id_token is not None
+        and event.id_token is not None
+        and event.id_token.key == session.id_token.casefold()
+    )
+
+
+def _place(session: Session | None) -> EvseRef | None:
+    if session is None:
+        return None
+    return EvseRef(
+        station_id=session.station_id,
+        evse_id=session.evse_id,
+        connector_id=session.connector_id,
+    )
 
 
 def judged(session: Session, rating: Rating | None) -> Session:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.domain.events import Availability, EvseStatusChanged
 from gateway.domain.ids import EvseRef, IdToken, SessionId
 from gateway.errors import StartupError
-from gateway.services.authorization import Authorizer
+from gateway.services.authorization import Authorizer, TokenRules
 from gateway.store import facts, requests, reservations, sessions, tokens
 from gateway.store.entry import TokenQuestion
 from gateway.store.schema import migrations, open_database
@@ -74,7 +74,7 @@ def test_admission_may_refuse_a_good_token(conn: sqlite3.Connection) -> None:
 
 def test_one_session_at_a_time_means_besides_itself(conn: sqlite3.Connection) -> None:
     tokens.put(conn, value="DRIVER", status="Accepted", now=NOON)
-    single = Authorizer(max_sessions=1)
+    single = Authorizer(rules=TokenRules(max_sessions=1))
     hooks = Hooks(judge=single)
     first = append_entry(conn, entry(started(0)), hooks)
     again = append_entry(conn, entry(started(0)), hooks)
