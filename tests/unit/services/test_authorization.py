@@ -46,8 +46,7 @@ def starting(value: str = "t", *, evse_id: int = 1) -> TokenQuestion:
 
 def charge(conn: sqlite3.Connection, value: str, *, evse_id: int = 1) -> None:
     """A running session of a token at the first station."""
-    place = EvseRef(station_id=CP1, evse_id=evse_id)
-    event = replace(started(), id_token=IdToken(value=value), evse=place)
+    event = started(token=value, evse=evse_id)
     append_entry(conn, entry(event), Hooks(judge=Authorizer()))
 
 
