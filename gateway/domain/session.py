@@ -270,11 +270,15 @@ def _start(session: Session, event: SessionStarted) -> Session:
             session,
             has_start=True,
             started_at=event.occurred_at,
-            evse_id=event.evse.evse_id,
-            connector_id=event.evse.connector_id,
             register_start_milliwh=register,
             register_last_milliwh=_highest(session.register_last_milliwh, register),
         )
+        if event.evse.evse_id > 0:
+            session = replace(
+                session,
+                evse_id=event.evse.evse_id,
+                connector_id=event.evse.connector_id,
+            )
         if event.id_token is not None:
             session = _with_token(session, event.id_token)
     session = _common(session, event, event.evse)
@@ -304,7 +308,8 @@ def _end(session: Session, event: SessionEnded) -> Session:
 def _common(session: Session, event: SessionEvent, evse: EvseRef | None) -> Session:
     """What every event says: place, first time, sequence, token."""
     changes: dict[str, object] = {}
-    if evse is not None and not session.has_start and evse.evse_id > 0:
+    is_placed = session.has_start and session.evse_id > 0  # else it may come later
+    if evse is not None and evse.evse_id > 0 and not is_placed:
         place = (evse.evse_id, evse.connector_id)
         known = (session.evse_id, session.connector_id)
         if session.evse_id == 0 or place < known:
