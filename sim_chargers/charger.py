@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from typing_extensions import override
 
+from sim_chargers.admission import Admission
 from sim_chargers.connector import Connector, Reason, RemoteStart, Transaction
-from sim_chargers.life import Life
+from sim_chargers.evse import Charging
 from sim_chargers.profiles import (
     Context,
     Profile,
@@ -20,13 +21,13 @@ from sim_chargers.profiles import (
     station_cap_at,
 )
 from sim_chargers.sharing import share
+from sim_chargers.tokens import TokenEntry, same
 from sim_chargers.vehicle import Vehicle
-from sim_chargers.wire import Answer
 
 _log = logging.getLogger(__name__)
 
 
-class Charger(Life):
+class Charger(Admission):
     """One station; :meth:`step` is its physics, the rest what drivers do to it."""
 
     def step(self, now: datetime, dt_s: float) -> None:
@@ -124,8 +125,13 @@ class Charger(Life):
         if connector.remote_start is not None and now >= connector.remote_start.until:
             connector.remote_start = None
         if connector.reservation is not None and now >= connector.reservation.until:
-            self.reservation_expired(connector)
+            self.reservation_over(connector.reservation.reservation_id, "Expired")
             connector.reservation = None
+        until = connector.authorised_until
+        if until is not None and now >= until and connector.evse.vehicle is None:
+            connector.authorised = connector.authorised_until = None
+            if connector.transaction is not None:
+                self.stop(connector, Reason.TIMEOUT)
 
     # --- drivers --------------------------------------------------------------------
 
@@ -137,11 +143,15 @@ class Charger(Life):
         connector.evse.vehicle = vehicle
         connector.finishing = False
         remote = connector.remote_start
-        if remote is not None and not self.is_restarting:
+        if connector.transaction is not None:
+            self._energise(connector, connector.transaction, "CablePluggedIn")
+        elif remote is not None and not self.is_restarting:
             connector.remote_start = None
             self.start(connector, remote.token, trigger="RemoteStart", remote=remote)
         elif connector.authorised is not None:
             self.start(connector, connector.authorised, trigger="CablePluggedIn")
+        elif self.begins_with("EVConnected") and not self.is_restarting:
+            self.start(connector, "", trigger="CablePluggedIn")
         else:
             self.cable_changed(connector)
         return True
@@ -149,29 +159,82 @@ class Charger(Life):
     async def present_token(self, evse_id: int, token: str) -> bool:
         """Show a card: starts or stops; False where it is refused."""
         connector = self.connectors[evse_id]
-        if self.is_restarting or not connector.operative:
+        if self.is_restarting or not connector.is_usable:
             return False
+        running = connector.transaction
+        if running is not None and running.token:
+            return await self._stop_by_token(connector, running, token)
         kept = connector.reservation
-        if connector.transaction is not None:
-            if not _same(connector.transaction.token, token):
-                return False
-            self.stop(connector, Reason.LOCAL)
-            return True
-        if kept is not None and not _same(kept.token, token):
+        if kept is not None and kept.group is None and not same(kept.token, token):
             return False
-        return await self.is_authorised(token) and self._admit(connector, token)
+        entry = await self.verdict(token)
+        if not entry.is_accepted or self._is_master_pass(entry):
+            return False
+        if (
+            kept is not None
+            and not same(kept.token, token)
+            and (entry.group is None or not same(str(kept.group), entry.group))
+        ):
+            return False
+        return self._admit(connector, token, entry)
 
-    def _admit(self, connector: Connector, token: str) -> bool:
+    async def _stop_by_token(
+        self, connector: Connector, running: Transaction, token: str
+    ) -> bool:
+        """Stop for the owner, for the group, or for the master pass (C09, C16)."""
+        reason = Reason.LOCAL
+        if not same(running.token, token):
+            entry = await self.verdict(token)
+            is_group = entry.is_accepted and entry.group is not None
+            if self._is_master_pass(entry):
+                reason = Reason.MASTER_PASS
+            elif not is_group or running.group != entry.group:
+                return False
+            if connector.transaction is not running:
+                return False
+        running.stop_token = token
+        if reason is Reason.LOCAL and not self.ends_with_token():
+            connector.evse.energised = False
+            self.updated(connector, running, "StopAuthorized")
+            running.token = ""
+        else:
+            self.stop(connector, reason)
+        return True
+
+    def _is_master_pass(self, entry: TokenEntry) -> bool:
+        group = self.master_pass_group()
+        return bool(group) and entry.group is not None and same(group, entry.group)
+
+    def _admit(self, connector: Connector, token: str, entry: TokenEntry) -> bool:
         """Start for an authorised token; much may have happened since it was shown."""
         if self.is_restarting:
             return False
-        if connector.transaction is not None:
-            return _same(connector.transaction.token, token)
-        if connector.evse.vehicle is None:
-            connector.authorised = token
-        else:
+        running = connector.transaction
+        if running is not None:
+            if running.token:
+                return same(running.token, token)
+            running.token, running.group = token, entry.group
+            self._energise(connector, running, "Authorized")
+            return True
+        if connector.evse.vehicle is not None:
+            self.start(connector, token, trigger="Authorized")
+            return True
+        connector.authorised = token
+        wait = timedelta(seconds=self.connection_timeout_s())
+        connector.authorised_until = self.now() + wait
+        if self.begins_with("Authorized"):
             self.start(connector, token, trigger="Authorized")
         return True
+
+    def _energise(
+        self, connector: Connector, running: Transaction, trigger: str
+    ) -> None:
+        """Go on with a transaction that began before the power path was closed."""
+        has_car = connector.evse.vehicle is not None
+        connector.evse.energised = bool(running.token) and has_car
+        if has_car:
+            connector.authorised = connector.authorised_until = None
+        self.updated(connector, running, trigger)
 
     def unplug(self, evse_id: int) -> None:
         """Take the car away; a running transaction ends."""
@@ -184,23 +247,6 @@ class Charger(Life):
         self.cable_changed(connector)
 
     # --- transactions ---------------------------------------------------------------
-
-    async def is_authorised(self, token: str) -> bool:
-        """Ask the central system, or what is known locally while offline."""
-        if self.is_online:
-            outcome = await self.link.call("Authorize", self.authorize_payload(token))
-            if isinstance(outcome, Answer):
-                try:
-                    status = self.token_status(outcome.payload)
-                except (KeyError, TypeError) as error:
-                    _log.warning("%s: no verdict: %r", self.spec.id, error)
-                    return False
-                self.cache[token.casefold()] = status
-                return status == "Accepted"
-        known = self.local_list.get(token.casefold(), self.cache.get(token.casefold()))
-        if known is not None:
-            return known == "Accepted"
-        return self.allows_unknown_offline()
 
     def start(
         self,
@@ -222,10 +268,16 @@ class Charger(Life):
             was_offline=not self.is_online,
         )
         transaction.sampling.restart(self.clock.now(), self.sample_interval_s())
+        known = self.known(token)
+        transaction.group = None if known is None else known.group
+        has_car = connector.evse.vehicle is not None
         connector.reservation = None
-        connector.authorised = None
+        if has_car:
+            connector.authorised = connector.authorised_until = None
+        else:
+            transaction.charging = Charging.IDLE
         connector.transaction = transaction
-        connector.evse.energised = True
+        connector.evse.energised = bool(token) and has_car
         transaction.samples.append(connector.sample(now, "Transaction.Begin"))
         if remote is not None and remote.profile is not None:
             self.profiles.install(remote.profile)
@@ -240,7 +292,8 @@ class Charger(Life):
         transaction.samples.append(end)
         connector.transaction = None
         connector.evse.energised = False
-        connector.finishing = True
+        connector.finishing = connector.evse.vehicle is not None
+        connector.authorised = connector.authorised_until = None
         self.profiles.end_transaction(connector.number)
         self.ended(connector, transaction, end, reason)
         if connector.inoperative_later:
@@ -271,7 +324,13 @@ class Charger(Life):
     ) -> None:
         if authorise and not await self.is_authorised(remote.token):
             return
-        if connector.transaction is not None or self.is_restarting:
+        running = connector.transaction
+        if running is not None and not running.token:
+            running.token = remote.token
+            running.remote_start_id = remote.remote_start_id
+            self._energise(connector, running, "RemoteStart")
+            return
+        if running is not None or self.is_restarting:
             return
         if connector.evse.vehicle is not None:
             self.start(connector, remote.token, trigger="RemoteStart", remote=remote)
@@ -309,6 +368,10 @@ class Charger(Life):
         )
         events.session_ended(start_milliwh=start_milliwh, stop_milliwh=stop_milliwh)
 
+    def has_transaction(self) -> bool:
+        """Whether any EVSE has a running transaction."""
+        return any(c.transaction is not None for c in self.connectors.values())
+
     def free_connectors(self) -> Iterator[Connector]:
         """Go through the connectors at which a driver may plug in."""
         return (c for c in self.connectors.values() if c.is_free)
@@ -322,7 +385,24 @@ class Charger(Life):
                 return True
         return False
 
+    def drop_reservation(self, connector: Connector) -> None:
+        """End a reservation that cannot be kept any more."""
+        if connector.reservation is not None:
+            self.reservation_over(connector.reservation.reservation_id, "Removed")
+            connector.reservation = None
 
-def _same(one: str, other: str) -> bool:
-    """Compare tokens as both versions ask: without regard to case."""
-    return one.casefold() == other.casefold()
+    def break_connector(self, connector: Connector, code: str | None) -> None:
+        """Let a connector break with an error code of 1.6, or mend it with None."""
+        connector.fault = code
+        if code is not None:
+            self.drop_reservation(connector)
+            if connector.transaction is not None:
+                self.stop(connector, Reason.FAULT)
+
+    def transaction_connector(self, transaction_id: str) -> Connector | None:
+        """Find the connector of a running transaction."""
+        for connector in self.connectors.values():
+            transaction = connector.transaction
+            if transaction is not None and transaction.wire_id == transaction_id:
+                return connector
+        return None

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Final
 from typing_extensions import override
 
 from sim_chargers import calls_v16
+from sim_chargers.blocks import cost
 from sim_chargers.charger import Charger
-from sim_chargers.clock import to_wire
+from sim_chargers.clock import from_wire, to_wire
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
 from sim_chargers.evse import MILLIWH_PER_WH, Charging
 from sim_chargers.frames import Payload
@@ -15,6 +16,7 @@ from sim_chargers.keys_v16 import DEFAULT_KEYS
 from sim_chargers.life import Surroundings
 from sim_chargers.quirks import ABSURD_NUMBER
 from sim_chargers.scenario import StationSpec
+from sim_chargers.tokens import Setting, TokenEntry
 from sim_chargers.wire import Reply
 
 NO_TRANSACTION_ID: Final = -1  # the start was refused for good
@@ -28,6 +30,19 @@ _REASONS: Final = {
     Reason.RESET: "SoftReset",
     Reason.HARD_RESET: "HardReset",
     Reason.UNLOCK: "UnlockCommand",
+    Reason.MASTER_PASS: "Local",
+    Reason.TIMEOUT: "Other",
+    Reason.FAULT: "Other",
+}
+
+_SETTINGS: Final = {
+    Setting.AUTHORISE_REMOTE: "AuthorizeRemoteTxRequests",
+    Setting.CACHE_ENABLED: "AuthorizationCacheEnabled",
+    Setting.LIST_ENABLED: "LocalAuthListEnabled",
+    Setting.LOCAL_OFFLINE: "LocalAuthorizeOffline",
+    Setting.LOCAL_PREAUTHORISE: "LocalPreAuthorize",
+    Setting.STOP_ON_INVALID: "StopTransactionOnInvalidId",
+    Setting.UNKNOWN_OFFLINE: "AllowOfflineTxForUnknownId",
 }
 
 _STATES: Final = {
@@ -54,6 +69,7 @@ class ChargerV16(Charger):
         is_absurd = "absurd-values" in self.faults
         n_connector = ABSURD_NUMBER if is_absurd else len(spec.evses)
         self.keys["NumberOfConnectors"] = str(n_connector)
+        self.keys_after_reboot: dict[str, str] = {}
         self._handlers = calls_v16.table(self)
 
     @override
@@ -68,7 +84,7 @@ class ChargerV16(Charger):
             "chargePointVendor": self.spec.vendor[:20],
             "chargePointModel": self.spec.model[:20],
             "chargePointSerialNumber": self.spec.id[:25],
-            "firmwareVersion": self.spec.firmware,
+            "firmwareVersion": self.firmware.version,
             "meterType": "simulated",
         }
 
@@ -78,14 +94,31 @@ class ChargerV16(Charger):
         return {"idTag": token}
 
     @override
-    def token_status(self, payload: Payload) -> str:
-        """Read the verdict on a token."""
-        return str(payload["idTagInfo"]["status"])
+    def sign_certificate_payload(self, csr: str, kind: str) -> dict[str, Any]:
+        """Build a SignCertificate."""
+        del kind  # there is one only
+        return {"csr": csr}
 
     @override
-    def allows_unknown_offline(self) -> bool:
-        """Read AllowOfflineTxForUnknownId."""
-        return self.is_true("AllowOfflineTxForUnknownId")
+    def token_entry(self, payload: Payload) -> TokenEntry:
+        """Read an IdTagInfo."""
+        info = payload["idTagInfo"]
+        until = info.get("expiryDate")
+        return TokenEntry(
+            status=str(info["status"]),
+            group=info.get("parentIdTag"),
+            until=None if until is None else from_wire(until),
+        )
+
+    @override
+    def is_set(self, setting: Setting) -> bool:
+        """Read one of the settings that both versions have."""
+        return self.is_true(_SETTINGS[setting])
+
+    @override
+    def connection_timeout_s(self) -> float:
+        """Read ConnectionTimeOut."""
+        return float(self.keys["ConnectionTimeOut"])
 
     @override
     def sample_interval_s(self) -> float:
@@ -109,6 +142,8 @@ class ChargerV16(Charger):
     @override
     def status_of(self, connector: Connector) -> str:
         """Return one of the nine states (OCPP 1.6, 4.9)."""
+        if connector.fault is not None:
+            return "Faulted"
         if connector.transaction is not None:
             return _STATES[connector.evse.charging]
         if not connector.operative:
@@ -123,13 +158,13 @@ class ChargerV16(Charger):
     @override
     def send_status(self, connector: Connector, status: str) -> None:
         """Send a StatusNotification for a connector."""
-        self.notify_status(connector.number, status)
+        self.notify_status(connector.number, status, connector.fault or "NoError")
 
-    def notify_status(self, number: int, status: str) -> None:
+    def notify_status(self, number: int, status: str, error: str = "NoError") -> None:
         """Send a StatusNotification; connector 0 is the charge point."""
         payload = {
             "connectorId": number,
-            "errorCode": "NoError",
+            "errorCode": error,
             "status": status,
             "timestamp": to_wire(self.now()),
         }
@@ -160,8 +195,10 @@ class ChargerV16(Charger):
             if connector.transaction is transaction:
                 self.profiles.bind_transaction(connector.number, transaction.wire_id)
             self.session_acknowledged(connector, transaction, ended_milliwh=None)
-            refused = self.token_status(answer) != "Accepted"
-            stops = refused and self.is_true("StopTransactionOnInvalidId")
+            entry = self.token_entry(answer)
+            self.tokens.remember(transaction.token, entry)
+            transaction.group = entry.group
+            stops = not entry.is_accepted and self.is_set(Setting.STOP_ON_INVALID)
             if stops and connector.transaction is transaction:
                 self.stop(connector, Reason.DEAUTHORIZED)
 
@@ -184,7 +221,7 @@ class ChargerV16(Charger):
             return {
                 "connectorId": connector.number,
                 "transactionId": wire_transaction_id(transaction),
-                "meterValue": [self.meter_value(sample, "MeterValuesSampledData")],
+                "meterValue": [self.meter_value(sample, _list_of(context))],
             }
 
         self.enqueue("MeterValues", build, durable=True)
@@ -195,7 +232,7 @@ class ChargerV16(Charger):
         sample = connector.sample(self.now(), context)
         payload = {
             "connectorId": connector.number,
-            "meterValue": [self.meter_value(sample, "MeterValuesSampledData")],
+            "meterValue": [self.meter_value(sample, _list_of(context))],
         }
         self.enqueue("MeterValues", lambda: payload)
 
@@ -218,8 +255,9 @@ class ChargerV16(Charger):
                 "reason": _REASONS[reason],
                 "transactionData": [d for d in data if d["sampledValue"]],
             }
-            if reason is Reason.LOCAL:
-                payload["idTag"] = transaction.token
+            if transaction.stop_token is not None:
+                payload["idTag"] = transaction.stop_token
+            connector.last_transaction_id = transaction.wire_id
             return payload
 
         def answered(_answer: Payload) -> None:
@@ -242,13 +280,23 @@ class ChargerV16(Charger):
         reason = Reason.HARD_RESET if kind == "Hard" else Reason.RESET
         self.spawn(self.restart(reason, "RemoteReset"))
 
-    def transaction_connector(self, transaction_id: int) -> Connector | None:
-        """Find the connector of a running transaction."""
-        for connector in self.connectors.values():
-            transaction = connector.transaction
-            if transaction is not None and transaction.wire_id == str(transaction_id):
-                return connector
-        return None
+    @override
+    def restarted(self) -> None:
+        """Take over keys that waited for a restart."""
+        self.keys.update(self.keys_after_reboot)
+        self.keys_after_reboot.clear()
+
+    @override
+    def observe(self) -> None:
+        """Also send the samples that a running cost asked for."""
+        super().observe()
+        cost.sample_when_due(self)
+
+    @override
+    def cable_changed(self, connector: Connector) -> None:
+        """Tell about a cable that was taken after a transaction."""
+        if connector.evse.vehicle is None:
+            cost.tell_unplugged(self, connector)
 
     def apply_key(self, key: str) -> None:
         """Let a changed configuration key take effect."""
@@ -260,6 +308,12 @@ class ChargerV16(Charger):
         )
         if key == "MeterValueSampleInterval":
             self.restart_sampling()
+
+
+def _list_of(context: str) -> str:
+    """Name the key that lists the measurands of a sample."""
+    is_aligned = context == "Sample.Clock"
+    return "MeterValuesAlignedData" if is_aligned else "MeterValuesSampledData"
 
 
 def wire_transaction_id(transaction: Transaction) -> int:

@@ -2,19 +2,29 @@
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from typing_extensions import override
 
-from sim_chargers import calls_v201, device_model
+from sim_chargers import calls_v201
+from sim_chargers.blocks import availability, cost, display
+from sim_chargers.blocks.variables import Network
+from sim_chargers.certificates import Certificate
 from sim_chargers.charger import Charger
-from sim_chargers.clock import to_wire
+from sim_chargers.clock import from_wire, to_wire
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
+from sim_chargers.device_model import DeviceModel, Variable, members
 from sim_chargers.evse import MILLIWH_PER_WH, Charging
+from sim_chargers.factory_v201 import evse_variables, station_variables
 from sim_chargers.frames import Payload
 from sim_chargers.life import Surroundings
+from sim_chargers.monitors import Monitors, factory_monitors, watch
 from sim_chargers.scenario import StationSpec
+from sim_chargers.tokens import Setting, TokenEntry
 from sim_chargers.wire import Reply
+
+AMBIENT_C: Final = 25.0
 
 _REASONS: Final = {  # (stoppedReason, triggerReason)
     Reason.LOCAL: ("Local", "StopAuthorized"),
@@ -25,6 +35,19 @@ _REASONS: Final = {  # (stoppedReason, triggerReason)
     Reason.RESET: ("ImmediateReset", "ResetCommand"),
     Reason.HARD_RESET: ("ImmediateReset", "ResetCommand"),
     Reason.UNLOCK: ("Other", "UnlockCommand"),
+    Reason.MASTER_PASS: ("MasterPass", "StopAuthorized"),
+    Reason.TIMEOUT: ("Timeout", "EVConnectTimeout"),
+    Reason.FAULT: ("GroundFault", "AbnormalCondition"),
+}
+
+_SETTINGS: Final = {
+    Setting.AUTHORISE_REMOTE: ("AuthCtrlr", "AuthorizeRemoteStart"),
+    Setting.CACHE_ENABLED: ("AuthCacheCtrlr", "Enabled"),
+    Setting.LIST_ENABLED: ("LocalAuthListCtrlr", "Enabled"),
+    Setting.LOCAL_OFFLINE: ("AuthCtrlr", "LocalAuthorizeOffline"),
+    Setting.LOCAL_PREAUTHORISE: ("AuthCtrlr", "LocalPreAuthorize"),
+    Setting.STOP_ON_INVALID: ("TxCtrlr", "StopTxOnInvalidId"),
+    Setting.UNKNOWN_OFFLINE: ("AuthCtrlr", "OfflineTxForUnknownIdEnabled"),
 }
 
 _SAMPLE_TRIGGERS: Final = {
@@ -45,18 +68,18 @@ class ChargerV201(Charger):
     ) -> None:
         """Start with the factory device model."""
         super().__init__(spec, around, faults)
-        self.model = device_model.standard(
-            evses=[
-                (
-                    e.evse_id,
-                    e.native_max
-                    if e.is_dc
-                    else e.native_max * e.nominal_v * len(e.phases),
-                    len(e.phases),
-                )
-                for e in spec.evses
-            ],
-        )
+        self.model = self._factory_model()
+        self.monitors = Monitors()
+        self.network = Network()
+        self.display: dict[int, dict[str, Any]] = {}
+        self.contracts: dict[str, Certificate] = {}
+        self.customers: list[tuple[str, str, str, str, float]] = []
+        self.values_after_reboot: list[tuple[Variable, str]] = []
+        temperature = self.model.find("TemperatureSensor", "Temperature")
+        assert temperature is not None, "the factory model has it"
+        self.temperature_c: float | None = None  # a flow may set it
+        for monitor in factory_monitors(temperature):
+            self.monitors.rows[monitor.monitor_id] = monitor
         self.resets_when_idle = False
         self._sampled_every_s = self.sample_interval_s()
         self._handlers = calls_v201.table(self)
@@ -75,7 +98,7 @@ class ChargerV201(Charger):
                 "vendorName": self.spec.vendor[:50],
                 "model": self.spec.model[:20],
                 "serialNumber": self.spec.id[:25],
-                "firmwareVersion": self.spec.firmware,
+                "firmwareVersion": self.firmware.version,
             },
         }
 
@@ -85,15 +108,48 @@ class ChargerV201(Charger):
         return {"idToken": _id_token(token)}
 
     @override
-    def token_status(self, payload: Payload) -> str:
-        """Read the verdict on a token; an answer without one has nothing against it."""
-        info = payload.get("idTokenInfo")
-        return "Accepted" if info is None else str(info["status"])
+    def sign_certificate_payload(self, csr: str, kind: str) -> dict[str, Any]:
+        """Build a SignCertificate."""
+        return {"csr": csr, "certificateType": kind}
 
     @override
-    def allows_unknown_offline(self) -> bool:
-        """Read AuthCtrlr.OfflineTxForUnknownIdEnabled."""
-        return self.model.is_true("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
+    def token_entry(self, payload: Payload) -> TokenEntry:
+        """Read an idTokenInfo; an answer without one has nothing against it."""
+        info = payload.get("idTokenInfo")
+        if info is None:
+            return TokenEntry()
+        until = info.get("cacheExpiryDateTime")
+        return TokenEntry(
+            status=str(info["status"]),
+            group=info.get("groupIdToken", {}).get("idToken"),
+            until=None if until is None else from_wire(until),
+        )
+
+    @override
+    def is_set(self, setting: Setting) -> bool:
+        """Read one of the settings that both versions have."""
+        return self.model.is_true(*_SETTINGS[setting])
+
+    @override
+    def connection_timeout_s(self) -> float:
+        """Read TxCtrlr.EVConnectionTimeOut."""
+        return float(self.model.text("TxCtrlr", "EVConnectionTimeOut"))
+
+    @override
+    def begins_with(self, step: str) -> bool:
+        """Read TxCtrlr.TxStartPoint (E01)."""
+        return step in members(self.model.text("TxCtrlr", "TxStartPoint"))
+
+    @override
+    def ends_with_token(self) -> bool:
+        """Read TxCtrlr.TxStopPoint (E06); the cable ends a transaction in any case."""
+        points = members(self.model.text("TxCtrlr", "TxStopPoint"))
+        return "Authorized" in points or "PowerPathClosed" in points
+
+    @override
+    def master_pass_group(self) -> str:
+        """Read AuthCtrlr.MasterPassGroupId (C16)."""
+        return self.model.text("AuthCtrlr", "MasterPassGroupId")
 
     @override
     def sample_interval_s(self) -> float:
@@ -113,6 +169,8 @@ class ChargerV201(Charger):
     @override
     def status_of(self, connector: Connector) -> str:
         """Return one of the five states."""
+        if connector.fault is not None:
+            return "Faulted"
         if connector.transaction is None and not connector.operative:
             return "Unavailable"
         if connector.evse.vehicle is not None or connector.transaction is not None:
@@ -149,8 +207,30 @@ class ChargerV201(Charger):
             kind="Started",
             trigger=trigger,
             sample=begin,
-            with_token=True,
+            with_token=bool(transaction.token),
             on_answer=answered,
+        )
+
+    @override
+    def updated(
+        self, connector: Connector, transaction: Transaction, trigger: str
+    ) -> None:
+        """Send TransactionEvent(Updated) for a cable, a token or its withdrawal."""
+
+        def answered(answer: Payload) -> None:
+            self._judge_token(connector, transaction, answer)
+
+        has_token = trigger != "CablePluggedIn"
+        if connector.evse.energised or connector.evse.vehicle is not None:
+            transaction.charging = Charging.CONNECTED
+        self._event(
+            connector,
+            transaction,
+            kind="Updated",
+            trigger=trigger,
+            sample=connector.sample(self.now(), "Other"),
+            with_token=has_token,
+            on_answer=answered if has_token else None,
         )
 
     @override
@@ -211,24 +291,50 @@ class ChargerV201(Charger):
             trigger=trigger,
             sample=end,
             stopped_reason=stopped,
-            with_token=reason is Reason.LOCAL,
+            with_token=transaction.stop_token is not None,
             on_answer=answered,
         )
+        self.customers.append(
+            (
+                transaction.token.casefold(),
+                str(transaction.wire_id),
+                to_wire(transaction.started_at),
+                to_wire(end.at),
+                (end.register_milliwh - transaction.register_start_milliwh)
+                / MILLIWH_PER_WH,
+            )
+        )
+        if connector.resets_when_idle:
+            availability.begin_evse_reset(self, connector)
         if self.resets_when_idle and not self.has_transaction():
             self.resets_when_idle = False
             self.spawn(self.restart(Reason.RESET, "ScheduledReset"))
 
-    def has_transaction(self) -> bool:
-        """Whether any EVSE has a running transaction."""
-        return any(c.transaction is not None for c in self.connectors.values())
+    @override
+    def reservation_over(self, reservation_id: int, status: str) -> None:
+        """Send ReservationStatusUpdate (H04)."""
+        payload = {
+            "reservationId": reservation_id,
+            "reservationUpdateStatus": status,
+        }
+        self.enqueue("ReservationStatusUpdate", lambda: payload)
 
-    def transaction_connector(self, transaction_id: str) -> Connector | None:
-        """Find the connector of a running transaction."""
-        for connector in self.connectors.values():
-            transaction = connector.transaction
-            if transaction is not None and transaction.wire_id == transaction_id:
-                return connector
-        return None
+    @override
+    def restarted(self) -> None:
+        """Take over variables that waited for a restart, and the network's choice."""
+        for variable, value in self.values_after_reboot:
+            variable.value = value
+        self.values_after_reboot.clear()
+        priority = self.model.text("OCPPCommCtrlr", "NetworkConfigurationPriority")
+        self.link.prefer(self.network.urls(priority, self.around.url))
+
+    @override
+    def observe(self) -> None:
+        """Also watch the monitored variables and the display."""
+        super().observe()
+        if not self.is_restarting:
+            watch(self)
+            display.expire(self)
 
     def apply_variables(self) -> None:
         """Let changed variables take effect."""
@@ -245,8 +351,11 @@ class ChargerV201(Charger):
     def _judge_token(
         self, connector: Connector, transaction: Transaction, answer: Payload
     ) -> None:
-        refused = self.token_status(answer) != "Accepted"
-        stops = refused and self.model.is_true("TxCtrlr", "StopTxOnInvalidId")
+        entry = self.token_entry(answer)
+        if "idTokenInfo" in answer:
+            self.tokens.remember(transaction.token, entry)
+            transaction.group = entry.group
+        stops = not entry.is_accepted and self.is_set(Setting.STOP_ON_INVALID)
         if stops and connector.transaction is transaction:
             self.stop(connector, Reason.DEAUTHORIZED)
 
@@ -281,13 +390,61 @@ class ChargerV201(Charger):
             "meterValue": [meter_value(sample)],
         }
         if with_token:
-            payload["idToken"] = _id_token(transaction.token)
+            shown = transaction.stop_token or transaction.token
+            payload["idToken"] = _id_token(shown)
         if kind == "Started" and transaction.reservation_id is not None:
             payload["reservationId"] = transaction.reservation_id
         transaction.seq_no += 1
+
+        def answered(answer: Payload) -> None:
+            self._show(payload, answer)
+            if on_answer is not None:
+                on_answer(answer)
+
         self.enqueue(
-            "TransactionEvent", lambda: payload, durable=True, on_answer=on_answer
+            "TransactionEvent", lambda: payload, durable=True, on_answer=answered
         )
+
+    def _show(self, payload: Payload, answer: Payload) -> None:
+        """Show cost and personal message of an answer (I02, I03)."""
+        transaction_id = str(payload["transactionInfo"]["transactionId"])
+        is_final = payload["eventType"] == "Ended"
+        if "totalCost" in answer:
+            amount = float(answer["totalCost"])
+            costs = self.costs.final if is_final else self.costs.running
+            costs[transaction_id] = amount
+            cost.show_cost(self, transaction_id, amount, is_final=is_final)
+        if "updatedPersonalMessage" in answer:
+            text = str(answer["updatedPersonalMessage"]["content"])
+            self.around.events.emit(
+                "message_shown", station=self.spec.id, id=None, content=text
+            )
+
+    def _factory_model(self) -> DeviceModel:
+        variables = station_variables(self._temperature)
+        for connector in self.connectors.values():
+            spec = connector.evse.spec
+            n_phase = len(spec.phases)
+            ac_w = spec.native_max * spec.nominal_v * n_phase
+            variables += evse_variables(
+                connector.number,
+                rated_w=spec.native_max if spec.is_dc else ac_w,
+                n_phase=n_phase,
+                state=partial(self.status_of, connector),
+                register_wh=partial(_register_wh, connector),
+            )
+        return DeviceModel(variables)
+
+    def _temperature(self) -> str:
+        """Warm up with the power, by a kelvin per kilowatt."""
+        if self.temperature_c is not None:
+            return f"{self.temperature_c:.1f}"
+        power_w = sum(c.evse.draw.power_w for c in self.connectors.values())
+        return f"{AMBIENT_C + power_w / 1000:.1f}"
+
+
+def _register_wh(connector: Connector) -> str:
+    return f"{connector.evse.register_milliwh / MILLIWH_PER_WH:.3f}"
 
 
 def _id_token(token: str) -> dict[str, Any]:

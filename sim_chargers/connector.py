@@ -19,6 +19,9 @@ class Reason(Enum):
     RESET = "Reset"
     HARD_RESET = "HardReset"
     UNLOCK = "UnlockCommand"
+    MASTER_PASS = "MasterPass"  # noqa: S105 - the word of the specification
+    TIMEOUT = "Timeout"
+    FAULT = "Fault"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,10 @@ class Transaction:
     """One transaction, from authorisation and cable to the end.
 
     Attributes:
+        token: Empty while nobody was authorised (2.0.1, TxStartPoint EVConnected).
         wire_id: The id on the wire as text; 1.6 learns it from the answer.
+        group: Group of the token; others of the group may stop it, too.
+        stop_token: The token that ended it, where one did.
         was_offline: It began without a connection.
     """
 
@@ -70,6 +76,8 @@ class Transaction:
     remote_start_id: int | None = None
     reservation_id: int | None = None
     was_offline: bool = False
+    group: str | None = None
+    stop_token: str | None = None
     seq_no: int = 0
     charging: Charging = Charging.CONNECTED
     sampling: Ticker = field(default_factory=Ticker)
@@ -93,16 +101,27 @@ class Reservation:
     reservation_id: int
     token: str
     until: datetime
+    group: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Connector:
-    """One connector with its EVSE (each EVSE of the simulator has one)."""
+    """One connector with its EVSE (each EVSE of the simulator has one).
+
+    Attributes:
+        authorised: A token that waits for a cable, until ``authorised_until``.
+        fault: Error code of 1.6 while it is broken.
+        last_transaction_id: Of the last one that ended here.
+    """
 
     number: int
     evse: Evse
     transaction: Transaction | None = None
     authorised: str | None = None
+    authorised_until: datetime | None = None
+    fault: str | None = None
+    last_transaction_id: str | None = None
+    resets_when_idle: bool = False
     operative: bool = True
     inoperative_later: bool = False
     finishing: bool = False
@@ -111,9 +130,14 @@ class Connector:
     reported: str | None = None
 
     @property
+    def is_usable(self) -> bool:
+        """Whether it is in service and not broken."""
+        return self.operative and self.fault is None
+
+    @property
     def is_free(self) -> bool:
         """Whether a driver may plug in here."""
-        return self.evse.vehicle is None and self.transaction is None and self.operative
+        return self.evse.vehicle is None and self.transaction is None and self.is_usable
 
     def sample(self, at: datetime, context: str) -> Sample:
         """Read the meter."""

@@ -1,17 +1,26 @@
 """A small OCPP 2.0.1 device model: components, variables, and who may write them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 READ_ONLY: Final = "ReadOnly"
 READ_WRITE: Final = "ReadWrite"
 WRITE_ONLY: Final = "WriteOnly"
+NUMERIC: Final = frozenset({"integer", "decimal"})
+LISTS: Final = frozenset({"OptionList", "MemberList", "SequenceList"})
 
 
 @dataclass(slots=True, kw_only=True)
 class Variable:
-    """One variable with its Actual attribute."""
+    """One variable with its Actual attribute.
+
+    Attributes:
+        choices: What a list may hold; empty for anything.
+        unit: Unit of a number.
+        live: Reads a value that changes by itself; else ``value`` counts.
+        needs_reboot: A new value counts after the next restart.
+    """
 
     component: str
     name: str
@@ -20,32 +29,69 @@ class Variable:
     mutability: str = READ_WRITE
     evse_id: int | None = None
     instance: str | None = None
+    choices: tuple[str, ...] = ()
+    unit: str | None = None
+    live: Callable[[], str] | None = None
+    needs_reboot: bool = False
+
+    @property
+    def text(self) -> str:
+        """The value now."""
+        return self.value if self.live is None else self.live()
+
+    @property
+    def is_monitorable(self) -> bool:
+        """Whether it can be watched: what changes by itself."""
+        return self.live is not None
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number, where it is one."""
+        return float(self.text) if self.kind in NUMERIC else None
 
     def fits(self, text: str) -> bool:
         """Whether a text is a value of the variable's type."""
-        if self.kind == "boolean":
-            return text.casefold() in ("true", "false")
-        return self.kind != "integer" or text.isdigit()
+        match self.kind:
+            case "boolean":
+                return text in ("true", "false")
+            case "integer":
+                return text.isdigit()
+            case "decimal":
+                return text.replace(".", "", 1).isdigit()
+            case "OptionList" if self.choices:
+                return text in self.choices
+            case "MemberList" | "SequenceList" if self.choices:
+                return all(one in self.choices for one in members(text))
+            case _:
+                return True
 
-    def report(self) -> dict[str, Any]:
-        """Write the variable as ReportData."""
+    def names(self) -> dict[str, Any]:
+        """Write component and variable, as every message about it has them."""
         component: dict[str, Any] = {"name": self.component}
         if self.evse_id is not None:
             component["evse"] = {"id": self.evse_id}
         variable: dict[str, Any] = {"name": self.name}
         if self.instance is not None:
             variable["instance"] = self.instance
+        return {"component": component, "variable": variable}
+
+    def report(self) -> dict[str, Any]:
+        """Write the variable as ReportData."""
         attribute: dict[str, Any] = {"type": "Actual", "mutability": self.mutability}
         if self.mutability != WRITE_ONLY:
-            attribute["value"] = self.value
+            attribute["value"] = self.text
+        traits: dict[str, Any] = {
+            "dataType": self.kind,
+            "supportsMonitoring": self.is_monitorable,
+        }
+        if self.choices:
+            traits["valuesList"] = ",".join(self.choices)
+        if self.unit is not None:
+            traits["unit"] = self.unit
         return {
-            "component": component,
-            "variable": variable,
+            **self.names(),
             "variableAttribute": [attribute],
-            "variableCharacteristics": {
-                "dataType": self.kind,
-                "supportsMonitoring": False,
-            },
+            "variableCharacteristics": traits,
         }
 
 
@@ -84,92 +130,37 @@ class DeviceModel:
                 return variable
         return None
 
-    def text(self, component: str, name: str) -> str:
+    def resolve(self, asked: dict[str, Any]) -> Variable | str:
+        """Find what a message names, or the status word of the refusal."""
+        component, variable = asked["component"], asked["variable"]
+        found = self.find(
+            component["name"],
+            variable["name"],
+            evse_id=component.get("evse", {}).get("id"),
+            instance=variable.get("instance"),
+        )
+        if found is not None:
+            return found
+        known = self.has_component(component["name"])
+        return "UnknownVariable" if known else "UnknownComponent"
+
+    def text(self, component: str, name: str, instance: str | None = None) -> str:
         """Read the value of a station-wide variable that exists."""
-        variable = self.find(component, name)
+        variable = self.find(component, name, instance=instance)
         assert variable is not None, f"{component}.{name}"
-        return variable.value
+        return variable.text
 
     def is_true(self, component: str, name: str) -> bool:
         """Read a boolean variable that exists."""
         return self.text(component, name).casefold() == "true"
 
+    def put(self, component: str, name: str, value: str) -> None:
+        """Set a station-wide variable that exists, whoever may write it."""
+        variable = self.find(component, name)
+        assert variable is not None, f"{component}.{name}"
+        variable.value = value
 
-def standard(*, evses: list[tuple[int, float, int]]) -> DeviceModel:
-    """Make the variables of a station.
 
-    Args:
-        evses: Id, rated power in W, and number of phases of each EVSE.
-    """
-    measurands = (
-        "Energy.Active.Import.Register,Power.Active.Import,Current.Import,"
-        "Current.Offered,SoC"
-    )
-    rows: list[tuple[str, str, str, str, str]] = [
-        ("ChargingStation", "Available", "true", "boolean", READ_ONLY),
-        ("ChargingStation", "AvailabilityState", "Available", "string", READ_ONLY),
-        ("ChargingStation", "SupplyPhases", "3", "integer", READ_ONLY),
-        ("AlignedDataCtrlr", "Interval", "0", "integer", READ_WRITE),
-        ("AuthCtrlr", "AuthorizeRemoteStart", "false", "boolean", READ_WRITE),
-        ("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "false", "boolean", READ_WRITE),
-        ("AuthCacheCtrlr", "Enabled", "true", "boolean", READ_WRITE),
-        ("DeviceDataCtrlr", "BytesPerMessage", "65000", "integer", READ_ONLY),
-        ("DeviceDataCtrlr", "ItemsPerMessage", "20", "integer", READ_ONLY),
-        ("LocalAuthListCtrlr", "Enabled", "true", "boolean", READ_WRITE),
-        ("LocalAuthListCtrlr", "Entries", "0", "integer", READ_ONLY),
-        ("OCPPCommCtrlr", "HeartbeatInterval", "300", "integer", READ_WRITE),
-        ("OCPPCommCtrlr", "WebSocketPingInterval", "20", "integer", READ_WRITE),
-        ("OCPPCommCtrlr", "MessageAttemptInterval", "60", "integer", READ_WRITE),
-        ("OCPPCommCtrlr", "MessageAttempts", "3", "integer", READ_WRITE),
-        ("OCPPCommCtrlr", "OfflineThreshold", "60", "integer", READ_WRITE),
-        ("SampledDataCtrlr", "TxUpdatedInterval", "60", "integer", READ_WRITE),
-        ("SampledDataCtrlr", "TxEndedInterval", "0", "integer", READ_WRITE),
-        (
-            "SampledDataCtrlr",
-            "TxStartedMeasurands",
-            measurands,
-            "MemberList",
-            READ_WRITE,
-        ),
-        (
-            "SampledDataCtrlr",
-            "TxUpdatedMeasurands",
-            measurands,
-            "MemberList",
-            READ_WRITE,
-        ),
-        ("SampledDataCtrlr", "TxEndedMeasurands", measurands, "MemberList", READ_WRITE),
-        ("SecurityCtrlr", "BasicAuthPassword", "", "string", WRITE_ONLY),
-        ("SecurityCtrlr", "SecurityProfile", "1", "integer", READ_ONLY),
-        ("SmartChargingCtrlr", "Enabled", "true", "boolean", READ_WRITE),
-        ("SmartChargingCtrlr", "LimitChangeSignificance", "0.5", "decimal", READ_WRITE),
-        ("SmartChargingCtrlr", "PeriodsPerSchedule", "200", "integer", READ_ONLY),
-        ("SmartChargingCtrlr", "ProfileStackLevel", "10", "integer", READ_ONLY),
-        ("SmartChargingCtrlr", "RateUnit", "A,W", "MemberList", READ_ONLY),
-        ("TxCtrlr", "EVConnectionTimeOut", "120", "integer", READ_WRITE),
-        ("TxCtrlr", "StopTxOnInvalidId", "true", "boolean", READ_WRITE),
-        ("TxCtrlr", "StopTxOnEVSideDisconnect", "true", "boolean", READ_WRITE),
-        ("TxCtrlr", "TxStartPoint", "PowerPathClosed", "OptionList", READ_ONLY),
-        ("TxCtrlr", "TxStopPoint", "EVConnected,Authorized", "OptionList", READ_ONLY),
-    ]
-    variables = [
-        Variable(component=c, name=n, value=v, kind=k, mutability=m)
-        for c, n, v, k, m in rows
-    ]
-    for evse_id, power_w, n_phase in evses:
-        for name, value, kind in (
-            ("AvailabilityState", "Available", "string"),
-            ("Power", f"{power_w:.0f}", "decimal"),
-            ("SupplyPhases", str(n_phase), "integer"),
-        ):
-            variables.append(
-                Variable(
-                    component="EVSE",
-                    name=name,
-                    value=value,
-                    kind=kind,
-                    mutability=READ_ONLY,
-                    evse_id=evse_id,
-                )
-            )
-    return DeviceModel(variables)
+def members(text: str) -> list[str]:
+    """Split a list value."""
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
 from sim_chargers.frames import Payload
+from sim_chargers.tokens import Setting, TokenEntry
 from sim_chargers.wire import Reply
 
 
@@ -28,12 +29,20 @@ class Dialect(ABC):
         """Build an Authorize."""
 
     @abstractmethod
-    def token_status(self, payload: Payload) -> str:
-        """Read the verdict on a token from an answer."""
+    def sign_certificate_payload(self, csr: str, kind: str) -> dict[str, Any]:
+        """Build a SignCertificate."""
 
     @abstractmethod
-    def allows_unknown_offline(self) -> bool:
-        """Whether unknown tokens may charge while offline."""
+    def token_entry(self, payload: Payload) -> TokenEntry:
+        """Read the verdict on a token from an answer or a row of the local list."""
+
+    @abstractmethod
+    def is_set(self, setting: Setting) -> bool:
+        """Read one of the settings that both versions have."""
+
+    @abstractmethod
+    def connection_timeout_s(self) -> float:
+        """Return how long an authorised driver may take to plug in."""
 
     @abstractmethod
     def sample_interval_s(self) -> float:
@@ -85,11 +94,31 @@ class Dialect(ABC):
     ) -> None:
         """Report the end of a transaction."""
 
+    def begins_with(self, step: str) -> bool:
+        """Whether a transaction begins with a step: EVConnected or Authorized."""
+        del step
+        return False
+
+    def ends_with_token(self) -> bool:
+        """Whether showing the token again ends the transaction, not only the energy."""
+        return True
+
+    def master_pass_group(self) -> str:
+        """Return the group whose tokens stop any transaction; empty for none."""
+        return ""
+
+    def updated(  # noqa: B027 - optional hook
+        self, connector: Connector, transaction: Transaction, trigger: str
+    ) -> None:
+        """React to a step within a transaction: cable, authorisation."""
+
     def accepted(self) -> None:  # noqa: B027 - optional hook
         """React to being accepted, before the states are reported."""
 
     def cable_changed(self, connector: Connector) -> None:  # noqa: B027 - optional hook
         """React to a cable plugged in or out without a transaction."""
 
-    def reservation_expired(self, connector: Connector) -> None:  # noqa: B027 - optional hook
-        """React to a reservation that ran out."""
+    def reservation_over(  # noqa: B027 - optional hook
+        self, reservation_id: int, status: str
+    ) -> None:
+        """React to a reservation that ended by itself: Expired or Removed."""

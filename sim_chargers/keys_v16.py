@@ -11,16 +11,25 @@ PROFILES: Final = (
     "RemoteTrigger"
 )
 
+REBOOT_KEYS: Final = frozenset({"ConnectorPhaseRotation"})
+"""What counts after the next restart only (5.3, RebootRequired)."""
+
 DEFAULT_KEYS: Final[dict[str, tuple[str, bool]]] = {  # key: (value, read-only)
+    "AdditionalRootCertificateCheck": ("false", True),
     "AllowOfflineTxForUnknownId": ("false", False),
     "AuthorizationCacheEnabled": ("true", False),
     "AuthorizeRemoteTxRequests": ("false", False),
+    "CertificateSignedMaxChainSize": ("10000", True),
+    "CertificateStoreMaxLength": ("50", True),
     "ChargeProfileMaxStackLevel": ("10", True),
     "ChargingScheduleAllowedChargingRateUnit": ("Current,Power", True),
     "ChargingScheduleMaxPeriods": ("200", True),
     "ClockAlignedDataInterval": ("0", False),
     "ConnectionTimeOut": ("120", False),
     "ConnectorPhaseRotation": ("NotApplicable", False),
+    "CpoName": ("Wattproof Sim", False),
+    "CustomDisplayCostAndPrice": ("false", False),
+    "DefaultPrice": ("", False),
     "GetConfigurationMaxKeys": ("100", True),
     "HeartbeatInterval": ("300", False),
     "LocalAuthListEnabled": ("true", False),
@@ -36,7 +45,9 @@ DEFAULT_KEYS: Final[dict[str, tuple[str, bool]]] = {  # key: (value, read-only)
     "MeterValuesAlignedData": ("Energy.Active.Import.Register", False),
     "NumberOfConnectors": ("1", True),
     "ResetRetries": ("1", False),
+    "SecurityProfile": ("1", False),
     "SendLocalListMaxLength": ("500", True),
+    "ReserveConnectorZeroSupported": ("true", True),
     "StopTransactionOnEVSideDisconnect": ("true", False),
     "StopTransactionOnInvalidId": ("true", False),
     "StopTxnAlignedData": ("", False),

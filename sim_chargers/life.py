@@ -2,31 +2,51 @@
 
 import asyncio
 import logging
+import ssl
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
-from sim_chargers.clock import Clock, from_wire
+from sim_chargers.blocks.cost import Costs
+from sim_chargers.blocks.publishing import Publishing
+from sim_chargers.certificates import Trust
+from sim_chargers.clock import Clock, from_wire, to_wire
 from sim_chargers.connector import Connector, Reason
 from sim_chargers.dialect import Dialect
 from sim_chargers.events import Events
 from sim_chargers.evse import Evse
 from sim_chargers.faults import CLOCK_SKEW_S, Faults
 from sim_chargers.frames import Payload
+from sim_chargers.installation import Firmware
+from sim_chargers.journal import Exchange, Journal
 from sim_chargers.outbox import Message, Outbox
 from sim_chargers.profile_store import ProfileStore
 from sim_chargers.quirks import is_start
+from sim_chargers.renewal import STATION_KIND
 from sim_chargers.scenario import StationSpec
-from sim_chargers.wire import Answer, Link, RefusedError, Reply
+from sim_chargers.tls import TlsFiles, client_context
+from sim_chargers.tokens import Tokens
+from sim_chargers.twists import Twist
+from sim_chargers.uploads import Uploads
+from sim_chargers.wire import (
+    Answer,
+    Link,
+    NoAnswer,
+    Outcome,
+    Refusal,
+    RefusedError,
+    Reply,
+)
 
 RESTART_S: Final = 20.0  # site seconds without power or control
 FLUSH_S: Final = 10.0  # site seconds given to the outbox before a reset
 SYNC_SLACK_S: Final = 10.0
 BOOT_RETRY_S: Final = 30.0
 MIN_INTERVAL_S: Final = 1.0
+MAX_TECH_INFO: Final = 255  # characters
 NO_BOOT_PAUSE_S: Final = 0.5  # real seconds of a station that never boots
 
 _REMOTE_CALLS: Final = frozenset(
@@ -55,6 +75,7 @@ class Surroundings:
     nominal_v: float = 230.0
     call_timeout_s: float = 30.0
     boot_on_reconnect: bool = False
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
 
 class Life(Dialect):
@@ -81,9 +102,7 @@ class Life(Dialect):
             for e in spec.evses
         }
         self.profiles = ProfileStore()
-        self.local_list: dict[str, str] = {}
-        self.local_list_version = 0
-        self.cache: dict[str, str] = {}
+        self.tokens = Tokens()
         self.clock_offset_s = CLOCK_SKEW_S if "clock-skew" in self.faults else 0.0
         self.is_accepted = False
         self.is_restarting = False
@@ -91,18 +110,27 @@ class Life(Dialect):
         self.boot_reason = "PowerUp"
         self.heartbeat_interval_s = 300.0
         self.has_booted = asyncio.Event()
+        self.is_up = asyncio.Event()  # online and accepted
+        self.journal = Journal()
+        self.twists: set[Twist] = set()
+        self.firmware = Firmware(version=spec.firmware)
+        self.uploads = Uploads()
+        self.publishing = Publishing()
+        self.trust = Trust()
+        self.costs = Costs()
         self.on_remote_start: list[Callable[[int], None]] = []
         self._aligned_slot = 0
         self._boot_now = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self.link = Link(
-            url=around.url,
+            urls=[around.url],
             station_id=spec.id,
             subprotocol=self.subprotocol,
             password=spec.password,
             peer=self,
             rng=Random(f"{around.seed}/{spec.id}/link"),  # noqa: S311 - not a secret
             faults=self.faults,
+            tls=self._tls_context,
             call_timeout_s=around.call_timeout_s,
         )
         self.outbox = Outbox(
@@ -116,10 +144,64 @@ class Life(Dialect):
             group.create_task(self.link.run(), name=f"{self.spec.id}.link")
             group.create_task(self.outbox.run(), name=f"{self.spec.id}.outbox")
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside the link, within the station's life."""
         assert self._group is not None, "the station is not running"
-        self._group.create_task(work)
+        return self._group.create_task(work)
+
+    def note(self, action: str, payload: Payload, outcome: Outcome, ours: bool) -> None:
+        """Keep an exchange in the journal."""
+        answer: Payload | None = None
+        error: str | None = None
+        match outcome:
+            case Answer():
+                answer = outcome.payload
+            case Refusal():
+                error = outcome.code
+            case NoAnswer():
+                error = outcome.reason
+            case _:
+                assert_never(outcome)
+        self.journal.note(
+            Exchange(
+                at=self.now(),
+                is_ours=ours,
+                action=action,
+                payload=payload,
+                answer=answer,
+                error=error,
+            )
+        )
+
+    def use_identity(self) -> None:
+        """Come back with the new certificate, where the link is secured (A02)."""
+        if self.link.url.startswith("wss:"):
+            self.spawn(self.link.drop())
+
+    def _tls_context(self) -> ssl.SSLContext:
+        kinds = ("CSMSRootCertificate", "CentralSystemRootCertificate")
+        return client_context(
+            self.around.tls,
+            roots=[root for kind in kinds for root in self.trust.of_kind(kind)],
+            identity=self.trust.own.get(STATION_KIND),
+        )
+
+    async def ask(self, action: str, payload: Payload) -> Payload | None:
+        """Call as soon as the station is accepted; None without a proper answer."""
+        await self.is_up.wait()
+        outcome = await self.link.call(action, payload)
+        return outcome.payload if isinstance(outcome, Answer) else None
+
+    async def until(self, instant: datetime) -> None:
+        """Wait for an instant of the station's own clock."""
+        await self.clock.sleep((instant - self.now()).total_seconds())
+
+    def security_event(self, kind: str, about: str = "") -> None:
+        """Report a security event (2.0.1: A04; 1.6: security whitepaper)."""
+        payload = {"type": kind, "timestamp": to_wire(self.now())}
+        if about:
+            payload["techInfo"] = about[:MAX_TECH_INFO]
+        self.enqueue("SecurityEventNotification", lambda: payload, durable=True)
 
     @property
     def is_online(self) -> bool:
@@ -142,6 +224,7 @@ class Life(Dialect):
             for connector in self.connectors.values():
                 connector.reported = None
             self.outbox.open()
+            self.is_up.set()
             self.accepted()
             self.report_states()
             await self._beat()
@@ -149,6 +232,7 @@ class Life(Dialect):
     def on_offline(self) -> None:
         """Keep charging; messages wait."""
         self.is_accepted = False
+        self.is_up.clear()
         self.outbox.close()
 
     def on_call(self, action: str, payload: Payload) -> Reply:
@@ -177,6 +261,7 @@ class Life(Dialect):
         """Boot again at once: the central system does not know us."""
         self.needs_boot = True
         self.is_accepted = False
+        self.is_up.clear()
         self.outbox.close()
         self._boot_now.set()
 
@@ -192,10 +277,15 @@ class Life(Dialect):
         if reason is not Reason.POWER_LOSS:
             await self.clock.sleep(FLUSH_S)
         self.link.unplug_cable()
+        self.is_up.clear()
         self.needs_boot = True
         await self.clock.sleep(RESTART_S)
+        self.restarted()
         self.is_restarting = False
         self.link.plug_cable()
+
+    def restarted(self) -> None:
+        """Let take effect what waited for a restart."""
 
     async def _boot(self) -> bool:
         self._boot_now.clear()

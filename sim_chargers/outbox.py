@@ -7,13 +7,15 @@ nothing once the connection is gone, since the station sends its state anew.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
 from sim_chargers.clock import Clock
 from sim_chargers.frames import Payload
 from sim_chargers.wire import Answer, Link, NoAnswer, Refusal
+
+_HOPELESS: Final = frozenset({"NotImplemented", "NotSupported"})
 
 NO_ANSWER_PAUSE_S: Final = 1.0  # real seconds before the same message goes out again
 
@@ -51,6 +53,10 @@ class Outbox:
     def __len__(self) -> int:
         """Count the messages not answered yet."""
         return len(self._messages)
+
+    def waiting(self, action: str) -> Iterator[dict[str, Any]]:
+        """Go through the payloads of an action that are not answered yet."""
+        return (m.build() for m in self._messages if m.action == action)
 
     def put(self, message: Message) -> None:
         """Append a message."""
@@ -106,7 +112,8 @@ class Outbox:
             self.on_security_error()
             return
         self._failed += 1
-        if message.durable and self._failed < self.attempts:
+        is_hopeless = refusal.code in _HOPELESS
+        if message.durable and not is_hopeless and self._failed < self.attempts:
             await self.clock.sleep(self.retry_interval_s * self._failed)
         else:
             # TransactionMessageAttempts used up (OCPP 1.6, 9.1.27): go on.

@@ -6,6 +6,7 @@ while it is. Delays of the network (time-outs, back-off) are real seconds.
 
 import asyncio
 import logging
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ CALL_TIMEOUT_S: Final = 30.0
 OPEN_TIMEOUT_S: Final = 10.0
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 15.0
+ATTEMPTS_PER_URL: Final = 3  # NetworkProfileConnectionAttempts (B10)
 MAX_WAITING_CALLS: Final = 100
 
 _log = logging.getLogger(__name__)
@@ -102,6 +104,10 @@ class RefusedError(Exception):
 class Peer(Protocol):
     """The station behind a link."""
 
+    def note(self, action: str, payload: Payload, outcome: Outcome, ours: bool) -> None:
+        """Take note of an exchange that is over."""
+        ...
+
     async def on_online(self) -> None:
         """Run from the moment the socket is open; cancelled when it closes."""
         ...
@@ -133,15 +139,21 @@ class Traffic:
 
 @dataclass(slots=True, kw_only=True)
 class Link:
-    """A connection to the central system that comes back by itself."""
+    """A connection to the central system that comes back by itself.
 
-    url: str
+    Attributes:
+        urls: Where to connect, the preferred first; after
+            ``ATTEMPTS_PER_URL`` failures the next one gets its turn.
+    """
+
+    urls: list[str]
     station_id: str
     subprotocol: str
     password: str | None
     peer: Peer
     rng: Random
     faults: Faults = field(default_factory=Faults)
+    tls: Callable[[], ssl.SSLContext] | None = None
     call_timeout_s: float = CALL_TIMEOUT_S
     backoff_first_s: float = BACKOFF_FIRST_S
     late_answer_s: float = LATE_ANSWER_S
@@ -152,11 +164,22 @@ class Link:
     _cable: asyncio.Event = field(default_factory=asyncio.Event)
     _distorter: Distorter = field(init=False)
     _n_served: int = 0
+    _place: int = 0
 
     def __post_init__(self) -> None:
         """Start with the network cable plugged in."""
         self._cable.set()
         self._distorter = Distorter(self.faults)
+
+    @property
+    def url(self) -> str:
+        """The address that is tried now."""
+        return self.urls[self._place % len(self.urls)]
+
+    def prefer(self, urls: list[str]) -> None:
+        """Connect elsewhere from the next connection on."""
+        self.urls = urls
+        self._place = 0
 
     @property
     def online(self) -> bool:
@@ -178,6 +201,7 @@ class Link:
                     await self._serve(socket)
             except (OSError, WebSocketException, InvalidURI, TimeoutError) as error:
                 failures += 1
+                self._place += failures % ATTEMPTS_PER_URL == 0
                 _log.log(
                     logging.WARNING if failures == 1 else logging.DEBUG,
                     "%s: no connection: %s",
@@ -197,6 +221,7 @@ class Link:
                 return NoAnswer(reason="offline")
             payload = self._distorter.outgoing(action, payload)
             outcome = await self._exchange(socket, action, payload)
+            self.peer.note(action, payload, outcome, ours=True)
             if isinstance(outcome, Answer):
                 for again in self._distorter.afterwards(action, payload):
                     await self._exchange(socket, *again)
@@ -251,7 +276,14 @@ class Link:
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=1,
             proxy=None,
+            ssl=self._security(),
         )
+
+    def _security(self) -> ssl.SSLContext | None:
+        """Make the context anew each time: certificates come and go."""
+        if not self.url.startswith("wss:"):
+            return None
+        return ssl.create_default_context() if self.tls is None else self.tls()
 
     @asynccontextmanager
     async def _ghost(self) -> AsyncIterator[None]:
@@ -325,6 +357,8 @@ class Link:
             try:
                 reply = self.peer.on_call(call.action, call.payload)
             except RefusedError as refused:
+                refusal = Refusal(code=refused.code, description=refused.description)
+                self.peer.note(call.action, call.payload, refusal, ours=False)
                 await self._try_send(
                     socket,
                     CallError(
@@ -336,6 +370,8 @@ class Link:
                 continue
             result = CallResult(message_id=call.message_id, payload=reply.payload)
             await self._try_send(socket, result)
+            answer = Answer(payload=reply.payload)
+            self.peer.note(call.action, call.payload, answer, ours=False)
             if reply.after is not None:
                 reply.after()
 

@@ -16,6 +16,7 @@ from sim_chargers.evse import EvseSpec
 from sim_chargers.fleet import make_charger
 from sim_chargers.life import Surroundings
 from sim_chargers.scenario import StationSpec
+from sim_chargers.tokens import TokenEntry
 from sim_chargers.vehicle import Vehicle
 from tests.integration.sim.tiny_csms import TinyCsms, tiny_csms
 
@@ -249,7 +250,7 @@ async def test_messages_of_an_outage_arrive_in_order_afterwards(version: str) ->
 
 async def test_a_transaction_begun_offline_gets_its_id_before_it_is_stopped() -> None:
     async with tiny_csms() as csms, station(csms, "1.6") as cp:
-        cp.local_list["card"] = "Accepted"
+        cp.tokens.listed["card"] = TokenEntry()
         cp.link.unplug_cable()
         await asyncio.sleep(0.1)
         cp.plug_in(1, car())

@@ -1,0 +1,1 @@
+"""The calls that a station serves: one file per functional block, both versions."""
