@@ -45,6 +45,7 @@ from gateway.server.registry import Links
 from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.authorization import Authorizer, TokenRules
+from gateway.services.certificate_parts import CertificatePorts, Certificates
 from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
@@ -196,6 +197,20 @@ class Parts:
         self.calls = StationCalls(
             links=self.links, directory=self.directory, writer=writer, clock=clock
         )
+        self.certificates = Certificates(
+            config,
+            CertificatePorts(
+                directory=self.directory,
+                queries=self.queries,
+                writer=writer,
+                bus=self.bus,
+                calls=self.calls,
+                inquiries=self.inquiries,
+                adapter_of=self.links.adapter,
+                clock=clock,
+                wall_clock=self.wall_clock,
+            ),
+        )
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
         )
@@ -230,6 +245,7 @@ class Parts:
             writer=writer,
             anchoring=self.anchoring,
             n_online=lambda: len(self.links.all()),
+            more=self.certificates.watch.gauges,
         )
         self.commissioning = Commissioning(
             dispatch=self.dispatch,
@@ -246,6 +262,7 @@ class Parts:
             clock=clock,
             prices=self._price_text,
             backend=config.ledger.backend.value,
+            alarms=self.certificates.security.alarms,
         )
 
     def start(self, start: Start) -> None:
@@ -259,6 +276,7 @@ class Parts:
         start(self._keep_house, "part.house")
         start(self._mirror_boots, "part.boots")
         start(self.live.run, "part.live")
+        start(self.certificates.run, "part.certificates")
 
     async def finish(self) -> None:
         """Settle and anchor what is left; bounded, since it is all found again."""
@@ -316,6 +334,7 @@ class Parts:
             settlement=self.settlement,
             receipts=self.receipts,
             tokens=self.tokens,
+            certificates=self.certificates.desk,
             call=self.calls.call,
             operator_guard=self.dispatch.operator_guard,
             commission=self.commissioning.run,

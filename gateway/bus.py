@@ -118,6 +118,21 @@ class HeadAnchored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityEventReported:
+    """A station reported a security event (1.6 whitepaper, A04; 2.0.1, A04).
+
+    Attributes:
+        kind: The station's word, e.g. ``TamperDetectionActivated``.
+        is_critical: As the documents mark it.
+    """
+
+    station_id: StationId
+    kind: str
+    is_critical: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lagged:
     """Notices were dropped for this subscriber: re-read what you need."""
 
@@ -134,6 +149,7 @@ Notice: TypeAlias = (
     | PlanMade
     | SessionSettled
     | HeadAnchored
+    | SecurityEventReported
 )
 
 

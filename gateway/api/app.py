@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from gateway.api import (
     routes_access,
     routes_calls,
+    routes_certificates,
     routes_events,
     routes_ledger,
     routes_sessions,
@@ -54,6 +55,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
     for routes in (
         routes_stations,
         routes_calls,
+        routes_certificates,
         routes_variables,
         routes_sessions,
         routes_tokens,

@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.dispatch import Dispatch
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
@@ -67,6 +68,7 @@ class ApiContext:
     settlement: Settlement
     receipts: Receipts
     tokens: TokenBook
+    certificates: CertificateDesk
     call: Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]

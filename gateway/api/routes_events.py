@@ -22,6 +22,7 @@ from gateway.bus import (
     Notice,
     PlanMade,
     RequestChanged,
+    SecurityEventReported,
     SessionSettled,
     SettingChanged,
     Subscription,
@@ -40,9 +41,9 @@ async def events(
 ) -> StreamingResponse:
     """Events ``station``, ``session``, ``limit``, ``plan``, ``anchor``.
 
-    Also ``settlement``, ``request``, ``load`` and ``setting``. A reader that falls
-    behind gets ``lagged`` and should read the resources again. A comment goes out every
-    15 s without events. The stream ends when the token does.
+    Also ``settlement``, ``request``, ``load``, ``setting`` and ``security``. A reader
+    that falls behind gets ``lagged`` and should read the resources again. A comment
+    goes out every 15 s without events. The stream ends when the token does.
     """
     secret = str(request.state.secret)
     loop_time = asyncio.get_running_loop().time
@@ -132,6 +133,13 @@ def described(  # noqa: C901 - one arm per kind of notice
         case RequestChanged():
             return "request", {
                 "session_id": notice.session_id,
+                "at": views.time(notice.at),
+            }
+        case SecurityEventReported():
+            return "security", {
+                "station_id": notice.station_id,
+                "type": notice.kind,
+                "critical": notice.is_critical,
                 "at": views.time(notice.at),
             }
         case LoadMeasured():

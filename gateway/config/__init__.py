@@ -1,5 +1,6 @@
 """Configuration: a TOML file read once into frozen, checked dataclasses."""
 
+from gateway.config.certificates import CaConfig, Iso15118Config, OcspConfig
 from gateway.config.load import Config, passwords
 from gateway.config.sections import (
     ApiConfig,
@@ -19,11 +20,14 @@ from gateway.config.site import station_from_json, station_to_json
 __all__ = [
     "ApiConfig",
     "BillingConfig",
+    "CaConfig",
     "Config",
     "Engine",
+    "Iso15118Config",
     "LedgerBackend",
     "LedgerConfig",
     "OcppConfig",
+    "OcspConfig",
     "OptimizerConfig",
     "Regime",
     "SecurityConfig",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from gateway.config import sections, tables
+from gateway.config import certificates, sections, tables
 from gateway.config.reader import read, unknown
 from gateway.config.site import site_of
 from gateway.domain import site_check
@@ -20,16 +20,14 @@ from gateway.errors import ConfigError
 T = TypeVar("T")
 
 MAX_FILE_BYTES: Final = 8_388_608
-_NOT_YET: Final = {
-    "ca": "certificates",
-    "ocsp": "certificate status",
-    "iso15118": "contract certificates",
-}
 _TABLES: Final = (
     "server",
     "api",
     "store",
     "ocpp",
+    "ca",
+    "ocsp",
+    "iso15118",
     "security",
     "optimizer",
     "ledger",
@@ -49,6 +47,7 @@ class Config:
     """Everything the gateway is told; each part gets its own section.
 
     Attributes:
+        ca: ``None`` without a section ``[ca]``: nothing is signed.
         site: Checked: limits nest, floors fit.
         tariffs: By id; their windows are in the site's time zone.
         password_sources: Where each station's password comes from, see `passwords`.
@@ -59,6 +58,9 @@ class Config:
     api: sections.ApiConfig
     store: sections.StoreConfig
     ocpp: sections.OcppConfig
+    ca: certificates.CaConfig | None
+    ocsp: certificates.OcspConfig
+    iso15118: certificates.Iso15118Config
     security: sections.SecurityConfig
     optimizer: sections.OptimizerConfig
     ledger: sections.LedgerConfig
@@ -129,6 +131,9 @@ class Config:
             api=section(sections.ApiConfig, "api"),
             store=sections.StoreConfig(path=base_dir / store.path),
             ocpp=section(sections.OcppConfig, "ocpp"),
+            ca=certificates.ca_of(document, base_dir),
+            ocsp=section(certificates.OcspConfig, "ocsp"),
+            iso15118=section(certificates.Iso15118Config, "iso15118"),
             security=section(sections.SecurityConfig, "security"),
             optimizer=optimizer,
             ledger=section(sections.LedgerConfig, "ledger"),
@@ -200,9 +205,6 @@ def key_of(built: Site, problem: site_check.Problem) -> str:
 
 
 def _refuse_unavailable(document: Mapping[str, object]) -> None:
-    for name, what in _NOT_YET.items():
-        if name in document:
-            raise ConfigError(name, f"{what}: not available in this version")
     if "tls" in _mapping(document.get("ocpp")):
         raise ConfigError(
             "ocpp.tls",

@@ -84,6 +84,11 @@ class StoreConfig:
         return self.path / "keys"
 
     @property
+    def ca_path(self) -> Path:
+        """Folder of the embedded authority, where ``[ca]`` names no files."""
+        return self.path / "ca"
+
+    @property
     def pepper_path(self) -> Path:
         """Key file for password hashes."""
         return self.path / "keys" / "pepper.key"

@@ -6,7 +6,7 @@ question is answered, ``Decoded.reply`` makes the wire payload from an ``Answer`
 ``encode_*`` make payloads of CALLs that we send.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,10 +14,16 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.domain.certificates import (
+    CertificateHash,
+    CertificateKind,
+    CertificateUse,
+)
 from gateway.domain.events import Deviation, Event
 from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.limits import SetLimit
 from gateway.errors import ErrorKind, RemoteError
+from gateway.ocpp.certificate_facts import CertificateFact
 from gateway.ocpp.frames import Call, FrameError, encode_error
 from gateway.ocpp.inquiries import Finding, Inquiry
 
@@ -249,6 +255,49 @@ class Adapter(Protocol):
         self, command: Command, answer: Mapping[str, object]
     ) -> bytes | None:
         """The station's new password, where this exchange changed it."""
+        ...
+
+    @property
+    def certificate_kinds(self) -> tuple[CertificateKind, ...]:
+        """What stations of this version keep certificates for."""
+        ...
+
+    def encode_sign_trigger(self, use: CertificateUse) -> Command:
+        """Have a station ask for a new certificate of its own.
+
+        Raises:
+            ValueError: The version has no word for this use.
+        """
+        ...
+
+    def encode_signed(self, chain: str, use: CertificateUse) -> Command:
+        """CertificateSigned: PEM, leaf first."""
+        ...
+
+    def encode_install(self, kind: CertificateKind, certificate: str) -> Command:
+        """InstallCertificate: one root in PEM.
+
+        Raises:
+            ValueError: The version installs no certificate of this kind.
+        """
+        ...
+
+    def encode_delete(self, hashed: CertificateHash) -> Command:
+        """DeleteCertificate."""
+        ...
+
+    def encode_list(self, kinds: Collection[CertificateKind]) -> tuple[Command, ...]:
+        """GetInstalledCertificateIds, as often as needed; no kinds mean all.
+
+        Raises:
+            ValueError: The version has no word for a kind.
+        """
+        ...
+
+    def certificate_fact(
+        self, command: Command, answer: Mapping[str, object]
+    ) -> CertificateFact | None:
+        """What an answered certificate CALL made true; ``None`` for other CALLs."""
         ...
 
 

@@ -25,6 +25,7 @@ from gateway.ocpp.adapter import (
     Decoded,
     Durability,
 )
+from gateway.ocpp.certificate_wire import signing_asked, signing_reply
 from gateway.ocpp.explain import shown
 from gateway.ocpp.frames import Call
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
@@ -38,6 +39,7 @@ from gateway.ocpp.readings import (
 )
 from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
+from gateway.ocpp.v16_certificates import V16Certificates
 from gateway.ocpp.v16_commands import V16Commands
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
@@ -48,7 +50,7 @@ from gateway.ocpp.v16_tables import (
 )
 
 
-class V16(V16Commands, Adapter):
+class V16(V16Commands, V16Certificates, Adapter):
     """The adapter of OCPP 1.6J. Stateless; one serves every station."""
 
     def __init__(self) -> None:
@@ -315,10 +317,6 @@ def _unknown_vendor(_: Answer) -> Payload:
     return {"status": "UnknownVendorId"}
 
 
-def _no_authority(_: Answer) -> Payload:
-    return {"status": "Rejected"}
-
-
 _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
     {
         "Authorize": _authorize,
@@ -330,7 +328,9 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
         "LogStatusNotification": partial(notified, reply=empty),
         "MeterValues": _meter_values,
         "SecurityEventNotification": partial(notified, reply=empty, at="timestamp"),
-        "SignCertificate": partial(notified, reply=_no_authority),
+        "SignCertificate": partial(
+            notified, reply=signing_reply, inquiry=signing_asked
+        ),
         "SignedFirmwareStatusNotification": partial(notified, reply=empty),
         "StartTransaction": _start,
         "StatusNotification": _status,

@@ -29,6 +29,7 @@ from gateway.ocpp.adapter import (
     Decoded,
     Durability,
 )
+from gateway.ocpp.certificate_wire import signing_asked, signing_reply
 from gateway.ocpp.frames import Call
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
 from gateway.ocpp.readings import (
@@ -40,6 +41,15 @@ from gateway.ocpp.readings import (
 )
 from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
+from gateway.ocpp.v201_certificates import (
+    V201Certificates,
+    contract_presented,
+    contract_status,
+    ev_asked,
+    ev_reply,
+    status_asked,
+    status_reply,
+)
 from gateway.ocpp.v201_charging import charging_needs, ev_schedule
 from gateway.ocpp.v201_commands import V201Commands
 from gateway.ocpp.v201_messages import message_content
@@ -54,7 +64,7 @@ from gateway.ocpp.v201_tables import (
 )
 
 
-class V201(V201Commands, Adapter):
+class V201(V201Commands, V201Certificates, Adapter):
     """The adapter of OCPP 2.0.1. Stateless; one serves every station."""
 
     def __init__(self) -> None:
@@ -131,26 +141,27 @@ def _heartbeat_reply(answer: Answer) -> Payload:
 
 
 def _authorize(message: Message) -> Decoded:
-    request = message.request
-    with_certificate = (
-        request.certificate is not None
-        or request.iso15118_certificate_hash_data is not None
-    )
+    inquiry = contract_presented(message)
     return Decoded(
         action=message.call.action,
         events=(),
         durability=Durability.COMMIT,
-        reply=partial(_authorize_reply, with_certificate=with_certificate),
-        authorize=_token(request.id_token),
+        reply=_authorize_reply if inquiry is None else _contract_reply,
+        authorize=_token(message.request.id_token),
+        inquiry=inquiry,
     )
 
 
-def _authorize_reply(answer: Answer, *, with_certificate: bool) -> Payload:
-    payload: Payload = {"idTokenInfo": _token_info(answer.authorization)}
-    if with_certificate:
-        # We hold no root to check a contract certificate against.
-        payload["certificateStatus"] = "NoCertificateAvailable"
-    return payload
+def _authorize_reply(answer: Answer) -> Payload:
+    return {"idTokenInfo": _token_info(answer.authorization)}
+
+
+def _contract_reply(answer: Answer) -> Payload:
+    status, authorization = contract_status(answer)
+    return {
+        "idTokenInfo": _token_info(authorization),
+        "certificateStatus": status.value,
+    }
 
 
 def _status(message: Message) -> Decoded:
@@ -372,8 +383,6 @@ def _says(payload: Payload) -> Callable[[Answer], Payload]:
     return reply
 
 
-_FAILED: Final = _says({"status": "Failed"})
-
 _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
     {
         "Authorize": _authorize,
@@ -381,10 +390,10 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
         "ClearedChargingLimit": partial(notified, reply=empty),
         "DataTransfer": partial(notified, reply=_says({"status": "UnknownVendorId"})),
         "FirmwareStatusNotification": partial(notified, reply=empty),
-        "Get15118EVCertificate": partial(
-            notified, reply=_says({"status": "Failed", "exiResponse": ""})
+        "Get15118EVCertificate": partial(notified, reply=ev_reply, inquiry=ev_asked),
+        "GetCertificateStatus": partial(
+            notified, reply=status_reply, inquiry=status_asked
         ),
-        "GetCertificateStatus": partial(notified, reply=_FAILED),
         "Heartbeat": _heartbeat,
         "LogStatusNotification": partial(notified, reply=empty),
         "MeterValues": _meter_values,
@@ -400,7 +409,9 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
         "ReportChargingProfiles": partial(notified, reply=empty),
         "ReservationStatusUpdate": _reservation,
         "SecurityEventNotification": partial(notified, reply=empty, at="timestamp"),
-        "SignCertificate": partial(notified, reply=_says({"status": "Rejected"})),
+        "SignCertificate": partial(
+            notified, reply=signing_reply, inquiry=signing_asked
+        ),
         "StatusNotification": _status,
         "TransactionEvent": _transaction,
     }

@@ -49,6 +49,7 @@ class Live:
         clock: Site clock.
         prices: The default tariff's price at a moment, in words.
         backend: Where heads are anchored, in a word.
+        alarms: Critical security events worth a person's look.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Live:
         clock: Clock,
         prices: Callable[[datetime], str | None],
         backend: str,
+        alarms: Callable[[], Sequence[View]] = tuple,
     ) -> None:
         self._overview = overview
         self._queries = queries
@@ -69,6 +71,7 @@ class Live:
         self._clock = clock
         self._prices = prices
         self._backend = backend
+        self._alarms = alarms
         self._site: View = {}
         self._knocking: list[View] = []
         self._plans: dict[str, View] = {}
@@ -131,6 +134,7 @@ class Live:
         ledger = self._site["ledger"]
         return self._site | {
             "knocking": self._knocking,
+            "alarms": self._alarms(),
             "price": self._prices(self._clock.now()),
             "ledger": {
                 "leaves": ledger["leaf_count"],
@@ -392,6 +396,7 @@ def _empty_site() -> View:
         "pv_w": None,
         "price": None,
         "knocking": [],
+        "alarms": [],
         "ledger": {
             "leaves": 0,
             "anchored_size": 0,

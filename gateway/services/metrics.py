@@ -1,6 +1,6 @@
 """Prometheus metrics, collected when asked: nothing is counted twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,7 +13,11 @@ from gateway.store.writer import Writer
 
 
 class Metrics(Collector):
-    """What ``/metrics`` shows."""
+    """What ``/metrics`` shows.
+
+    Args:
+        more: Gauges of other parts: text and value by name.
+    """
 
     def __init__(
         self,
@@ -22,11 +26,13 @@ class Metrics(Collector):
         writer: Writer,
         anchoring: Anchoring,
         n_online: Callable[[], int],
+        more: Callable[[], Mapping[str, tuple[str, float]]] = dict,
     ) -> None:
         self._ingest = ingest
         self._writer = writer
         self._anchoring = anchoring
         self._n_online = n_online
+        self._more = more
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -63,6 +69,8 @@ class Metrics(Collector):
             ),
             _gauge("ledger_alarms", "Alarms of the evidence", len(evidence.alarms)),
         )
+        for name, (text, value) in self._more().items():
+            yield _gauge(name, text, value)
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -24,10 +24,13 @@ def attention(
     plans: Mapping[str, View | None],
     now: datetime,
     knocking: Sequence[View] = (),
+    *,
+    alarms: Sequence[View] = (),
 ) -> str:
     """What needs a person, worst first; one calm line if nothing does."""
     found = [
         *_cabinet_troubles(cabinets),
+        *_alarms(alarms, now),
         *_station_troubles(stations, now),
         *_plan_troubles(plans),
         *_knocks(knocking, now),
@@ -88,6 +91,22 @@ def _knocks(knocking: Sequence[View], now: datetime) -> list[str]:
                     f"{knock['reason']}; {knock['attempts']} attempts, the last {said}",
                 )
             )
+    return found
+
+
+def _alarms(alarms: Sequence[View], now: datetime) -> list[str]:
+    """Critical security events that stations reported."""
+    found = []
+    for alarm in alarms:
+        said, _ = age(alarm["last_at"], now)
+        times = "once" if alarm["count"] == 1 else f"{alarm['count']} times"
+        found.append(
+            _trouble(
+                FAULT,
+                f"{alarm['station_id']} reports {alarm['type']}",
+                f"{times}, the last {said}",
+            )
+        )
     return found
 
 

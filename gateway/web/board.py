@@ -85,7 +85,12 @@ class Board:
         parts = {
             "top": render.header(site, now, zone),
             "attention": attention(
-                stations, cabinets, plans, now, site.get("knocking", ())
+                stations,
+                cabinets,
+                plans,
+                now,
+                site.get("knocking", ()),
+                alarms=site.get("alarms", ()),
             ),
             "plan": plan_table.table(plans, zone),
             "ledger": render.ledger_strip(site["ledger"], now),
