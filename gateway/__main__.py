@@ -101,6 +101,10 @@ def site_check(config: ConfigPath = Path("config.toml")) -> None:
         typer.echo(line)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}")
+    if loaded.ocpp.tls is not None:
+        now = SystemClock().now()
+        for warning in _part("gateway.server.tls").check(loaded.ocpp.tls, now):
+            typer.echo(f"warning: {warning}")
     for key in loaded.security.loosened():
         typer.echo(f"warning: {key} = true switches a protection off")
 

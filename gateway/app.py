@@ -10,10 +10,18 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -290,7 +298,7 @@ class Parts:
 
     def listener(self) -> Listener:
         """The OCPP port, not opened yet."""
-        server = self.config.server
+        server, tls = self.config.server, self.config.ocpp.tls
         adapters: dict[str, Adapter] = {a.subprotocol: a for a in (V16(), V201())}
         return Listener(
             options=ListenerOptions(
@@ -298,6 +306,7 @@ class Parts:
                 port=server.ocpp_port,
                 max_frame_bytes=server.max_frame_bytes,
                 compression=server.compression,
+                tls=tls,
             ),
             adapters=adapters,
             gate=Admission(
@@ -305,6 +314,7 @@ class Parts:
                     allow_unauthenticated=self.config.security.allow_unauthenticated,
                     auto_accept_stations=self.config.security.auto_accept_stations,
                     heartbeat_interval_s=self.config.ocpp.heartbeat_interval_s,
+                    organization=None if tls is None else tls.organization,
                 ),
                 directory=self.directory,
                 pepper=self.pepper,
@@ -652,6 +662,10 @@ async def running(
         stack.callback(bound.close)
         ocpp = bind(config.server.ocpp_host, config.server.ocpp_port, "OCPP")
         stack.callback(ocpp.close)
+        tls, ocpp_tls = config.ocpp.tls, None
+        if tls is not None:
+            ocpp_tls = bind(config.server.ocpp_host, tls.port, "OCPP over TLS")
+            stack.callback(ocpp_tls.close)
         on_stage("opening the store")
         parts = await _open(config, clock, passwords, stack)
         on_stage("starting plans, bills and evidence")
@@ -666,7 +680,9 @@ async def running(
         on_stage("starting API and cockpit")
         await stack.enter_async_context(serving(app, bound))
         on_stage("opening the OCPP port")
-        port = await stack.enter_async_context(parts.listener().listening(ocpp))
+        listener = parts.listener()
+        port = await stack.enter_async_context(listener.listening(ocpp, ocpp_tls))
+        stack.enter_context(_on_hangup(listener.reload_tls))
         parts.is_listening = True
         link = await parts.admin_link(api_url)
         _calm_collector()
@@ -685,6 +701,21 @@ async def running(
             stop=stop,
         )
         on_stage("stopping")
+
+
+@contextmanager
+def _on_hangup(told: Callable[[], None]) -> Iterator[None]:
+    """Call ``told`` on SIGHUP within the block, where there is such a thing."""
+    number = getattr(signal, "SIGHUP", None)
+    loop = asyncio.get_running_loop()
+    if number is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop.add_signal_handler(number, told)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
 
 
 def _calm_collector() -> None:

@@ -205,11 +205,6 @@ def key_of(built: Site, problem: site_check.Problem) -> str:
 
 
 def _refuse_unavailable(document: Mapping[str, object]) -> None:
-    if "tls" in _mapping(document.get("ocpp")):
-        raise ConfigError(
-            "ocpp.tls",
-            "not available in this version: put a TLS proxy before server.ocpp_port",
-        )
     for index, load in enumerate(_list(document, "load")):
         source = _mapping(load).get("source")
         if source in {"modbus", "mqtt"}:

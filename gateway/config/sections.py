@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from gateway.config.reader import Range
+from gateway.config.tls import TlsConfig
 from gateway.errors import ConfigError
 
 MAX_PORT: Final = 65_535
@@ -102,6 +103,7 @@ class OcppConfig:
         pending_retry_s: Interval told to a station whose registration is pending.
         heartbeat_interval_s: Interval told to an accepted station.
         sample_interval_s: Meter sampling asked for during transactions.
+        tls: The TLS port; ``None``: there is none.
         max_sessions_per_token: Transactions at once, for tokens that say nothing of
             their own; without one any number.
         authorize_counts: Refuse a token whose transactions are all running when it is
@@ -118,6 +120,7 @@ class OcppConfig:
     pending_retry_s: Annotated[int, Range(low=1, high=DAY_S)] = 60
     heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
     sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
+    tls: TlsConfig | None = None
     max_sessions_per_token: Annotated[int | None, Range(low=1, high=1_000)] = None
     authorize_counts: bool = False
     master_pass_group: str | None = None

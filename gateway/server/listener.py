@@ -15,6 +15,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.http11 import Request
 
 from gateway.clock import Clock
+from gateway.config.tls import TlsConfig
 from gateway.domain.ids import StationId
 from gateway.errors import StartupError
 from gateway.ocpp.adapter import Adapter
@@ -27,6 +28,7 @@ from gateway.server.pressure import Pressure
 from gateway.server.reconnects import Reconnects
 from gateway.server.registry import Links
 from gateway.server.tls import security_of
+from gateway.server.tls_port import TlsPort
 from gateway.server.websocket import (
     CLOSE_TIMEOUT_S,
     OPEN_TIMEOUT_S,
@@ -58,12 +60,14 @@ class ListenerOptions:
         port: TCP port; 0 picks one.
         max_frame_bytes: Larger frames close the connection (1009).
         compression: Offer permessage-deflate; costs memory and CPU per connection.
+        tls: A second port, with TLS.
     """
 
     host: str
     port: int
     max_frame_bytes: int
     compression: bool
+    tls: TlsConfig | None = None
 
 
 class Listener:
@@ -101,15 +105,25 @@ class Listener:
         self._opening: set[WebSocket] = set()
         self._group: asyncio.TaskGroup | None = None
         self._all_left = asyncio.Event()
+        self._tls: TlsPort | None = None
+
+    @property
+    def tls_port(self) -> int | None:
+        """The TLS port's number while it is open."""
+        return None if self._tls is None else self._tls.number
 
     @asynccontextmanager
-    async def listening(self, bound: socket.socket | None = None) -> AsyncIterator[int]:
+    async def listening(
+        self, bound: socket.socket | None = None, tls: socket.socket | None = None
+    ) -> AsyncIterator[int]:
         """Accept connections within the block; yields the bound port.
 
         Args:
             bound: A socket that is bound already, instead of host and port.
+            tls: The same for the TLS port.
 
         Raises:
+            ConfigError: A file of the TLS port cannot be used.
             StartupError: The port is in use or may not be bound.
         """
         async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
@@ -120,18 +134,36 @@ class Listener:
             ):
                 stack.callback(group.create_task(work(), name=name).cancel)
             stack.push_async_callback(self._stop)
-            server = await self._open(bound, None)
+            options = self._options
+            if options.tls is not None:
+                self._tls = TlsPort(
+                    config=options.tls,
+                    bound=tls or _bound(options.host, options.tls.port),
+                    serve=self._open,
+                    clock=self._clock,
+                )
+                stack.callback(self._tls.close)
+                await self._tls.open()
+                watcher = group.create_task(self._tls.watch(), name="listener.tls")
+                stack.callback(watcher.cancel)
+            server = await self._open(
+                _bound(options.host, options.port) if bound is None else bound, None
+            )
             stack.callback(server.close)
             yield _port_of(server)
 
+    def reload_tls(self) -> None:
+        """Read the TLS port's files again, as on SIGHUP."""
+        if self._tls is not None and self._group is not None:
+            self._group.create_task(self._tls.reload(), name="listener.tls.reload")
+
     async def _open(
-        self, bound: socket.socket | None, context: ssl.SSLContext | None
+        self, bound: socket.socket, context: ssl.SSLContext | None
     ) -> asyncio.Server:
-        options = self._options
         try:
             server = await asyncio.get_running_loop().create_server(
                 lambda: WebSocket(self),
-                sock=_bound(options.host, options.port) if bound is None else bound,
+                sock=bound,
                 ssl=context,
                 ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
                 ssl_shutdown_timeout=None if context is None else CLOSE_TIMEOUT_S,
@@ -139,9 +171,7 @@ class Listener:
             )
         except OSError as error:
             reason = error.strerror or str(error)
-            raise StartupError(
-                f"cannot listen on {options.host}:{options.port} for OCPP: {reason}"
-            ) from error
+            raise StartupError(f"cannot listen for OCPP: {reason}") from error
         for listening in server.sockets:
             listening.setsockopt(
                 socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES
@@ -268,7 +298,13 @@ def _refuse(socket: WebSocket, refusal: Refusal) -> None:
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartupError(
+            f"cannot listen on {host}:{port} for OCPP: {reason}"
+        ) from error
 
 
 def _port_of(server: asyncio.Server) -> int:

@@ -92,6 +92,28 @@ class Links:
         link = self._links.get(station_id)
         return None if link is None else (link.last_frame_at, link.adapter.version)
 
+    def connection(self, station_id: StationId) -> Mapping[str, object] | None:
+        """What the live link uses, for people: address, profile, TLS, certificate."""
+        link = self._links.get(station_id)
+        if link is None:
+            return None
+        used = link.security
+        return {
+            "remote": link.remote,
+            "opened_at": link.opened_at.isoformat(),
+            "profile": used.profile,
+            "tls_version": used.tls_version,
+            "cipher": used.cipher,
+            "client_certificate": None
+            if used.client_not_after is None
+            else {
+                "subject": used.client_name,
+                "organization": used.client_organization,
+                "serial": used.client_serial,
+                "not_after": used.client_not_after.isoformat(),
+            },
+        }
+
     def adapter(self, station_id: StationId) -> Adapter | None:
         """The dialect the station speaks on its live link."""
         link = self._links.get(station_id)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.connection import PLAIN, ConnectionSecurity
+from gateway.domain.connection import PLAIN, TLS_CERTIFICATE, ConnectionSecurity
 from gateway.domain.ids import StationId
 from gateway.services.credentials import (
     MAX_PASSWORD_BYTES,
@@ -52,6 +52,7 @@ class AdmissionRules:
     allow_unauthenticated: bool
     auto_accept_stations: bool
     heartbeat_interval_s: int
+    organization: str | None = None
 
 
 class Admission:
@@ -88,6 +89,9 @@ class Admission:
         if too_low is not None:
             self._refuse(station_id, remote, too_low)
             return None
+        if security.profile == TLS_CERTIFICATE:
+            reason = _certificate_problem(entry, security, self._rules.organization)
+            return await self._decided(entry, station_id, remote, security, reason)
         if self._rules.allow_unauthenticated and credentials is None:
             return entry.station_id
         reason = None
@@ -99,11 +103,22 @@ class Admission:
             reason = "no password is registered for it"
         elif not await self._directory.is_password(entry, credentials.password):
             reason = "wrong password"
-        if reason is None:
-            self._failures.pop(_key(station_id, remote), None)
-            return entry.station_id
-        self._refuse(station_id, remote, reason)
-        return None
+        return await self._decided(entry, station_id, remote, security, reason)
+
+    async def _decided(
+        self,
+        entry: StationRow,
+        asked: StationId,
+        remote: str,
+        security: ConnectionSecurity,
+        reason: str | None,
+    ) -> StationId | None:
+        if reason is not None:
+            self._refuse(asked, remote, reason)
+            return None
+        self._failures.pop(_key(asked, remote), None)
+        await self._directory.note_profile(entry.station_id, security.profile)
+        return entry.station_id
 
     def knocked(self, station_id: str, remote: str, reason: str) -> None:
         """Remember a refused attempt for the cockpit."""
@@ -171,6 +186,22 @@ def _too_low(entry: StationRow, security: ConnectionSecurity) -> str | None:
         f"security profile {security.profile}: the lowest accepted is"
         f" {entry.security_profile}"
     )
+
+
+def _certificate_problem(
+    entry: StationRow, security: ConnectionSecurity, organization: str | None
+) -> str | None:
+    """Why a client certificate is not its station's (A00.FR.403 to FR.405).
+
+    Its chain and dates were checked by the TLS handshake already.
+    """
+    name = security.client_name
+    own = {entry.station_id.casefold(), (entry.serial or entry.station_id).casefold()}
+    if name is None or name.casefold() not in own:
+        return f"certificate of {name!r}: neither its id nor its serial number"
+    if organization not in {None, security.client_organization}:
+        return f"certificate of organization {security.client_organization!r}"
+    return None
 
 
 def _key(station_id: str, remote: str) -> tuple[str, str]:

@@ -45,6 +45,10 @@ class LinkState(Protocol):
         """When the live link last said something, and its OCPP version."""
         ...
 
+    def connection(self, station_id: StationId) -> Mapping[str, object] | None:
+        """What the live link uses: address, security profile, TLS, certificate."""
+        ...
+
 
 class Overview:
     """Builds views. Loop thread only."""
@@ -204,6 +208,7 @@ class Overview:
             "firmware": entry.firmware,
             "registration": entry.registration,
             "security_profile": entry.security_profile,
+            "connection": self._links.connection(entry.station_id),
             "items_per_message": entry.items_per_message,
             "last_seen_at": optional_text(seen_at),
             "cabinet_id": None if wired is None else wired.cabinet_id,

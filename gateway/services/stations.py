@@ -60,6 +60,7 @@ class StationDirectory:
         self._configured: frozenset[StationId] = frozenset()
         self._entries: dict[StationId, StationRow] = {}
         self._folded: dict[str, list[StationId]] = {}
+        self._upgrades: dict[StationId, int] = {}
 
     @property
     def site(self) -> Site:
@@ -273,6 +274,34 @@ class StationDirectory:
         else:
             self._remember(replace(entry, password_hash=pending, pending_hash=None))
         return True
+
+    def expect_profile(self, station_id: StationId, profile: int | None) -> None:
+        """An upgrade to a security profile is under way; ``None``: no more.
+
+        Kept in memory: who runs the upgrade says so again after a restart.
+        """
+        if profile is None:
+            self._upgrades.pop(station_id, None)
+        else:
+            self._upgrades[station_id] = profile
+
+    async def note_profile(self, station_id: StationId, profile: int) -> None:
+        """A station has come in with a profile: ends an upgrade that it completes.
+
+        From then on no lower profile is accepted (A05.FR.09).
+        """
+        expected, entry = self._upgrades.get(station_id), self._entries.get(station_id)
+        if expected is None or entry is None or profile < expected:
+            return
+        if expected > entry.security_profile:
+            settings = StationSettings(security_profile=expected)
+            await self._writer.run(lambda conn: rows.change(conn, station_id, settings))
+            self._remember(
+                replace(self._entries[station_id], security_profile=expected)
+            )
+            _log.warning("station.profile_raised", station_id=station_id, to=expected)
+            self._changed(station_id)
+        self._upgrades.pop(station_id, None)
 
     def note_knock(self, station_id: str, remote: str, reason: str) -> None:
         """Keep a refused attempt; never waits."""

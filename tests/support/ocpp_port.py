@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from gateway.bus import Bus, FactCommitted, LinkChanged, Subscription
 from gateway.clock import SystemClock
+from gateway.config.tls import TlsConfig
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
@@ -106,6 +107,8 @@ class Port:
         password: bytes | None = PASSWORD,
         subprotocols: tuple[str, ...] | None = ("ocpp1.6",),
         source: str = "127.0.0.1",
+        scheme: str = "ws",
+        number: int | None = None,
         **more: Any,
     ) -> AsyncIterator[RawStation]:
         """Connect as a station.
@@ -117,6 +120,8 @@ class Port:
             password: Basic password; ``None``: no header.
             subprotocols: What to offer; ``None``: nothing.
             source: Address to come from, one of 127.0.0.0/8.
+            scheme: ``wss`` for TLS.
+            number: Another port than the plain one.
             more: For ``websockets.connect``.
         """
         headers = {}
@@ -131,7 +136,8 @@ class Port:
             **more,
         }
         async with connect(
-            f"ws://127.0.0.1:{self.number}{path or f'/ocpp/{station_id}'}",
+            f"{scheme}://127.0.0.1:{number or self.number}"
+            f"{path or f'/ocpp/{station_id}'}",
             additional_headers=headers,
             subprotocols=None
             if subprotocols is None
@@ -164,7 +170,9 @@ def changes_of_links(heard: Subscription) -> list[tuple[str, bool]]:
 
 
 @asynccontextmanager
-async def open_port(path: Path, *, compression: bool = False) -> AsyncIterator[Port]:
+async def open_port(
+    path: Path, *, compression: bool = False, tls: TlsConfig | None = None
+) -> AsyncIterator[Port]:
     """The port with ``CP1`` registered."""
     clock, bus, pepper = SystemClock(), Bus(), Pepper(b"p" * 32)
     loop = asyncio.get_running_loop()
@@ -214,6 +222,7 @@ async def open_port(path: Path, *, compression: bool = False) -> AsyncIterator[P
                 port=0,
                 max_frame_bytes=65_536,
                 compression=compression,
+                tls=tls,
             ),
             adapters=adapters,
             gate=Admission(
@@ -221,6 +230,7 @@ async def open_port(path: Path, *, compression: bool = False) -> AsyncIterator[P
                     allow_unauthenticated=False,
                     auto_accept_stations=False,
                     heartbeat_interval_s=300,
+                    organization=None if tls is None else tls.organization,
                 ),
                 directory=directory,
                 pepper=pepper,

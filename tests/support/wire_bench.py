@@ -36,24 +36,22 @@ class MemorySocket:
     """A transport whose other end is a test."""
 
     def __init__(self) -> None:
-        self.inbound: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.sent: list[bytes] = []
         self.closed: tuple[int, str] | None = None
 
-    async def receive(self) -> bytes:
-        """The next frame that the test put in."""
-        raw = await self.inbound.get()
-        if raw is None:
-            raise EOFError
-        return raw
-
-    async def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes) -> None:
         """Keep what leaves."""
         self.sent.append(frame)
 
-    async def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Keep why it closed."""
         self.closed = code, reason
+
+    def hold(self) -> None:
+        """The test speaks frame by frame anyway."""
+
+    def release(self) -> None:
+        """See ``hold``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class Bench:
             clock=self.clock,
             loop_time=lambda: float(next(seconds)),
         )
-        self._links: dict[str, tuple[Link, MemorySocket, asyncio.Task[None]]] = {}
+        self._links: dict[str, tuple[Link, MemorySocket]] = {}
         self._ids = itertools.count(1)
 
     def open(self) -> None:
@@ -125,7 +123,7 @@ class Bench:
 
     def is_up(self, version: str) -> bool:
         """Whether the station's connection lives."""
-        link, socket, _ = self._links[version]
+        link, socket = self._links[version]
         return link.is_open and socket.closed is None
 
     def link(self, version: str) -> Link:
@@ -153,19 +151,18 @@ class Bench:
                 remote="127.0.0.1",
                 epoch=1,
             )
-            self._links[version] = (link, socket, loop.create_task(link.run()))
+            self._links[version] = (link, socket)
 
     async def _close(self) -> None:
-        for _, socket, task in self._links.values():
-            socket.inbound.put_nowait(None)
-            await task
+        for link, _ in self._links.values():
+            link.lost()
 
     async def _say(self, version: str, raw: bytes | str) -> Heard:
-        _, socket, _ = self._links[version]
+        link, socket = self._links[version]
         rows, written = await self._writer.run(_count)
         socket.sent.clear()
         data = raw.encode(errors="surrogatepass") if isinstance(raw, str) else raw
-        socket.inbound.put_nowait(data)
+        link.take(data)
         await _turns()
         await self._writer.run(_count)  # a failed fact is refused in a job of its own
         await _turns()

@@ -1,0 +1,48 @@
+"""``[ocpp.tls]``: stations over TLS, security profiles 2 and 3."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from gateway.config.reader import Range
+from gateway.errors import ConfigError
+
+MAX_PORT: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFiles:
+    """A server certificate.
+
+    Attributes:
+        cert: PEM: the certificate, then its issuers up to below the root.
+        key: PEM, without a passphrase.
+    """
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """A second port for stations, with TLS 1.2 or later.
+
+    Attributes:
+        port: Its number; the address is ``server.ocpp_host``.
+        certificates: One per kind of key: RSA and ECDSA serve side by side.
+        client_ca: PEM: who signs station certificates (profile 3); without it there is
+            no profile 3.
+        organization: O that a station certificate must carry; ``None``: any.
+        static_rsa: Also offer TLS_RSA_WITH_AES_128/256_GCM, which 1.6 stations with
+            security extensions may require (A00.FR.317). No forward secrecy.
+    """
+
+    port: Annotated[int, Range(low=0, high=MAX_PORT)] = 9443
+    certificates: tuple[CertificateFiles, ...]
+    client_ca: Path | None = None
+    organization: str | None = None
+    static_rsa: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.certificates:
+            raise ConfigError("certificates", "needs at least one {cert, key}")
