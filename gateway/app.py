@@ -55,6 +55,10 @@ from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.authorization import Authorizer, TokenRules
 from gateway.services.certificate_parts import CertificatePorts, Certificates
 from gateway.services.charging_needs import ChargingNeeds
+from gateway.services.command_effects import CommandEffects
+from gateway.services.command_log import CommandLog
+from gateway.services.command_queue import CommandQueue
+from gateway.services.commands import Commands
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
 from gateway.services.dispatch import Dispatch
@@ -202,8 +206,31 @@ class Parts:
             inquire=self.inquiries.ask,
             on_boot=self._booted,
         )
+        self.command_log = CommandLog(
+            writer=writer,
+            bus=self.bus,
+            clock=clock,
+            start_within=timedelta(seconds=config.ocpp.connection_timeout_s),
+        )
         self.calls = StationCalls(
-            links=self.links, directory=self.directory, writer=writer, clock=clock
+            links=self.links,
+            directory=self.directory,
+            writer=writer,
+            clock=clock,
+            log=self.command_log,
+        )
+        self.command_effects = CommandEffects(
+            log=self.command_log, queries=self.queries, bus=self.bus, clock=clock
+        )
+        self.command_queue = CommandQueue(
+            log=self.command_log,
+            calls=self.calls,
+            links=self.links,
+            directory=self.directory,
+            guard=self.dispatch.operator_guard,
+            writer=writer,
+            bus=self.bus,
+            clock=clock,
         )
         self.certificates = Certificates(
             config,
@@ -281,6 +308,9 @@ class Parts:
         start(self.setup.run, "part.setup")
         start(self.inquiries.run, "part.inquiries")
         start(self.gaps.run, "part.gaps")
+        start(self.calls.run, "part.calls")
+        start(self.command_effects.run, "part.command_effects")
+        start(self.command_queue.run, "part.command_queue")
         start(self._keep_house, "part.house")
         start(self._mirror_boots, "part.boots")
         start(self.live.run, "part.live")
@@ -346,6 +376,8 @@ class Parts:
             tokens=self.tokens,
             certificates=self.certificates.desk,
             call=self.calls.call,
+            commands=Commands(self.queries),
+            queue=self.command_queue,
             operator_guard=self.dispatch.operator_guard,
             commission=self.commissioning.run,
             call_timeout_s=self.config.server.call_timeout_s,
@@ -448,6 +480,7 @@ class Parts:
     def _booted(self, station: StationContext, registration: str) -> None:
         if registration == "Accepted":
             self.setup.booted(station.station_id)
+            self.command_queue.booted(station.station_id)
 
     def _readiness(self) -> dict[str, bool]:
         return {
@@ -670,6 +703,7 @@ async def running(
         parts = await _open(config, clock, passwords, stack)
         on_stage("starting plans, bills and evidence")
         await parts.anchoring.prepare()
+        await parts.command_queue.prepare()
         await parts.dispatch.ship_proven(shipped_proven)
         stack.push_async_callback(parts.finish)
         parts.start(await stack.enter_async_context(_tasks()))

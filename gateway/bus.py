@@ -89,6 +89,19 @@ class LimitChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandChanged:
+    """A command was made or took a step; states as of `gateway.domain.command`."""
+
+    command_id: str
+    station_id: StationId
+    action: str
+    state: str
+    reason: str
+    is_late: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade:
     """A cabinet group has a new plan."""
 
@@ -146,6 +159,7 @@ Notice: TypeAlias = (
     | LoadMeasured
     | SettingChanged
     | LimitChanged
+    | CommandChanged
     | PlanMade
     | SessionSettled
     | HeadAnchored

@@ -71,7 +71,15 @@ class CallFailed(WattproofError):
 
 
 class NotConnected(CallFailed):
-    """The station has no open connection, or lost it before answering."""
+    """The station has no open connection, or lost it before answering.
+
+    Attributes:
+        was_sent: The CALL had left: the station may still act on it.
+    """
+
+    def __init__(self, message: str, *, was_sent: bool = False) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class CallTimedOut(CallFailed):

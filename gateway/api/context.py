@@ -14,6 +14,8 @@ from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.services.certificate_desk import CertificateDesk
+from gateway.services.command_queue import CommandQueue
+from gateway.services.commands import Commands
 from gateway.services.dispatch import Dispatch
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
@@ -22,6 +24,7 @@ from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook
 from gateway.store.api_tokens import ApiToken
+from gateway.store.commands import CommandRow
 from gateway.store.queries import Queries
 from gateway.store.writer import Writer
 
@@ -51,6 +54,22 @@ class Who(Protocol):
         ...
 
 
+class SendCall(Protocol):
+    """See `StationCalls.call`."""
+
+    def __call__(
+        self,
+        station_id: StationId,
+        command: Command,
+        timeout_s: float,
+        *,
+        asked_by: str = ...,
+        on_command: Callable[[CommandRow], None] | None = None,
+    ) -> Awaitable[Mapping[str, object]]:
+        """Send a call as a command and wait for its answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiContext:
     """Everything the routes may use."""
@@ -69,7 +88,9 @@ class ApiContext:
     receipts: Receipts
     tokens: TokenBook
     certificates: CertificateDesk
-    call: Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
+    call: SendCall
+    commands: Commands
+    queue: CommandQueue
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
     call_timeout_s: float

@@ -1,14 +1,14 @@
 """Any CALL to a station, in the wire's own words."""
 
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator
-from gateway.domain.ids import StationId
 from gateway.errors import (
     CallFailed,
     CallRefused,
@@ -18,8 +18,11 @@ from gateway.errors import (
     RequestError,
 )
 from gateway.ocpp.adapter import Command
+from gateway.services.command_log import call_id
+from gateway.store.commands import CommandRow
 
 MAX_TIMEOUT_S: Final = 600.0
+COMMAND_HEADER: Final = "X-Command-Id"
 
 router = APIRouter(tags=["calls"], route_class=CheckedRoute)
 
@@ -68,8 +71,13 @@ async def call_station(
     body: Annotated[CallBody, Body()],
     context: Context,
     caller: Operator,
+    response: Response,
 ) -> CallAnswer:
-    """Send any CALL of the station's OCPP version and wait for its answer."""
+    """Send any CALL of the station's OCPP version and wait for its answer.
+
+    The header ``X-Command-Id`` names the command under ``/commands``, where its effect
+    and a late answer are told.
+    """
     entry = context.directory.require(station_id)
     adapter = context.links.adapter(entry.station_id)
     if adapter is None:
@@ -90,19 +98,24 @@ async def call_station(
         caller, "call.sent", f"station/{entry.station_id}", {"action": body.action}
     )
     timeout_s = body.timeout_s or context.call_timeout_s
-    return await _send(
-        context,
-        entry.station_id,
-        Command(action=body.action, payload=payload),
-        timeout_s,
+
+    def told(row: CommandRow) -> None:
+        response.headers[COMMAND_HEADER] = call_id(row.command_id)
+
+    return await _outcome(
+        context.call(
+            entry.station_id,
+            Command(action=body.action, payload=payload),
+            timeout_s,
+            asked_by=caller.token_id,
+            on_command=told,
+        )
     )
 
 
-async def _send(
-    context: Context, station_id: StationId, command: Command, timeout_s: float
-) -> CallAnswer:
+async def _outcome(call: Awaitable[Mapping[str, object]]) -> CallAnswer:
     try:
-        answer = await context.call(station_id, command, timeout_s)
+        answer = await call
     except CallRefused as error:
         return CallAnswer(
             outcome="error",

@@ -13,6 +13,7 @@ from gateway.api.context import ApiContext
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Viewer, caller_of
 from gateway.bus import (
+    CommandChanged,
     FactCommitted,
     HeadAnchored,
     Lagged,
@@ -41,9 +42,10 @@ async def events(
 ) -> StreamingResponse:
     """Events ``station``, ``session``, ``limit``, ``plan``, ``anchor``.
 
-    Also ``settlement``, ``request``, ``load``, ``setting`` and ``security``. A reader
-    that falls behind gets ``lagged`` and should read the resources again. A comment
-    goes out every 15 s without events. The stream ends when the token does.
+    Also ``command``, ``settlement``, ``request``, ``load``, ``setting`` and
+    ``security``. A reader that falls behind gets ``lagged`` and should read the
+    resources again. A comment goes out every 15 s without events. The stream ends when
+    the token does.
     """
     secret = str(request.state.secret)
     loop_time = asyncio.get_running_loop().time
@@ -108,6 +110,16 @@ def described(  # noqa: C901 - one arm per kind of notice
                 "evse_id": notice.evse.evse_id,
                 "limit_a": notice.limit_da / 10,
                 "status": notice.status,
+                "at": views.time(notice.at),
+            }
+        case CommandChanged():
+            return "command", {
+                "command_id": notice.command_id,
+                "station_id": notice.station_id,
+                "action": notice.action,
+                "state": notice.state,
+                "reason": notice.reason,
+                "late": notice.is_late,
                 "at": views.time(notice.at),
             }
         case PlanMade():

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
-from gateway.api.security import Context, Operator
+from gateway.api.security import Caller, Context, Operator
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
 from gateway.services.variables import Exchange, Variables
@@ -72,10 +72,15 @@ class RotationAnswer(BaseModel):
 
 @router.post("/stations/{station_id}/variables/read")
 async def read_variables(
-    station_id: str, body: Annotated[ReadBody, Body()], context: Context, _: Operator
+    station_id: str,
+    body: Annotated[ReadBody, Body()],
+    context: Context,
+    caller: Operator,
 ) -> ItemsAnswer:
     """Read variables or keys, split into as many messages as the station needs."""
-    exchange = _exchange(context, station_id, timeout_s=body.timeout_s, override=False)
+    exchange = _exchange(
+        context, caller, station_id, timeout_s=body.timeout_s, override=False
+    )
     if not body.items and exchange.adapter.version != "1.6":
         raise RequestError(422, "no_items", "items: at least one; or GetBaseReport")
     return ItemsAnswer(items=await _variables(context).read(exchange, body.items))
@@ -92,7 +97,7 @@ async def write_variables(
     if body.override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may override a limit")
     exchange = _exchange(
-        context, station_id, timeout_s=body.timeout_s, override=body.override
+        context, caller, station_id, timeout_s=body.timeout_s, override=body.override
     )
     named = [
         {key: item[key] for key in ("key", "component", "variable") if key in item}
@@ -113,7 +118,7 @@ async def rotate_password(
     If the answer is lost (``timeout``, ``disconnected``) the station may come back with
     either password; the one it presents next is kept.
     """
-    exchange = _exchange(context, station_id, timeout_s=None, override=False)
+    exchange = _exchange(context, caller, station_id, timeout_s=None, override=False)
     await context.audit(
         caller, "password.rotated", f"station/{exchange.station_id}", {}
     )
@@ -126,7 +131,12 @@ def _variables(context: Context) -> Variables:
 
 
 def _exchange(
-    context: Context, station_id: str, *, timeout_s: float | None, override: bool
+    context: Context,
+    caller: Caller,
+    station_id: str,
+    *,
+    timeout_s: float | None,
+    override: bool,
 ) -> Exchange:
     entry = context.directory.require(station_id)
     adapter = context.links.adapter(entry.station_id)
@@ -135,7 +145,7 @@ def _exchange(
     return Exchange(
         station_id=entry.station_id,
         adapter=adapter,
-        call=context.call,
+        call=partial(context.call, asked_by=caller.token_id),
         guard=partial(_guard, context, entry.station_id, override),
         timeout_s=timeout_s or context.call_timeout_s,
     )

@@ -103,6 +103,8 @@ class OcppConfig:
         pending_retry_s: Interval told to a station whose registration is pending.
         heartbeat_interval_s: Interval told to an accepted station.
         sample_interval_s: Meter sampling asked for during transactions.
+        connection_timeout_s: How long stations wait for the plug after a remote start
+            (their ConnectionTimeOut): without a session by then it had no effect.
         tls: The TLS port; ``None``: there is none.
         max_sessions_per_token: Transactions at once, for tokens that say nothing of
             their own; without one any number.
@@ -120,6 +122,7 @@ class OcppConfig:
     pending_retry_s: Annotated[int, Range(low=1, high=DAY_S)] = 60
     heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
     sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
+    connection_timeout_s: Annotated[int, Range(low=1, high=3_600)] = 60
     tls: TlsConfig | None = None
     max_sessions_per_token: Annotated[int | None, Range(low=1, high=1_000)] = None
     authorize_counts: bool = False

@@ -19,6 +19,7 @@ from gateway.domain.certificates import (
     CertificateKind,
     CertificateUse,
 )
+from gateway.domain.effects import Expectation
 from gateway.domain.events import Deviation, Event
 from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.limits import SetLimit
@@ -249,6 +250,14 @@ class Adapter(Protocol):
 
     def reservation_cancelled(self, command: Command) -> int | None:
         """The reservation a CancelReservation names; ``None`` for other commands."""
+        ...
+
+    def password_asked(self, command: Command) -> bytes | None:
+        """The station's new password, where a command would change it."""
+        ...
+
+    def expected(self, command: Command, now: datetime) -> Expectation:
+        """What shows that the station did what a valid command asks for."""
         ...
 
     def password_set(

@@ -1,8 +1,10 @@
 """OCPP 1.6J: the CALLs that we send."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
+from gateway.domain.effects import Expectation
 from gateway.domain.ids import IdToken
 from gateway.domain.limits import Purpose, SetLimit
 from gateway.errors import ErrorKind, RemoteError
@@ -19,6 +21,7 @@ from gateway.ocpp.outbound import (
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.tolerant import check
+from gateway.ocpp.v16_effects import expected
 
 REQUESTS: Final = frozenset(
     {
@@ -211,12 +214,18 @@ class V16Commands:
     def password_set(
         self, command: Command, answer: Mapping[str, object]
     ) -> bytes | None:
+        """See ``Adapter.password_set``."""
+        accepted = self.outcome(command.action, answer) is CallOutcome.ACCEPTED
+        return self.password_asked(command) if accepted else None
+
+    def password_asked(self, command: Command) -> bytes | None:
         """ChangeConfiguration of AuthorizationKey (security whitepaper, A01)."""
         is_key = (
             command.action == "ChangeConfiguration"
             and str(command.payload.get("key")).casefold() == AUTHORIZATION_KEY
         )
-        accepted = self.outcome(command.action, answer) is CallOutcome.ACCEPTED
-        if not (is_key and accepted):
-            return None
-        return str(command.payload["value"]).encode()
+        return str(command.payload["value"]).encode() if is_key else None
+
+    def expected(self, command: Command, now: datetime) -> Expectation:
+        """See ``Adapter.expected``."""
+        return expected(command, now)

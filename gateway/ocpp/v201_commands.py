@@ -1,8 +1,10 @@
 """OCPP 2.0.1: the CALLs that we send."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
+from gateway.domain.effects import Expectation
 from gateway.domain.ids import IdToken
 from gateway.domain.limits import Purpose, SetLimit
 from gateway.errors import ErrorKind, RemoteError
@@ -18,6 +20,7 @@ from gateway.ocpp.outbound import (
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.tolerant import check
+from gateway.ocpp.v201_effects import expected
 
 PASSWORD: Final = ("SecurityCtrlr", "BasicAuthPassword")
 REQUESTS: Final = frozenset(
@@ -275,7 +278,6 @@ class V201Commands:
         self, command: Command, answer: Mapping[str, object]
     ) -> bytes | None:
         """SetVariables of SecurityCtrlr.BasicAuthPassword (2.0.1, A01)."""
-        asked = command.payload.get("setVariableData")
         results = answer.get("setVariableResult")
         if command.action != "SetVariables" or not isinstance(results, list):
             return None
@@ -284,9 +286,18 @@ class V201Commands:
             for result in results
             if result.get("attributeStatus") == "Accepted"
         }
-        if PASSWORD not in set_ones or not isinstance(asked, list):
+        return self.password_asked(command) if PASSWORD in set_ones else None
+
+    def password_asked(self, command: Command) -> bytes | None:
+        """See ``Adapter.password_asked``."""
+        asked = command.payload.get("setVariableData")
+        if command.action != "SetVariables" or not isinstance(asked, list):
             return None
         for item in asked:
             if (item["component"]["name"], item["variable"]["name"]) == PASSWORD:
                 return str(item["attributeValue"]).encode()
         return None
+
+    def expected(self, command: Command, now: datetime) -> Expectation:
+        """See ``Adapter.expected``."""
+        return expected(command, now)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -34,6 +34,10 @@ BURST_S: Final = 2.0
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
 TRY_AGAIN_LATER: Final = 1013
+
+
+OnLate: TypeAlias = Callable[[Mapping[str, object] | CallFailed], None]
+"""Told of an answer that came after its call had been given up."""
 
 
 class Transport(Protocol):
@@ -82,6 +86,14 @@ class FrameSink(Protocol):
     def refuse(self, raw: bytes, error: Exception) -> bytes | None:
         """Keep a frame that cannot be read; the answer to it, if there is one."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """Who waits for an answer, and who is told if it comes too late."""
+
+    future: asyncio.Future[Completion]
+    on_late: OnLate | None
 
 
 @dataclass(slots=True)
@@ -185,7 +197,7 @@ class Link:
                 timer.cancel()
         self._timer = self._hold_timer = None
         for completion in self._endpoint.close():
-            _settle(completion)
+            self._settle(completion)
         if self._on_lost is not None:
             self._on_lost(self)
 
@@ -209,6 +221,7 @@ class Link:
         *,
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
+        on_late: OnLate | None = None,
     ) -> dict[str, object]:
         """Send a CALL and wait for its answer.
 
@@ -219,6 +232,8 @@ class Link:
             payload: Wire payload; members go out in this order.
             timeout_s: Real seconds from sending until ``CallTimedOut``.
             priority: Place in the line.
+            on_late: Gets an answer that comes within ten minutes after
+                ``CallTimedOut``, or after the caller was cancelled; must not block.
 
         Raises:
             NotConnected: The connection is or gets closed.
@@ -234,7 +249,7 @@ class Link:
             encode_payload(payload),
             timeout_s=timeout_s,
             priority=priority,
-            token=future,
+            token=_Waiter(future, on_late),
         )
         if not accepted:
             raise CallFailed(f"too many calls wait for {self.station_id}")
@@ -257,7 +272,7 @@ class Link:
                 if completion is None:
                     self.counters.orphan_answers += 1
                 else:
-                    _settle(completion)
+                    self._settle(completion)
                 self._pump()
 
     def _respond(self, call: Call, frame: bytes) -> None:
@@ -295,7 +310,7 @@ class Link:
         """Send what may be sent now and arm the timer for the next deadline."""
         now_s = self._loop.time()
         for completion in self._endpoint.expire(now_s):
-            _settle(completion)
+            self._settle(completion)
         frame = self._endpoint.next_outgoing(now_s)
         if frame is not None:
             self.post(frame)
@@ -306,11 +321,20 @@ class Link:
         if deadline_s is not None:
             self._timer = self._loop.call_at(deadline_s, self._pump)
 
-
-def _settle(completion: Completion) -> None:
-    future = completion.token
-    if isinstance(future, asyncio.Future) and not future.done():
-        future.set_result(completion)
+    def _settle(self, completion: Completion) -> None:
+        """Hand an answer to who waits for it; a late one to who wants to hear it."""
+        waiter = completion.token
+        if not isinstance(waiter, _Waiter):
+            return
+        if not waiter.future.done():
+            waiter.future.set_result(completion)
+        elif waiter.on_late is not None:
+            answer: Mapping[str, object] | CallFailed
+            try:
+                answer = _answer_of(completion, self.station_id, completion.action)
+            except CallFailed as error:
+                answer = error
+            waiter.on_late(answer)
 
 
 def _answer_of(
@@ -331,4 +355,7 @@ def _answer_of(
         case Outcome.TIMEOUT:
             raise CallTimedOut(f"{station_id} did not answer {action} in time")
         case Outcome.DISCONNECTED:
-            raise NotConnected(f"{station_id} disconnected before answering {action}")
+            raise NotConnected(
+                f"{station_id} disconnected before answering {action}",
+                was_sent=completion.was_sent,
+            )

@@ -17,7 +17,7 @@ from gateway.domain.ids import StationId
 from gateway.errors import NotConnected
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
-from gateway.server.link import GOING_AWAY, POLICY_VIOLATION, Link
+from gateway.server.link import GOING_AWAY, POLICY_VIOLATION, Link, OnLate
 from gateway.server.reconnects import Takeovers
 
 REPLACED: Final = "a newer connection of this station took over"
@@ -126,6 +126,7 @@ class Links:
         *,
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
+        on_late: OnLate | None = None,
     ) -> Mapping[str, object]:
         """Send a command to a station and wait for its answer.
 
@@ -136,7 +137,11 @@ class Links:
         if link is None:
             raise NotConnected(f"{station_id} is not connected")
         return await link.call(
-            command.action, command.payload, timeout_s=timeout_s, priority=priority
+            command.action,
+            command.payload,
+            timeout_s=timeout_s,
+            priority=priority,
+            on_late=on_late,
         )
 
     def disconnect(self, station_id: StationId, reason: str) -> bool:

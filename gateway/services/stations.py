@@ -248,12 +248,34 @@ class StationDirectory:
             if password is None
             else self._pepper.hash_password(station_id, password)
         )
+        await self._put_pending(station_id, stored)
+
+    async def _put_pending(self, station_id: StationId, stored: str | None) -> None:
         await self._writer.run(
             lambda conn: rows.set_pending_hash(conn, station_id, stored)
         )
         entry = self._entries.get(station_id)
         if entry is not None:
             self._remember(replace(entry, pending_hash=stored))
+
+    async def set_password_late(self, station_id: StationId, password: bytes) -> None:
+        """Store a credential that a station took though nobody waited any more.
+
+        Unlike `set_password` it leaves another one pending: that was sent later.
+        """
+        entry = self._entries.get(station_id)
+        pending = None if entry is None else entry.pending_hash
+        await self.set_password(station_id, password)
+        if pending is None or self._pepper.matches(station_id, password, pending):
+            return
+        await self._put_pending(station_id, pending)
+
+    async def drop_pending(self, station_id: StationId, password: bytes) -> None:
+        """The station has refused this pending credential; another one stays."""
+        entry = self._entries.get(station_id)
+        pending = None if entry is None else entry.pending_hash
+        if pending is not None and self._pepper.matches(station_id, password, pending):
+            await self._put_pending(station_id, None)
 
     async def is_password(self, entry: StationRow, presented: bytes) -> bool:
         """Whether a credential opens the door; a pending one that does is kept."""

@@ -79,15 +79,15 @@ class Variables:
     async def rotate_password(self, exchange: Exchange) -> dict[str, object]:
         """Set a new random password at the station; it is never shown.
 
-        Until the answer is in, the station may come back with either password: if the
-        answer is lost, the one it presents next is kept.
+        Until the answer is in, the station may come back with either password (see
+        `StationCalls.call`): if the answer is lost, the one it presents next is kept,
+        and so is one that it accepts late.
 
         Returns:
             ``outcome`` as of any call, and whether the password ``changed``.
         """
         secret = secrets.token_hex(SECRET_BYTES)
         command = words.set_password(exchange.adapter.version, secret)
-        await self._directory.set_pending(exchange.station_id, secret.encode())
         try:
             answer = await exchange.call(
                 exchange.station_id, command, exchange.timeout_s
@@ -97,11 +97,8 @@ class Variables:
         except NotConnected:
             return {"outcome": "disconnected", "changed": False}
         except CallFailed:
-            await self._directory.set_pending(exchange.station_id, None)
             return {"outcome": "error", "changed": False}
         changed = exchange.adapter.password_set(command, answer) is not None
-        if not changed:
-            await self._directory.set_pending(exchange.station_id, None)
         return {"outcome": "result", "changed": changed}
 
     async def _exchange(
