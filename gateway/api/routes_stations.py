@@ -42,8 +42,9 @@ async def put_station(
     that replaces the known one: ``evse_id``, ``current_type``, ``phases``, ``max_a``,
     ``min_a``, ``max_w``, ``floor_a``, ``public``), ``unit``, ``tariff_id``,
     ``managed``, ``latitude_deg``, ``longitude_deg``, ``clock_skew_s``,
-    ``default_energy_wh``, ``default_stay_s``; and ``password`` (8 to 64
-    bytes; from the next connection on),
+    ``default_energy_wh``, ``default_stay_s``, ``assume_version`` (spoken when the
+    station offers none), ``pin_version`` (the only one it may speak; both from the
+    next connection on); and ``password`` (8 to 64 bytes; from the next connection on),
     ``security_profile``, ``registration`` (from the next BootNotification on),
     ``items_per_message``. Wiring that the API set counts from then on, also for a
     station of the configuration: its ``source`` becomes ``api``.

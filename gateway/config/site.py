@@ -11,6 +11,7 @@ from gateway.config.tables import (
     CabinetTable,
     EvseTable,
     LoadTable,
+    OcppVersion,
     PvTable,
     SiteTable,
     StationTable,
@@ -88,6 +89,8 @@ def station_of(
         tariff_id=table.tariff_id,
         default_energy_wh=table.default_energy_wh,
         default_stay_s=table.default_stay_s,
+        assume_version=_value(table.assume_version),
+        pin_version=_value(table.pin_version),
         position=_position(table),
         origin=origin,
     )
@@ -135,6 +138,8 @@ def station_to_json(station: Station) -> dict[str, object]:
         "tariff_id": station.tariff_id,
         "default_energy_wh": station.default_energy_wh,
         "default_stay_s": station.default_stay_s,
+        "assume_version": station.assume_version,
+        "pin_version": station.pin_version,
         "evses": [evse_to_json(evse) for evse in station.evses],
     }
     if station.position is not None:
@@ -256,6 +261,10 @@ def _battery(table: BatteryTable, grid: Grid, nominal_v: float) -> Battery:
         position=_position(table),
         public=table.public,
     )
+
+
+def _value(version: OcppVersion | None) -> str | None:
+    return None if version is None else version.value
 
 
 def _position(table: Positioned) -> Position | None:

@@ -3,6 +3,7 @@
 import zoneinfo
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -98,6 +99,13 @@ class EvseTable:
             raise ConfigError("max_w", "a DC EVSE needs its rating in W")
 
 
+class OcppVersion(StrEnum):
+    """What a station may be assumed or bound to speak."""
+
+    V16 = "1.6"
+    V201 = "2.0.1"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationTable:
     """``[[station]]``."""
@@ -114,10 +122,16 @@ class StationTable:
     default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
     password_file: Path | None = None
     password_env: str | None = None
+    assume_version: OcppVersion | None = None
+    pin_version: OcppVersion | None = None
     evse: tuple[EvseTable, ...] = ()
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        if None not in {self.assume_version, self.pin_version} and (
+            self.assume_version is not self.pin_version
+        ):
+            raise ConfigError("assume_version", "is another one than pin_version")
         if self.password_file is not None and self.password_env is not None:
             raise ConfigError("password_env", "give password_file or password_env")
 

@@ -189,6 +189,8 @@ class Station:
         tariff_id: ``None``: the site's default tariff.
         default_energy_wh: Need of a driver who states none; ``None``: the site's.
         default_stay_s: Stay of a driver who states none; ``None``: the site's.
+        assume_version: OCPP version spoken when it offers none; ``None``: it must.
+        pin_version: The only OCPP version it may speak; ``None``: any.
         origin: ``config`` or ``api``.
     """
 
@@ -201,6 +203,8 @@ class Station:
     tariff_id: str | None = None
     default_energy_wh: int | None = None
     default_stay_s: int | None = None
+    assume_version: str | None = None
+    pin_version: str | None = None
     position: Position | None = None
     origin: str = "config"
 

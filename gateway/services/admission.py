@@ -142,13 +142,15 @@ class Admission:
         interval_s = self._clock.real_s(self._rules.heartbeat_interval_s)
         return max(MIN_IDLE_S, IDLE_HEARTBEATS * interval_s)
 
-    def assumed_version(self, _station_id: StationId) -> str | None:
+    def assumed_version(self, station_id: StationId) -> str | None:
         """The OCPP version of a station that offers none; ``None``: it must."""
-        return None
+        station = self._directory.site.station(station_id)
+        return None if station is None else station.assume_version
 
-    def pinned_version(self, _station_id: StationId) -> str | None:
+    def pinned_version(self, station_id: StationId) -> str | None:
         """The only OCPP version that a station may speak; ``None``: any."""
-        return None
+        station = self._directory.site.station(station_id)
+        return None if station is None else station.pin_version
 
     async def _stranger(
         self, station_id: StationId, credentials: Presented | None, remote: str

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from gateway.domain.ids import StationId
+from gateway.errors import RequestError
 from gateway.server import listener
 from gateway.server.reconnects import MAX_CONNECTS
 from gateway.services import admission
@@ -61,6 +62,83 @@ async def test_a_station_that_offers_unknown_versions_only_is_closed_politely(
         assert cp.socket.subprotocol is None
         assert await cp.closed() == 1002
         assert await port.knocks() == {"CP1": "offered no OCPP version we speak"}
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_version_is_assumed_where_the_operator_says_so(
+    tmp_path: Path, version: str
+) -> None:
+    """Row 1."""
+    async with open_port(tmp_path) as port:
+        change = {"assume_version": version}
+        await port.directory.put(StationId("CP1"), change, is_admin=False)
+        async with port.station(subprotocols=None) as cp:
+            assert cp.socket.subprotocol is None
+            assert cp.socket.response is not None
+            assert "Sec-WebSocket-Protocol" not in cp.socket.response.headers
+            link = port.links.get(StationId("CP1"))
+            assert link is not None
+            assert link.adapter.version == version
+        error = await refused(port, subprotocols=None, password=b"wrong-password")
+        assert error.response.status_code == 401
+        async with port.station(subprotocols=("ocpp2.0.1",)) as cp:
+            assert cp.socket.subprotocol == "ocpp2.0.1"
+        async with port.station(subprotocols=("soap",)) as cp:
+            assert await cp.closed() == 1002
+        await port.register("CP2")
+        error = await refused(port, station_id="CP2", subprotocols=None)
+        assert error.response.status_code == 400
+
+
+async def test_who_is_not_authenticated_learns_nothing_of_versions(
+    tmp_path: Path,
+) -> None:
+    """Row 1."""
+    async with open_port(tmp_path) as port:
+        for station_id in ("CP1", "CP7"):
+            error = await refused(
+                port, station_id=station_id, subprotocols=None, password=b"wrong"
+            )
+            assert error.response.status_code == 401
+
+
+async def test_a_station_pinned_to_a_version_is_offered_no_other(
+    tmp_path: Path,
+) -> None:
+    """Row 2."""
+    async with open_port(tmp_path) as port:
+        change = {"pin_version": "1.6"}
+        await port.directory.put(StationId("CP1"), change, is_admin=False)
+        async with port.station(subprotocols=("ocpp2.0.1", "ocpp1.6")) as cp:
+            assert cp.socket.subprotocol == "ocpp1.6"
+        async with port.station(subprotocols=("ocpp2.0.1",)) as cp:
+            assert cp.socket.subprotocol is None
+            assert await cp.closed() == 1002
+        reason = (await port.knocks())["CP1"]
+        assert reason == "is pinned to OCPP 1.6 and offered ocpp2.0.1"
+        await port.directory.put(
+            StationId("CP1"), {"pin_version": None}, is_admin=False
+        )
+        async with port.station(subprotocols=("ocpp2.0.1",)) as cp:
+            assert cp.socket.subprotocol == "ocpp2.0.1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pin_version": "1.5"},
+        {"assume_version": 1.6},
+        {"assume_version": "1.6", "pin_version": "2.0.1"},
+    ],
+)
+async def test_versions_that_make_no_sense_are_refused(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    """Rows 1 and 2."""
+    async with open_port(tmp_path) as port:
+        with pytest.raises(RequestError) as caught:
+            await port.directory.put(StationId("CP1"), change, is_admin=False)
+        assert caught.value.status == 422
 
 
 async def test_the_version_is_the_one_that_was_negotiated(tmp_path: Path) -> None:

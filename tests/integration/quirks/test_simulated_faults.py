@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.ids import StationId
 from gateway.domain.session import Session, SessionPhase
 from sim_chargers.charger import Charger
 from tests.integration.sim.test_flow import car, lines, settled, station
@@ -19,6 +20,7 @@ from tests.support.ocpp_port import open_port
 SETTLES = ("ok", "ok-unsigned")
 HELD = ("reconstructed", "suspicious", "unbillable")
 FAULTS = {
+    "no-subprotocol": SETTLES,
     "duplicate-frames": SETTLES,
     "lost-answers": SETTLES,
     "wrong-version": SETTLES,
@@ -83,9 +85,12 @@ async def charge(cp: Charger) -> int:
 async def test_no_fault_makes_a_wrong_bill(
     tmp_path: Path, fault: str, version: str
 ) -> None:
-    """Rows 2 to 24, 27."""
+    """Rows 1 to 24, 27."""
     async with open_port(tmp_path) as port:
         await port.register("CP1", b"pw")
+        if fault == "no-subprotocol":  # served where its operator says so only
+            change = {"assume_version": version}
+            await port.directory.put(StationId("CP1"), change, is_admin=False)
         where = TinyCsms(port=port.number)
         async with station(where, version, fault) as cp:
             delivered = await charge(cp)
