@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from cryptography import x509
 
 from gateway.bus import Bus
 from gateway.clock import Clock
@@ -13,11 +14,19 @@ from gateway.config import Config
 from gateway.domain.ids import StationId
 from gateway.errors import StoreError
 from gateway.ocpp.adapter import Adapter
-from gateway.ocpp.inquiries import SigningAsked
+from gateway.ocpp.inquiries import (
+    CertificateStatusAsked,
+    ContractPresented,
+    EvCertificateAsked,
+    SigningAsked,
+)
+from gateway.services.authority import Authority, EmbeddedAuthority
 from gateway.services.authority_files import open_authority
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.certificates import CertificateRecords, ExpiryWatch
+from gateway.services.contracts15118 import Contracts, EvCertificates, load_roots
 from gateway.services.inquiries import Inquiries
+from gateway.services.ocsp import OcspClient
 from gateway.services.security_events import SecurityWatch
 from gateway.services.signing import Signing
 from gateway.services.station_calls import StationCalls
@@ -100,8 +109,21 @@ class Certificates:
         self.security = SecurityWatch(
             queries=ports.queries, bus=ports.bus, clock=ports.clock
         )
+        roots = load_roots(config.iso15118.roots)
+        self.ocsp = OcspClient(
+            config.ocsp, issuers=(*roots, *_own(authority)), clock=ports.wall_clock
+        )
+        contracts = Contracts(roots=roots, ocsp=self.ocsp, clock=ports.wall_clock)
         ports.calls.observe(self.records.observe)
         ports.inquiries.answer_with(SigningAsked, self.signing.answer)
+        ports.inquiries.answer_with(CertificateStatusAsked, self.ocsp.answer)
+        ports.inquiries.answer_with(ContractPresented, contracts.answer)
+        provider_url = config.iso15118.provider_url
+        if provider_url is not None:
+            provider = EvCertificates(
+                provider_url, timeout_s=config.iso15118.provider_timeout_s
+            )
+            ports.inquiries.answer_with(EvCertificateAsked, provider.answer)
 
     async def run(self) -> None:
         """Sign, watch ends and alarms, for ever."""
@@ -117,3 +139,7 @@ class Certificates:
             except StoreError as error:
                 _log.warning("certificate.unwatched", why=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _own(authority: Authority | None) -> tuple[x509.Certificate, ...]:
+    return (authority.certificate,) if isinstance(authority, EmbeddedAuthority) else ()

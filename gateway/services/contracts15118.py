@@ -1,0 +1,339 @@
+"""Plug and charge: contract certificates are checked, and fetched for EVs.
+
+2.0.1, C07: a chain that the station could not check itself must lead to a configured
+root, and every certificate that hashes or the chain name must not be revoked. Whatever
+cannot be verified lets nobody charge. M01 and M02: requests of EVs go, unread, to the
+provider of the configuration.
+"""
+
+import base64
+import binascii
+import itertools
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from gateway.clock import Clock
+from gateway.domain.certificates import plain_serial
+from gateway.domain.ids import StationId
+from gateway.errors import ConfigError
+from gateway.ocpp.inquiries import (
+    CertificateStatusAsked,
+    ContractAnswered,
+    ContractPresented,
+    ContractStatus,
+    EvCertificateAnswered,
+    EvCertificateAsked,
+)
+from gateway.services.fetch import FetchFailed, post
+from gateway.services.inquiries import Found
+from gateway.services.ocsp import (
+    OcspAnswer,
+    OcspClient,
+    OcspFailed,
+    Revocation,
+    responder_of,
+)
+from gateway.services.x509 import (
+    ALGORITHMS,
+    CertificateError,
+    check_issued,
+    common_name,
+    is_self_signed,
+    key_of,
+    name_hash,
+    parse_chain,
+    serial_of,
+    subject_of,
+)
+
+MAX_ROOTS_CHARS: Final = 1_000_000
+MAX_DEPTH: Final = 6
+"""Certificates from the leaf to the root; ISO 15118-2 knows four."""
+EMAID_CHARS: Final = 14
+"""Without the optional check digit (ISO 15118-2, annex H)."""
+MAX_EXI_CHARS: Final = 7_500
+"""``exiResponse`` (2.0.1, Get15118EVCertificateResponse)."""
+MAX_PROVIDER_BYTES: Final = 65_536
+JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
+
+_log = structlog.get_logger()
+
+
+class Refused(Exception):
+    """A contract certificate does not hold; ``status`` says how."""
+
+    def __init__(self, status: ContractStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def load_roots(paths: Sequence[Path]) -> tuple[x509.Certificate, ...]:
+    """The certificates of ``iso15118.roots``: roots, and sub-CAs below them.
+
+    Raises:
+        ConfigError: A file cannot be read or holds something else.
+    """
+    found: list[x509.Certificate] = []
+    for index, path in enumerate(paths):
+        try:
+            text = path.read_text("ascii")
+            for block in _blocks(text):
+                found += parse_chain(block)
+        except (OSError, UnicodeDecodeError, CertificateError) as error:
+            raise ConfigError(f"iso15118.roots[{index}]", f"{path}: {error}") from None
+    return tuple(found)
+
+
+class Contracts:
+    """Checks contract certificates. Loop thread only.
+
+    Args:
+        roots: As `load_roots` gives them.
+        ocsp: Knows what is revoked.
+        clock: The time that X.509 counts in.
+    """
+
+    def __init__(
+        self, *, roots: Sequence[x509.Certificate], ocsp: OcspClient, clock: Clock
+    ) -> None:
+        self._roots = tuple(one for one in roots if is_self_signed(one))
+        self._below = tuple(one for one in roots if one not in self._roots)
+        self._ocsp = ocsp
+        self._clock = clock
+
+    async def answer(
+        self, station_id: StationId, presented: ContractPresented
+    ) -> Found | None:
+        """Authorize with a certificate: the status of the certificate, always."""
+        status = ContractStatus.ACCEPTED
+        try:
+            path = [] if presented.chain is None else self._path(presented)
+            await self._check_revocation(presented.hash_data, path)
+        except Refused as refused:
+            status = refused.status
+            _log.warning(
+                "contract.refused",
+                station_id=station_id,
+                status=status.value,
+                why=str(refused),
+            )
+        return Found(finding=ContractAnswered(status=status))
+
+    def _path(self, presented: ContractPresented) -> list[x509.Certificate]:
+        """The chain from the contract certificate to one of our roots, checked."""
+        try:
+            sent = parse_chain(presented.chain or "")
+        except CertificateError as error:
+            raise Refused(ContractStatus.CHAIN_ERROR, f"the chain {error}") from error
+        leaf = sent[0]
+        path = self._to_root(leaf, [*sent[1:], *self._below])
+        if path is None:
+            raise Refused(
+                ContractStatus.CHAIN_ERROR,
+                f"{subject_of(leaf)} does not lead to a root of iso15118.roots",
+            )
+        _check_keys(path)
+        _check_constraints(path)
+        _check_dates(path, self._clock.now())
+        name = common_name(leaf.subject)
+        if name is None or _emaid(name) != _emaid(presented.token.value):
+            raise Refused(
+                ContractStatus.CHAIN_ERROR, "the certificate is for another contract"
+            )
+        return path
+
+    def _to_root(
+        self, leaf: x509.Certificate, others: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate] | None:
+        """The shortest way up; every certificate is tried once, however they cross."""
+        ways, left = [[leaf]], list(others)
+        for _ in range(MAX_DEPTH):
+            longer: list[list[x509.Certificate]] = []
+            for way in ways:
+                for root in self._roots:
+                    if _is_issued(way[-1], root):
+                        return [*way, root]
+                above = [one for one in left if _is_issued(way[-1], one)]
+                left = [one for one in left if one not in above]
+                longer += [[*way, one] for one in above]
+            ways = longer
+        return None
+
+    async def _check_revocation(
+        self,
+        hash_data: Sequence[CertificateStatusAsked],
+        path: Sequence[x509.Certificate],
+    ) -> None:
+        """Ask for what the station named, and for what the chain names besides."""
+        for asked in hash_data:
+            try:
+                answer = await self._ocsp.ask(asked, issuers=path[1:])
+            except OcspFailed as error:
+                raise Refused(ContractStatus.CHAIN_ERROR, str(error)) from error
+            _check_status(answer, is_https=asked.responder_url.startswith("https:"))
+        for one, issuer in itertools.pairwise(path):
+            if responder_of(one) is None or any(_names(a, one) for a in hash_data):
+                continue
+            try:
+                found = await self._ocsp.status_of(one, issuer)
+            except OcspFailed as error:
+                raise Refused(ContractStatus.CHAIN_ERROR, str(error)) from error
+            if found is not None:
+                _check_status(found, is_https=False)
+
+
+class EvCertificates:
+    """Forwards requests of EVs for contract certificates; never looks into them.
+
+    The provider gets ``{"station_id", "iso15118_schema_version", "action"
+    ("Install" | "Update"), "exi_request"}`` and answers 200 with ``{"status"
+    ("Accepted" | "Failed"), "exi_response"}``, both EXI texts in base64.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+
+    async def answer(
+        self, station_id: StationId, asked: EvCertificateAsked
+    ) -> Found | None:
+        """Get15118EVCertificate (2.0.1, M01, M02); ``None`` without a good answer."""
+        body = {
+            "station_id": station_id,
+            "iso15118_schema_version": asked.schema_version,
+            "action": "Update" if asked.is_update else "Install",
+            "exi_request": asked.exi_request,
+        }
+        try:
+            raw = await post(
+                self._url,
+                msgspec.json.encode(body),
+                headers=JSON,
+                timeout_s=self._timeout_s,
+                max_bytes=MAX_PROVIDER_BYTES,
+            )
+            answer = msgspec.json.decode(raw, type=_ProviderAnswer)
+            _check_exi(answer.exi_response)
+        except (FetchFailed, msgspec.MsgspecError, ValueError) as error:
+            _log.warning("provider.failed", station_id=station_id, why=str(error))
+            return None
+        return Found(
+            finding=EvCertificateAnswered(
+                is_accepted=answer.status == "Accepted",
+                exi_response=answer.exi_response,
+            )
+        )
+
+
+class _ProviderAnswer(msgspec.Struct):
+    status: str
+    exi_response: str = ""
+
+
+def _check_exi(text: str) -> None:
+    if len(text) > MAX_EXI_CHARS:
+        raise ValueError(f"exi_response has more than {MAX_EXI_CHARS} characters")
+    try:
+        base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("exi_response is not base64") from error
+
+
+def _blocks(text: str) -> list[str]:
+    """The certificates of a file one by one, so that a long list is no long chain."""
+    if len(text) > MAX_ROOTS_CHARS:
+        raise CertificateError(f"has more than {MAX_ROOTS_CHARS} characters")
+    end = "-----END CERTIFICATE-----"
+    parts = [part + end for part in text.split(end)[:-1]]
+    if not parts:
+        raise CertificateError("holds no certificate in PEM")
+    return parts
+
+
+def _is_issued(one: x509.Certificate, issuer: x509.Certificate) -> bool:
+    if one.issuer != issuer.subject:
+        return False
+    try:
+        check_issued(one, issuer)
+    except CertificateError:
+        return False
+    return True
+
+
+def _check_keys(path: Sequence[x509.Certificate]) -> None:
+    try:
+        for one in path:
+            key_of(one.public_key())
+    except (CertificateError, ValueError, UnsupportedAlgorithm) as error:
+        raise Refused(ContractStatus.CHAIN_ERROR, str(error)) from error
+
+
+def _check_constraints(path: Sequence[x509.Certificate]) -> None:
+    """Path lengths, and nothing critical that we do not understand (RFC 5280, 6.1)."""
+    for n_below, one in enumerate(path[1:]):
+        try:
+            basic = one.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (x509.ExtensionNotFound, ValueError) as error:  # checked: it is a CA
+            raise Refused(ContractStatus.CHAIN_ERROR, "a broken CA") from error
+        if basic.path_length is not None and n_below > basic.path_length:
+            raise Refused(
+                ContractStatus.CHAIN_ERROR, f"too many CAs below {subject_of(one)}"
+            )
+    for one in path:
+        try:
+            unknown = [
+                extension.oid.dotted_string
+                for extension in one.extensions
+                if extension.critical
+                and isinstance(extension.value, x509.UnrecognizedExtension)
+            ]
+        except ValueError as error:
+            raise Refused(ContractStatus.CHAIN_ERROR, "broken extensions") from error
+        if unknown:
+            raise Refused(
+                ContractStatus.CHAIN_ERROR, f"unknown critical part {unknown[0]}"
+            )
+
+
+def _check_dates(path: Sequence[x509.Certificate], now: datetime) -> None:
+    for one in path:
+        if now > one.not_valid_after_utc:
+            raise Refused(ContractStatus.EXPIRED, f"{subject_of(one)} has expired")
+        if now < one.not_valid_before_utc:
+            raise Refused(
+                ContractStatus.CHAIN_ERROR, f"{subject_of(one)} is not valid yet"
+            )
+
+
+def _check_status(answer: OcspAnswer, *, is_https: bool) -> None:
+    """Only a proven "good", or one over an authenticated connection, is one."""
+    if answer.status is Revocation.REVOKED:
+        raise Refused(ContractStatus.REVOKED, "a certificate is revoked")
+    if answer.status is not Revocation.GOOD:
+        raise Refused(ContractStatus.CHAIN_ERROR, "the responder does not know it")
+    if not answer.is_proven and not is_https:
+        raise Refused(
+            ContractStatus.CHAIN_ERROR,
+            "an answer over http whose issuer is not in iso15118.roots",
+        )
+
+
+def _names(asked: CertificateStatusAsked, one: x509.Certificate) -> bool:
+    if asked.hash_algorithm not in ALGORITHMS:
+        return False
+    return plain_serial(asked.serial_number) == serial_of(one) and (
+        name_hash(one.issuer, asked.hash_algorithm) == asked.issuer_name_hash.lower()
+    )
+
+
+def _emaid(text: str) -> str:
+    """An eMAID without separators and check digit."""
+    plain = text.replace("-", "").casefold()
+    return plain[:-1] if len(plain) == EMAID_CHARS + 1 else plain
