@@ -63,11 +63,13 @@ from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
+from gateway.services.features import Feature, Features
 from gateway.services.gap_watch import GapWatch
 from gateway.services.group_problem import Prices
 from gateway.services.ingest import Ingest, StationContext
 from gateway.services.inquiries import Inquiries
 from gateway.services.live import Live
+from gateway.services.local_lists import ListPorts, LocalLists
 from gateway.services.metrics import Metrics
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
@@ -180,6 +182,24 @@ class Parts:
             call_timeout_s=config.server.call_timeout_s,
         )
         self.tokens = TokenBook(writer=writer, clock=clock)
+        self.features = Features(
+            directory=self.directory,
+            writer=writer,
+            clock=clock,
+            defaults={Feature.LOCAL_LIST: config.ocpp.local_list},
+        )
+        self.local_lists = LocalLists(
+            ListPorts(
+                stations=self.links,
+                features=self.features,
+                queries=self.queries,
+                writer=writer,
+                bus=self.bus,
+                clock=clock,
+                call_timeout_s=config.server.call_timeout_s,
+            )
+        )
+        self.tokens.listen(self.local_lists.tokens_changed)
         self.ingest = Ingest(
             log=Store(
                 writer,
@@ -246,6 +266,7 @@ class Parts:
                 wall_clock=self.wall_clock,
             ),
         )
+        self.calls.observe(self.local_lists.observe)
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
         )
@@ -307,6 +328,7 @@ class Parts:
         start(self.dispatch.run, "part.dispatch")
         start(self.setup.run, "part.setup")
         start(self.inquiries.run, "part.inquiries")
+        start(self.local_lists.run, "part.lists")
         start(self.gaps.run, "part.gaps")
         start(self.calls.run, "part.calls")
         start(self.command_effects.run, "part.command_effects")
@@ -375,6 +397,8 @@ class Parts:
             receipts=self.receipts,
             tokens=self.tokens,
             certificates=self.certificates.desk,
+            features=self.features,
+            local_lists=self.local_lists,
             call=self.calls.call,
             commands=Commands(self.queries),
             queue=self.command_queue,
@@ -481,6 +505,7 @@ class Parts:
         if registration == "Accepted":
             self.setup.booted(station.station_id)
             self.command_queue.booted(station.station_id)
+            self.local_lists.booted(station.station_id)
 
     def _readiness(self) -> dict[str, bool]:
         return {
@@ -561,6 +586,7 @@ async def _open(
     await parts.queries.open()
     stack.push_async_callback(parts.queries.close)
     await parts.directory.start(config, passwords)
+    await parts.features.start()
     stack.push_async_callback(parts.anchoring.close)
     await stack.enter_async_context(parts.solver)
     return parts

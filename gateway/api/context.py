@@ -17,6 +17,8 @@ from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
 from gateway.services.dispatch import Dispatch
+from gateway.services.features import Features
+from gateway.services.local_lists import LocalLists
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
@@ -91,6 +93,8 @@ class ApiContext:
     call: SendCall
     commands: Commands
     queue: CommandQueue
+    features: Features
+    local_lists: LocalLists
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
     call_timeout_s: float

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -27,6 +27,9 @@ from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.certificate_facts import CertificateFact
 from gateway.ocpp.frames import Call, FrameError, encode_error
 from gateway.ocpp.inquiries import Finding, Inquiry
+
+if TYPE_CHECKING:
+    from gateway.ocpp.lists import ListWords  # it needs `Command` of this module
 
 
 class Durability(StrEnum):
@@ -157,6 +160,11 @@ class Adapter(Protocol):
     @property
     def subprotocol(self) -> str:
         """WebSocket subprotocol name."""
+        ...
+
+    @property
+    def lists(self) -> "ListWords":
+        """Local authorization lists in the version's words."""
         ...
 
     @property

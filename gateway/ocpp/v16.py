@@ -41,6 +41,7 @@ from gateway.ocpp.schema import Version
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_certificates import V16Certificates
 from gateway.ocpp.v16_commands import V16Commands
+from gateway.ocpp.v16_lists import V16Lists
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
     ESSENTIALS,
@@ -48,6 +49,8 @@ from gateway.ocpp.v16_tables import (
     STATES,
     TOKEN_WORDS,
 )
+
+LISTS: Final = V16Lists()
 
 
 class V16(V16Commands, V16Certificates, Adapter):
@@ -69,6 +72,11 @@ class V16(V16Commands, V16Certificates, Adapter):
     @override
     def subprotocol(self) -> str:
         return "ocpp1.6"
+
+    @property
+    @override
+    def lists(self) -> V16Lists:
+        return LISTS
 
     @property
     @override

@@ -52,6 +52,7 @@ from gateway.ocpp.v201_certificates import (
 )
 from gateway.ocpp.v201_charging import charging_needs, ev_schedule
 from gateway.ocpp.v201_commands import V201Commands
+from gateway.ocpp.v201_lists import V201Lists
 from gateway.ocpp.v201_messages import message_content
 from gateway.ocpp.v201_tables import (
     ERROR_CODES,
@@ -62,6 +63,8 @@ from gateway.ocpp.v201_tables import (
     STATUSES,
     TOKEN_WORDS,
 )
+
+LISTS: Final = V201Lists()
 
 
 class V201(V201Commands, V201Certificates, Adapter):
@@ -79,6 +82,11 @@ class V201(V201Commands, V201Certificates, Adapter):
     @override
     def subprotocol(self) -> str:
         return "ocpp2.0.1"
+
+    @property
+    @override
+    def lists(self) -> V201Lists:
+        return LISTS
 
     @property
     @override
