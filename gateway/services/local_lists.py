@@ -81,9 +81,11 @@ class LocalLists:
         self._doubtful: set[StationId] = set()
         self._locks: dict[StationId, asyncio.Lock] = {}
         self._tokens: dict[str, ListedTokens] = {}
+        self._generation = 0
 
     def tokens_changed(self, _change: TokenChange) -> None:
         """A token changed: stations are told once changes have settled."""
+        self._forget_tokens()
         self._changed.set()
 
     def booted(self, station_id: StationId) -> None:
@@ -213,13 +215,12 @@ class LocalLists:
                 self._changed.clear()
                 await asyncio.sleep(self._settle_s)
             self._changed.clear()
-            self._tokens.clear()
             self._wake_all()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            self._tokens.clear()
+            self._forget_tokens()
             self._wake_all()
 
     async def _patiently(self, station_id: StationId) -> None:
@@ -305,17 +306,21 @@ class LocalLists:
             if round_.needs_version:
                 round_.station_has(await self._talk.version(station_id, adapter))
 
+    def _forget_tokens(self) -> None:
+        self._tokens.clear()
+        self._generation += 1
+
     async def _listed(self, adapter: Adapter) -> ListedTokens:
         known = self._tokens.get(adapter.version)
         if known is None:
-            now = self._ports.clock.now()
+            now, generation = self._ports.clock.now(), self._generation
 
             def work() -> ListedTokens:
                 known_tokens = self._ports.queries.read_now(token_rows.all_tokens)
                 return listed_tokens(known_tokens, adapter.lists, now)
 
             known = await asyncio.to_thread(work)
-            if not self._changed.is_set():
+            if generation == self._generation:
                 self._tokens[adapter.version] = known
         return known
 
