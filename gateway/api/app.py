@@ -14,6 +14,7 @@ from gateway.api import (
     routes_calls,
     routes_certificates,
     routes_commands,
+    routes_deviations,
     routes_events,
     routes_ledger,
     routes_lists,
@@ -56,6 +57,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
     app.state.context = context
     for routes in (
         routes_stations,
+        routes_deviations,
         routes_calls,
         routes_certificates,
         routes_commands,

@@ -83,18 +83,6 @@ async def commission(
     return await context.commission(entry.station_id)
 
 
-@router.get("/stations/{station_id}/deviations")
-async def deviations(
-    station_id: str, context: Context, _caller: Viewer, limit: Limit = 100
-) -> list[dict[str, Any]]:
-    """Where a station departed from the specification but was understood."""
-    entry = context.directory.require(station_id)
-    found = await context.queries.deviations(entry.station_id, limit=limit)
-    return [
-        {**asdict(row), "received_at": views.time(row.received_at)} for row in found
-    ]
-
-
 @router.get("/stations/{station_id}/refused-frames")
 async def refused_frames(
     station_id: str, context: Context, _caller: Viewer, limit: Limit = 100

@@ -104,7 +104,11 @@ def samples_of(readings: Sequence[Reading]) -> tuple[Sample, ...]:
 
 
 def judge(
-    session: Session, *, rated_w: float | None = None, is_signed: bool = False
+    session: Session,
+    *,
+    rated_w: float | None = None,
+    is_signed: bool = False,
+    previous_end_milliwh: int | None = None,
 ) -> Judgement:
     """Judge the energy of an ended session.
 
@@ -112,6 +116,8 @@ def judge(
         session: An ended session; its ``verdicts`` are taken into account.
         rated_w: What the EVSE can deliver at most, W; ``None`` if unknown.
         is_signed: Begin and end carry valid signatures of the pinned meter key.
+        previous_end_milliwh: Register at which the session before ended on the same
+            EVSE: the candidate for a start that was never received.
 
     Raises:
         ValueError: The session is still running.
@@ -121,7 +127,7 @@ def judge(
     held = {word: _WEIGHT.get(word, Verdict.OK) for word in session.verdicts}
     if session.has_gap:
         held["incomplete"] = Verdict.OK
-    start, end = _registers(session, rated_w, held)
+    start, end = _registers(session, rated_w, held, previous_end_milliwh)
     energy_milliwh = 0
     if start is None or end is None:
         held["no_register"] = Verdict.UNBILLABLE
@@ -131,6 +137,7 @@ def judge(
         energy_milliwh = end - start
         _check_power(session, energy_milliwh, rated_w, held)
         _check_samples(session, start, end, held)
+        _check_continuity(session, start, previous_end_milliwh, held)
     _check_clock(session, held)
     good = Verdict.OK if is_signed else Verdict.OK_UNSIGNED
     worst = max(held.values(), key=_ORDER.index, default=Verdict.OK)
@@ -156,14 +163,20 @@ _WEIGHT: Final = {
 
 
 def _registers(
-    session: Session, rated_w: float | None, held: dict[str, Verdict]
+    session: Session,
+    rated_w: float | None,
+    held: dict[str, Verdict],
+    previous: int | None,
 ) -> tuple[int | None, int | None]:
     """Pick the registers that count; note every one that had to be replaced."""
     start, end = session.register_start_milliwh, session.register_end_milliwh
     low, last = session.register_low_milliwh, session.register_last_milliwh
     if not session.has_start:
         held["no_start"] = Verdict.RECONSTRUCTED
-    if start is None and low is not None:
+    if previous is not None and _is_candidate(session, previous):
+        start = previous
+        held["start_from_previous"] = Verdict.RECONSTRUCTED
+    elif start is None and low is not None:
         start = low
         held["no_start_register"] = Verdict.RECONSTRUCTED
     elif start == 0 and low is not None and _is_placeholder(session, low, rated_w):
@@ -176,6 +189,15 @@ def _registers(
         end = last
         held["placeholder_end"] = Verdict.RECONSTRUCTED
     return start, end
+
+
+def _is_candidate(session: Session, previous: int) -> bool:
+    """Whether a session without a start can have begun where the last one ended."""
+    if session.has_start or session.register_start_milliwh is not None:
+        return False
+    known = (session.register_low_milliwh, session.register_end_milliwh)
+    seen = [register for register in known if register is not None]
+    return bool(seen) and previous <= min(seen)
 
 
 def _is_placeholder(session: Session, low: int, rated_w: float | None) -> bool:
@@ -200,9 +222,23 @@ def _check_power(
 ) -> None:
     if session.started_at is None or session.ended_at is None:
         return
+    if "start_from_previous" in held:
+        return  # nobody knows when that was
     duration = session.ended_at - session.started_at
     if energy_milliwh > _most_milliwh(duration, rated_w):
         held["faster_than_rated"] = Verdict.SUSPICIOUS
+
+
+def _check_continuity(
+    session: Session, start: int, previous: int | None, held: dict[str, Verdict]
+) -> None:
+    """Say so when energy was drawn between sessions; it is no fault of this one."""
+    if (
+        previous is not None
+        and session.has_start
+        and start - previous > REGISTER_TOLERANCE_MILLIWH
+    ):
+        held["missing_energy"] = Verdict.OK
 
 
 def _check_samples(

@@ -26,6 +26,7 @@ from gateway.services.evse_rows import (
 )
 from gateway.services.group_view import CabinetView, PlanView
 from gateway.services.stations import StationDirectory
+from gateway.store import clocks
 from gateway.store.queries import Queries
 from gateway.store.records import EvseStatus
 from gateway.store.stations import StationRow
@@ -90,17 +91,20 @@ class Overview:
         ]
 
     async def station(self, station_id: StationId) -> View:
-        """One station.
+        """One station, with how far its clock is off (``clock_offset_s``).
 
         Raises:
             RequestError: 404 unknown.
         """
         entry = self._directory.require(station_id)
+        offsets = await self._queries.rows(clocks.OFFSET_MS, (entry.station_id,))
         statuses = _by_evse(await self._queries.evse_statuses(station_id))
         sessions = _newest_by_evse(await self._queries.open_sessions(station_id))
         promises = await self._promises()
         heard = _heard_of(statuses, sessions)
-        return self._station(entry, statuses, sessions, promises, heard)
+        return self._station(entry, statuses, sessions, promises, heard) | {
+            "clock_offset_s": offsets[0][0] / 1000 if offsets else None
+        }
 
     async def cabinets(self) -> list[View]:
         """Every cabinet whose group has started, as the configuration orders them."""

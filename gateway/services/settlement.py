@@ -27,7 +27,8 @@ from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff, TariffError
 from gateway.errors import RequestError, StoreError
 from gateway.services import sealing
-from gateway.store import api_tokens, money, sessions
+from gateway.services.clock_doubt import is_price_doubtful
+from gateway.store import api_tokens, continuity, money, sessions
 from gateway.store.money import BillRow
 from gateway.store.times import to_text
 from gateway.store.writer import Writer
@@ -187,7 +188,9 @@ def settle_in(
     tariff_id = terms.tariff_id_of(session.station_id)
     sealing.seal_start(conn, session, tariff_id=tariff_id, now=now)
     judgement = judge(
-        session, rated_w=terms.rating(session.station_id, session.evse_id)
+        session,
+        rated_w=terms.rating(session.station_id, session.evse_id),
+        previous_end_milliwh=continuity.previous_end(conn, session),
     )
     tariff = money.promised_tariff(conn, session_id)
     bill, why_not = _bill(conn, session, judgement, tariff)
@@ -195,6 +198,9 @@ def settle_in(
     may_settle = judgement.verdict in _BY_ITSELF[terms.regime]
     if terms.regime is Regime.EICHRECHT and bill is not None and len(bill.parts) > 1:
         reasons.append("several_prices")
+        may_settle = False
+    if tariff is not None and is_price_doubtful(conn, session, tariff):
+        reasons.append("clock_offset")
         may_settle = False
     settlement = None
     if bill is not None and may_settle:
@@ -227,7 +233,9 @@ def release_in(
         raise RequestError(404, "no_bill", "this session has no bill")
     if held.status == "settled":
         raise RequestError(409, "settled", "this session is settled already")
-    judgement = judge(session)
+    judgement = judge(
+        session, previous_end_milliwh=continuity.previous_end(conn, session)
+    )
     tariff = money.promised_tariff(conn, session_id)
     bill, why_not = _bill(conn, session, judgement, tariff)
     if bill is None:

@@ -312,6 +312,23 @@ def next_start(
     )
 
 
+def next_without_start(conn: sqlite3.Connection, session: Session) -> Session | None:
+    """The session after an ended one on the same EVSE, if its start never came."""
+    if session.ended_at is None:
+        return None
+    return _one(
+        conn,
+        "WHERE station_id = ? AND evse_id = ? AND started_at >= ? AND has_start = 0"
+        " AND phase = 'ended' AND session_id <> ? ORDER BY started_at LIMIT 1",
+        (
+            session.station_id,
+            session.evse_id,
+            to_text(session.ended_at),
+            session.session_id,
+        ),
+    )
+
+
 def order_time(session: Session) -> datetime:
     """When a session really began, as far as its station's clock can be trusted."""
     started_at, received_at = session.started_at, session.received_at

@@ -28,7 +28,7 @@ from gateway.domain.events import (
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId, session_id_of
 from gateway.domain.metering import FIRST_TRUSTED_YEAR, Sample, judge, samples_of
 from gateway.domain.session import EndedBy, Session, SessionEvent, SessionPhase
-from gateway.store import facts, readings, sessions
+from gateway.store import clocks, continuity, deviations, facts, readings, sessions
 from gateway.store.entry import (
     CommittedFact,
     Entry,
@@ -139,6 +139,8 @@ class _Append:
     def run(self) -> Receipt:
         entry = self.entry
         self.offset = facts.frame(self.conn, entry)
+        if entry.deviations:
+            deviations.count(self.conn, entry, self.offset)
         committed = tuple(self._fact(event) for event in entry.events)
         if entry.authorize is not None and self.authorization is None:
             self._authorize(entry.authorize, entry.authorize_evse)
@@ -165,11 +167,15 @@ class _Append:
         match event:
             case SessionStarted() | SessionUpdated() | SessionEnded():
                 session, is_new = self._session_event(event)
+                if not isinstance(event, SessionUpdated):
+                    clocks.note(conn, event)
             case EvseStatusChanged():
+                clocks.note(conn, event)
                 is_new = facts.status_changed(conn, event)
                 session = self._state_of_session(event) if is_new else None
             case StationBooted():
                 self.registration = facts.booted(conn, event)
+                clocks.forget(conn, event.station_id)
                 is_new = True
             case ReservationChanged():
                 is_new = facts.reservation_changed(conn, event)
@@ -458,9 +464,19 @@ class _Append:
         return self._save(session, marked)
 
     def _save(self, before: Session, after: Session) -> Session:
-        after = judged(after, self.hooks.rating)
+        if after.phase is SessionPhase.ENDED:
+            previous = continuity.previous_end(self.conn, after)
+            after = judged(after, self.hooks.rating, previous)
         sessions.update(self.conn, before, after)
+        if after.register_end_milliwh != before.register_end_milliwh:
+            self._judge_next(after)
         return after
+
+    def _judge_next(self, session: Session) -> None:
+        """Judge a session again whose start may be the end of this one."""
+        later = sessions.next_without_start(self.conn, session)
+        if later is not None:
+            self._save(later, later)
 
     def _state_of_session(self, event: EvseStatusChanged) -> Session | None:
         if event.evse.evse_id == 0:
@@ -541,12 +557,17 @@ def _place(session: Session | None) -> EvseRef | None:
     )
 
 
-def judged(session: Session, rating: Rating | None) -> Session:
-    """The session with its verdict, once it is over."""
+def judged(
+    session: Session, rating: Rating | None, previous_end_milliwh: int | None = None
+) -> Session:
+    """The session with its verdict, once it is over; see `metering.judge`."""
     if session.phase is not SessionPhase.ENDED:
         return session
     rated_w = None if rating is None else rating(session.station_id, session.evse_id)
-    verdict = judge(session, rated_w=rated_w).verdict.value
+    judgement = judge(
+        session, rated_w=rated_w, previous_end_milliwh=previous_end_milliwh
+    )
+    verdict = judgement.verdict.value
     return session if verdict == session.verdict else replace(session, verdict=verdict)
 
 

@@ -1,0 +1,41 @@
+"""From one session to the next on a meter: what a register says about the gap.
+
+The register at a session's start cannot be below the one at the end before it. What is
+in between was drawn in no session that we know of. Worked out when it is asked for:
+sessions may arrive in any order, and a late one fills the gap that it left.
+"""
+
+import sqlite3
+from typing import Final
+
+from gateway.domain.session import Session
+from gateway.store.times import to_text
+
+GAPS: Final = (
+    "WITH latest AS (SELECT * FROM session WHERE station_id = ?1 AND has_start = 1"
+    "  ORDER BY started_at DESC LIMIT ?2),"
+    " pairs AS (SELECT session_id, evse_id, started_at, register_start_milliwh,"
+    "  lag(session_id) OVER meter AS before_id, lag(ended_at) OVER meter AS ended_at,"
+    "  lag(register_end_milliwh) OVER meter AS before_milliwh FROM latest"
+    "  WINDOW meter AS (PARTITION BY evse_id ORDER BY started_at, session_id))"
+    " SELECT evse_id, before_id, session_id, ended_at, started_at, before_milliwh,"
+    " register_start_milliwh FROM pairs"
+    " WHERE abs(register_start_milliwh - before_milliwh) > ?3"
+    " ORDER BY started_at DESC"
+)
+"""Parameters: station, how many of its latest sessions, tolerance in mWh."""
+
+
+def previous_end(conn: sqlite3.Connection, session: Session) -> int | None:
+    """The register at which the session before this one on its EVSE ended, mWh."""
+    at = session.started_at if session.has_start else session.ended_at
+    if at is None or session.evse_id <= 0:
+        return None
+    row = conn.execute(
+        "SELECT register_end_milliwh FROM session WHERE station_id = ?1"
+        " AND evse_id = ?2 AND started_at <= ?3 AND session_id <> ?4"
+        " AND phase = 'ended' AND ended_at <= ?3"
+        " ORDER BY started_at DESC LIMIT 1",
+        (session.station_id, session.evse_id, to_text(at), session.session_id),
+    ).fetchone()
+    return None if row is None else row[0]
