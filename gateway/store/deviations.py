@@ -17,8 +17,8 @@ OF_STATION: Final = (
 )
 OF_MODELS: Final = (
     "SELECT vendor, model, kind, action, path, sum(messages), count(*),"
-    " min(first_seen_at), max(last_seen_at), max(last_detail)"
-    " FROM station_deviation JOIN station USING (station_id)"
+    " min(first_seen_at), max(found.last_seen_at), max(last_detail)"
+    " FROM station_deviation AS found JOIN station USING (station_id)"
     " WHERE (?1 IS NULL OR vendor = ?1 COLLATE NOCASE)"
     " AND (?2 IS NULL OR model = ?2 COLLATE NOCASE)"
     " GROUP BY vendor, model, kind, action, path"

@@ -61,6 +61,14 @@ def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
     return str(row[0])
 
 
+def boot(conn: sqlite3.Connection, station_id: str) -> str:
+    """Names the latest boot of a station; empty before the first."""
+    row = conn.execute(
+        "SELECT booted_at FROM station WHERE station_id = ?", (station_id,)
+    ).fetchone()
+    return "" if row is None or row[0] is None else str(row[0])
+
+
 def status_changed(conn: sqlite3.Connection, event: EvseStatusChanged) -> bool:
     """Keep the latest state of a connector; returns whether it changed."""
     occurred_at = event.occurred_at

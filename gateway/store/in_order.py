@@ -16,7 +16,7 @@ from gateway.domain.events import SessionUpdated
 from gateway.domain.ids import SessionId
 from gateway.domain.metering import Sample, samples_of
 from gateway.domain.session import Session
-from gateway.store import facts, readings, sessions
+from gateway.store import deviations, facts, readings, sessions
 from gateway.store.entry import (
     CommittedFact,
     Entry,
@@ -61,6 +61,8 @@ class Batch:
         after = folding.apply(before, event, samples)
         offset = self._offset()
         self._frames.append(facts.frame_row(offset, entry))
+        if entry.deviations:
+            deviations.count(self._conn, entry, offset)
         for sample in samples:
             stored = StoredReading(
                 session_id=after.session_id,

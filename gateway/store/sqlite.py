@@ -216,7 +216,9 @@ class _Append:
     def _started(self, event: SessionStarted) -> tuple[Session, bool]:
         station_id = event.evse.station_id
         if event.transaction_id is None:
-            session_id = session_id_of(station_id, _natural_key(self.entry, event))
+            session_id = session_id_of(
+                station_id, _natural_key(self.conn, self.entry, event)
+            )
             known = sessions.by_id(self.conn, session_id)
         else:
             known, session_id = self._by_station_id(event, event.transaction_id)
@@ -571,11 +573,14 @@ def judged(
     return session if verdict == session.verdict else replace(session, verdict=verdict)
 
 
-def _natural_key(entry: Entry, event: SessionStarted) -> tuple[str, ...]:
+def _natural_key(
+    conn: sqlite3.Connection, entry: Entry, event: SessionStarted
+) -> tuple[str, ...]:
     """What makes a 1.6 start this start, however often it is sent.
 
     Where the station's clock cannot tell starts apart, the payload as sent must; and
-    where even that says nothing (1970, register 0), the message id.
+    where even that says nothing (1970, register 0), the message id since the last boot:
+    such stations count ids from one after each.
     """
     connector = str(event.evse.connector_id)
     register = str(event.register_milliwh)
@@ -587,7 +592,12 @@ def _natural_key(entry: Entry, event: SessionStarted) -> tuple[str, ...]:
         return (connector, to_text(event.occurred_at), register, token)
     payload = hashlib.sha256(entry.payload).hexdigest()
     if not event.register_milliwh:
-        return (connector, payload, entry.message_id)
+        return (
+            connector,
+            payload,
+            entry.message_id,
+            facts.boot(conn, entry.station_id),
+        )
     return (connector, payload)
 
 

@@ -59,11 +59,17 @@ class Desk:
         )
 
     async def ask(
-        self, station: str, action: str, payload: dict[str, Any]
+        self,
+        station: str,
+        action: str,
+        payload: dict[str, Any],
+        *,
+        message_id: str | None = None,
     ) -> dict[str, Any]:
-        """Send one CALL under a new message id; the payload of its CALLRESULT."""
+        """Send one CALL, with a new id by default; the payload of its CALLRESULT."""
         answers: asyncio.Queue[list[Any]] = asyncio.Queue()
-        call = frames.Call(f"m{next(self._ids)}", action, json.dumps(payload).encode())
+        message_id = message_id or f"m{next(self._ids)}"
+        call = frames.Call(message_id, action, json.dumps(payload).encode())
         self.ingest.sink(self._stations[station]).handle(
             call, lambda frame: answers.put_nowait(json.loads(frame))
         )

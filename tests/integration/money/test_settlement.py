@@ -12,7 +12,7 @@ from gateway.config import Regime
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError
 from gateway.services.settlement import cost_so_far
-from gateway.store import api_tokens, money, sessions
+from gateway.store import api_tokens, clocks, money, sessions
 from tests.support.journal import at, ended, entry, register, started, updated
 from tests.support.money import Till, day_night, open_till
 
@@ -201,3 +201,45 @@ async def _next_settled(heard: object) -> SessionId:
         if isinstance(notice, SessionSettled):
             return notice.session_id
     raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "minutes", "status"),
+    [
+        (90, 20, "settled"),  # one price, edge 10 minutes after the end
+        (900, 20, "held"),  # one price, but the edge may have been within
+        (90, 60, "held"),  # two prices
+        (30, 60, "settled"),  # a clock that is good enough
+    ],
+)
+async def test_a_clock_that_is_off_near_a_price_edge_holds_the_bill(
+    tmp_path: Path, ahead_s: int, minutes: int, status: str
+) -> None:
+    async with open_till(tmp_path) as till:
+        await till.store.writer.run(
+            lambda conn: clocks.observe(conn, "CP1", ahead_s * 1000, at(0))
+        )
+        session_id = await till.session(wh=2000, minutes=minutes)
+        bill = await till.settlement.settle(session_id)
+        assert bill is not None
+        assert bill.status == status
+        assert ("clock_offset" in bill.reasons) is (status == "held")
+
+
+async def test_energy_drawn_between_sessions_is_told_and_bills_go_on(
+    tmp_path: Path,
+) -> None:
+    async with open_till(tmp_path) as till:
+        first = await till.settlement.settle(await till.session(0, wh=5000))
+        assert first is not None
+        assert first.reasons == ()
+        begun = started(120, wire_id="later", wh=9000)
+        await till.store.append_and_wait(entry(begun, ours=False))
+        receipt = await till.store.append_and_wait(
+            entry(ended(180, wire_id="later", wh=10_000), ours=False)
+        )
+        assert receipt.session is not None
+        bill = await till.settlement.settle(receipt.session.session_id)
+        assert bill is not None
+        assert (bill.status, bill.reasons) == ("settled", ("missing_energy",))
+        assert bill.energy_milliwh == 1_000_000

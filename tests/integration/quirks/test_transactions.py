@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.metering import judge
 from gateway.domain.session import SessionPhase
 from tests.support.quirk_desk import NOON, open_desk, wire
 
@@ -191,6 +192,70 @@ async def test_a_backlog_of_months_is_billed_and_drives_nothing_live(
         assert [fact.is_backlog for fact in facts] == [True, True, True]
         (session,) = await desk.queries.sessions()
         assert session.energy_milliwh == 2_000_000
+
+
+async def test_a_stop_without_a_start_begins_where_the_last_session_ended(
+    tmp_path: Path,
+) -> None:
+    """Row 20: proposed for an operator, never billed by itself."""
+    async with open_desk(tmp_path) as desk:
+        await desk.stop(await desk.start(), minutes=30, wh=2000)
+        await desk.stop(4711, minutes=60, wh=3500)
+        lost, first = await desk.queries.sessions()
+        assert first.verdict == "ok-unsigned"
+        assert lost.verdict == "reconstructed"
+        judgement = judge(lost, previous_end_milliwh=first.register_end_milliwh)
+        assert judgement.energy_milliwh == 1_500_000
+        assert set(judgement.reasons) == {"no_start", "start_from_previous"}
+
+
+async def test_a_lost_start_is_found_also_if_the_session_before_arrives_later(
+    tmp_path: Path,
+) -> None:
+    """Row 20: the order of arrival changes nothing."""
+    async with open_desk(tmp_path) as desk:
+        ended = event("Ended", 60, 9, 3500)
+        ended["transactionInfo"] = {"transactionId": "tx-2"}
+        await desk.ask("CP201", "TransactionEvent", ended)
+        (lost,) = await desk.queries.sessions()
+        assert judge(lost).energy_milliwh == 0
+        await desk.ask("CP201", "TransactionEvent", event("Started", 0, 0, 1000))
+        await desk.ask("CP201", "TransactionEvent", event("Ended", 30, 1, 2000))
+        lost, first = await desk.queries.sessions()
+        assert (lost.verdict, first.verdict) == ("reconstructed", "ok-unsigned")
+
+
+async def test_a_register_below_the_last_end_is_no_candidate_for_a_lost_start(
+    tmp_path: Path,
+) -> None:
+    """Row 20: another meter, or one that counts from zero."""
+    async with open_desk(tmp_path) as desk:
+        await desk.stop(await desk.start(), minutes=30, wh=2000)
+        await desk.stop(4711, minutes=60, wh=500)
+        lost, _ = await desk.queries.sessions()
+        assert lost.verdict == "unbillable"
+
+
+async def test_starts_without_a_clock_and_a_register_differ_after_a_boot(
+    tmp_path: Path,
+) -> None:
+    """Row 18: 1970, register 0, and message ids that count from one again."""
+    async with open_desk(tmp_path) as desk:
+        start = {
+            "connectorId": 1,
+            "idTag": "DRIVER",
+            "meterStart": 0,
+            "timestamp": "1970-01-01T00:00:09Z",
+        }
+        boot = {"chargePointVendor": "V", "chargePointModel": "M"}
+        await desk.ask("CP16", "BootNotification", boot)
+        first = await desk.ask("CP16", "StartTransaction", start, message_id="1")
+        again = await desk.ask("CP16", "StartTransaction", start, message_id="1")
+        assert again == first
+        desk.clock.at += timedelta(minutes=5)
+        await desk.ask("CP16", "BootNotification", boot)
+        other = await desk.ask("CP16", "StartTransaction", start, message_id="1")
+        assert other["transactionId"] != first["transactionId"]
 
 
 def data(*samples: tuple[float, int]) -> list[dict[str, Any]]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.domain.events import Deviation
 from gateway.domain.ids import StationId
 from gateway.services.sealing import LogSealer, install_ledger
 from gateway.store.entry import Entry, Receipt
@@ -33,6 +35,8 @@ TABLES = {
     "reading": "*",
     "orphan": "*",
     "amendment": "*",
+    "station_deviation": "*",
+    "station_clock": "*",
     "leaf": "leaf_index, kind, subject, record, sealed_at",
 }
 
@@ -70,6 +74,12 @@ def _message(kind: str, station: StationId, minute: int, wh: int) -> Entry:
             return entry(stray)
         case "two":
             readings = (register(minute, wh), *eight_readings(minute + 1, wh + 1))
+        case "odd":
+            odd = updated(minute, station=station, wire_id="tx", sequence=minute)
+            found = Deviation(kind="over_long", path="$.x", detail=str(wh))
+            return msgspec.structs.replace(
+                entry(odd, ours=False), deviations=(found, found)
+            )
         case "state":
             readings = ()
         case _:
@@ -84,7 +94,7 @@ MESSAGES = st.lists(
     st.builds(
         _message,
         st.sampled_from(
-            ["start", "end", "stray", "two", "state", "next", "next", "next"]
+            ["start", "end", "stray", "two", "odd", "state", "next", "next", "next"]
         ),
         st.sampled_from([CP1, CP2]),
         st.integers(1, 12),
