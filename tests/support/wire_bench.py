@@ -38,6 +38,7 @@ class MemorySocket:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.closed: tuple[int, str] | None = None
+        self.is_held = False
 
     def send(self, frame: bytes) -> None:
         """Keep what leaves."""
@@ -45,13 +46,15 @@ class MemorySocket:
 
     def close(self, code: int, reason: str) -> None:
         """Keep why it closed."""
-        self.closed = code, reason
+        self.closed = self.closed or (code, reason)
 
     def hold(self) -> None:
-        """The test speaks frame by frame anyway."""
+        """The link wants no more for now."""
+        self.is_held = True
 
     def release(self) -> None:
-        """See ``hold``."""
+        """The link goes on."""
+        self.is_held = False
 
 
 @dataclass(frozen=True, slots=True)
