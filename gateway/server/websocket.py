@@ -289,8 +289,8 @@ class WebSocket(asyncio.Protocol):
         self.release()
 
     def _respond(self, response: Response) -> None:
-        if self._transport.is_closing():
-            return
+        if self._transport.is_closing() or self._protocol.eof_sent:
+            return  # gone while it was decided about
         response.headers["Server"] = "wattproof"
         self._protocol.send_response(response)
         if self._protocol.state is State.OPEN and self._timer is not None:

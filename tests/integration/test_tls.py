@@ -98,6 +98,7 @@ async def world(
         yield World(port, folder, root, clients)
 
 
+@pytest.mark.case("TC_A_04_CSMS")
 async def test_basic_over_tls_is_profile_2(tmp_path: Path) -> None:
     """TC_A_01 and A_04: right credentials are let in, over a sound suite."""
     async with world(tmp_path) as here, here.station() as cp:
@@ -147,6 +148,7 @@ async def test_static_rsa_is_offered_only_where_it_is_asked_for(tmp_path: Path) 
                 assert here.used()["cipher"] == suite
 
 
+@pytest.mark.case("TC_A_06_CSMS")
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_old_tls_is_refused(tmp_path: Path) -> None:
     """TC_A_06."""
@@ -160,8 +162,12 @@ async def test_old_tls_is_refused(tmp_path: Path) -> None:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             async with here.station(context=context):
                 pytest.fail("connected")
+        newer = client_context(here.root, tmp_path, version=V12)
+        async with here.station(context=newer):
+            assert here.used()["tls_version"] == "TLSv1.2"
 
 
+@pytest.mark.case("TC_A_07_CSMS")
 async def test_a_station_certificate_needs_no_password(tmp_path: Path) -> None:
     """TC_A_07: profile 3; the certificate's name is the station's id."""
     async with world(tmp_path) as here, here.station(name="CP1") as cp:
@@ -184,6 +190,7 @@ async def test_the_certificate_may_carry_the_serial_number(tmp_path: Path) -> No
             assert here.used()["profile"] == 3
 
 
+@pytest.mark.case("TC_A_08_CSMS")
 async def test_another_stations_certificate_opens_nothing(tmp_path: Path) -> None:
     """TC_A_08, and a right password beside it does not help."""
     async with world(tmp_path) as here:
@@ -201,6 +208,7 @@ async def test_the_organization_counts_where_it_is_configured(tmp_path: Path) ->
             assert here.used()["client_certificate"]["organization"] == "Us"
 
 
+@pytest.mark.case("TC_A_08_CSMS")
 @pytest.mark.parametrize("fault", ["expired", "stranger"])
 async def test_a_certificate_that_does_not_verify_ends_the_handshake(
     tmp_path: Path, fault: str

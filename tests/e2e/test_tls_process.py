@@ -1,0 +1,88 @@
+"""The TLS port of the real process: profiles, new files on SIGHUP, `site check`."""
+
+import asyncio
+import signal
+import ssl
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+from gateway.config.tls import CertificateFiles
+from tests.support.certificates import Authority, client_context
+from tests.support.gateway_process import free_port, gateway, run_cli, write_config
+from tests.support.queue_station import PASSWORD
+
+pytestmark = pytest.mark.e2e
+
+
+def tls_section(files: CertificateFiles, client_ca: Path, port: int) -> str:
+    return (
+        f"[ocpp.tls]\nport = {port}\nclient_ca = '{client_ca}'\n"
+        f"certificates = [{{cert = '{files.cert}', key = '{files.key}'}}]\n"
+    )
+
+
+async def test_a_station_comes_in_by_its_certificate_and_files_change_on_sighup(
+    tmp_path: Path,
+) -> None:
+    root, clients, port = Authority.new(), Authority.new("Station root"), free_port()
+    files = root.issue(tmp_path, "server")
+    section = tls_section(files, clients.file(tmp_path), port)
+    ports = write_config(tmp_path, {"CP1": PASSWORD}, extra=section)
+    certificate = clients.issue(tmp_path, "CP1")
+    context = client_context(root, tmp_path, certificate=certificate)
+
+    def station(how: ssl.SSLContext) -> connect:
+        return connect(
+            f"wss://127.0.0.1:{port}/ocpp/CP1",
+            ssl=how,
+            server_hostname="localhost",
+            subprotocols=[Subprotocol("ocpp2.0.1")],
+            proxy=None,
+        )
+
+    async with gateway(tmp_path, ports) as process, process.client() as api:
+        async with station(context) as first:
+            shown = (await api.get("/stations/CP1")).json()["connection"]
+            assert (shown["profile"], shown["tls_version"]) == (3, "TLSv1.3")
+            assert shown["client_certificate"]["subject"] == "CP1"
+            newer = Authority.new("Newer root")
+            fresh = newer.issue(tmp_path, "fresh")
+            files.key.write_bytes(fresh.key.read_bytes())
+            files.cert.write_bytes(fresh.cert.read_bytes())
+            process.process.send_signal(signal.SIGHUP)
+            await first.ping()
+            trusting = client_context(newer, tmp_path, certificate=certificate)
+            async with asyncio.timeout(8):  # below the pause between two looks
+                while not await is_up(station(trusting)):  # noqa: ASYNC110 - a process
+                    await asyncio.sleep(0.1)
+        with pytest.raises(InvalidStatus) as caught:
+            async with station(client_context(newer, tmp_path)):
+                pytest.fail("connected")
+        assert caught.value.response.status_code == 401
+        assert not [line for line in process.log if "Traceback" in line]
+
+
+async def is_up(station: connect) -> bool:
+    try:
+        async with station:
+            return True
+    except ssl.SSLError:
+        return False
+
+
+async def test_site_check_names_files_that_cannot_serve(tmp_path: Path) -> None:
+    files = Authority.new().issue(tmp_path, "server")
+    section = tls_section(files, Authority.new().file(tmp_path), 9443)
+    write_config(tmp_path, {"CP1": PASSWORD}, extra=section)
+    arguments = ("site", "check", "--config", "config.toml")
+    code, _, err = await run_cli(tmp_path, *arguments)
+    assert code == 0, err
+    files.key.unlink()
+    code, _, err = await run_cli(tmp_path, *arguments)
+    assert code == 2
+    assert "ocpp.tls.certificates[0].key" in err
+    assert "cannot be read" in err
