@@ -34,7 +34,7 @@ from fastapi import FastAPI
 from gateway.api.app import create_app
 from gateway.api.context import ApiContext, Who
 from gateway.api.serving import bind, serving
-from gateway.bus import Bus, FactCommitted, Lagged
+from gateway.bus import Bus, FactCommitted, Lagged, Notice
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, passwords
 from gateway.domain.events import StationBooted
@@ -536,13 +536,11 @@ class Parts:
 
     async def _mirror_boots(self) -> None:
         """Keep the directory in step with what stations say of themselves."""
-        with self.bus.subscribe("directory") as subscription:
+        with self.bus.subscribe("directory", wants=_is_boot) as subscription:
             async for notice in subscription:
                 if isinstance(notice, Lagged):
                     await self.directory.reload()
-                elif isinstance(notice, FactCommitted) and isinstance(
-                    notice.event, StationBooted
-                ):
+                elif isinstance(notice, FactCommitted):
                     self.directory.on_boot(notice, self.clock.now())
 
     async def _keep_house(self) -> None:
@@ -590,6 +588,10 @@ async def _open(
     stack.push_async_callback(parts.anchoring.close)
     await stack.enter_async_context(parts.solver)
     return parts
+
+
+def _is_boot(notice: Notice) -> bool:
+    return isinstance(notice, FactCommitted) and isinstance(notice.event, StationBooted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

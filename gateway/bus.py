@@ -3,11 +3,14 @@
 Facts reach the bus only after their commit. A slow subscriber never slows the others
 and never blocks the publisher: its oldest notices are dropped and it is told so
 (``Lagged``), upon which it re-reads the state it needs from the store.
+
+Most facts are readings, thousands a second, and matter to few: a subscriber says which
+notices it ``wants``, and sleeps through the others.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,19 +169,25 @@ Notice: TypeAlias = (
     | SecurityEventReported
 )
 
+Wants: TypeAlias = Callable[[Notice], bool]
+"""Whether a subscriber needs a notice at all."""
+
 
 class Subscription:
     """One reader's bounded view of the bus; iterate it."""
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, wants: Wants | None = None) -> None:
         self.name = name
         self._limit = limit
+        self._wants = wants
         self._notices: deque[Notice] = deque()
         self._dropped = 0
         self._wake = asyncio.Event()
 
     def offer(self, notice: Notice) -> None:
-        """Add a notice; drops the oldest when full."""
+        """Add a notice, if it is wanted; drops the oldest when full."""
+        if self._wants is not None and not self._wants(notice):
+            return
         if len(self._notices) >= self._limit:
             self._notices.popleft()
             self._dropped += 1
@@ -220,9 +229,17 @@ class Bus:
             subscription.offer(notice)
 
     @contextmanager
-    def subscribe(self, name: str, *, limit: int = 10_000) -> Iterator[Subscription]:
-        """A subscription that ends with the block."""
-        subscription = Subscription(name, limit)
+    def subscribe(
+        self, name: str, *, limit: int = 10_000, wants: Wants | None = None
+    ) -> Iterator[Subscription]:
+        """A subscription that ends with the block.
+
+        Args:
+            name: Whose it is.
+            limit: Notices that may wait.
+            wants: Asked for every notice, so it must be quick; ``None`` wants all.
+        """
+        subscription = Subscription(name, limit, wants)
         self._subscriptions.add(subscription)
         try:
             yield subscription

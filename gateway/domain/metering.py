@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from gateway.domain.events import CURRENT, POWER, REGISTER, SOC
-from gateway.domain.units import floor_milliwh
+from gateway.domain.units import MAX_REGISTER_WH, floor_milliwh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,8 @@ MAX_PLAUSIBLE: Final = 10**9
 """Larger values of power, current or charge are kept as text only."""
 FIRST_TRUSTED_YEAR: Final = 2000
 
-_PHASES: Final = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
-_PLACES: Final = ("Outlet", "Inlet")
+OUTLET: Final = "Outlet"
+INLET: Final = "Inlet"
 
 
 class Verdict(StrEnum):
@@ -95,7 +96,10 @@ def samples_of(readings: Sequence[Reading]) -> tuple[Sample, ...]:
     if not readings:
         return ()
     first_at = readings[0].sampled_at
-    if all(reading.sampled_at == first_at for reading in readings):
+    for reading in readings:
+        if reading.sampled_at != first_at:
+            break
+    else:
         return (_sample(first_at, readings),)
     groups: dict[datetime, list[Reading]] = {}
     for reading in readings:
@@ -276,29 +280,26 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
     others: list[tuple[str, str]] = []
     place = _meter_place(readings)
     for reading in readings:
-        measurand, phase = reading.measurand, reading.phase
-        is_meter = reading.location == place
-        if measurand == REGISTER and phase is None and is_meter and register is None:
-            try:
-                register = int(floor_milliwh(reading.value))
-            except ValueError:
-                others.append((_label(reading), str(reading.value)))
-            else:
-                context = reading.context
-        elif not _is_plausible(reading.value):
-            others.append((_label(reading), str(reading.value)))
-        elif measurand == POWER and phase is None and is_meter and power_w is None:
-            power_w = float(reading.value)
-        elif measurand == CURRENT and is_meter and phase is None:
-            value = float(reading.value)
-            currents = [value if known is None else known for known in currents]
-        elif measurand == CURRENT and is_meter and phase in _PHASES:
-            currents[_PHASES[phase]] = float(reading.value)
-        elif measurand == SOC and soc_percent is None:
-            soc_percent = float(reading.value)
+        value = reading.value
+        role, label = _role(reading.measurand, reading.phase, reading.location, place)
+        if role == _OTHER:
+            others.append((label, str(value)))
+        elif role == _REGISTER and register is None and _is_register(value):
+            register, context = int(floor_milliwh(value)), reading.context
+        elif not _is_plausible(value):
+            others.append((label, str(value)))
+        elif role <= _L3:
+            currents[role] = float(value)
+        elif role == _EACH_PHASE:
+            each = float(value)
+            currents = [each if known is None else known for known in currents]
+        elif role == _POWER and power_w is None:
+            power_w = float(value)
+        elif role == _SOC and soc_percent is None:
+            soc_percent = float(value)
         else:
-            others.append((_label(reading), str(reading.value)))
-    has_current = any(value is not None for value in currents)
+            others.append((label, str(value)))
+    has_current = currents != _NO_CURRENT
     l1, l2, l3 = (0.0 if value is None else value for value in currents)
     return Sample(
         sampled_at=at,
@@ -311,21 +312,47 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
     )
 
 
+_L1, _L2, _L3, _EACH_PHASE, _REGISTER, _POWER, _SOC, _OTHER = range(8)
+"""What a reading is in its `Sample`; the phases are indices into its currents."""
+_PHASES: Final = {
+    None: _EACH_PHASE,
+    "L1": _L1,
+    "L2": _L2,
+    "L3": _L3,
+    "L1-N": _L1,
+    "L2-N": _L2,
+    "L3-N": _L3,
+}
+_NO_CURRENT: Final = [None, None, None]
+
+
+@lru_cache(maxsize=1024)  # a station sends the same few again and again
+def _role(
+    measurand: str, phase: str | None, location: str, place: str
+) -> tuple[int, str]:
+    """What a reading is, where the meter sits at ``place``; and what to call it."""
+    role = _OTHER
+    if measurand == SOC:
+        role = _SOC
+    elif location == place and measurand == CURRENT:
+        role = _PHASES.get(phase, _OTHER)
+    elif location == place and phase is None:
+        role = {REGISTER: _REGISTER, POWER: _POWER}.get(measurand, _OTHER)
+    label = measurand if phase is None else f"{measurand}/{phase}"
+    return role, label if location == OUTLET else f"{label}@{location}"
+
+
+def _is_register(value: Decimal) -> bool:
+    return value.is_finite() and 0 <= value <= MAX_REGISTER_WH
+
+
 def _is_plausible(value: Decimal) -> bool:
     return value.is_finite() and -MAX_PLAUSIBLE <= value <= MAX_PLAUSIBLE
 
 
 def _meter_place(readings: Sequence[Reading]) -> str:
     """Where the meter sits: the outlet, or what this station has instead."""
-    if any(reading.location == "Outlet" for reading in readings):
-        return "Outlet"
-    return _PLACES[1]
-
-
-def _label(reading: Reading) -> str:
-    label = reading.measurand
-    if reading.phase is not None:
-        label += f"/{reading.phase}"
-    if reading.location != "Outlet":
-        label += f"@{reading.location}"
-    return label
+    for reading in readings:
+        if reading.location == OUTLET:
+            return OUTLET
+    return INLET

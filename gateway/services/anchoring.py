@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from gateway.bus import Bus, HeadAnchored, SessionSettled, Subscription
+from gateway.bus import Bus, HeadAnchored, Lagged, Notice, SessionSettled, Subscription
 from gateway.clock import Clock
 from gateway.config import LedgerBackend, LedgerConfig, StoreConfig
 from gateway.domain.ids import EvseRef, SessionId
@@ -154,7 +154,7 @@ class Anchoring:
         await self._writer.run(install_ledger)
         if self._settings.ledger.backend is LedgerBackend.NONE:
             return
-        with self._bus.subscribe("anchoring") as subscription:
+        with self._bus.subscribe("anchoring", wants=_is_settled) as subscription:
             while True:
                 await self._step_safely()
                 await self._pause(subscription)
@@ -353,10 +353,14 @@ class Anchoring:
             raise StoreError(f"no commit within {WRITE_TIMEOUT_S:g} s") from None
 
 
+def _is_settled(notice: Notice) -> bool:
+    return isinstance(notice, SessionSettled) and notice.status == "settled"
+
+
 async def _until_settled(subscription: Subscription) -> None:
     while True:
         for notice in await subscription.batch():
-            if isinstance(notice, SessionSettled) and notice.status == "settled":
+            if isinstance(notice, Lagged) or _is_settled(notice):
                 return
 
 

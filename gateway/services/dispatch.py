@@ -71,7 +71,9 @@ class Dispatch(OperatorSettings):
 
     async def run(self) -> None:
         """Run all groups until cancelled."""
-        with self._ports.bus.subscribe("dispatch", limit=100_000) as subscription:
+        with self._ports.bus.subscribe(
+            "dispatch", limit=100_000, wants=self._may_concern
+        ) as subscription:
             async with asyncio.TaskGroup() as tasks:
                 for group in self._ports.site().groups():
                     await self._new_runner(group.id)
@@ -340,6 +342,20 @@ class Dispatch(OperatorSettings):
                     runner.offer(notice)
             case _:
                 pass  # our own results
+
+    def _may_concern(self, notice: Notice) -> bool:
+        """Whether anybody here could need a notice: not facts outside of cabinets."""
+        if not isinstance(notice, FactCommitted):
+            return True
+        match notice:
+            case FactCommitted(session=Session(station_id=station_id)):
+                pass
+            case FactCommitted(event=StationBooted(station_id=station_id)):
+                pass
+            case _:
+                return False
+        station = self._ports.site().station(station_id)
+        return station is not None and station.cabinet_id is not None
 
     def _concerned(
         self, notice: FactCommitted | LinkChanged | LoadMeasured | RequestChanged

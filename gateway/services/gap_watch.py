@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, LinkChanged
+from gateway.bus import Bus, LinkChanged, Notice
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.session import Session
 from gateway.errors import CallFailed
@@ -77,9 +77,9 @@ class GapWatch:
                 task.add_done_callback(lambda _task: places.release())
 
     async def _watch_links(self) -> None:
-        with self._bus.subscribe("gaps") as subscription:
+        with self._bus.subscribe("gaps", wants=_is_return) as subscription:
             async for notice in subscription:
-                if isinstance(notice, LinkChanged) and notice.is_online:
+                if isinstance(notice, LinkChanged):
                     await self._ask_again(notice.station_id)
 
     async def _ask_again(self, station_id: StationId) -> None:
@@ -113,6 +113,10 @@ class GapWatch:
             messages_in_queue=answer.get("messagesInQueue"),
             is_ongoing=answer.get("ongoingIndicator"),
         )
+
+
+def _is_return(notice: Notice) -> bool:
+    return isinstance(notice, LinkChanged) and notice.is_online
 
 
 def gaps_of(session: Session) -> Gaps:

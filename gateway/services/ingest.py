@@ -5,16 +5,17 @@ from the receipt of the commit. Between the frame and the reply there are callba
 only: no task, no future per message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
 import structlog
 
 from gateway.bus import Bus, FactCommitted
 from gateway.clock import Clock
-from gateway.domain.events import SessionStarted
+from gateway.domain.events import Event, SessionStarted
 from gateway.domain.ids import StationId
 from gateway.domain.session import Session
 from gateway.errors import ErrorKind, RemoteError, StoreError
@@ -33,6 +34,7 @@ from gateway.ocpp.frames import (
     encode_error,
     encode_result,
 )
+from gateway.ocpp.inbound import empty
 from gateway.ocpp.inquiries import Finding, Inquiry
 from gateway.store.entry import Entry, Receipt, TokenDecision
 from gateway.store.facts import RefusedFrame
@@ -43,6 +45,8 @@ BOOT: Final = "BootNotification"
 REFUSED_PER_MINUTE: Final = 60
 """Refused frames kept per connection and minute; the rest are only counted."""
 MAX_REFUSED_BYTES: Final = 16_384
+
+_EMPTY: Final = b"{}"
 
 _log: Final = structlog.get_logger()
 
@@ -87,8 +91,7 @@ class StationContext:
     expected: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(msgspec.Struct, frozen=True, gc=False):
     """A decoded message on its way through the commit; ``respond`` may be spent."""
 
     station: StationContext
@@ -194,9 +197,7 @@ class Ingest:
             payload=bytes(call.payload),
             events=decoded.events,
             received_at=now,
-            is_ours=all(
-                getattr(event, "sequence", None) is None for event in decoded.events
-            ),
+            is_ours=_is_ours(decoded.events),
             deviations=decoded.deviations,
             authorize=decoded.authorize,
             authorize_evse=decoded.authorize_evse,
@@ -259,15 +260,19 @@ class Ingest:
             self.counters.repeated += 1
         if receipt.registration is not None:
             station.is_accepted = receipt.registration == "Accepted"
-        self._publish(receipt)
         if respond is not None:
-            self._respond(message, respond, self._answer(receipt))
+            self._respond(message, respond, receipt)
+        self._publish(receipt)
         if receipt.registration is not None and self._on_boot is not None:
             self._on_boot(station, receipt.registration)
 
     def _respond(
-        self, message: _Message, respond: Callable[[bytes], None], answer: Answer
+        self, message: _Message, respond: Callable[[bytes], None], receipt: Receipt
     ) -> None:
+        if message.decoded.reply is empty:
+            respond(encode_result(message.call.message_id, _EMPTY))
+            return
+        answer = self._answer(receipt)
         inquiry = message.decoded.inquiry
         if inquiry is None or self._inquire is None:
             respond(_result(message.call, message.decoded, answer))
@@ -425,6 +430,11 @@ def _check_may_speak(station: StationContext, action: str) -> None:
         raise RemoteError(
             ErrorKind.SECURITY, "not accepted yet: send a BootNotification first"
         )
+
+
+def _is_ours(events: Sequence[Event]) -> bool:
+    """Whether the central system numbers the transactions of these events."""
+    return all(getattr(event, "sequence", None) is None for event in events)
 
 
 def _result(call: Call, decoded: Decoded, answer: Answer) -> bytes:

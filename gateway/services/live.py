@@ -1,6 +1,7 @@
 """What the pages show, kept warm: one refresh a second serves every viewer."""
 
 import asyncio
+import math
 import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -79,13 +80,12 @@ class Live:
         self._history: dict[str, deque[tuple[datetime, float, float]]] = defaultdict(
             deque
         )
-        self._looked_at_s = 0.0
+        self._looked_at_s = -math.inf
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Refresh for ever: history always, everything else while somebody looks."""
         loop = asyncio.get_running_loop()
-        self._looked_at_s = loop.time()
         while True:
             try:
                 await self._refresh(is_watched=loop.time() - self._looked_at_s < IDLE_S)

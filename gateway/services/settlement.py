@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from gateway.bus import Bus, FactCommitted, Lagged, SessionSettled, Subscription
+from gateway.bus import Bus, FactCommitted, Lagged, Notice, SessionSettled, Subscription
 from gateway.clock import Clock
 from gateway.config import Regime
 from gateway.domain.bill import Bill, RegisterPoint, price
@@ -72,7 +72,7 @@ class Settlement:
 
     async def run(self) -> None:
         """Catch up with what ended meanwhile, then follow the bus for ever."""
-        with self._bus.subscribe("settlement") as subscription:
+        with self._bus.subscribe("settlement", wants=_may_settle) as subscription:
             await self._patiently(self.catch_up)
             while True:
                 await self._follow(subscription)
@@ -169,6 +169,18 @@ class Settlement:
                     session_id=row.session_id, status=row.status, at=row.decided_at
                 )
             )
+
+
+def _may_settle(notice: Notice) -> bool:
+    """Ends, and starts, which may have ended another session."""
+    return (
+        isinstance(notice, FactCommitted)
+        and notice.session is not None
+        and (
+            notice.session.phase is SessionPhase.ENDED
+            or isinstance(notice.event, SessionStarted)
+        )
+    )
 
 
 def settle_in(

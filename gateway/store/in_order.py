@@ -52,7 +52,7 @@ class Batch:
         if event is None or event.transaction_id is None:
             return None
         before = sessions.remembered(self._conn, entry.station_id, event.transaction_id)
-        if before is None:
+        if before is None or not _is_underway(before):
             return None
         samples = samples_of(event.readings)
         for sample in samples:
@@ -117,6 +117,11 @@ def _only_update(entry: Entry) -> SessionUpdated | None:
     if entry.is_ours and event.transaction_id in NO_NUMBER:
         return None
     return event
+
+
+def _is_underway(session: Session) -> bool:
+    """Whether it is known where and when a session began: an update leaves both."""
+    return session.has_start and session.evse_id > 0
 
 
 def _is_next(before: Session, sample: Sample) -> bool:

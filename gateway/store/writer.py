@@ -350,7 +350,7 @@ def _run_jobs(conn: WriterConnection, group: Sequence[_Waiting]) -> list[_Outcom
     for run_all, found in groupby(group, _run_all_of):
         run = list(found)
         results = None
-        if run_all is not None and len(run) > 1:
+        if run_all is not None:
             results = _try_together(conn, run_all, run, is_first=not outcomes)
         if results is None:
             outcomes += [(waiting, *_run_job(conn, waiting.job)) for waiting in run]
