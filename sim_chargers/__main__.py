@@ -1,7 +1,8 @@
 """``python -m sim_chargers``: simulated chargers against any central system.
 
 stdout carries JSON lines, stderr the log. Exit 0: ended as asked; 1: no station was
-ever accepted (or, with --check-limits, a limit was exceeded); 2: bad usage or scenario.
+ever accepted, a flow did not pass, or, with --check-limits, a limit was exceeded;
+2: bad usage or scenario.
 """
 
 import argparse
@@ -17,6 +18,9 @@ from sim_chargers import faults, scenario
 from sim_chargers.clock import SiteClock, from_wire
 from sim_chargers.events import Events
 from sim_chargers.fleet import Fleet, Options
+from sim_chargers.flows import catalogue
+from sim_chargers.flows.stage import Verdict
+from sim_chargers.tls import TlsFiles
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -26,10 +30,16 @@ EPILOG: Final = """\
 JSON lines on stdout: ready, session_started, session_ended, violation, and at the end
 summary. SIGTERM or Ctrl-C ends the run; running sessions are left open.
 
+A flow is a story with a verdict: some begin by themselves, others wait for the calls
+named in [brackets]. Lines: flow_started, flow_step, flow_ended with "verdict": passed,
+failed or unfinished, and what a display shows. The run ends with its last flow.
+
 examples:
   python -m sim_chargers --url ws://127.0.0.1:9000/ocpp --stations 10 --ocpp mixed
   python -m sim_chargers --url ws://127.0.0.1:9000/ocpp --scenario depot.toml \\
       --speed 60 --api http://127.0.0.1:8080 --api-token-file token.txt --duration 240
+  python -m sim_chargers --url ws://127.0.0.1:9000/ocpp --ocpp 2.0.1 --stations 1 \\
+      --flow charging-needs --flow firmware --speed 10
 """
 
 
@@ -76,6 +86,23 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="list the faults, with rows of docs/conformance.md",
     )
+    add(
+        "--flow",
+        action="append",
+        default=[],
+        metavar="NAME[@STATION]",
+        help="play a story instead of drivers (repeatable; one after the other)",
+    )
+    add("--flows", action="store_true", help="list the flows with their versions")
+    add(
+        "--flow-timeout",
+        type=float,
+        default=catalogue.TIMEOUT_S,
+        help=f"real seconds for each flow ({catalogue.TIMEOUT_S:g})",
+    )
+    add("--ca", type=Path, help="roots to trust for wss://, PEM (the system's)")
+    add("--cert", type=Path, help="client certificate chain for wss://, PEM")
+    add("--key", type=Path, help="its private key, PEM")
     add("--check-limits", action="store_true", help="exit 1 if a limit was exceeded")
     add("--exit-with-parent", action="store_true", help="stop when the parent is gone")
     add("--log-level", default="WARNING", help="of the log on stderr (WARNING)")
@@ -90,6 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, line in faults.FAULTS.items():
             row = faults.ROWS[name]
             sys.stdout.write(f"{name:20} {line} (row {row})\n")
+        return EXIT_OK
+    if given.flows:
+        for flow in catalogue.FLOWS.values():
+            sys.stdout.write(f"{catalogue.describe(flow)}\n")
         return EXIT_OK
     logging.basicConfig(
         stream=sys.stderr,
@@ -109,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fleet = asyncio.run(_run(plan, options, clock))
     fleet.summarise()
     exceeded = any(fleet.site.violation_s.values())
-    if fleet.n_accepted == 0 or (given.check_limits and exceeded):
+    has_failed = fleet.verdicts.count(Verdict.PASSED) < fleet.n_asked
+    if fleet.n_accepted == 0 or has_failed or (given.check_limits and exceeded):
         return EXIT_FAILED
     return EXIT_OK
 
@@ -154,6 +186,9 @@ def _options(given: argparse.Namespace, plan: scenario.Scenario) -> Options:
         boot_on_reconnect=given.boot_on_reconnect,
         faults=faults.assign(given.fault, station_ids),
         exits_with_parent=given.exit_with_parent,
+        tls=TlsFiles(ca=given.ca, cert=given.cert, key=given.key),
+        flows=catalogue.assign(given.flow, {s.id: s.ocpp for s in plan.stations}),
+        flow_timeout_s=given.flow_timeout,
     )
 
 

@@ -105,7 +105,7 @@ class ChargerV201(Charger):
     @override
     def authorize_payload(self, token: str) -> dict[str, Any]:
         """Build an Authorize."""
-        return {"idToken": _id_token(token)}
+        return {"idToken": self._id_token(token)}
 
     @override
     def sign_certificate_payload(self, csr: str, kind: str) -> dict[str, Any]:
@@ -391,7 +391,7 @@ class ChargerV201(Charger):
         }
         if with_token:
             shown = transaction.stop_token or transaction.token
-            payload["idToken"] = _id_token(shown)
+            payload["idToken"] = self._id_token(shown)
         if kind == "Started" and transaction.reservation_id is not None:
             payload["reservationId"] = transaction.reservation_id
         transaction.seq_no += 1
@@ -404,6 +404,10 @@ class ChargerV201(Charger):
         self.enqueue(
             "TransactionEvent", lambda: payload, durable=True, on_answer=answered
         )
+
+    def _id_token(self, token: str) -> dict[str, Any]:
+        is_contract = token.casefold() in self.contracts
+        return {"idToken": token, "type": "eMAID" if is_contract else "ISO14443"}
 
     def _show(self, payload: Payload, answer: Payload) -> None:
         """Show cost and personal message of an answer (I02, I03)."""
@@ -445,10 +449,6 @@ class ChargerV201(Charger):
 
 def _register_wh(connector: Connector) -> str:
     return f"{connector.evse.register_milliwh / MILLIWH_PER_WH:.3f}"
-
-
-def _id_token(token: str) -> dict[str, Any]:
-    return {"idToken": token, "type": "ISO14443"}
 
 
 def meter_value(sample: Sample) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
@@ -19,9 +19,12 @@ from sim_chargers.drivers import make_bays
 from sim_chargers.events import Events
 from sim_chargers.evse import Evse
 from sim_chargers.faults import OFFLINE_EVERY_S, OFFLINE_FOR_S, REBOOT_EVERY_S
+from sim_chargers.flows import catalogue
+from sim_chargers.flows.stage import Verdict
 from sim_chargers.life import Surroundings
 from sim_chargers.scenario import Scenario, StationSpec
 from sim_chargers.site import Site, Violation
+from sim_chargers.tls import TlsFiles
 
 MAX_STEP_S: Final = 1.0  # site seconds of one physical step
 MAX_STEPS: Final = 200  # per turn; beyond that the steps get longer
@@ -46,6 +49,9 @@ class Options:
     boot_on_reconnect: bool = False
     faults: dict[str, frozenset[str]] | None = None
     exits_with_parent: bool = False
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    flows: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    flow_timeout_s: float = catalogue.TIMEOUT_S
 
 
 class Fleet:
@@ -60,6 +66,7 @@ class Fleet:
         self.clock = clock
         self.events = events
         self.stopped = asyncio.Event()
+        self.verdicts: list[Verdict] = []
         around = Surroundings(
             url=options.url,
             clock=clock,
@@ -68,6 +75,7 @@ class Fleet:
             nominal_v=scenario.nominal_v,
             call_timeout_s=options.call_timeout_s,
             boot_on_reconnect=options.boot_on_reconnect,
+            tls=options.tls,
         )
         self.chargers = [
             make_charger(spec, around, (options.faults or {}).get(spec.id, frozenset()))
@@ -102,8 +110,9 @@ class Fleet:
                 ]
                 tasks.append(group.create_task(self._physics(), name="physics"))
                 if self.scenario.drivers.enabled:
+                    playing = self.options.flows
                     bays = make_bays(
-                        self.chargers,
+                        [c for c in self.chargers if c.spec.id not in playing],
                         spec=self.scenario.drivers,
                         tokens=self.scenario.tokens,
                         clock=self.clock,
@@ -111,6 +120,8 @@ class Fleet:
                         seed=self.options.seed,
                     )
                     tasks.extend(group.create_task(bay.run()) for bay in bays)
+                if self.options.flows:
+                    tasks.append(group.create_task(self._play(), name="flows"))
                 if api is not None:
                     meters = Meters(
                         api=api,
@@ -124,6 +135,31 @@ class Fleet:
                     task.cancel()
         for violation in self.site.flush(self.clock.now()):
             self._report(violation)
+
+    async def _play(self) -> None:
+        """Play the flows, those of different stations at once; then it is over."""
+        options = self.options
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    catalogue.play_all(
+                        charger,
+                        options.flows[charger.spec.id],
+                        tokens=self.scenario.tokens,
+                        timeout_s=options.flow_timeout_s,
+                    )
+                )
+                for charger in self.chargers
+                if charger.spec.id in options.flows
+            ]
+        for task in tasks:
+            self.verdicts.extend(task.result())
+        self.stopped.set()
+
+    @property
+    def n_asked(self) -> int:
+        """Flows that were to be played."""
+        return sum(len(names) for names in self.options.flows.values())
 
     @property
     def n_accepted(self) -> int:
@@ -155,6 +191,8 @@ class Fleet:
             frames_out=sum(t.frames_out for t in traffic),
             calls_refused=sum(t.refused for t in traffic),
             calls_timed_out=sum(t.timeouts for t in traffic),
+            flows_passed=self.verdicts.count(Verdict.PASSED),
+            flows=self.n_asked,
             site_time=to_wire(self.clock.now()),
         )
 

@@ -54,6 +54,9 @@ class TinyCsms:
     mute: set[str] = field(default_factory=set)
     refuse: dict[str, list[str]] = field(default_factory=dict)
     token_status: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - a real server's clock
     seen: list[Seen] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
@@ -151,18 +154,55 @@ class TinyCsms:
             case "Heartbeat":
                 return {"currentTime": now}
             case "Authorize" if "idTag" in payload:
-                return {"idTagInfo": {"status": self._verdict(payload["idTag"])}}
+                return {"idTagInfo": self._tag_info(payload["idTag"])}
             case "Authorize":
-                token = payload["idToken"]["idToken"]
-                return {"idTokenInfo": {"status": self._verdict(token)}}
+                return {"idTokenInfo": self._token_info(payload["idToken"]["idToken"])}
             case "StartTransaction":
-                status = self._verdict(payload["idTag"])
-                return {
-                    "transactionId": next(self._ids) + 1000,
-                    "idTagInfo": {"status": status},
-                }
+                number = next(self._ids) + 1000
+                self.started.append(str(number))
+                info = self._tag_info(payload["idTag"])
+                return {"transactionId": number, "idTagInfo": info}
+            case "StopTransaction":
+                self.ended.append(str(payload["transactionId"]))
+                return {}
+            case "TransactionEvent":
+                return self._follow(payload)
+            case "Get15118EVCertificate":
+                return {"status": "Accepted", "exiResponse": "gA=="}
+            case (
+                "DataTransfer"
+                | "GetCertificateStatus"
+                | "NotifyEVChargingNeeds"
+                | "NotifyEVChargingSchedule"
+                | "SignCertificate"
+            ):
+                return {"status": "Accepted"}
             case _:
                 return {}
+
+    def _follow(self, payload: Payload) -> Payload:
+        number = payload["transactionInfo"]["transactionId"]
+        match payload["eventType"]:
+            case "Started":
+                self.started.append(number)
+            case "Ended":
+                self.ended.append(number)
+            case _:
+                pass
+        if "idToken" not in payload:
+            return {}
+        return {"idTokenInfo": self._token_info(payload["idToken"]["idToken"])}
+
+    def _tag_info(self, token: str) -> Payload:
+        group = {"parentIdTag": self.groups[token]} if token in self.groups else {}
+        return {"status": self._verdict(token), **group}
+
+    def _token_info(self, token: str) -> Payload:
+        info: Payload = {"status": self._verdict(token)}
+        if token in self.groups:
+            group = {"idToken": self.groups[token], "type": "Central"}
+            info["groupIdToken"] = group
+        return info
 
     def _verdict(self, token: str) -> str:
         return self.token_status.get(token, "Accepted")
