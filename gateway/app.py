@@ -43,7 +43,7 @@ from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError, WattproofError
 from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
-from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
+from gateway.ocpp.inquiries import ChargingNeedsTold, DataOffered, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
@@ -61,6 +61,7 @@ from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
+from gateway.services.data_transfer import DataTransfers
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.features import Feature, Features
@@ -200,6 +201,13 @@ class Parts:
             )
         )
         self.tokens.listen(self.local_lists.tokens_changed)
+        self.data_transfers = DataTransfers(
+            writer=writer,
+            queries=self.queries,
+            clock=clock,
+            vendors=config.ocpp.data_vendors,
+        )
+        self.inquiries.answer_with(DataOffered, self.data_transfers.answer)
         self.ingest = Ingest(
             log=Store(
                 writer,
@@ -399,6 +407,7 @@ class Parts:
             certificates=self.certificates.desk,
             features=self.features,
             local_lists=self.local_lists,
+            data_transfers=self.data_transfers,
             call=self.calls.call,
             commands=Commands(self.queries),
             queue=self.command_queue,

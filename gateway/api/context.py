@@ -16,6 +16,7 @@ from gateway.ocpp.adapter import Adapter, Command
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
+from gateway.services.data_transfer import DataTransfers
 from gateway.services.dispatch import Dispatch
 from gateway.services.features import Features
 from gateway.services.local_lists import LocalLists
@@ -95,6 +96,7 @@ class ApiContext:
     queue: CommandQueue
     features: Features
     local_lists: LocalLists
+    data_transfers: DataTransfers
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
     call_timeout_s: float

@@ -26,6 +26,7 @@ from gateway.ocpp.adapter import (
     Durability,
 )
 from gateway.ocpp.certificate_wire import signing_asked, signing_reply
+from gateway.ocpp.data_transfer import data_offered, text_reply
 from gateway.ocpp.explain import shown
 from gateway.ocpp.frames import Call
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
@@ -321,15 +322,11 @@ def _tag_info(authorization: Authorization | None) -> Payload:
     return info
 
 
-def _unknown_vendor(_: Answer) -> Payload:
-    return {"status": "UnknownVendorId"}
-
-
 _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
     {
         "Authorize": _authorize,
         "BootNotification": _boot,
-        "DataTransfer": partial(notified, reply=_unknown_vendor),
+        "DataTransfer": partial(notified, reply=text_reply, inquiry=data_offered),
         "DiagnosticsStatusNotification": partial(notified, reply=empty),
         "FirmwareStatusNotification": partial(notified, reply=empty),
         "Heartbeat": _heartbeat,

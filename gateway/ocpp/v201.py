@@ -30,6 +30,7 @@ from gateway.ocpp.adapter import (
     Durability,
 )
 from gateway.ocpp.certificate_wire import signing_asked, signing_reply
+from gateway.ocpp.data_transfer import data_offered, json_reply
 from gateway.ocpp.frames import Call
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
 from gateway.ocpp.readings import (
@@ -396,7 +397,7 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
         "Authorize": _authorize,
         "BootNotification": _boot,
         "ClearedChargingLimit": partial(notified, reply=empty),
-        "DataTransfer": partial(notified, reply=_says({"status": "UnknownVendorId"})),
+        "DataTransfer": partial(notified, reply=json_reply, inquiry=data_offered),
         "FirmwareStatusNotification": partial(notified, reply=empty),
         "Get15118EVCertificate": partial(notified, reply=ev_reply, inquiry=ev_asked),
         "GetCertificateStatus": partial(
