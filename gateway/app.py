@@ -82,6 +82,8 @@ from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook
+from gateway.services.transfers import Transfers
+from gateway.services.uploads import Uploads
 from gateway.store import api_tokens, money
 from gateway.store import stations as station_rows
 from gateway.store.api_tokens import ApiToken, Role
@@ -120,6 +122,7 @@ class Parts:
         self.writer = writer
         self.bus = Bus()
         self.is_listening = False
+        self.api_url = ""
         self.queries = Queries(config.store.database_path)
         self.directory = StationDirectory(
             site=config.site, writer=writer, pepper=pepper, bus=self.bus, clock=clock
@@ -275,6 +278,23 @@ class Parts:
             ),
         )
         self.calls.observe(self.local_lists.observe)
+        self.transfers = Transfers(
+            writer=writer,
+            queries=self.queries,
+            bus=self.bus,
+            clock=clock,
+            wall_clock=self.wall_clock,
+            call=self.calls.call,
+            adapter_of=self.links.adapter,
+            call_timeout_s=config.server.call_timeout_s,
+        )
+        self.calls.observe(self.transfers.exchanged)
+        self.uploads = Uploads(
+            folder=config.store.uploads_path,
+            writer=writer,
+            queries=self.queries,
+            clock=self.wall_clock,
+        )
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
         )
@@ -338,6 +358,7 @@ class Parts:
         start(self.inquiries.run, "part.inquiries")
         start(self.local_lists.run, "part.lists")
         start(self.gaps.run, "part.gaps")
+        start(self.transfers.run, "part.transfers")
         start(self.calls.run, "part.calls")
         start(self.command_effects.run, "part.command_effects")
         start(self.command_queue.run, "part.command_queue")
@@ -408,6 +429,9 @@ class Parts:
             features=self.features,
             local_lists=self.local_lists,
             data_transfers=self.data_transfers,
+            transfers=self.transfers,
+            uploads=self.uploads,
+            public_url=lambda: self.config.api.public_url or self.api_url,
             call=self.calls.call,
             commands=Commands(self.queries),
             queue=self.command_queue,
@@ -745,7 +769,7 @@ async def running(
         stack.push_async_callback(parts.finish)
         parts.start(await stack.enter_async_context(_tasks()))
         await parts.dispatch.ready()
-        api_url = _url("http", *bound.getsockname()[:2])
+        api_url = parts.api_url = _url("http", *bound.getsockname()[:2])
         app = create_app(parts.api_context(), version=version("wattproof"))
         parts.mount_pages(app)
         on_stage("starting API and cockpit")

@@ -32,6 +32,12 @@ _LOUD: Final = ("urllib3", "web3", "websockets", "asyncio", "nicegui", "eth")
 """Libraries whose info lines would drown ours."""
 
 
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""Without the values of variables: headers, passwords and frames are among them."""
+
+
 def configure(
     *, level: str = "info", stream: TextIO = sys.stderr, as_json: bool | None = None
 ) -> None:
@@ -62,9 +68,13 @@ def configure(
         cache_logger_on_first_use=True,
     )
     last: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer()]
         if is_json
-        else [structlog.dev.ConsoleRenderer()]
+        else [
+            structlog.dev.ConsoleRenderer(
+                exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

@@ -24,6 +24,7 @@ from gateway.api import (
     routes_stations,
     routes_tariffs,
     routes_tokens,
+    routes_transfers,
     routes_variables,
 )
 from gateway.api.context import ApiContext
@@ -61,6 +62,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_deviations,
         routes_calls,
         routes_certificates,
+        routes_transfers,
         routes_commands,
         routes_variables,
         routes_sessions,
@@ -74,6 +76,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_access,
     ):
         app.include_router(routes.router, prefix=PREFIX, responses=ERRORS)
+    app.include_router(routes_transfers.arrivals)
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(StoreError, _store_failed)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -26,6 +26,8 @@ from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook
+from gateway.services.transfers import Transfers
+from gateway.services.uploads import Uploads
 from gateway.store.api_tokens import ApiToken
 from gateway.store.commands import CommandRow
 from gateway.store.queries import Queries
@@ -91,6 +93,9 @@ class ApiContext:
     receipts: Receipts
     tokens: TokenBook
     certificates: CertificateDesk
+    transfers: Transfers
+    uploads: Uploads
+    public_url: Callable[[], str]
     call: SendCall
     commands: Commands
     queue: CommandQueue

@@ -57,10 +57,20 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfig:
-    """Where API, cockpit and driver pages listen."""
+    """Where API, cockpit and driver pages listen.
+
+    Attributes:
+        public_url: How stations and drivers reach it from outside, e.g. through a
+            proxy; ``None``: by the host and port it listens on.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Range(low=0, high=MAX_PORT)] = 8080
+    public_url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.public_url is not None and not _is_http(self.public_url):
+            raise ConfigError("public_url", "must be an http or https URL with a host")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,11 @@ class StoreConfig:
     def ca_path(self) -> Path:
         """Folder of the embedded authority, where ``[ca]`` names no files."""
         return self.path / "ca"
+
+    @property
+    def uploads_path(self) -> Path:
+        """Folder of files that stations put here."""
+        return self.path / "uploads"
 
     @property
     def pepper_path(self) -> Path:

@@ -23,6 +23,7 @@ from gateway.domain.effects import Expectation
 from gateway.domain.events import Deviation, Event
 from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.limits import SetLimit
+from gateway.domain.transfer import FirmwareWanted, LogWanted
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.certificate_facts import CertificateFact
 from gateway.ocpp.frames import Call, FrameError, encode_error
@@ -238,6 +239,14 @@ class Adapter(Protocol):
 
     def encode_remote_stop(self, transaction_id: str) -> Command:
         """RemoteStopTransaction / RequestStopTransaction."""
+        ...
+
+    def encode_firmware(self, wanted: FirmwareWanted, request_id: int) -> Command:
+        """Ask for a firmware update, the secure one if it is signed."""
+        ...
+
+    def encode_log(self, wanted: LogWanted, request_id: int) -> tuple[Command, ...]:
+        """Ask for a log; later ones for stations that do not know the first."""
         ...
 
     def encode_transaction_status(self, transaction_id: str) -> Command | None:

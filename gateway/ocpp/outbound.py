@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.domain.limits import LimitUnit, SetLimit
 from gateway.ocpp.adapter import CallOutcome
+from gateway.ocpp.readings import wire_time
 
 CLEAR: Final = "ClearChargingProfile"
 NOTHING_TO_CLEAR: Final = "Unknown"
@@ -85,3 +86,13 @@ def integer(value: object) -> int:
     """A number that the schema says is an integer."""
     assert isinstance(value, int), "the schema was checked"
     return value
+
+
+def compact(**members: object) -> dict[str, object]:
+    """A payload of the members that say something, in this order."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def optional_time(moment: datetime | None) -> str | None:
+    """Wire time, or nothing."""
+    return None if moment is None else wire_time(moment)

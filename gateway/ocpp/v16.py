@@ -50,11 +50,12 @@ from gateway.ocpp.v16_tables import (
     STATES,
     TOKEN_WORDS,
 )
+from gateway.ocpp.v16_transfers import V16Transfers
 
 LISTS: Final = V16Lists()
 
 
-class V16(V16Commands, V16Certificates, Adapter):
+class V16(V16Commands, V16Certificates, V16Transfers, Adapter):
     """The adapter of OCPP 1.6J. Stateless; one serves every station."""
 
     def __init__(self) -> None:

@@ -64,11 +64,12 @@ from gateway.ocpp.v201_tables import (
     STATUSES,
     TOKEN_WORDS,
 )
+from gateway.ocpp.v201_transfers import V201Transfers
 
 LISTS: Final = V201Lists()
 
 
-class V201(V201Commands, V201Certificates, Adapter):
+class V201(V201Commands, V201Certificates, V201Transfers, Adapter):
     """The adapter of OCPP 2.0.1. Stateless; one serves every station."""
 
     def __init__(self) -> None:

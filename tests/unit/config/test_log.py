@@ -56,3 +56,16 @@ def test_a_traceback_is_part_of_the_line(stream: io.StringIO) -> None:
     except ValueError:
         structlog.get_logger().exception("step.failed")
     assert "ValueError" in json.dumps(json.loads(stream.getvalue())["exception"])
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_traceback_shows_no_values(as_json: bool) -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream, as_json=as_json)
+    bearer = "Bearer wp_" + "secret"
+    try:
+        int(bearer[:6])
+    except ValueError:
+        structlog.get_logger().exception("it.failed")
+    assert "ValueError" in stream.getvalue()
+    assert "wp_secret" not in stream.getvalue()

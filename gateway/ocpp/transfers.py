@@ -1,0 +1,66 @@
+"""Firmware and logs on the wire: what calls ask for, what notices say.
+
+The actions differ by name and shape, not by meaning; a payload tells its own version.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from gateway.domain.transfer import TransferAsked, TransferKind
+from gateway.ocpp.adapter import Command
+
+NOTICES: Final[Mapping[str, tuple[TransferKind, ...]]] = MappingProxyType(
+    {
+        "DiagnosticsStatusNotification": (TransferKind.DIAGNOSTICS,),
+        "FirmwareStatusNotification": (TransferKind.FIRMWARE,),
+        "LogStatusNotification": (TransferKind.LOG,),
+        "SignedFirmwareStatusNotification": (TransferKind.FIRMWARE,),
+    }
+)
+"""Messages of stations about a transfer, by action."""
+REFUSED: Final = frozenset({"Rejected", "InvalidCertificate", "RevokedCertificate"})
+"""``status`` of an answer that begins nothing."""
+
+
+def asked(command: Command) -> TransferAsked | None:
+    """What a valid call asks to transfer; ``None`` for other calls."""
+    payload = command.payload
+    match command.action:
+        case "UpdateFirmware" | "SignedUpdateFirmware":
+            firmware = payload.get("firmware")
+            part = firmware if isinstance(firmware, dict) else payload
+            kind = TransferKind.FIRMWARE
+        case "GetLog":
+            log = payload.get("log")
+            part = log if isinstance(log, dict) else {}
+            kind = TransferKind.LOG
+        case "GetDiagnostics":
+            part, kind = payload, TransferKind.DIAGNOSTICS
+        case _:
+            return None
+    number = payload.get("requestId")
+    return TransferAsked(
+        kind=kind,
+        location=str(part.get("location") or part.get("remoteLocation") or ""),
+        request_id=number if isinstance(number, int) else None,
+    )
+
+
+def answered(asked_for: TransferAsked, answer: Mapping[str, object]) -> str:
+    """The station's first word on it, as far as its answer has one.
+
+    Diagnostics without a file name: there are none (1.6, 6.24).
+    """
+    status = answer.get("status")
+    if isinstance(status, str):
+        return status
+    if asked_for.kind is TransferKind.DIAGNOSTICS and not answer.get("fileName"):
+        return "NothingThere"
+    return "Accepted"
+
+
+def file_name(answer: Mapping[str, object]) -> str | None:
+    """The name a station gives the file it will upload."""
+    name = answer.get("fileName") or answer.get("filename")
+    return name if isinstance(name, str) else None

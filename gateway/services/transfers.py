@@ -1,0 +1,252 @@
+"""Firmware updates, logs and diagnostics: asked for, and followed to their end.
+
+Whatever call asks for a transfer, by these functions or in the wire's own words, is
+kept, and every word of the station about it as well (1.6, 5.4, 6.24 and whitepaper;
+2.0.1, L01, L02, N01).
+"""
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import structlog
+
+from gateway.bus import Bus, FactCommitted
+from gateway.clock import Clock
+from gateway.domain.events import StationNotified
+from gateway.domain.ids import StationId
+from gateway.domain.transfer import (
+    FirmwareWanted,
+    LogWanted,
+    TransferKind,
+    TransferState,
+    state_of,
+)
+from gateway.errors import (
+    CallFailed,
+    CallRefused,
+    CallTimedOut,
+    NotConnected,
+    RequestError,
+    StoreError,
+)
+from gateway.ocpp import transfers as wire
+from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.station_calls import Exchange
+from gateway.services.x509 import CertificateError, is_within, parse_chain
+from gateway.store import transfers as rows
+from gateway.store.queries import Queries
+from gateway.store.writer import Writer
+
+View: TypeAlias = dict[str, Any]
+Call: TypeAlias = Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
+
+UNKNOWN_ACTION: Final = frozenset({"NotImplemented", "NotSupported"})
+"""Errors after which the older way to ask is tried."""
+LIMIT: Final = 200
+
+_log = structlog.get_logger()
+
+
+class Transfers:
+    """Loop thread only; run it as a task.
+
+    Args:
+        call: Sends a CALL and has its answer observed.
+        adapter_of: The dialect of a connected station.
+        wall_clock: The time that certificates count in.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        queries: Queries,
+        bus: Bus,
+        clock: Clock,
+        wall_clock: Clock,
+        call: Call,
+        adapter_of: Callable[[StationId], Adapter | None],
+        call_timeout_s: float,
+    ) -> None:
+        self._writer = writer
+        self._queries = queries
+        self._bus = bus
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._call = call
+        self._adapter_of = adapter_of
+        self._call_timeout_s = call_timeout_s
+
+    async def update_firmware(
+        self, station_id: StationId, wanted: FirmwareWanted
+    ) -> View:
+        """Ask for an update; a signing certificate is checked first (L01.FR.11).
+
+        Raises:
+            RequestError: 409 not connected; 422 the certificate cannot be used.
+        """
+        self._check_signing(wanted)
+        adapter = self._connected(station_id)
+        number = await self._writer.run(rows.next_request_id)
+        return await self._ask(station_id, adapter.encode_firmware(wanted, number))
+
+    async def get_log(self, station_id: StationId, wanted: LogWanted) -> View:
+        """Ask for a log.
+
+        Raises:
+            RequestError: 409 not connected.
+        """
+        adapter = self._connected(station_id)
+        number = await self._writer.run(rows.next_request_id)
+        return await self._ask(station_id, *adapter.encode_log(wanted, number))
+
+    async def transfers(self, station_id: StationId) -> list[View]:
+        """What a station was asked to transfer, newest first."""
+        found = await self._queries.rows(
+            f"{rows.TransferRow.SELECT} WHERE station_id = ?"
+            " ORDER BY transfer_id DESC LIMIT ?",
+            (station_id, LIMIT),
+        )
+        return [_view(rows.TransferRow(*row)) for row in found]
+
+    async def exchanged(self, exchange: Exchange) -> None:
+        """Keep what a call asked for; see `StationCalls.observe`."""
+        asked = wire.asked(exchange.command)
+        if asked is None:
+            return
+        word = wire.answered(asked, exchange.answer)
+        state = TransferState.RUNNING
+        if word in wire.REFUSED or word == "NothingThere":
+            state = TransferState.FAILED
+        replaces = word == "AcceptedCanceled"
+
+        def job(conn: sqlite3.Connection) -> None:
+            if replaces:
+                rows.cancel_running(
+                    conn, exchange.station_id, asked.kind, exchange.answered_at
+                )
+            rows.insert(
+                conn,
+                exchange.station_id,
+                asked,
+                word=word,
+                state=state,
+                file_name=wire.file_name(exchange.answer),
+                now=exchange.answered_at,
+            )
+
+        await self._writer.run(job)
+
+    async def run(self) -> None:
+        """Follow what stations say, for ever."""
+        with self._bus.subscribe("transfers") as subscription:
+            async for notice in subscription:
+                if (
+                    isinstance(notice, FactCommitted)
+                    and isinstance(notice.event, StationNotified)
+                    and notice.event.topic in wire.NOTICES
+                ):
+                    await self._told(notice.event)
+
+    async def _told(self, event: StationNotified) -> None:
+        word = str(event.body.get("status"))
+        state = state_of(word)
+        if state is None:
+            return
+        number = event.body.get("requestId")
+        request_id = number if isinstance(number, int) else None
+        kinds: tuple[TransferKind, ...] = wire.NOTICES[event.topic]
+
+        def job(conn: sqlite3.Connection) -> None:
+            for kind in kinds:
+                rows.told(
+                    conn,
+                    event.station_id,
+                    kind,
+                    request_id=request_id,
+                    word=word,
+                    state=state,
+                    at=event.received_at,
+                )
+
+        try:
+            await self._writer.run(job)
+        except StoreError as error:
+            _log.warning(
+                "transfer.not_followed", station_id=event.station_id, why=str(error)
+            )
+        if state is TransferState.FAILED:
+            _log.warning(
+                "transfer.failed",
+                station_id=event.station_id,
+                topic=event.topic,
+                word=word,
+            )
+
+    async def _ask(self, station_id: StationId, *commands: Command) -> View:
+        """Send the first command that the station knows; what became of it."""
+        view: View = {"outcome": "error", "status": None, "command": None}
+        for command in commands:
+            view["command"] = command.action
+            try:
+                await self._call(station_id, command, self._call_timeout_s)
+            except CallTimedOut:
+                return view | {"outcome": "timeout"}
+            except NotConnected:
+                return view | {"outcome": "disconnected"}
+            except CallRefused as error:
+                view |= {"status": error.code, "description": error.description}
+                if error.code in UNKNOWN_ACTION:
+                    continue
+                return view
+            except CallFailed as error:
+                return view | {"status": "CallFailed", "description": str(error)}
+            latest = (await self.transfers(station_id))[0]
+            return {
+                "outcome": "result",
+                "command": command.action,
+                "status": latest["word"],
+                "transfer": latest,
+            }
+        return view
+
+    def _connected(self, station_id: StationId) -> Adapter:
+        adapter = self._adapter_of(station_id)
+        if adapter is None:
+            raise RequestError(409, "not_connected", f"{station_id} is not connected")
+        return adapter
+
+    def _check_signing(self, wanted: FirmwareWanted) -> None:
+        if (wanted.signing_certificate is None) != (wanted.signature is None):
+            raise RequestError(
+                422, "bad_signature", "signing_certificate and signature go together"
+            )
+        if wanted.signing_certificate is None:
+            return
+        try:
+            leaf = parse_chain(wanted.signing_certificate)[0]
+        except CertificateError as error:
+            raise RequestError(
+                422, "bad_certificate", f"signing_certificate: {error}"
+            ) from error
+        if not is_within(leaf, self._wall_clock.now()):
+            raise RequestError(
+                422, "bad_certificate", "signing_certificate: is not valid now"
+            )
+
+
+def _view(row: rows.TransferRow) -> View:
+    return {
+        "transfer_id": row.transfer_id,
+        "kind": row.kind,
+        "request_id": row.request_id,
+        "location": row.location,
+        "state": row.state,
+        "word": row.word,
+        "words": [{"at": at, "word": word} for at, word in json.loads(row.words)],
+        "file_name": row.file_name,
+        "asked_at": row.asked_at,
+        "changed_at": row.changed_at,
+    }
