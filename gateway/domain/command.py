@@ -5,7 +5,7 @@
     queued -> sent -> accepted -> effected
        |       |         |------> no_effect   its time for showing an effect is over
        |       |         `------> failed      it began and went wrong (an upload, say)
-       |       |-> failed                     refused, or not answered
+       |       |-> failed                     refused, not answered, or went wrong
        |       `-> effected                   seen before the answer came
        `-> expired | failed                   never sent
 
@@ -282,7 +282,7 @@ def _effect(
             return _ended(
                 progress, CommandState.EFFECTED, change.at, detail=change.detail
             )
-        case EffectFailed() if is_accepted:
+        case EffectFailed() if progress.may_take_effect:
             return _ended(
                 progress,
                 CommandState.FAILED,

@@ -9,6 +9,7 @@ import structlog
 from gateway.bus import Bus, FactCommitted, Lagged, Notice
 from gateway.clock import Clock
 from gateway.domain.command import (
+    Change,
     CommandState,
     EffectDue,
     EffectMissing,
@@ -132,7 +133,7 @@ class CommandEffects:
                 self._over[row.command_id] = over.shown
                 return False
             case seen:
-                return await self._commands.move(row.command_id, seen) is not None
+                return await self._move(row, seen)
 
     async def _may_be_due(self, row: CommandRow, fact: FactCommitted) -> None:
         """What was scheduled for after the session: is it over, or is it done?"""
@@ -144,13 +145,11 @@ class CommandEffects:
         else:
             seen = sighting(expected, fact.event, fact.session)
             if isinstance(seen, EffectSeen):
-                await self._commands.move(row.command_id, seen)
+                await self._move(row, seen)
                 return
         within = self._commands.within(expected)
         if isinstance(fact.event, SessionEnded) and within is not None:
-            await self._commands.move(
-                row.command_id, EffectDue(effect_by=self._clock.now() + within)
-            )
+            await self._move(row, EffectDue(effect_by=self._clock.now() + within))
 
     def _check_all(self) -> None:
         """Facts may have been missed: ask the store what is true."""
@@ -164,7 +163,16 @@ class CommandEffects:
             detail = await self._found(row)
             if detail is not None:
                 seen = EffectSeen(at=self._clock.now(), detail=detail)
-                await self._commands.move(row.command_id, seen)
+                await self._move(row, seen)
+
+    async def _move(self, row: CommandRow, change: Change) -> bool:
+        """Take a step; what does not fit is not waited for any more."""
+        if await self._commands.move(row.command_id, change) is not None:
+            return True
+        rows = self._open.get(row.station_id, {})
+        if rows.get(row.command_id) is row:
+            del rows[row.command_id]
+        return False
 
     async def _found(self, row: CommandRow) -> str | None:
         match row.expects:
@@ -237,8 +245,8 @@ class CommandEffects:
             over = self._over.get(row.command_id)
             is_limit = isinstance(row.expects, HoldsLimit)
             detail = over or ("no meter showed it" if is_limit else "")
-            await self._commands.move(
-                row.command_id,
+            await self._move(
+                row,
                 EffectMissing(
                     at=now,
                     detail=detail,

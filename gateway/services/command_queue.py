@@ -270,9 +270,7 @@ class CommandQueue:
             return False
         now = self._clock.now()
         if _is_past(row, now):
-            await self._commands.move(
-                row.command_id, Dropped(at=now, reason="deadline")
-            )
+            await self._end(row, Dropped(at=now, reason="deadline"))
             return True
         try:
             command = await self._cleared(row, adapter)
@@ -288,7 +286,7 @@ class CommandQueue:
                 if is_invalid
                 else error.message,
             )
-            await self._commands.move(row.command_id, refused)
+            await self._end(row, refused)
         return self._links.adapter(row.station_id) is not None
 
     async def _cleared(self, row: CommandRow, adapter: Adapter) -> Command:
@@ -316,9 +314,12 @@ class CommandQueue:
             if _is_past(row, now)
         ]
         for row in late:
-            await self._commands.move(
-                row.command_id, Dropped(at=now, reason="deadline")
-            )
+            await self._end(row, Dropped(at=now, reason="deadline"))
+
+    async def _end(self, row: CommandRow, change: Dropped | Failed) -> None:
+        """End a waiting command; one that is gone from the store waits no more."""
+        if await self._commands.move(row.command_id, change) is None:
+            self._waiting.get(row.station_id, {}).pop(row.command_id, None)
 
     def _sleep_s(self) -> float:
         """Until the next deadline, or until a station may be sent to."""

@@ -212,13 +212,14 @@ def prune(conn: sqlite3.Connection, station_id: StationId, now: datetime) -> Non
         "DELETE FROM command WHERE station_id = ?1 AND command_id <= ("
         " SELECT command_id FROM command WHERE station_id = ?1"
         " ORDER BY command_id DESC LIMIT 1 OFFSET ?2)"
-        " AND ended_at IS NOT NULL AND effect_by IS NULL",
+        " AND state NOT IN ('queued', 'sent') AND effect_by IS NULL",
         (station_id, KEEP_PER_STATION),
     )
     conn.execute(
         "DELETE FROM command WHERE command_id IN ("
         " SELECT command_id FROM command ORDER BY command_id LIMIT ?)"
-        " AND created_at < ? AND ended_at IS NOT NULL AND effect_by IS NULL",
+        " AND created_at < ? AND state NOT IN ('queued', 'sent')"
+        " AND effect_by IS NULL",
         (PRUNED_AT_ONCE, to_text(now - KEEP)),
     )
 

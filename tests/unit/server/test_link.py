@@ -248,3 +248,46 @@ async def test_calls_end_with_the_connection() -> None:
         assert isinstance(await ours, NotConnected)
         with pytest.raises(NotConnected):
             await link.call("Reset", {"type": "Soft"}, timeout_s=5)
+
+
+async def test_an_answer_after_the_timeout_reaches_who_asked_for_late_ones() -> None:
+    late: list[Any] = []
+    async with linked() as (link, wire, _):
+        with pytest.raises(CallTimedOut):
+            await link.call("ClearCache", {}, timeout_s=0.01, on_late=late.append)
+        with pytest.raises(CallTimedOut):
+            await link.call("ClearCache", {}, timeout_s=0.01, on_late=late.append)
+        await wire.next_sent()
+        await wire.next_sent()
+        link.take(b'[3,"ours-1",{"status":"Accepted"}]')
+        link.take(b'[3,"ours-1",{"status":"Accepted"}]')
+        link.take(b'[4,"ours-2","InternalError","no",{}]')
+    assert late[0] == {"status": "Accepted"}
+    assert isinstance(late[1], CallRefused)
+    assert late[2:] == []
+
+
+async def test_an_answer_to_a_caller_that_gave_up_itself_counts_as_late() -> None:
+    late: list[Any] = []
+    async with linked() as (link, wire, _), asyncio.TaskGroup() as group:
+        ours = group.create_task(
+            link.call("ClearCache", {}, timeout_s=5, on_late=late.append)
+        )
+        await wire.next_sent()
+        ours.cancel()
+        await turns()
+        link.take(b'[3,"ours-1",{"status":"Accepted"}]')
+    assert late == [{"status": "Accepted"}]
+
+
+async def test_a_call_that_never_left_is_told_from_one_that_did() -> None:
+    async with linked() as (link, wire, _), asyncio.TaskGroup() as group:
+        first = group.create_task(outcome_of(link.call("ClearCache", {}, timeout_s=5)))
+        await wire.next_sent()
+        second = group.create_task(outcome_of(link.call("ClearCache", {}, timeout_s=5)))
+        await turns()
+        link.lost()
+        lost, unsent = await first, await second
+    assert isinstance(lost, NotConnected)
+    assert isinstance(unsent, NotConnected)
+    assert (lost.was_sent, unsent.was_sent) == (True, False)
