@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from gateway.bus import Bus, FactCommitted, Lagged, Notice
+from gateway.bus import Bus, CommandChanged, FactCommitted, Lagged, Notice
 from gateway.clock import Clock
 from gateway.domain.command import (
     Change,
@@ -83,7 +83,9 @@ class CommandEffects:
 
     async def run(self) -> None:
         """Follow the facts, for ever."""
-        with self._bus.subscribe("commands.effects", limit=100_000) as subscription:
+        with self._bus.subscribe(
+            "commands.effects", limit=100_000, wants=self._wants
+        ) as subscription:
             self._check_all()
             while True:
                 await self._check()
@@ -95,6 +97,12 @@ class CommandEffects:
                     continue
                 for notice in notices:
                     await self._take(notice)
+
+    def _wants(self, notice: Notice) -> bool:
+        """Facts of stations that owe an effect; commands, since they set deadlines."""
+        if isinstance(notice, FactCommitted):
+            return bool(self._open) and _station_of(notice) in self._open
+        return isinstance(notice, CommandChanged)
 
     async def _take(self, notice: Notice | Lagged) -> None:
         if isinstance(notice, Lagged):

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
-from gateway.bus import Bus, CommandChanged, Lagged, LinkChanged
+from gateway.bus import Bus, CommandChanged, Lagged, LinkChanged, Notice
 from gateway.clock import Clock
 from gateway.domain.command import (
     RESTARTED,
@@ -211,7 +211,9 @@ class CommandQueue:
     async def _listen(self) -> None:
         """Know since when each station is back; wake the sender for news."""
         loop = asyncio.get_running_loop()
-        with self._bus.subscribe("commands.queue", limit=100_000) as subscription:
+        with self._bus.subscribe(
+            "commands.queue", limit=100_000, wants=_is_news
+        ) as subscription:
             async for notice in subscription:
                 match notice:
                     case LinkChanged(is_online=True):
@@ -220,10 +222,13 @@ class CommandQueue:
                     case LinkChanged():
                         if self._links.adapter(notice.station_id) is None:
                             self._ready_at_s.pop(notice.station_id, None)
-                    case CommandChanged() | Lagged():
-                        pass
+                    case Lagged():  # a station may have come back unheard
+                        for station_id in self._waiting:
+                            if self._links.adapter(station_id) is not None:
+                                at_s = loop.time() + RESUME_S
+                                self._ready_at_s.setdefault(station_id, at_s)
                     case _:
-                        continue
+                        pass
                 self._wake.set()
 
     def _is_ready(self, station_id: StationId) -> bool:
@@ -336,6 +341,10 @@ class CommandQueue:
                     left_s = (row.progress.deadline_at - now).total_seconds()
                     sleep_s = min(sleep_s, self._clock.real_s(left_s))
         return max(0.0, sleep_s)
+
+
+def _is_news(notice: Notice) -> bool:
+    return isinstance(notice, LinkChanged | CommandChanged)
 
 
 def _take(
