@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
+import structlog
 
 from gateway.clock import Clock
 from gateway.domain.connection import PLAIN, ConnectionSecurity
@@ -38,6 +39,8 @@ TRY_AGAIN_LATER: Final = 1013
 
 OnLate: TypeAlias = Callable[[Mapping[str, object] | CallFailed], None]
 """Told of an answer that came after its call had been given up."""
+
+_log = structlog.get_logger()
 
 
 class Transport(Protocol):
@@ -112,6 +115,7 @@ class Link:
         "_clock",
         "_endpoint",
         "_hold_timer",
+        "_is_known_to_flood",
         "_loop",
         "_n_unanswered",
         "_on_lost",
@@ -168,6 +172,7 @@ class Link:
         self._n_unanswered = 0
         self._paced_to_s = 0.0
         self._hold_timer: asyncio.TimerHandle | None = None
+        self._is_known_to_flood = False
 
     def take(self, raw: bytes) -> None:
         """Take one message of the station."""
@@ -295,6 +300,14 @@ class Link:
             self._hold(ahead_s - BURST_S / 2)
 
     def _hold(self, at_most_s: float) -> None:
+        if not self._is_known_to_flood:
+            self._is_known_to_flood = True
+            _log.warning(
+                "link.slowed",
+                station_id=self.station_id,
+                unanswered=self._n_unanswered,
+                frames_in=self.counters.frames_in,
+            )
         self._transport.hold()
         self._hold_timer = self._loop.call_later(at_most_s, self._go_on)
 

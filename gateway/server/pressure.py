@@ -8,11 +8,16 @@ for a while, a few per second excepted, so that every one gets in at last.
 import asyncio
 from typing import Final
 
+import structlog
+
 TICK_S: Final = 0.25
 LAG_S: Final = 2.0
 """A loop this far behind is saturated: answers would come too late for stations."""
 ENTRIES_PER_S: Final = 100.0
 """Handshakes that go on even then."""
+
+
+_log = structlog.get_logger()
 
 
 class Pressure:
@@ -33,7 +38,11 @@ class Pressure:
 
     def note(self, lag_s: float) -> None:
         """Take one measurement; a high one wears off over a few good ones."""
+        was_behind = self.lag_s >= LAG_S
         self.lag_s = max(lag_s, self.lag_s / 2)
+        if was_behind != (self.lag_s >= LAG_S):
+            event = "loop.caught_up" if was_behind else "loop.behind"
+            _log.warning(event, lag_s=round(self.lag_s, 2))
 
     def may_enter(self, now_s: float) -> bool:
         """Whether one more handshake is served now."""
