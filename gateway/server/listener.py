@@ -44,9 +44,8 @@ RECEIVE_BUFFER_BYTES: Final = 65_536
 MAX_OPENING: Final = 8192
 """Connections without a finished handshake; further ones are dropped."""
 SWEEP_S: Final = 15.0
-"""Real seconds between two looks for half-open connections."""
-PING_INTERVAL_S: Final = None
-"""No pings of ours: some models never answer one and would be cut off for it."""
+"""Real seconds between two looks for half-open connections. No pings are sent for that:
+some models never answer one and would be cut off for it."""
 
 _log = structlog.get_logger()
 

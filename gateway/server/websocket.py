@@ -34,8 +34,6 @@ MAX_UNSENT_FRAMES: Final = 1000
 FRAMES_PER_TURN: Final = 32
 """Frames of one connection that are served before others get their turn."""
 
-NORMAL: Final = 1000
-GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
 POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011

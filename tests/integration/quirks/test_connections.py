@@ -272,13 +272,25 @@ async def test_a_station_that_reconnects_from_one_place_raises_none(
         assert port.links.contested(StationId("CP1")) == ()
 
 
-async def test_no_ping_is_sent_to_stations_that_know_no_pong(tmp_path: Path) -> None:
+async def test_no_ping_is_sent_to_stations_that_know_no_pong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Row 5."""
-    async with open_port(tmp_path) as port, port.station() as cp:
-        await cp.ask("BootNotification", BOOT_16)
-        (link,) = port.links.all()
-        assert link.is_open
-        assert listener.PING_INTERVAL_S is None
+    monkeypatch.setattr(listener, "SWEEP_S", 0.05)
+    async with open_port(tmp_path) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(
+            b"GET /ocpp/CP1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp1.6\r\n"
+            b"Authorization: Basic Q1AxOmEtc3RhdGlvbi1wYXNzd29yZA==\r\n\r\n"
+        )
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await reader.readexactly(1)
+        assert port.links.is_online(StationId("CP1"))
+        writer.close()
 
 
 async def test_a_ping_is_a_sign_of_life(
