@@ -168,6 +168,7 @@ class CommandAuthority:
                 output, said = await _talk(process, request)
                 code = await process.wait()
         except TimeoutError as error:
+            _kill(process)  # and what it started: that may outlive it
             raise CertificateError(
                 f"ca.command: {program} took more than {self._timeout_s:g} s"
             ) from error
@@ -301,6 +302,11 @@ async def _read(stream: asyncio.StreamReader) -> bytes:
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Leave nothing of the program behind."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the program's own process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

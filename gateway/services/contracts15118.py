@@ -17,7 +17,6 @@ from typing import Final
 import msgspec
 import structlog
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from gateway.clock import Clock
 from gateway.domain.certificates import plain_serial
@@ -42,6 +41,7 @@ from gateway.services.ocsp import (
 )
 from gateway.services.x509 import (
     ALGORITHMS,
+    UNREADABLE,
     CertificateError,
     check_issued,
     common_name,
@@ -130,8 +130,15 @@ class Contracts:
         """The chain from the contract certificate to one of our roots, checked."""
         try:
             sent = parse_chain(presented.chain or "")
+            return self._checked_path(sent, presented.token.value)
         except CertificateError as error:
             raise Refused(ContractStatus.CHAIN_ERROR, f"the chain {error}") from error
+        except UNREADABLE as error:  # parts are read only when they are looked at
+            raise Refused(ContractStatus.CHAIN_ERROR, "unreadable parts") from error
+
+    def _checked_path(
+        self, sent: list[x509.Certificate], token: str
+    ) -> list[x509.Certificate]:
         leaf = sent[0]
         path = self._to_root(leaf, [*sent[1:], *self._below])
         if path is None:
@@ -143,7 +150,7 @@ class Contracts:
         _check_constraints(path)
         _check_dates(path, self._clock.now())
         name = common_name(leaf.subject)
-        if name is None or _emaid(name) != _emaid(presented.token.value):
+        if name is None or _emaid(name) != _emaid(token):
             raise Refused(
                 ContractStatus.CHAIN_ERROR, "the certificate is for another contract"
             )
@@ -271,7 +278,7 @@ def _check_keys(path: Sequence[x509.Certificate]) -> None:
     try:
         for one in path:
             key_of(one.public_key())
-    except (CertificateError, ValueError, UnsupportedAlgorithm) as error:
+    except (*UNREADABLE, CertificateError) as error:
         raise Refused(ContractStatus.CHAIN_ERROR, str(error)) from error
 
 
@@ -280,7 +287,7 @@ def _check_constraints(path: Sequence[x509.Certificate]) -> None:
     for n_below, one in enumerate(path[1:]):
         try:
             basic = one.extensions.get_extension_for_class(x509.BasicConstraints).value
-        except (x509.ExtensionNotFound, ValueError) as error:  # checked: it is a CA
+        except (*UNREADABLE, x509.ExtensionNotFound) as error:  # checked: it is a CA
             raise Refused(ContractStatus.CHAIN_ERROR, "a broken CA") from error
         if basic.path_length is not None and n_below > basic.path_length:
             raise Refused(
@@ -294,7 +301,7 @@ def _check_constraints(path: Sequence[x509.Certificate]) -> None:
                 if extension.critical
                 and isinstance(extension.value, x509.UnrecognizedExtension)
             ]
-        except ValueError as error:
+        except UNREADABLE as error:
             raise Refused(ContractStatus.CHAIN_ERROR, "broken extensions") from error
         if unknown:
             raise Refused(

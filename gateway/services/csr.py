@@ -1,18 +1,22 @@
 """Checks of certificate signing requests: the bytes come from the field."""
 
 import base64
-import binascii
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from gateway.services.x509 import CertificateError, check_hash, common_name, key_of
+from gateway.services.x509 import (
+    UNREADABLE,
+    CertificateError,
+    check_hash,
+    common_name,
+    key_of,
+)
 
 MAX_CSR_CHARS: Final = 5_500
 """``csr`` (1.6 whitepaper, 5.13; 2.0.1, SignCertificateRequest)."""
@@ -59,14 +63,14 @@ def read_request(text: str, expected: Expected) -> x509.CertificateSigningReques
     """
     request = _parse(text)
     try:
+        _check_subject(request.subject, expected)
         key_of(request.public_key())
         check_hash(request.signature_hash_algorithm)
         holds = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise CertificateError(f"key or signature unreadable: {error}") from error
+    except UNREADABLE as error:
+        raise CertificateError(f"a part of it is unreadable: {error}") from error
     if not holds:
         raise CertificateError("not signed with the key it asks a certificate for")
-    _check_subject(request.subject, expected)
     return request
 
 
@@ -85,7 +89,7 @@ def _parse(text: str) -> x509.CertificateSigningRequest:
         if len(labels) > 1 or labels[0] not in _LABELS:
             raise CertificateError("not one certificate request in PEM")
         return x509.load_pem_x509_csr(text.encode())
-    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:  # binascii.Error is a ValueError
         raise CertificateError("not a readable PKCS#10 request") from error
 
 

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
@@ -31,6 +30,8 @@ from gateway.services.fetch import FetchFailed, post
 from gateway.services.inquiries import Found
 from gateway.services.x509 import (
     ALGORITHMS,
+    UNPROVEN,
+    UNREADABLE,
     CertificateError,
     check_signature,
     hash_of,
@@ -46,8 +47,6 @@ MAX_WIRE_CHARS: Final = 5_500
 CLOCK_SKEW: Final = timedelta(minutes=5)
 UNDATED_LIFE: Final = timedelta(days=1)
 """How old an answer without ``nextUpdate`` may be."""
-UNPROVEN: Final = (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm)
-"""How ``verify_directly_issued_by`` says no."""
 _PLAIN_URL: Final = re.compile(
     r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?][!-~]*)?"
 )
@@ -160,7 +159,7 @@ class OcspClient:
                 raise OcspFailed(f"{url}: {error}") from error
         try:  # a kept answer too: this time its issuer may be known
             answer = self._read(der, asked, (*issuers, *self._issuers))
-        except (ValueError, TypeError, UnsupportedAlgorithm, CertificateError) as error:
+        except (*UNREADABLE, CertificateError) as error:
             raise OcspFailed(f"{url}: {error}") from error
         if not is_kept and answer.fresh_until is not None:
             self._keep(cached_as, der, answer.fresh_until)
@@ -242,7 +241,7 @@ def responder_of(certificate: x509.Certificate) -> str | None:
         access = certificate.extensions.get_extension_for_class(
             x509.AuthorityInformationAccess
         ).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         return None
     for entry in access:
         location = entry.access_location

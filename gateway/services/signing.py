@@ -94,6 +94,8 @@ class Signing:
         ] = {}
         self._wake = asyncio.Event()
         self._busy: set[tuple[StationId, CertificateUse]] = set()
+        self._back: set[StationId] = set()
+        """Stations that came back while a delivery to their old link was under way."""
         self._asked: dict[StationId, deque[float]] = {}
 
     @property
@@ -172,6 +174,9 @@ class Signing:
             self._busy.discard(key)
             if self._waiting:
                 self._wake.set()
+        if station_id in self._back:
+            self._back.discard(station_id)
+            await self._take_up(station_id)
 
     async def _sign(
         self,
@@ -244,7 +249,10 @@ class Signing:
             async for notice in subscription:
                 match notice:
                     case LinkChanged(station_id=station_id, is_online=True):
-                        await self._take_up(station_id)
+                        if any(key[0] == station_id for key in self._busy):
+                            self._back.add(station_id)
+                        else:
+                            await self._take_up(station_id)
                     case Lagged():
                         _log.warning("signing.lagged", dropped=notice.dropped)
                     case _:

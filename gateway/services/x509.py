@@ -21,6 +21,7 @@ MAX_CHAIN_CHARS: Final = 10_000
 """``certificateChain`` (1.6 whitepaper, 5.1; 2.0.1, CertificateSignedRequest)."""
 MAX_CERTIFICATE_CHARS: Final = 5_500
 MAX_CHAIN: Final = 10
+MAX_SUBJECT_CHARS: Final = 200
 MIN_RSA_BITS: Final = 2_048
 MAX_RSA_BITS: Final = 8_192
 """A longer key only costs time to check."""
@@ -30,6 +31,17 @@ ALGORITHMS: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
     "SHA384": hashes.SHA384,
     "SHA512": hashes.SHA512,
 }
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""How parts of hostile certificates and requests fail, also when first looked at."""
+UNPROVEN: Final = (*UNREADABLE, InvalidSignature)
+"""How ``verify_directly_issued_by`` says no."""
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -51,7 +63,7 @@ def parse_chain(
         raise CertificateError(f"has more than {max_chars} characters")
     try:
         chain = x509.load_pem_x509_certificates(text.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise CertificateError(
             f"is not a certificate in PEM: {_one_line(error)}"
         ) from error
@@ -165,7 +177,7 @@ def check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> Non
     try:
         certificate.verify_directly_issued_by(issuer)
         check_hash(certificate.signature_hash_algorithm)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except UNPROVEN as error:
         raise CertificateError(
             f"{subject_of(certificate)} is not signed by {subject_of(issuer)}"
         ) from error
@@ -183,7 +195,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound as missing:
         return missing.oid == x509.KeyUsage.oid
-    except ValueError:  # a broken or repeated extension
+    except UNREADABLE:
         return False
     return usage.key_cert_sign
 
@@ -192,7 +204,7 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     """Whether it is its own issuer, provably."""
     try:
         certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except UNPROVEN:
         return False
     return True
 
@@ -204,7 +216,10 @@ def is_within(certificate: x509.Certificate, now: datetime) -> bool:
 
 def subject_of(certificate: x509.Certificate) -> str:
     """Its subject for people, bounded."""
-    return certificate.subject.rfc4514_string()[:200]
+    try:
+        return certificate.subject.rfc4514_string()[:MAX_SUBJECT_CHARS]
+    except UNREADABLE:
+        return "an unreadable subject"
 
 
 def check_signature(

@@ -1,5 +1,6 @@
 """Real keys, requests and certificates, made on the spot."""
 
+import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -42,7 +43,7 @@ def csr(
     """A signing request in PEM."""
     request = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(subject or name(common_name, organization))
+        .subject_name(name(common_name, organization) if subject is None else subject)
         .sign(key or new_key(), hashes.SHA256())
     )
     return request.public_bytes(serialization.Encoding.PEM).decode()
@@ -52,6 +53,12 @@ def pem(*certificates: x509.Certificate) -> str:
     return "".join(
         one.public_bytes(serialization.Encoding.PEM).decode() for one in certificates
     )
+
+
+def pem_block(label: str, der: bytes) -> str:
+    """Any bytes as one PEM block."""
+    lines = base64.encodebytes(der).decode()
+    return f"-----BEGIN {label}-----\n{lines}-----END {label}-----\n"
 
 
 def key_pem(key: Key) -> str:
@@ -89,6 +96,8 @@ def issue(
     ocsp_url: str | None = None,
     signed_by: Holder | None = None,
     extra: x509.ExtensionType | None = None,
+    extra_is_critical: bool = False,
+    path_length: int | None = None,
 ) -> Holder:
     """A certificate below an authority; ``signed_by`` somebody else is a forgery."""
     key = new_key()
@@ -102,7 +111,9 @@ def issue(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now() + begin)
         .not_valid_after(now() + end)
-        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(
+            x509.BasicConstraints(ca=is_ca, path_length=path_length), critical=True
+        )
     )
     if ocsp_url is not None:
         builder = builder.add_extension(
@@ -117,6 +128,6 @@ def issue(
             critical=False,
         )
     if extra is not None:
-        builder = builder.add_extension(extra, critical=False)
+        builder = builder.add_extension(extra, critical=extra_is_critical)
     certificate = builder.sign(key if signer is None else signer.key, hashes.SHA256())
     return Holder(certificate=certificate, key=key)
