@@ -25,6 +25,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -75,8 +76,9 @@ from gateway.services.metrics import Metrics
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
+from gateway.services.running_costs import RunningCosts
 from gateway.services.sealing import LogSealer, install_ledger, seal_record
-from gateway.services.settlement import Settlement, Terms
+from gateway.services.settlement import Settlement, Terms, final_cost
 from gateway.services.setup import StationSetup
 from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
@@ -165,11 +167,7 @@ class Parts:
             writer=writer,
             bus=self.bus,
             clock=clock,
-            terms=Terms(
-                regime=config.billing.regime,
-                tariff_id_of=self._tariff_id_of,
-                rating=self._rating,
-            ),
+            terms=self._terms(),
         )
         self.setup = StationSetup(
             stations=self.links,
@@ -185,6 +183,7 @@ class Parts:
             is_managed=self._is_managed,
             call_timeout_s=config.server.call_timeout_s,
         )
+        self.costs = RunningCosts(self.queries)
         self.tokens = TokenBook(writer=writer, clock=clock)
         self.features = Features(
             directory=self.directory,
@@ -225,6 +224,7 @@ class Parts:
                     ),
                     sealer=LogSealer(tariff_id_of=self._tariff_id_of),
                     rating=self._rating,
+                    final_cost=partial(final_cost, terms=self._terms()),
                 ),
             ),
             jobs=writer,
@@ -234,6 +234,7 @@ class Parts:
             heartbeat_interval_s=config.ocpp.heartbeat_interval_s,
             pending_retry_s=config.ocpp.pending_retry_s,
             on_gap=self.gaps.noticed,
+            total_cost=self.costs.total_cost,
             inquire=self.inquiries.ask,
             on_boot=self._booted,
         )
@@ -357,6 +358,7 @@ class Parts:
         start(self.setup.run, "part.setup")
         start(self.inquiries.run, "part.inquiries")
         start(self.local_lists.run, "part.lists")
+        start(self.costs.run, "part.costs")
         start(self.gaps.run, "part.gaps")
         start(self.transfers.run, "part.transfers")
         start(self.calls.run, "part.calls")
@@ -487,6 +489,13 @@ class Parts:
         station = self.directory.site.station(station_id)
         own = None if station is None else station.tariff_id
         return own or self.config.billing.default_tariff
+
+    def _terms(self) -> Terms:
+        return Terms(
+            regime=self.config.billing.regime,
+            tariff_id_of=self._tariff_id_of,
+            rating=self._rating,
+        )
 
     def _rating(self, station_id: StationId, evse_id: int) -> float | None:
         evse = self.directory.site.evse(station_id, evse_id)

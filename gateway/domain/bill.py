@@ -63,7 +63,14 @@ class Bill:
     @property
     def amount_text(self) -> str:
         """The amount in major units, as ``12.34``."""
-        return str(Decimal(self.amount_minor).scaleb(-self.minor_digits))
+        return amount_text(self.amount_minor, self.minor_digits)
+
+    @property
+    def exact(self) -> int:
+        """Milliwatt-hours times price in millionths per kWh: not rounded at all."""
+        return sum(
+            part.energy_milliwh * part.price_micro_per_kwh for part in self.parts
+        )
 
     def to_json(self) -> dict[str, object]:
         """The bill as it is stored, hashed and shown."""
@@ -122,13 +129,9 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
             range(first, first + len(shares)), _split(energy, shares), strict=True
         ):
             energies[index] += part
-    exact = Fraction(
-        sum(
-            energy * segment.price_micro_per_kwh
-            for energy, segment in zip(energies, segments, strict=True)
-        )
-        * 10**tariff.minor_digits,
-        MILLIWH_PER_KWH * MICRO,
+    exact = sum(
+        energy * segment.price_micro_per_kwh
+        for energy, segment in zip(energies, segments, strict=True)
     )
     return Bill(
         tariff_id=tariff.id,
@@ -146,9 +149,24 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
             )
             for energy, segment in zip(energies, segments, strict=True)
         ),
-        amount_minor=round(exact),
+        amount_minor=rounded_minor(exact, tariff.minor_digits),
         is_interpolated=is_interpolated,
     )
+
+
+def rounded_minor(exact: int, minor_digits: int) -> int:
+    """The one place where money is rounded: half-even, to minor units.
+
+    Args:
+        exact: Milliwatt-hours times price in millionths per kWh.
+        minor_digits: Of the currency, 2 for cents.
+    """
+    return round(Fraction(exact * 10**minor_digits, MILLIWH_PER_KWH * MICRO))
+
+
+def amount_text(amount_minor: int, minor_digits: int) -> str:
+    """Minor units in major ones, as ``12.34``."""
+    return str(Decimal(amount_minor).scaleb(-minor_digits))
 
 
 def _shares(

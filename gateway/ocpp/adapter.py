@@ -110,6 +110,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         deviations: What was wrong but understood; the message is answered validly.
         reply: Payload of the CALLRESULT, compact-JSON-ready.
         inquiry: What a service must be asked, after the commit, before the reply.
+        wants_cost: The reply has room for ``Answer.total_cost``.
     """
 
     action: str
@@ -120,6 +121,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     authorize_evse: EvseRef | None = None
     deviations: tuple[Deviation, ...] = ()
     inquiry: Inquiry | None = None
+    wants_cost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,7 @@ def _transaction(message: Message) -> Decoded:
         authorize=token,
         authorize_evse=evse,
         deviations=tuple(message.notes),
+        wants_cost=True,
     )
 
 

@@ -16,7 +16,7 @@ import structlog
 from gateway.bus import Bus, FactCommitted
 from gateway.clock import Clock
 from gateway.domain.events import Event, SessionStarted
-from gateway.domain.ids import StationId
+from gateway.domain.ids import IdToken, StationId
 from gateway.domain.session import Session
 from gateway.errors import ErrorKind, RemoteError, StoreError
 from gateway.ocpp.adapter import (
@@ -91,6 +91,10 @@ class StationContext:
     expected: set[str] = field(default_factory=set)
 
 
+OnPresented: TypeAlias = Callable[[StationContext, IdToken, TokenDecision], None]
+"""A token was held to a reader, and this was answered."""
+
+
 class _Message(msgspec.Struct, frozen=True, gc=False):
     """A decoded message on its way through the commit; ``respond`` may be spent."""
 
@@ -122,11 +126,12 @@ class Ingest:
         loop_time: The loop's monotonic seconds, for bounding rates.
         heartbeat_interval_s: Told to accepted stations.
         pending_retry_s: Told to stations that are not accepted yet.
-        total_cost: Running or final cost of a session as the wire says it.
+        total_cost: Cost of a running session so far, in major units; quick.
         on_gap: Called with a session of which messages are missing.
         inquire: Asks a service what a message needs to know before its reply; without
             one every inquiry stays without a finding.
         on_boot: Called after a boot was answered, with the registration.
+        on_presented: Called after a token without a transaction was answered.
     """
 
     def __init__(
@@ -143,6 +148,7 @@ class Ingest:
         on_gap: Callable[[Session], None] | None = None,
         inquire: Inquire | None = None,
         on_boot: Callable[[StationContext, str], None] | None = None,
+        on_presented: OnPresented | None = None,
     ) -> None:
         self.counters = IngestCounters()
         self.loop_time = loop_time
@@ -156,6 +162,7 @@ class Ingest:
         self._on_gap = on_gap
         self._inquire = inquire
         self._on_boot = on_boot
+        self._on_presented = on_presented
         self._is_down = False
 
     def sink(self, station: StationContext) -> "StationSink":
@@ -201,6 +208,7 @@ class Ingest:
             deviations=decoded.deviations,
             authorize=decoded.authorize,
             authorize_evse=decoded.authorize_evse,
+            wants_cost=decoded.wants_cost,
         )
         message = _Message(station, call, decoded, later, refuse)
         try:
@@ -265,6 +273,9 @@ class Ingest:
         self._publish(receipt)
         if receipt.registration is not None and self._on_boot is not None:
             self._on_boot(station, receipt.registration)
+        token, decision = message.decoded.authorize, receipt.authorization
+        if token and decision and self._on_presented and not receipt.facts:
+            self._on_presented(station, token, decision)
 
     def _respond(
         self, message: _Message, respond: Callable[[bytes], None], receipt: Receipt
@@ -272,7 +283,7 @@ class Ingest:
         if message.decoded.reply is empty:
             respond(encode_result(message.call.message_id, _EMPTY))
             return
-        answer = self._answer(receipt)
+        answer = self._answer(message, receipt)
         inquiry = message.decoded.inquiry
         if inquiry is None or self._inquire is None:
             respond(_result(message.call, message.decoded, answer))
@@ -320,9 +331,12 @@ class Ingest:
                         )
                     )
 
-    def _answer(self, receipt: Receipt) -> Answer:
+    def _answer(self, message: _Message, receipt: Receipt) -> Answer:
         registration = receipt.registration or "Accepted"
-        session = receipt.session
+        session, cost = receipt.session, receipt.final_cost
+        may_tell = message.decoded.wants_cost and cost is None
+        if may_tell and session is not None and self._total_cost is not None:
+            cost = self._total_cost(session)
         return Answer(
             now=self._clock.now(),
             registration=registration,
@@ -333,11 +347,7 @@ class Ingest:
             ),
             authorization=_authorization(receipt.authorization),
             transaction_number=receipt.transaction_number,
-            total_cost=(
-                None
-                if session is None or self._total_cost is None
-                else self._total_cost(session)
-            ),
+            total_cost=cost,
         )
 
     def _unanswered(self, error: BaseException | None) -> None:

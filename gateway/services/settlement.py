@@ -294,6 +294,19 @@ def cost_so_far(conn: sqlite3.Connection, session: Session) -> Bill | None:
         return None
 
 
+def final_cost(
+    conn: sqlite3.Connection, session: Session, *, terms: Terms
+) -> str | None:
+    """What an ended session will be billed, in major units; ``None`` if nothing can be.
+
+    It reads only. The bill itself is made by `settle_in` from the same facts.
+    """
+    tariff = money.promised_tariff(conn, session.session_id)
+    rated_w = terms.rating(session.station_id, session.evse_id)
+    bill, _ = _bill(conn, session, judge(session, rated_w=rated_w), tariff)
+    return None if bill is None else bill.amount_text
+
+
 def _judge_waiting(
     terms: Terms, now: datetime, conn: sqlite3.Connection
 ) -> list[BillRow]:

@@ -30,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         payload: Its payload, for telling repetitions apart where a clock cannot.
         authorize: A token to be judged without a transaction.
         is_ours: The central system numbers this station's transactions (OCPP 1.6).
+        wants_cost: The answer has room for what a session costs.
     """
 
     station_id: StationId
@@ -43,6 +44,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deviations: tuple[Deviation, ...] = ()
     authorize: IdToken | None = None
     authorize_evse: EvseRef | None = None
+    wants_cost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         transaction_number: The number of a 1.6 transaction.
         authorization: The judgement on the token in the message.
         registration: ``Accepted``, ``Pending`` or ``Rejected``, for a boot.
+        final_cost: Of an ended session, in major units, where it was wanted.
     """
 
     offset: int
@@ -129,6 +132,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     transaction_number: int | None = None
     authorization: TokenDecision | None = None
     registration: str | None = None
+    final_cost: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -158,6 +162,8 @@ class Sealer(Protocol):
 
 
 Judge: TypeAlias = Callable[[sqlite3.Connection, TokenQuestion], TokenDecision]
+FinalCost: TypeAlias = Callable[[sqlite3.Connection, Session], str | None]
+"""What an ended session costs, in major units; ``None`` if nobody can say."""
 Rating: TypeAlias = Callable[[StationId, int], float | None]
 """Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""
 

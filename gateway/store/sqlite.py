@@ -32,6 +32,7 @@ from gateway.store import clocks, continuity, deviations, facts, readings, sessi
 from gateway.store.entry import (
     CommittedFact,
     Entry,
+    FinalCost,
     Judge,
     Rating,
     Receipt,
@@ -60,11 +61,13 @@ class Hooks:
         judge: Decides about tokens.
         sealer: Makes ledger leaves; ``None`` without a ledger.
         rating: Rated power of an EVSE, for plausibility.
+        final_cost: What an ended session costs, for answers that have room for it.
     """
 
     judge: Judge
     sealer: Sealer | None = None
     rating: Rating | None = None
+    final_cost: FinalCost | None = None
 
 
 class Store:
@@ -159,7 +162,16 @@ class _Append:
             transaction_number=number,
             authorization=self.authorization,
             registration=self.registration,
+            final_cost=self._final_cost(session),
         )
+
+    def _final_cost(self, session: Session | None) -> str | None:
+        hook = self.hooks.final_cost
+        if hook is None or session is None or not self.entry.wants_cost:
+            return None
+        if session.phase is not SessionPhase.ENDED:
+            return None
+        return hook(self.conn, session)
 
     def _fact(self, event: Event) -> CommittedFact:
         conn = self.conn
