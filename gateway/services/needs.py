@@ -175,7 +175,7 @@ class Needs:
     def session_of_link(self, token: str) -> SessionId | None:
         """The session a driver's link opens; ``None`` if it was not made here."""
         session_id, _, mac = token.partition(".")
-        if hmac.compare_digest(mac, self._mac(session_id)):
+        if hmac.compare_digest(mac.encode(), self._mac(session_id).encode()):
             return SessionId(session_id)
         return None
 
