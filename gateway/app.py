@@ -59,6 +59,7 @@ from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.command_effects import CommandEffects
 from gateway.services.command_log import CommandLog
 from gateway.services.command_queue import CommandQueue
+from gateway.services.command_troubles import CommandTroubles
 from gateway.services.commands import Commands
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
@@ -348,6 +349,7 @@ class Parts:
             prices=self._price_text,
             backend=config.ledger.backend.value,
             alarms=self.certificates.security.alarms,
+            commands=CommandTroubles(self.command_log, clock).recent,
         )
 
     def start(self, start: Start) -> None:

@@ -313,8 +313,7 @@ class CommandQueue:
         now = self._clock.now()
         late = [
             row
-            for station_id, waiting in self._waiting.items()
-            if station_id not in self._busy
+            for waiting in self._waiting.values()
             for row in waiting.values()
             if _is_past(row, now)
         ]
@@ -331,10 +330,8 @@ class CommandQueue:
         now, now_s = self._clock.now(), asyncio.get_running_loop().time()
         sleep_s = MAX_SLEEP_S
         for station_id, waiting in self._waiting.items():
-            if station_id in self._busy:
-                continue
             ready_at_s = self._ready_at_s.get(station_id, 0.0)
-            if ready_at_s > now_s:
+            if ready_at_s > now_s and station_id not in self._busy:
                 sleep_s = min(sleep_s, ready_at_s - now_s)
             for row in waiting.values():
                 if row.progress.deadline_at is not None:

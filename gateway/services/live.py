@@ -64,6 +64,7 @@ class Live:
         prices: Callable[[datetime], str | None],
         backend: str,
         alarms: Callable[[], Sequence[View]] = tuple,
+        commands: Callable[[], Sequence[View]] = tuple,
     ) -> None:
         self._overview = overview
         self._queries = queries
@@ -73,6 +74,7 @@ class Live:
         self._prices = prices
         self._backend = backend
         self._alarms = alarms
+        self._commands = commands
         self._site: View = {}
         self._knocking: list[View] = []
         self._plans: dict[str, View] = {}
@@ -135,6 +137,7 @@ class Live:
         return self._site | {
             "knocking": self._knocking,
             "alarms": self._alarms(),
+            "commands": self._commands(),
             "price": self._prices(self._clock.now()),
             "ledger": {
                 "leaves": ledger["leaf_count"],
@@ -397,6 +400,7 @@ def _empty_site() -> View:
         "price": None,
         "knocking": [],
         "alarms": [],
+        "commands": [],
         "ledger": {
             "leaves": 0,
             "anchored_size": 0,

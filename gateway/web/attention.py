@@ -5,6 +5,7 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
+from gateway.web.command_lines import explanation, headline
 from gateway.web.plan_table import NOISE_WH, shortfall_wh
 from gateway.web.ports import View
 from gateway.web.render import FAULT, OFFLINE, StateMark, age
@@ -15,6 +16,7 @@ KNOCK_S: Final = 3600.0
 """Site seconds for which a refused station is worth a line."""
 
 _KNOCKING: Final = StateMark("waiting", "?", "knocking")
+_UNDONE: Final = StateMark("waiting", "!", "not done")
 _AT_RISK: Final = StateMark("waiting", "!", "at risk")
 
 
@@ -26,6 +28,7 @@ def attention(
     knocking: Sequence[View] = (),
     *,
     alarms: Sequence[View] = (),
+    commands: Sequence[View] = (),
 ) -> str:
     """What needs a person, worst first; one calm line if nothing does."""
     found = [
@@ -33,6 +36,7 @@ def attention(
         *_alarms(alarms, now),
         *_station_troubles(stations, now),
         *_plan_troubles(plans),
+        *(_trouble(_UNDONE, headline(one), explanation(one)) for one in commands),
         *_knocks(knocking, now),
     ]
     if not found:

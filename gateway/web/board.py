@@ -91,6 +91,7 @@ class Board:
                 now,
                 site.get("knocking", ()),
                 alarms=site.get("alarms", ()),
+                commands=site.get("commands", ()),
             ),
             "plan": plan_table.table(plans, zone),
             "ledger": render.ledger_strip(site["ledger"], now),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from gateway.domain.ids import StationId
 from gateway.services import command_rules
 from tests.integration.commands.steps import (
     asked,
@@ -17,7 +18,7 @@ from tests.integration.commands.steps import (
     state_of,
     until,
 )
-from tests.support.api_site import ApiSite, api_site
+from tests.support.api_site import PASSWORD, ApiSite, api_site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 VERSIONS = pytest.mark.parametrize("version", ["1.6", "2.0.1"])
@@ -266,6 +267,12 @@ async def test_a_remote_start_that_nobody_follows_has_no_effect(
         )
         gone = await until(site, start, "no_effect", "failed", "effected")
     assert (gone["state"], gone["reason"]) == ("no_effect", "no_effect")
+    shown = site.parts.live.site()["commands"]
+    async with asyncio.timeout(10):
+        while not shown:
+            await asyncio.sleep(0.1)
+            shown = site.parts.live.site()["commands"]
+    assert start["command_id"] in {one["command_id"] for one in shown}
 
 
 async def test_commands_are_told_in_the_event_stream(site: ApiSite) -> None:
@@ -283,3 +290,42 @@ async def test_commands_are_told_in_the_event_stream(site: ApiSite) -> None:
                 if "expired" in line:
                     break
     assert ['"queued"' in seen[0], '"deadline"' in seen[1]] == [True, True]
+
+
+async def test_a_command_that_could_exceed_a_limit_is_not_sent(site: ApiSite) -> None:
+    evse = {"current_type": "AC", "phases": "L1L2L3", "min_a": 6, "floor_a": 6}
+    wiring = {"cabinet_id": "main", "evses": [evse | {"evse_id": 1, "max_a": 80}]}
+    await site.call("PUT", "/stations/BIG", {"password": PASSWORD, **wiring})
+    async with site.station("BIG") as station:
+        await station.boot()
+        await site.gateway.dispatch.set_proof(
+            StationId("BIG"), is_proven=True, leftovers_known=True
+        )
+
+        async def is_held_low() -> bool:
+            cabinet = await site.call("GET", "/cabinets/main")
+            return bool(max(cabinet["worst_case_a"]) < 80)
+
+        await site.until(is_held_low)
+        reset = {"action": "Reset", "payload": {"type": "Soft"}}
+        command = await asked(site, "BIG", **reset)
+        failed = await until(site, command, "failed")
+        assert failed["reason"] == "would_exceed_limit"
+        assert station.calls("Reset") == []
+        path = "/stations/BIG/commands"
+        forced = reset | {"override": True}
+        command = await site.call("POST", path, forced, role="admin", status=202)
+        await until(site, command, "accepted")
+        assert station.calls("Reset") == [{"type": "Soft"}]
+    await site.call("DELETE", "/stations/BIG", status=204)
+
+
+async def test_what_waits_behind_a_silent_command_still_expires(site: ApiSite) -> None:
+    name = await named(site)
+    async with site.station(name) as station:
+        await station.boot()
+        station.handlers["GetLocalListVersion"] = lambda _: None
+        await asked(site, name, action="GetLocalListVersion", timeout_s=60)
+        await station.heard_so_far("GetLocalListVersion", 1)
+        behind = await asked(site, name, action="ClearCache", deadline_s=0.2)
+        assert (await until(site, behind, "expired"))["reason"] == "deadline"

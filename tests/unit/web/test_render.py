@@ -124,6 +124,27 @@ def test_who_was_refused_of_late_is_shown_as_text() -> None:
     assert "OLD-1" not in html
 
 
+def test_a_command_that_came_to_nothing_is_told_in_words() -> None:
+    command = {
+        "station_id": "CP<1>",
+        "action": "RequestStartTransaction",
+        "state": "no_effect",
+        "reason": "no_effect",
+        "detail": "",
+    }
+    wrong = command | {
+        "action": "GetLog",
+        "state": "failed",
+        "reason": "went_wrong",
+        "detail": "UploadFailure",
+    }
+    html = attention([], [], {}, EPOCH, commands=[command, wrong])
+    assert "Remote start at CP&lt;1&gt; had no effect" in html
+    assert "accepted, but nothing came of it" in html
+    assert "GetLog at CP&lt;1&gt; failed" in html
+    assert "UploadFailure" in html
+
+
 def test_a_calm_site_says_that_nothing_is_needed() -> None:
     assert "Nothing needs you" in attention([], [], {}, EPOCH)
 
