@@ -64,6 +64,7 @@ from gateway.services.commands import Commands
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
 from gateway.services.data_transfer import DataTransfers
+from gateway.services.device import make_device
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.features import Feature, Features
@@ -76,11 +77,16 @@ from gateway.services.local_lists import ListPorts, LocalLists
 from gateway.services.metrics import Metrics
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
+from gateway.services.reach import Reach, likely_answer
 from gateway.services.receipts import Receipts
 from gateway.services.running_costs import RunningCosts
 from gateway.services.sealing import LogSealer, install_ledger, seal_record
 from gateway.services.settlement import Settlement, Terms, final_cost
 from gateway.services.setup import StationSetup
+from gateway.services.registration import Registration
+from gateway.services.sealing import LogSealer, install_ledger, seal_record
+from gateway.services.settlement import Settlement, Terms
+from gateway.services.setup import SetupParts, StationSetup
 from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
 from gateway.services.stations import StationDirectory
@@ -131,6 +137,21 @@ class Parts:
             site=config.site, writer=writer, pepper=pepper, bus=self.bus, clock=clock
         )
         self.links = Links(self.bus, clock)
+        self.reach = Reach(wires=self.links, writer=writer, clock=clock)
+        self.device = make_device(
+            reach=self.reach,
+            writer=writer,
+            queries=self.queries,
+            directory=self.directory,
+            bus=self.bus,
+            clock=clock,
+        )
+        self.registration = Registration(
+            reach=self.reach,
+            directory=self.directory,
+            bus=self.bus,
+            call_timeout_s=config.server.call_timeout_s,
+        )
         self.anchoring = Anchoring(
             writer=writer,
             bus=self.bus,
@@ -151,7 +172,7 @@ class Parts:
         self.dispatch = Dispatch(
             Ports(
                 site=self._site,
-                stations=self.links,
+                stations=self.reach,
                 sessions=self.queries,
                 writer=writer,
                 bus=self.bus,
@@ -171,8 +192,15 @@ class Parts:
             terms=self._terms(),
         )
         self.setup = StationSetup(
-            stations=self.links,
-            directory=self.directory,
+            SetupParts(
+                stations=self.reach,
+                directory=self.directory,
+                queries=self.queries,
+                writer=writer,
+                clock=clock,
+                configuration=self.device.configuration,
+                reports=self.device.reports,
+            ),
             sample_interval_s=config.ocpp.sample_interval_s,
             call_timeout_s=config.server.call_timeout_s,
         )
@@ -246,7 +274,7 @@ class Parts:
             start_within=timedelta(seconds=config.ocpp.connection_timeout_s),
         )
         self.calls = StationCalls(
-            links=self.links,
+            links=self.reach,
             directory=self.directory,
             writer=writer,
             clock=clock,
@@ -358,6 +386,7 @@ class Parts:
         start(self.anchoring.run, "part.anchoring")
         start(self.dispatch.run, "part.dispatch")
         start(self.setup.run, "part.setup")
+        start(self.registration.run, "part.registration")
         start(self.inquiries.run, "part.inquiries")
         start(self.local_lists.run, "part.lists")
         start(self.costs.run, "part.costs")
@@ -439,6 +468,7 @@ class Parts:
             call=self.calls.call,
             commands=Commands(self.queries),
             queue=self.command_queue,
+            device=self.device,
             operator_guard=self.dispatch.operator_guard,
             commission=self.commissioning.run,
             call_timeout_s=self.config.server.call_timeout_s,
@@ -532,18 +562,19 @@ class Parts:
 
     def _sink(self, station_id: StationId, adapter: Adapter, remote: str) -> FrameSink:
         entry = self.directory.find(station_id)
-        return self.ingest.sink(
-            StationContext(
-                station_id=station_id,
-                adapter=adapter,
-                is_accepted=(
-                    entry is not None
-                    and entry.accepted_at is not None
-                    and entry.registration == "Accepted"
-                ),
-                remote=remote,
-            )
+        context = StationContext(
+            station_id=station_id,
+            adapter=adapter,
+            is_accepted=(
+                entry is not None
+                and entry.accepted_at is not None
+                and entry.registration == "Accepted"
+            ),
+            remote=remote,
+            boot_answer=None if entry is None else likely_answer(entry),
         )
+        self.reach.connected(context)
+        return self.ingest.sink(context)
 
     def _booted(self, station: StationContext, registration: str) -> None:
         if registration == "Accepted":
@@ -592,6 +623,7 @@ class Parts:
             await asyncio.sleep(HOUSEKEEPING_S)
             try:
                 await expire_reservations(self.writer, self.clock.now())
+                await self.device.reports.sweep()
                 await self._note_seen()
             except StoreError as error:
                 _log.warning("house.skipped", why=str(error))

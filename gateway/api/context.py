@@ -17,6 +17,7 @@ from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
 from gateway.services.data_transfer import DataTransfers
+from gateway.services.device import Device
 from gateway.services.dispatch import Dispatch
 from gateway.services.features import Features
 from gateway.services.local_lists import LocalLists
@@ -102,6 +103,7 @@ class ApiContext:
     features: Features
     local_lists: LocalLists
     data_transfers: DataTransfers
+    device: Device
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
     call_timeout_s: float

@@ -82,6 +82,7 @@ async def call_station(
     adapter = context.links.adapter(entry.station_id)
     if adapter is None:
         raise RequestError(409, "not_connected", f"{entry.station_id} is not connected")
+    context.device.reach.check(entry.station_id)
     payload = body.payload
     try:
         adapter.check_request(body.action, msgspec.json.encode(payload))

@@ -1,18 +1,15 @@
 """Variables and passwords of stations."""
 
-from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.api.exchanges import exchange_of
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
-from gateway.api.security import Caller, Context, Operator
-from gateway.domain.ids import StationId
+from gateway.api.security import Context, Operator
 from gateway.errors import RequestError
-from gateway.services.variables import Exchange, Variables
 
 MAX_ITEMS = 500
 
@@ -78,12 +75,12 @@ async def read_variables(
     caller: Operator,
 ) -> ItemsAnswer:
     """Read variables or keys, split into as many messages as the station needs."""
-    exchange = _exchange(
+    exchange = exchange_of(
         context, caller, station_id, timeout_s=body.timeout_s, override=False
     )
     if not body.items and exchange.adapter.version != "1.6":
         raise RequestError(422, "no_items", "items: at least one; or GetBaseReport")
-    return ItemsAnswer(items=await _variables(context).read(exchange, body.items))
+    return ItemsAnswer(items=await context.device.variables.read(exchange, body.items))
 
 
 @router.post("/stations/{station_id}/variables/write")
@@ -96,7 +93,7 @@ async def write_variables(
     """Write variables or keys, split into as many messages as the station needs."""
     if body.override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may override a limit")
-    exchange = _exchange(
+    exchange = exchange_of(
         context, caller, station_id, timeout_s=body.timeout_s, override=body.override
     )
     named = [
@@ -106,7 +103,7 @@ async def write_variables(
     await context.audit(
         caller, "variables.written", f"station/{exchange.station_id}", {"items": named}
     )
-    return ItemsAnswer(items=await _variables(context).write(exchange, body.items))
+    return ItemsAnswer(items=await context.device.variables.write(exchange, body.items))
 
 
 @router.post("/stations/{station_id}/password-rotation")
@@ -118,44 +115,9 @@ async def rotate_password(
     If the answer is lost (``timeout``, ``disconnected``) the station may come back with
     either password; the one it presents next is kept.
     """
-    exchange = _exchange(context, caller, station_id, timeout_s=None, override=False)
+    exchange = exchange_of(context, caller, station_id, timeout_s=None, override=False)
     await context.audit(
         caller, "password.rotated", f"station/{exchange.station_id}", {}
     )
-    answer = await _variables(context).rotate_password(exchange)
+    answer = await context.device.variables.rotate_password(exchange)
     return RotationAnswer.model_validate(answer)
-
-
-def _variables(context: Context) -> Variables:
-    return Variables(directory=context.directory, queries=context.queries)
-
-
-def _exchange(
-    context: Context,
-    caller: Caller,
-    station_id: str,
-    *,
-    timeout_s: float | None,
-    override: bool,
-) -> Exchange:
-    entry = context.directory.require(station_id)
-    adapter = context.links.adapter(entry.station_id)
-    if adapter is None:
-        raise RequestError(409, "not_connected", f"{entry.station_id} is not connected")
-    return Exchange(
-        station_id=entry.station_id,
-        adapter=adapter,
-        call=partial(context.call, asked_by=caller.token_id),
-        guard=partial(_guard, context, entry.station_id, override),
-        timeout_s=timeout_s or context.call_timeout_s,
-    )
-
-
-async def _guard(
-    context: Context,
-    station_id: StationId,
-    override: bool,
-    action: str,
-    payload: Mapping[str, object],
-) -> None:
-    await context.operator_guard(station_id, action, payload, override=override)

@@ -15,6 +15,11 @@ def time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def text_time(stored: str | None) -> str | None:
+    """A stored time as text in UTC."""
+    return None if stored is None else time(datetime.fromisoformat(stored))
+
+
 def session(
     row: Session, *, request: dict[str, Any] | None, promise: dict[str, Any] | None
 ) -> dict[str, Any]:

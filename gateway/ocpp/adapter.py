@@ -178,6 +178,11 @@ class Adapter(Protocol):
         """
         ...
 
+    @property
+    def base_reports(self) -> tuple[str, ...]:
+        """Base reports that tell the whole model, the best first; 1.6 has none."""
+        ...
+
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime
     ) -> Decoded:

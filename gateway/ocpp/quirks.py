@@ -22,6 +22,7 @@ class Quirks:
         clock_tolerance: How far its clock may be off without an alarm.
         may_read_measurands: False where asking for the list of measurands has made
             stations reboot.
+        may_read_configuration: False where reading all settings does so.
         min_trigger_interval: Shortest time between two TriggerMessages.
     """
 
@@ -30,13 +31,22 @@ class Quirks:
     max_stack_level: int | None = None
     clock_tolerance: timedelta = timedelta(seconds=60)
     may_read_measurands: bool = True
+    may_read_configuration: bool = True
     min_trigger_interval: timedelta = timedelta(seconds=5)
 
 
 NONE: Final = Quirks()
 
 _TABLE: Final[tuple[tuple[str, str, Quirks], ...]] = (
-    ("abb", "terra", Quirks(max_stack_level=0, may_read_measurands=False)),
+    (
+        "abb",
+        "terra",
+        Quirks(
+            max_stack_level=0,
+            may_read_measurands=False,
+            may_read_configuration=False,
+        ),
+    ),
     ("abb", "", Quirks(max_stack_level=0)),
     ("go-e", "", Quirks(units=frozenset({LimitUnit.A}))),
     ("growatt", "", Quirks(clock_tolerance=timedelta(hours=14))),

@@ -85,6 +85,11 @@ class V16(V16Commands, V16Certificates, V16Transfers, Adapter):
     def answers_broken_frames(self) -> bool:
         return False
 
+    @property
+    @override
+    def base_reports(self) -> tuple[str, ...]:
+        return ()
+
     @override
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime

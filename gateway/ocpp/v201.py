@@ -95,6 +95,11 @@ class V201(V201Commands, V201Certificates, V201Transfers, Adapter):
     def answers_broken_frames(self) -> bool:
         return True
 
+    @property
+    @override
+    def base_reports(self) -> tuple[str, ...]:
+        return ("FullInventory", "ConfigurationInventory")
+
     @override
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime

@@ -186,7 +186,7 @@ class GroupRunner:
             case FactCommitted():
                 await self._take_fact(item)
             case LinkChanged():
-                self.state.link(item.station_id, is_online=item.is_online)
+                self._note_link(item.station_id, is_online=item.is_online)
                 self._needs_plan = True
             case RequestChanged():
                 await self._take_request(item.session_id)
@@ -240,6 +240,7 @@ class GroupRunner:
         if isinstance(event, StationBooted) and not notice.is_backlog:
             self._setup.restart(event.station_id)
             trust = self.state.boot(event.station_id, event.firmware)
+            self._note_link(event.station_id, is_online=True)
             if trust is not None:
                 await self._records.trust(trust)
             self._needs_plan = True
@@ -257,6 +258,11 @@ class GroupRunner:
             or session.transaction_id != before.transaction_id
         ):
             self._needs_plan = True
+
+    def _note_link(self, station_id: StationId, *, is_online: bool) -> None:
+        """Online is who may be managed: connected, and accepted at its last boot."""
+        can = is_online and self._ports.stations.is_online(station_id)
+        self.state.link(station_id, is_online=can)
 
     async def _fold(
         self, session: Session, need: Need | None, now: datetime, *, is_live: bool

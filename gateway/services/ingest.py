@@ -82,6 +82,7 @@ class StationContext:
     Attributes:
         is_accepted: Its last boot was accepted: it may go on without another.
         expected: Actions we asked for; answered even before an accepted boot.
+        boot_answer: What its last boot was answered with, as far as is known.
     """
 
     station_id: StationId
@@ -89,6 +90,7 @@ class StationContext:
     is_accepted: bool
     remote: str = ""
     expected: set[str] = field(default_factory=set)
+    boot_answer: str | None = None
 
 
 OnPresented: TypeAlias = Callable[[StationContext, IdToken, TokenDecision], None]
@@ -267,6 +269,7 @@ class Ingest:
         if not receipt.is_new and receipt.facts:
             self.counters.repeated += 1
         if receipt.registration is not None:
+            station.boot_answer = receipt.registration
             station.is_accepted = receipt.registration == "Accepted"
         if respond is not None:
             self._respond(message, respond, receipt)

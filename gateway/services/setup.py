@@ -1,22 +1,74 @@
-"""Configuration that a managed station gets right after an accepted boot: sampling."""
+"""What a managed station gets right after an accepted boot: sampling, and questions.
+
+Settings that differ are written, once, and read back. A station is asked for all it has
+(its configuration in 1.6, a base report in 2.0.1) once per firmware, where its model
+allows it; single settings are read only where that has worked with this firmware.
+"""
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
 
 import structlog
 
+from gateway.clock import Clock
 from gateway.domain.ids import StationId
-from gateway.errors import CallFailed, NotConnected
-from gateway.ocpp.adapter import CallOutcome, Command
+from gateway.errors import (
+    CallFailed,
+    NotConnected,
+    RequestError,
+    StoreError,
+)
+from gateway.ocpp.adapter import Adapter, Command
+from gateway.ocpp.quirks import quirks_of
 from gateway.ocpp.rpc import CallPriority
+from gateway.services.configuration import Configuration, written_by
 from gateway.services.dispatch_ports import Stations
+from gateway.services.reports import Reports
 from gateway.services.stations import StationDirectory
+from gateway.services.variables import Exchange
+from gateway.store.device_model import (
+    ALL_KEYS,
+    MODEL_ROW,
+    ModelRow,
+    ModelState,
+    model_row,
+    note_model,
+    note_probe,
+    note_restart,
+    put_keys,
+)
+from gateway.store.queries import Queries
+from gateway.store.times import optional_time
+from gateway.store.writer import Writer
 
 MAX_AT_ONCE: Final = 200
 """Stations that are set up at the same time; a storm of boots waits in line."""
 MAX_WAITING: Final = 100_000
+MAX_ATTEMPTS: Final = 2
+"""Questions for a model that no complete answer came to, per firmware."""
+
+BLAMED: Final = timedelta(minutes=1)
+"""A restart this soon after a question may be its fault (site time)."""
+MAX_RESTARTS: Final = 1
+"""So many of them in a row, and a station is not read unasked any more."""
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupParts:
+    """What setting up uses."""
+
+    stations: Stations
+    directory: StationDirectory
+    queries: Queries
+    writer: Writer
+    clock: Clock
+    configuration: Configuration
+    reports: Reports
 
 
 class StationSetup:
@@ -24,21 +76,21 @@ class StationSetup:
 
     def __init__(
         self,
+        parts: SetupParts,
         *,
-        stations: Stations,
-        directory: StationDirectory,
         sample_interval_s: int,
         call_timeout_s: float,
+        blamed: timedelta = BLAMED,
     ) -> None:
-        self._stations = stations
-        self._directory = directory
+        self._parts = parts
         self._sample_interval_s = sample_interval_s
         self._call_timeout_s = call_timeout_s
+        self._blamed = blamed
         self._booted: asyncio.Queue[StationId] = asyncio.Queue(MAX_WAITING)
 
     def booted(self, station_id: StationId) -> None:
         """A boot was accepted; when the line is full the station goes without."""
-        entry = self._directory.find(station_id)
+        entry = self._parts.directory.find(station_id)
         if entry is None or not entry.managed:
             return
         try:
@@ -59,28 +111,142 @@ class StationSetup:
                 task.add_done_callback(lambda _task: places.release())
 
     async def _set_up(self, station_id: StationId) -> None:
-        adapter = self._stations.adapter(station_id)
+        adapter = self._parts.stations.adapter(station_id)
         if adapter is None:
             return
-        refused: list[str] = []
-        for command in adapter.encode_setup(sample_interval_s=self._sample_interval_s):
-            try:
-                answer = await self._stations.call(
-                    station_id,
-                    command,
-                    timeout_s=self._call_timeout_s,
-                    priority=CallPriority.CONFIG,
-                )
-            except NotConnected:
+        exchange = Exchange(
+            station_id=station_id,
+            adapter=adapter,
+            call=self._call,
+            guard=_unguarded,
+            timeout_s=self._call_timeout_s,
+        )
+        try:
+            await self._configure(exchange)
+        except NotConnected:
+            return
+        except (RequestError, StoreError) as error:
+            _log.warning("setup.failed", station_id=station_id, why=str(error))
+
+    async def _configure(self, exchange: Exchange) -> None:
+        station_id, adapter = exchange.station_id, exchange.adapter
+        row = await self._parts.queries.station(station_id)
+        if row is None:
+            return
+        model = await self._model(station_id)
+        if model is not None and (model.firmware, model.serial) != (
+            row.firmware,
+            row.serial,
+        ):
+            model = None
+        is_due = model is None or (
+            model.state == "asked" and model.attempts < MAX_ATTEMPTS
+        )
+        quirks = quirks_of(row.vendor or "", row.model or "")
+        known: Mapping[tuple[str, ...], str | None] | None = None
+        if is_due and not adapter.base_reports and quirks.may_read_configuration:
+            known = await self._read_keys(exchange)
+        may_read = quirks.may_read_measurands and (
+            known is not None or await self._bears_reading(station_id, model)
+        )
+        wanted = written_by(
+            adapter.encode_setup(sample_interval_s=self._sample_interval_s)
+        )
+        results = await self._parts.configuration.apply(
+            exchange, wanted, may_read=may_read, known=known
+        )
+        self._tell(station_id, results)
+        if is_due and adapter.base_reports:
+            await self._ask_report(exchange, adapter)
+
+    async def _bears_reading(
+        self, station_id: StationId, model: ModelRow | None
+    ) -> bool:
+        """Whether reading worked before, and was not what the station restarts over."""
+        if model is None or model.state != "complete":
+            return False
+        now = self._parts.clock.now()
+        probed_at = optional_time(model.probed_at)
+        after_probe = probed_at is not None and now - probed_at < self._blamed
+        may_read = await self._parts.writer.run(
+            lambda conn: note_restart(
+                conn, station_id, after_probe=after_probe, most=MAX_RESTARTS
+            )
+        )
+        if may_read:
+            await self._parts.writer.run(lambda conn: note_probe(conn, station_id, now))
+        return may_read
+
+    async def _read_keys(
+        self, exchange: Exchange
+    ) -> Mapping[tuple[str, ...], str | None] | None:
+        """All keys of the station, or ``None``: do not ask it with this firmware.
+
+        A station that is gone over the question is not asked again.
+        """
+        station_id = exchange.station_id
+        await self._note(station_id, ALL_KEYS, "unsupported")
+        try:
+            return await self._parts.configuration.read_all(exchange)
+        except NotConnected:
+            raise
+        except CallFailed as error:
+            _log.info("configuration.unread", station_id=station_id, why=str(error))
+            return None
+
+    async def _ask_report(self, exchange: Exchange, adapter: Adapter) -> None:
+        """Ask for the largest report that the station gives."""
+        station_id = exchange.station_id
+        for base in adapter.base_reports:
+            await self._note(station_id, base, "asked")
+            sent = await self._parts.reports.send(
+                exchange, "GetBaseReport", {"reportBase": base}
+            )
+            if sent.is_accepted or sent.outcome in {"timeout", "disconnected"}:
                 return
-            except CallFailed as error:
-                refused.append(f"{_name(command)}: {error}")
-                continue
-            if adapter.outcome(command.action, answer) is not CallOutcome.ACCEPTED:
-                refused.append(f"{_name(command)}: not accepted")
+        _log.info("report.unsupported", station_id=station_id)
+        await self._note(station_id, adapter.base_reports[-1], "unsupported")
+
+    async def _model(self, station_id: StationId) -> ModelRow | None:
+        rows = await self._parts.queries.rows(MODEL_ROW, (station_id,))
+        return model_row(rows[0]) if rows else None
+
+    async def _note(self, station_id: StationId, base: str, state: ModelState) -> None:
+        now = self._parts.clock.now()
+        await self._parts.writer.run(
+            lambda conn: note_model(
+                conn,
+                station_id,
+                base=base,
+                request_id=None,
+                state=state,
+                now=now,
+            )
+        )
+
+    async def _call(
+        self, station_id: StationId, command: Command, timeout_s: float
+    ) -> Mapping[str, object]:
+        answer = await self._parts.stations.call(
+            station_id, command, timeout_s=timeout_s, priority=CallPriority.CONFIG
+        )
+        if command.action == ALL_KEYS:
+            now = self._parts.clock.now()
+            is_whole = not command.payload.get("key")
+            await self._parts.writer.run(
+                lambda conn: put_keys(conn, station_id, answer, now, is_whole=is_whole)
+            )
+        return answer
+
+    def _tell(self, station_id: StationId, results: list[dict[str, Any]]) -> None:
+        refused = [
+            f"{one.get('key') or one['variable']['name']}: {one['result']}"
+            for one in results
+            if one["result"] not in {"unchanged", "verified", "not_verified"}
+        ]
         if refused:
             _log.info("setup.incomplete", station_id=station_id, refused=refused)
 
 
-def _name(command: Command) -> str:
-    return f"{command.action} {command.payload.get('key', '')}".strip()
+async def _unguarded(_action: str, _payload: Mapping[str, object]) -> None:
+    """Sampling moves no current."""

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.ocpp.adapter import Command
-from gateway.store.records import DeviceVariable
 
 Item: TypeAlias = dict[str, Any]
 
@@ -57,11 +56,18 @@ class Words(Protocol):
         """What identifies an item in an answer."""
         ...
 
+    def question(self, item: Item) -> Item:
+        """The item to read for one that is written."""
+        ...
+
 
 class _Keys:
     """Keys of 1.6."""
 
     def named(self, item: Item) -> Item:
+        return {"key": item["key"]}
+
+    def question(self, item: Item) -> Item:
         return {"key": item["key"]}
 
 
@@ -129,13 +135,16 @@ class _Variables:
             "attribute": item.get("attributeType", _ACTUAL),
         }
 
+    def question(self, item: Item) -> Item:
+        return {name: value for name, value in item.items() if name != "attributeValue"}
+
     def _matched(
         self, items: Sequence[Item], said: Iterable[Mapping[str, Any]]
     ) -> list[Item]:
-        found = {_identity(result): result for result in said}
+        found = {identity(result): result for result in said}
         results = []
         for item in items:
-            result = found.get(_identity(item), {})
+            result = found.get(identity(item), {})
             results.append(
                 self.named(item)
                 | dict(result)
@@ -211,18 +220,9 @@ def set_password(version: str, secret: str) -> Command:
     return Command(action=kind.action, payload=kind.payload([kind.item(item)]))
 
 
-def reported_items_per_message(
-    action: str, rows: Iterable[DeviceVariable]
-) -> int | None:
-    """``ItemsPerMessage`` for an action in a station's report (2.0.1, B05 and B06)."""
-    for row in rows:
-        is_it = row.variable.startswith("ItemsPerMessage") and (
-            row.component.startswith("DeviceDataCtrlr")
-        )
-        instance = (row.detail.get("variable") or {}).get("instance")
-        if is_it and instance == action and row.value and row.value.isdecimal():
-            return int(row.value[:6])
-    return None
+def shown(item: Item) -> Item:
+    """An item to write as it may be told: without a password."""
+    return without_secret(item)
 
 
 def without_secret(result: Item) -> Item:
@@ -269,8 +269,8 @@ def _variable(raw: object) -> Item:
     return item
 
 
-def _identity(item: Mapping[str, Any]) -> tuple[str, ...]:
-    """What names an attribute, folded (identifierString has no case)."""
+def identity(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """What names an attribute or a key, folded (identifierString has no case)."""
     component, variable = item.get("component") or {}, item.get("variable") or {}
     evse = component.get("evse") or {}
     parts = (
@@ -281,5 +281,6 @@ def _identity(item: Mapping[str, Any]) -> tuple[str, ...]:
         variable.get("name"),
         variable.get("instance"),
         item.get("attributeType") or _ACTUAL,
+        item.get("key"),
     )
     return tuple("" if part is None else str(part).casefold() for part in parts)

@@ -7,7 +7,7 @@ the other, and is answered item by item in the order asked.
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -22,6 +22,7 @@ from gateway.errors import (
 )
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.services import variable_words as words
+from gateway.services.splitting import MessageLimits, chunks, reported_limits
 from gateway.services.stations import StationDirectory
 from gateway.services.variable_words import Item, Words
 from gateway.store.queries import Queries
@@ -105,30 +106,28 @@ class Variables:
         self, exchange: Exchange, kind: Words, raw_items: Sequence[object]
     ) -> list[Item]:
         items = [_checked(kind, raw, index) for index, raw in enumerate(raw_items)]
-        size = await self._items_per_message(exchange.station_id, kind, len(items))
+        parts = await self._parts(exchange.station_id, kind, items)
         commands = [
-            Command(action=kind.action, payload=kind.payload(chunk))
-            for chunk in _chunks(items, size)
+            Command(action=kind.action, payload=kind.payload(part)) for part in parts
         ]
         for command in commands:
             _check(exchange.adapter, command)
             await exchange.guard(command.action, command.payload)
         answered: list[Item] = []
-        for chunk in _chunks(items, size):
-            answered += await _ask(exchange, kind, chunk)
+        for part in parts:
+            answered += await _ask(exchange, kind, part)
         return answered
 
-    async def _items_per_message(
-        self, station_id: StationId, kind: Words, n_item: int
-    ) -> int:
+    async def _parts(
+        self, station_id: StationId, kind: Words, items: Sequence[Item]
+    ) -> list[Sequence[Item]]:
         """What the station takes: as registered, as it reported, else everything."""
-        most = n_item if kind.most_items is None else kind.most_items
-        entry = self._directory.require(station_id)
-        if entry.items_per_message is not None:
-            return max(1, min(most, entry.items_per_message))
         rows = await self._queries.device_variables(station_id)
-        reported = words.reported_items_per_message(kind.action, rows)
-        return max(1, most if reported is None else min(most, reported))
+        limits = reported_limits(kind.action, rows)
+        own = self._directory.require(station_id).items_per_message
+        most = [n for n in (kind.most_items, own or limits.items) if n is not None]
+        limits = MessageLimits(items=min(most, default=None), n_bytes=limits.n_bytes)
+        return chunks(items, limits, kind.payload, words.identity)
 
 
 async def _ask(exchange: Exchange, kind: Words, items: Sequence[Item]) -> list[Item]:
@@ -170,8 +169,3 @@ def _check(adapter: Adapter, command: Command) -> None:
         raise RequestError(
             422, adapter.error_code(error.kind), error.description
         ) from error
-
-
-def _chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    starts = range(0, len(items), size) if items else range(1)
-    return [items[start : start + size] for start in starts]

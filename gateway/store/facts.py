@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 import msgspec
 
 from gateway.domain.events import (
-    DeviceReported,
     EvseStatusChanged,
     ReservationChanged,
     SessionEnded,
@@ -138,37 +137,6 @@ def reservation_used(
     )
 
 
-def device_reported(conn: sqlite3.Connection, event: DeviceReported) -> bool:
-    """Keep the variables of one page of a device report, latest value each."""
-    reported_at = to_text(event.received_at)
-    rows = []
-    for entry in event.entries:
-        component, variable = (
-            _name(entry.get("component")),
-            _name(entry.get("variable")),
-        )
-        detail = _encode(entry).decode()
-        attributes = entry.get("variableAttribute")
-        for attribute in attributes if isinstance(attributes, list) else [{}]:
-            said = attribute if isinstance(attribute, dict) else {}
-            rows.append(
-                (
-                    event.station_id,
-                    component,
-                    variable,
-                    str(said.get("type") or "Actual"),
-                    _text(said.get("value")),
-                    _text(said.get("mutability")),
-                    detail,
-                    reported_at,
-                )
-            )
-    conn.executemany(
-        "INSERT OR REPLACE INTO device_variable VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
-    )
-    return bool(rows)
-
-
 def notified(conn: sqlite3.Connection, event: StationNotified, offset: int) -> bool:
     """Keep a notice as it came."""
     conn.execute(
@@ -275,6 +243,14 @@ def insert_frames(conn: sqlite3.Connection, rows: Sequence[FrameRow]) -> None:
     conn.executemany(_INSERT_FRAME, rows)
 
 
+def replace_content(
+    conn: sqlite3.Connection, offset: int, message_id: str, event: StationNotified
+) -> None:
+    """Keep of a frame only what ``event`` still says: the rest is personal."""
+    raw = _encode([2, message_id, event.topic, event.body])
+    conn.execute("UPDATE frame SET raw = ? WHERE offset = ?", (raw, offset))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedFrame:
     """A frame that was answered with an error; call it with a connection to keep it."""
@@ -302,18 +278,3 @@ class RefusedFrame:
                 self.raw,
             ),
         )
-
-
-def _name(value: object) -> str:
-    """``name`` or ``name/instance`` (with the EVSE of a component in front)."""
-    if not isinstance(value, dict):
-        return ""
-    name = str(value.get("name") or "")
-    evse = value.get("evse")
-    if isinstance(evse, dict) and "id" in evse:
-        name = f"evse{evse['id']}/{name}"
-    return f"{name}/{value['instance']}" if value.get("instance") else name
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -28,7 +28,15 @@ from gateway.domain.events import (
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId, session_id_of
 from gateway.domain.metering import FIRST_TRUSTED_YEAR, Sample, judge, samples_of
 from gateway.domain.session import EndedBy, Session, SessionEvent, SessionPhase
-from gateway.store import clocks, continuity, deviations, facts, readings, sessions
+from gateway.store import (
+    clocks,
+    continuity,
+    deviations,
+    facts,
+    pages,
+    readings,
+    sessions,
+)
 from gateway.store.entry import (
     CommittedFact,
     Entry,
@@ -192,9 +200,9 @@ class _Append:
             case ReservationChanged():
                 is_new = facts.reservation_changed(conn, event)
             case DeviceReported():
-                is_new = facts.device_reported(conn, event)
+                is_new = pages.device_reported(conn, event)
             case StationNotified():
-                is_new = facts.notified(conn, event, self.offset)
+                is_new = self._notified(event)
             case _:
                 assert_never(event)
         return CommittedFact(
@@ -203,6 +211,13 @@ class _Append:
             is_new=is_new,
             is_backlog=is_backlog(event),
         )
+
+    def _notified(self, event: StationNotified) -> bool:
+        pages.notified(self.conn, event, self.offset)
+        kept = pages.without_personal(event)
+        if kept is not event:
+            facts.replace_content(self.conn, self.offset, self.entry.message_id, kept)
+        return facts.notified(self.conn, kept, self.offset)
 
     def _session_event(self, event: SessionEvent) -> tuple[Session | None, bool]:
         session: Session | None

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ from gateway.server.link import FrameSink
 from gateway.server.listener import Listener, ListenerOptions
 from gateway.server.registry import Links
 from gateway.services.admission import Admission, AdmissionRules
+from gateway.services.configuration import Configuration
 from gateway.services.credentials import Pepper
 from gateway.services.ingest import Ingest, StationContext
-from gateway.services.setup import StationSetup
+from gateway.services.reports import Reports
+from gateway.services.setup import BLAMED, SetupParts, StationSetup
 from gateway.services.stations import StationDirectory
+from gateway.services.variables import Variables
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
@@ -171,7 +175,11 @@ def changes_of_links(heard: Subscription) -> list[tuple[str, bool]]:
 
 @asynccontextmanager
 async def open_port(
-    path: Path, *, compression: bool = False, tls: TlsConfig | None = None
+    path: Path,
+    *,
+    compression: bool = False,
+    tls: TlsConfig | None = None,
+    blamed: timedelta = BLAMED,
 ) -> AsyncIterator[Port]:
     """The port with ``CP1`` registered."""
     clock, bus, pepper = SystemClock(), Bus(), Pepper(b"p" * 32)
@@ -187,8 +195,26 @@ async def open_port(
             site=Site(), writer=writer, pepper=pepper, bus=bus, clock=clock
         )
         links = Links(bus, clock)
+        variables = Variables(directory=directory, queries=queries)
         setup = StationSetup(
-            stations=links, directory=directory, sample_interval_s=60, call_timeout_s=5
+            SetupParts(
+                stations=links,
+                directory=directory,
+                queries=queries,
+                writer=writer,
+                clock=clock,
+                configuration=Configuration(variables=variables, queries=queries),
+                reports=Reports(
+                    writer=writer,
+                    queries=queries,
+                    directory=directory,
+                    bus=bus,
+                    clock=clock,
+                ),
+            ),
+            sample_interval_s=60,
+            call_timeout_s=5,
+            blamed=blamed,
         )
 
         def booted(station: StationContext, registration: str) -> None:

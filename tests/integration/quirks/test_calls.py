@@ -6,6 +6,7 @@ Row numbers are those of ``docs/conformance.md``, Real chargers.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,35 @@ async def served(path: Path) -> AsyncIterator[tuple[Port, RawStation]]:
 
 
 async def configured(cp: RawStation, answer: str = "Accepted") -> list[str]:
-    """Answer the configuration that follows a boot; the keys that were written."""
-    keys = []
+    """Answer the configuration that follows a first boot; the keys that were written.
+
+    The station is asked for all it has; what was accepted is read back.
+    """
+    await take(cp, "GetConfiguration", {}, {"configurationKey": []})
+    values = {}
     for _ in range(2):
         frame = await cp.receive()
         assert frame[2] == "ChangeConfiguration"
-        keys.append(frame[3]["key"])
+        values[frame[3]["key"]] = frame[3]["value"]
         await cp.send([3, frame[1], {"status": answer}])
-    return keys
+    if answer == "Accepted":
+        said = [
+            {"key": key, "value": value, "readonly": False}
+            for key, value in values.items()
+        ]
+        await take(
+            cp, "GetConfiguration", {"key": list(values)}, {"configurationKey": said}
+        )
+    return list(values)
+
+
+async def take(
+    cp: RawStation, action: str, payload: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    """The next call must be this one; answer it."""
+    frame = await cp.receive()
+    assert frame[2:] == [action, payload]
+    await cp.send([3, frame[1], answer])
 
 
 async def test_a_station_may_call_before_it_answers(tmp_path: Path) -> None:
@@ -130,14 +152,99 @@ async def test_a_refusal_in_any_spelling_is_a_refusal(
         assert error.code == refusal[0]
 
 
-async def test_a_boot_is_followed_by_two_writes_and_no_question(
+async def test_a_first_boot_is_followed_by_two_writes_that_are_read_back(
     tmp_path: Path,
 ) -> None:
-    """Row 16: what was never asked for breaks nothing."""
-    async with served(tmp_path) as (_, cp):
+    """Row 16."""
+    async with open_port(tmp_path) as port, port.station() as cp:
         assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
         keys = await configured(cp)
         assert sorted(keys) == ["MeterValueSampleInterval", "MeterValuesSampledData"]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await cp.receive()
+
+
+async def test_after_the_next_boot_nothing_is_written_that_is_as_wanted(
+    tmp_path: Path,
+) -> None:
+    """Row 16: only the two keys are read, since reading has worked before."""
+    async with open_port(tmp_path, blamed=timedelta(0)) as port:
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16)
+            await configured(cp)
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16)
+            frame = await cp.receive()
+            assert frame[2] == "GetConfiguration"
+            wanted = {
+                "MeterValuesSampledData": "Energy.Active.Import.Register,"
+                "Power.Active.Import,Current.Import",
+                "MeterValueSampleInterval": "30",
+            }
+            assert frame[3] == {"key": list(wanted)}
+            said = [
+                {"key": key, "value": value, "readonly": False}
+                for key, value in wanted.items()
+            ]
+            await cp.send([3, frame[1], {"configurationKey": said}])
+            interval = {"key": "MeterValueSampleInterval", "value": "60"}
+            await take(cp, "ChangeConfiguration", interval, {"status": "Rejected"})
+
+
+async def test_a_station_that_never_answers_a_question_is_not_asked_again(
+    tmp_path: Path,
+) -> None:
+    """Row 16: nor is one that restarts over it, as long as its firmware is the same."""
+    async with open_port(tmp_path) as port:
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16)
+            assert (await cp.receive())[2] == "GetConfiguration"
+        for _ in range(2):
+            async with port.station() as cp:
+                await cp.ask("BootNotification", BOOT_16)
+                for _ in range(2):
+                    frame = await cp.receive()
+                    assert frame[2] == "ChangeConfiguration"
+                    await cp.send([3, frame[1], {"status": "Accepted"}])
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await cp.receive()
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16 | {"firmwareVersion": "2"})
+            assert (await cp.receive())[2] == "GetConfiguration"
+
+
+async def test_a_station_that_restarts_right_after_it_was_read_is_not_read_again(
+    tmp_path: Path,
+) -> None:
+    """Row 16: it may have restarted over the question."""
+    async with open_port(tmp_path) as port:
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16)
+            await configured(cp)
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16)
+            for _ in range(2):
+                frame = await cp.receive()
+                assert frame[2] == "ChangeConfiguration"
+                await cp.send([3, frame[1], {"status": "Accepted"}])
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await cp.receive()
+
+
+async def test_a_model_that_restarts_when_it_is_read_is_never_read(
+    tmp_path: Path,
+) -> None:
+    """Row 16."""
+    terra = {"chargePointVendor": "ABB", "chargePointModel": "Terra AC"}
+    async with open_port(tmp_path) as port, port.station() as cp:
+        await cp.ask("BootNotification", terra)
+        for _ in range(2):
+            frame = await cp.receive()
+            assert frame[2] == "ChangeConfiguration"
+            await cp.send([3, frame[1], {"status": "Accepted"}])
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await cp.receive()
@@ -161,10 +268,16 @@ async def test_a_station_that_reboots_on_a_setting_is_served_all_the_same(
     tmp_path: Path,
 ) -> None:
     """Row 16."""
-    async with open_port(tmp_path) as port:
-        for _ in range(3):
+    async with open_port(tmp_path, blamed=timedelta(0)) as port:
+        async with port.station() as cp:
+            await cp.ask("BootNotification", BOOT_16)
+            await take(cp, "GetConfiguration", {}, {"configurationKey": []})
+            assert (await cp.receive())[2] == "ChangeConfiguration"
+        for _ in range(2):
             async with port.station() as cp:
                 await cp.ask("BootNotification", BOOT_16)
+                frame = await cp.receive()
+                await cp.send([3, frame[1], {"configurationKey": []}])
                 assert (await cp.receive())[2] == "ChangeConfiguration"
         async with port.station() as cp:
             assert (await cp.ask("StartTransaction", START))[0] == 3

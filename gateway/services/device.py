@@ -1,0 +1,48 @@
+"""The services around a station's own model, made together and handed out as one."""
+
+from dataclasses import dataclass
+
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.services.configuration import Configuration
+from gateway.services.reach import Reach
+from gateway.services.reports import Reports
+from gateway.services.stations import StationDirectory
+from gateway.services.variables import Variables
+from gateway.store.queries import Queries
+from gateway.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What stations say of themselves, and what they are told about it."""
+
+    reach: Reach
+    variables: Variables
+    configuration: Configuration
+    reports: Reports
+
+
+def make_device(
+    *,
+    reach: Reach,
+    writer: Writer,
+    queries: Queries,
+    directory: StationDirectory,
+    bus: Bus,
+    clock: Clock,
+) -> Device:
+    """Wire the services to each other."""
+    variables = Variables(directory=directory, queries=queries)
+    return Device(
+        reach=reach,
+        variables=variables,
+        configuration=Configuration(variables=variables, queries=queries),
+        reports=Reports(
+            writer=writer,
+            queries=queries,
+            directory=directory,
+            bus=bus,
+            clock=clock,
+        ),
+    )
