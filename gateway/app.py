@@ -65,6 +65,7 @@ from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
 from gateway.services.data_transfer import DataTransfers
 from gateway.services.device import make_device
+from gateway.services.device_records import DeviceRecords
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.features import Feature, Features
@@ -280,6 +281,7 @@ class Parts:
             clock=clock,
             log=self.command_log,
         )
+        self.calls.observe(DeviceRecords(writer).observe)
         self.command_effects = CommandEffects(
             log=self.command_log, queries=self.queries, bus=self.bus, clock=clock
         )

@@ -67,6 +67,7 @@ class Configuration:
         *,
         may_read: bool = True,
         known: Mapping[tuple[str, ...], str | None] | None = None,
+        one_by_one: bool = False,
     ) -> list[dict[str, Any]]:
         """Write what differs, and read it back.
 
@@ -75,6 +76,7 @@ class Configuration:
             wanted: Items with values, see `gateway.services.variable_words`.
             may_read: Whether the station may be asked for values.
             known: Values that it told just now, by `words.identity`.
+            one_by_one: Write one item per message: some stations take no more.
 
         Returns:
             Per item ``result``: ``unchanged``, ``verified``, ``not_verified`` (the
@@ -94,7 +96,10 @@ class Configuration:
             for one in items
             if not is_same(_value(one), values.get(words.identity(one)))
         ]
-        written = await self._variables.write(exchange, to_write) if to_write else []
+        parts = [[one] for one in to_write] if one_by_one else [to_write]
+        written: list[Item] = []
+        for part in parts if to_write else ():
+            written += await self._variables.write(exchange, part)
         verdicts = {
             words.identity(item): _written(answer)
             for item, answer in zip(to_write, written, strict=True)

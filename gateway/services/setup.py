@@ -153,7 +153,7 @@ class StationSetup:
             adapter.encode_setup(sample_interval_s=self._sample_interval_s)
         )
         results = await self._parts.configuration.apply(
-            exchange, wanted, may_read=may_read, known=known
+            exchange, wanted, may_read=may_read, known=known, one_by_one=True
         )
         self._tell(station_id, results)
         if is_due and adapter.base_reports:
