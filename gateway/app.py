@@ -138,7 +138,9 @@ class Parts:
             site=config.site, writer=writer, pepper=pepper, bus=self.bus, clock=clock
         )
         self.links = Links(self.bus, clock)
-        self.reach = Reach(wires=self.links, writer=writer, clock=clock)
+        self.reach = Reach(
+            wires=self.links, directory=self.directory, writer=writer, clock=clock
+        )
         self.device = make_device(
             reach=self.reach,
             writer=writer,

@@ -16,6 +16,7 @@ from gateway.ocpp import device_words
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.ingest import StationContext
+from gateway.services.stations import StationDirectory
 from gateway.store import reports
 from gateway.store.pages import take_over
 from gateway.store.stations import StationRow
@@ -54,8 +55,16 @@ class Wires(Protocol):
 class Reach:
     """The way to stations for every service. Loop thread only."""
 
-    def __init__(self, *, wires: Wires, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        wires: Wires,
+        directory: StationDirectory,
+        writer: Writer,
+        clock: Clock,
+    ) -> None:
         self._wires = wires
+        self._directory = directory
         self._writer = writer
         self._clock = clock
         self._contexts: dict[StationId, StationContext] = {}
@@ -149,8 +158,15 @@ class Reach:
         )
 
     def _is_rejected(self, station_id: StationId) -> bool:
+        """Rejected at its last boot, and an operator has not decided otherwise since.
+
+        Then it may be told to boot again (test case TC_B_31).
+        """
         context = self._contexts.get(station_id)
-        return context is not None and context.boot_answer == REJECTED
+        if context is None or context.boot_answer != REJECTED:
+            return False
+        entry = self._directory.find(station_id)
+        return entry is None or entry.registration == REJECTED
 
 
 def likely_answer(entry: StationRow) -> str | None:
