@@ -80,13 +80,10 @@ from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.reach import Reach, likely_answer
 from gateway.services.receipts import Receipts
+from gateway.services.registration import Registration
 from gateway.services.running_costs import RunningCosts
 from gateway.services.sealing import LogSealer, install_ledger, seal_record
 from gateway.services.settlement import Settlement, Terms, final_cost
-from gateway.services.setup import StationSetup
-from gateway.services.registration import Registration
-from gateway.services.sealing import LogSealer, install_ledger, seal_record
-from gateway.services.settlement import Settlement, Terms
 from gateway.services.setup import SetupParts, StationSetup
 from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
