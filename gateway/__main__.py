@@ -101,10 +101,12 @@ def site_check(config: ConfigPath = Path("config.toml")) -> None:
         typer.echo(line)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}")
+    now = SystemClock().now()
     if loaded.ocpp.tls is not None:
-        now = SystemClock().now()
         for warning in _part("gateway.server.tls").check(loaded.ocpp.tls, now):
             typer.echo(f"warning: {warning}")
+    for warning in _part("gateway.services.certificate_check").check(loaded, now):
+        typer.echo(f"warning: {warning}")
     for key in loaded.security.loosened():
         typer.echo(f"warning: {key} = true switches a protection off")
 

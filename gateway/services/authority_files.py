@@ -50,15 +50,20 @@ def open_authority(config: CaConfig, *, folder: Path, clock: Clock) -> Authority
     key_path = config.key or folder / "ca.key"
     if not cert_path.exists() and not key_path.exists():
         _make(cert_path, key_path, config.cpo_name or "Wattproof", clock.now())
-    chain, key = _load(cert_path, key_path)
+    chain, key = load(cert_path, key_path)
     return EmbeddedAuthority(
         chain, key, clock=clock, validity=timedelta(days=config.validity_days)
     )
 
 
-def _load(
+def load(
     cert_path: Path, key_path: Path
 ) -> tuple[list[x509.Certificate], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]:
+    """An authority's chain and key.
+
+    Raises:
+        ConfigError: A file cannot be read, or they are no authority.
+    """
     try:
         chain = parse_chain(cert_path.read_text("ascii"), max_chars=MAX_OUTPUT_BYTES)
     except (OSError, UnicodeDecodeError, CertificateError) as error:

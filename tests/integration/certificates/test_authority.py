@@ -12,16 +12,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.clock import SystemClock
+from gateway.config import Config
 from gateway.config.certificates import CaConfig, ca_of
 from gateway.domain.certificates import CertificateUse
 from gateway.domain.ids import StationId
 from gateway.errors import ConfigError
 from gateway.services.authority import Authority
 from gateway.services.authority_files import open_authority
+from gateway.services.certificate_check import check
 from gateway.services.csr import Expected, read_request
 from gateway.services.x509 import CertificateError
 from tests.support import pki
-from tests.support.api_site import api_site
+from tests.support.api_site import api_site, document
 
 SIGNER = """
 import os, sys
@@ -208,6 +210,27 @@ def test_wrong_files_are_named_before_anything_starts(files: Path) -> None:
     assert refused().key == "ca.cert"
     (files / "ca.pem").unlink()
     assert refused().key == "ca.cert"
+
+
+def test_the_site_check_knows_the_files_before_the_start(files: Path) -> None:
+    def said(**sections: Any) -> list[str]:
+        return check(Config.from_dict(document(**sections), files), pki.now())
+
+    ours = {"cert": "ca.pem", "key": "ca.key"}
+    assert said() == []
+    assert "made at the first start" in said(ca={})[0]
+    assert "before certificates" in said(ca=ours)[0]  # it lives for a day only
+    assert said(ca={"command": "true"}) == []
+    with pytest.raises(ConfigError, match="no-such is not a program"):
+        said(ca={"command": "./no-such"})
+    old = pki.issue("Old", issuer=None, is_ca=True, begin=-2 * pki.DAY, end=-pki.DAY)
+    (files / "roots.pem").write_text(old.pem + pki.root().pem)
+    assert said(iso15118={"roots": ["roots.pem"]}) == [
+        "iso15118.roots: CN=Old has expired"
+    ]
+    (files / "roots.pem").write_text("nothing")
+    with pytest.raises(ConfigError, match=r"iso15118.roots\[0\]"):
+        said(iso15118={"roots": ["roots.pem"]})
 
 
 def test_the_files_are_made_once_where_the_configuration_says(tmp_path: Path) -> None:
