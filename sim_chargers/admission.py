@@ -3,9 +3,10 @@
 import logging
 from typing import Final
 
+from sim_chargers.connector import Connector
 from sim_chargers.life import Life
+from sim_chargers.outcomes import Answer
 from sim_chargers.tokens import Setting, TokenEntry
-from sim_chargers.wire import Answer
 
 UNKNOWN: Final = TokenEntry(status="Unknown")
 
@@ -13,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class Admission(Life):
-    """A station that judges id tokens."""
+    """A station that judges id tokens and keeps connectors for them."""
 
     async def is_authorised(self, token: str) -> bool:
         """Whether a token may charge."""
@@ -49,3 +50,18 @@ class Admission(Life):
             with_list=self.is_set(Setting.LIST_ENABLED),
             with_cache=self.is_set(Setting.CACHE_ENABLED),
         )
+
+    def forget_reservation(self, reservation_id: int) -> bool:
+        """Drop a reservation; False where there is none."""
+        for connector in self.connectors.values():
+            kept = connector.reservation
+            if kept is not None and kept.reservation_id == reservation_id:
+                connector.reservation = None
+                return True
+        return False
+
+    def drop_reservation(self, connector: Connector) -> None:
+        """End a reservation that cannot be kept any more."""
+        if connector.reservation is not None:
+            self.reservation_over(connector.reservation.reservation_id, "Removed")
+            connector.reservation = None

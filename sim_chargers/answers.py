@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 ACCEPTED: Final[dict[str, Any]] = {"status": "Accepted"}
 REJECTED: Final[dict[str, Any]] = {"status": "Rejected"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sim_chargers.charger_v16 import ChargerV16
     from sim_chargers.frames import Payload
-    from sim_chargers.wire import Reply
+    from sim_chargers.outcomes import Reply
 
 
 def table(station: ChargerV16) -> dict[str, Callable[[Payload], Reply]]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sim_chargers.charger_v201 import ChargerV201
     from sim_chargers.frames import Payload
-    from sim_chargers.wire import Reply
+    from sim_chargers.outcomes import Reply
 
 
 def table(station: ChargerV201) -> dict[str, Callable[[Payload], Reply]]:

@@ -376,21 +376,6 @@ class Charger(Admission):
         """Go through the connectors at which a driver may plug in."""
         return (c for c in self.connectors.values() if c.is_free)
 
-    def forget_reservation(self, reservation_id: int) -> bool:
-        """Drop a reservation; False where there is none."""
-        for connector in self.connectors.values():
-            kept = connector.reservation
-            if kept is not None and kept.reservation_id == reservation_id:
-                connector.reservation = None
-                return True
-        return False
-
-    def drop_reservation(self, connector: Connector) -> None:
-        """End a reservation that cannot be kept any more."""
-        if connector.reservation is not None:
-            self.reservation_over(connector.reservation.reservation_id, "Removed")
-            connector.reservation = None
-
     def break_connector(self, connector: Connector, code: str | None) -> None:
         """Let a connector break with an error code of 1.6, or mend it with None."""
         connector.fault = code

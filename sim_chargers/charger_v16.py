@@ -14,10 +14,10 @@ from sim_chargers.evse import MILLIWH_PER_WH, Charging
 from sim_chargers.frames import Payload
 from sim_chargers.keys_v16 import DEFAULT_KEYS
 from sim_chargers.life import Surroundings
+from sim_chargers.outcomes import Reply
 from sim_chargers.quirks import ABSURD_NUMBER
 from sim_chargers.scenario import StationSpec
 from sim_chargers.tokens import Setting, TokenEntry
-from sim_chargers.wire import Reply
 
 NO_TRANSACTION_ID: Final = -1  # the start was refused for good
 
@@ -173,7 +173,8 @@ class ChargerV16(Charger):
     @override
     def accepted(self) -> None:
         """Report the charge point itself, which is connector 0 (4.9)."""
-        self.notify_status(0, "Available")
+        usable = any(c.operative for c in self.connectors.values())
+        self.notify_status(0, "Available" if usable else "Unavailable")
 
     @override
     def started(

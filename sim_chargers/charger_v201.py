@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from typing_extensions import override
@@ -11,20 +10,19 @@ from sim_chargers import calls_v201
 from sim_chargers.blocks import availability, cost, display
 from sim_chargers.blocks.variables import Network
 from sim_chargers.certificates import Certificate
-from sim_chargers.charger import Charger
 from sim_chargers.clock import from_wire, to_wire
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
-from sim_chargers.device_model import DeviceModel, Variable, members
+from sim_chargers.device_model import Variable
 from sim_chargers.evse import MILLIWH_PER_WH, Charging
-from sim_chargers.factory_v201 import evse_variables, station_variables
 from sim_chargers.frames import Payload
 from sim_chargers.life import Surroundings
+from sim_chargers.modelled_v201 import ModelledCharger
 from sim_chargers.monitors import Monitors, factory_monitors, watch
+from sim_chargers.outcomes import Reply
+from sim_chargers.renewal import COMBINED_KIND
+from sim_chargers.samples_v201 import meter_value
 from sim_chargers.scenario import StationSpec
 from sim_chargers.tokens import Setting, TokenEntry
-from sim_chargers.wire import Reply
-
-AMBIENT_C: Final = 25.0
 
 _REASONS: Final = {  # (stoppedReason, triggerReason)
     Reason.LOCAL: ("Local", "StopAuthorized"),
@@ -40,16 +38,6 @@ _REASONS: Final = {  # (stoppedReason, triggerReason)
     Reason.FAULT: ("GroundFault", "AbnormalCondition"),
 }
 
-_SETTINGS: Final = {
-    Setting.AUTHORISE_REMOTE: ("AuthCtrlr", "AuthorizeRemoteStart"),
-    Setting.CACHE_ENABLED: ("AuthCacheCtrlr", "Enabled"),
-    Setting.LIST_ENABLED: ("LocalAuthListCtrlr", "Enabled"),
-    Setting.LOCAL_OFFLINE: ("AuthCtrlr", "LocalAuthorizeOffline"),
-    Setting.LOCAL_PREAUTHORISE: ("AuthCtrlr", "LocalPreAuthorize"),
-    Setting.STOP_ON_INVALID: ("TxCtrlr", "StopTxOnInvalidId"),
-    Setting.UNKNOWN_OFFLINE: ("AuthCtrlr", "OfflineTxForUnknownIdEnabled"),
-}
-
 _SAMPLE_TRIGGERS: Final = {
     "Sample.Periodic": "MeterValuePeriodic",
     "Sample.Clock": "MeterValueClock",
@@ -57,7 +45,7 @@ _SAMPLE_TRIGGERS: Final = {
 }
 
 
-class ChargerV201(Charger):
+class ChargerV201(ModelledCharger):
     """A charging station that speaks OCPP 2.0.1."""
 
     subprotocol: ClassVar[str] = "ocpp2.0.1"
@@ -68,7 +56,6 @@ class ChargerV201(Charger):
     ) -> None:
         """Start with the factory device model."""
         super().__init__(spec, around, faults)
-        self.model = self._factory_model()
         self.monitors = Monitors()
         self.network = Network()
         self.display: dict[int, dict[str, Any]] = {}
@@ -77,7 +64,6 @@ class ChargerV201(Charger):
         self.values_after_reboot: list[tuple[Variable, str]] = []
         temperature = self.model.find("TemperatureSensor", "Temperature")
         assert temperature is not None, "the factory model has it"
-        self.temperature_c: float | None = None  # a flow may set it
         for monitor in factory_monitors(temperature):
             self.monitors.rows[monitor.monitor_id] = monitor
         self.resets_when_idle = False
@@ -110,6 +96,8 @@ class ChargerV201(Charger):
     @override
     def sign_certificate_payload(self, csr: str, kind: str) -> dict[str, Any]:
         """Build a SignCertificate."""
+        if kind == COMBINED_KIND:
+            return {"csr": csr}
         return {"csr": csr, "certificateType": kind}
 
     @override
@@ -124,42 +112,6 @@ class ChargerV201(Charger):
             group=info.get("groupIdToken", {}).get("idToken"),
             until=None if until is None else from_wire(until),
         )
-
-    @override
-    def is_set(self, setting: Setting) -> bool:
-        """Read one of the settings that both versions have."""
-        return self.model.is_true(*_SETTINGS[setting])
-
-    @override
-    def connection_timeout_s(self) -> float:
-        """Read TxCtrlr.EVConnectionTimeOut."""
-        return float(self.model.text("TxCtrlr", "EVConnectionTimeOut"))
-
-    @override
-    def begins_with(self, step: str) -> bool:
-        """Read TxCtrlr.TxStartPoint (E01)."""
-        return step in members(self.model.text("TxCtrlr", "TxStartPoint"))
-
-    @override
-    def ends_with_token(self) -> bool:
-        """Read TxCtrlr.TxStopPoint (E06); the cable ends a transaction in any case."""
-        points = members(self.model.text("TxCtrlr", "TxStopPoint"))
-        return "Authorized" in points or "PowerPathClosed" in points
-
-    @override
-    def master_pass_group(self) -> str:
-        """Read AuthCtrlr.MasterPassGroupId (C16)."""
-        return self.model.text("AuthCtrlr", "MasterPassGroupId")
-
-    @override
-    def sample_interval_s(self) -> float:
-        """Read SampledDataCtrlr.TxUpdatedInterval."""
-        return float(self.model.text("SampledDataCtrlr", "TxUpdatedInterval"))
-
-    @override
-    def aligned_interval_s(self) -> float:
-        """Read AlignedDataCtrlr.Interval."""
-        return float(self.model.text("AlignedDataCtrlr", "Interval"))
 
     @override
     def wire_milliwh(self, register_milliwh: int) -> int:
@@ -423,74 +375,3 @@ class ChargerV201(Charger):
             self.around.events.emit(
                 "message_shown", station=self.spec.id, id=None, content=text
             )
-
-    def _factory_model(self) -> DeviceModel:
-        variables = station_variables(self._temperature)
-        for connector in self.connectors.values():
-            spec = connector.evse.spec
-            n_phase = len(spec.phases)
-            ac_w = spec.native_max * spec.nominal_v * n_phase
-            variables += evse_variables(
-                connector.number,
-                rated_w=spec.native_max if spec.is_dc else ac_w,
-                n_phase=n_phase,
-                state=partial(self.status_of, connector),
-                register_wh=partial(_register_wh, connector),
-            )
-        return DeviceModel(variables)
-
-    def _temperature(self) -> str:
-        """Warm up with the power, by a kelvin per kilowatt."""
-        if self.temperature_c is not None:
-            return f"{self.temperature_c:.1f}"
-        power_w = sum(c.evse.draw.power_w for c in self.connectors.values())
-        return f"{AMBIENT_C + power_w / 1000:.1f}"
-
-
-def _register_wh(connector: Connector) -> str:
-    return f"{connector.evse.register_milliwh / MILLIWH_PER_WH:.3f}"
-
-
-def meter_value(sample: Sample) -> dict[str, Any]:
-    """Write everything that was measured; values are numbers in 2.0.1."""
-    values: list[dict[str, Any]] = [
-        {
-            # Exact: the shortest text of a float this small keeps three decimals.
-            "value": sample.register_milliwh / MILLIWH_PER_WH,
-            "measurand": "Energy.Active.Import.Register",
-            "unitOfMeasure": {"unit": "Wh"},
-        },
-        {
-            "value": round(sample.power_w, 1),
-            "measurand": "Power.Active.Import",
-            "unitOfMeasure": {"unit": "W"},
-        },
-    ]
-    values.extend(
-        {
-            "value": round(current_a, 2),
-            "measurand": "Current.Import",
-            "phase": f"L{terminal + 1}",
-            "unitOfMeasure": {"unit": "A"},
-        }
-        for terminal, current_a in enumerate(sample.phase_a)
-    )
-    is_dc = not sample.phase_a
-    values.append(
-        {
-            "value": round(sample.offered, 1),
-            "measurand": "Power.Offered" if is_dc else "Current.Offered",
-            "unitOfMeasure": {"unit": "W" if is_dc else "A"},
-        }
-    )
-    if sample.soc_percent is not None:
-        values.append(
-            {
-                "value": round(sample.soc_percent, 1),
-                "measurand": "SoC",
-                "unitOfMeasure": {"unit": "Percent"},
-            }
-        )
-    for value in values:
-        value["context"] = sample.context
-    return {"timestamp": to_wire(sample.at), "sampledValue": values}

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from sim_chargers.connector import Connector, Reason, Sample, Transaction
 from sim_chargers.frames import Payload
+from sim_chargers.outcomes import Reply
 from sim_chargers.tokens import Setting, TokenEntry
-from sim_chargers.wire import Reply
 
 
 class Dialect(ABC):

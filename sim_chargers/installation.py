@@ -124,17 +124,14 @@ async def _update(station: Charger, order: Order) -> None:
 async def _download(station: Charger, order: Order) -> bytes | None:
     """Fetch the file, as often as asked; ``None`` where it is only played."""
     await report(station, order, "Downloading")
-    left = order.retries
-    while True:
-        await station.clock.sleep(DOWNLOAD_S)
-        try:
-            is_lost = Twist.DOWNLOAD_FAILS in station.twists
-            return await transfer.fetch(order.location, is_lost=is_lost)
-        except transfer.TransferError:
-            if left == 0:
-                raise
-        left -= 1
-        await station.clock.sleep(order.retry_interval_s)
+    return await transfer.fetch_patiently(
+        order.location,
+        clock=station.clock,
+        takes_s=DOWNLOAD_S,
+        retries=order.retries,
+        pause_s=order.retry_interval_s,
+        is_lost=Twist.DOWNLOAD_FAILS in station.twists,
+    )
 
 
 async def _is_genuine(station: Charger, order: Order, body: bytes | None) -> bool:

@@ -23,6 +23,14 @@ from sim_chargers.frames import Payload
 from sim_chargers.installation import Firmware
 from sim_chargers.journal import Exchange, Journal
 from sim_chargers.outbox import Message, Outbox
+from sim_chargers.outcomes import (
+    Answer,
+    NoAnswer,
+    Outcome,
+    Refusal,
+    RefusedError,
+    Reply,
+)
 from sim_chargers.profile_store import ProfileStore
 from sim_chargers.quirks import is_start
 from sim_chargers.renewal import STATION_KIND
@@ -31,15 +39,7 @@ from sim_chargers.tls import TlsFiles, client_context
 from sim_chargers.tokens import Tokens
 from sim_chargers.twists import Twist
 from sim_chargers.uploads import Uploads
-from sim_chargers.wire import (
-    Answer,
-    Link,
-    NoAnswer,
-    Outcome,
-    Refusal,
-    RefusedError,
-    Reply,
-)
+from sim_chargers.wire import Link
 
 RESTART_S: Final = 20.0  # site seconds without power or control
 FLUSH_S: Final = 10.0  # site seconds given to the outbox before a reset
@@ -227,6 +227,9 @@ class Life(Dialect):
             self.is_up.set()
             self.accepted()
             self.report_states()
+            if self.link.distrusted:  # A00.FR.306, told once it can be
+                self.link.distrusted = False
+                self.security_event("InvalidCsmsCertificate", self.link.url)
             await self._beat()
 
     def on_offline(self) -> None:

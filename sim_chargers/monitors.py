@@ -154,6 +154,8 @@ def watch(station: ChargerV201) -> None:
     state = station.monitors
     rows: list[dict[str, Any]] = []
     for monitor in list(state.rows.values()):
+        if monitor.transaction and not _is_charging(station, monitor.variable):
+            continue
         found = monitor.look(now)
         if found is None or monitor.severity > state.level:
             continue
@@ -161,6 +163,15 @@ def watch(station: ChargerV201) -> None:
     if rows:
         message = {"generatedAt": to_wire(now), "seqNo": 0, "eventData": rows}
         station.enqueue("NotifyEvent", lambda: message, durable=True)
+
+
+def _is_charging(station: ChargerV201, variable: Variable) -> bool:
+    """Whether a transaction runs where a variable belongs."""
+    return any(
+        c.transaction is not None
+        for c in station.connectors.values()
+        if variable.evse_id in (None, c.number)
+    )
 
 
 def _event(

@@ -13,7 +13,8 @@ from typing import Any, Final, assert_never
 
 from sim_chargers.clock import Clock
 from sim_chargers.frames import Payload
-from sim_chargers.wire import Answer, Link, NoAnswer, Refusal
+from sim_chargers.outcomes import Answer, NoAnswer, Refusal
+from sim_chargers.wire import Link
 
 _HOPELESS: Final = frozenset({"NotImplemented", "NotSupported"})
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 STATION_KIND: Final = "ChargingStationCertificate"
 V2G_KIND: Final = "V2GCertificate"
+COMBINED_KIND: Final = "Combined"  # one for both: the type is left out on the wire
 WAIT_MINIMUM_S: Final = 60.0  # CertSigningWaitMinimum, site seconds
 REPEAT_TIMES: Final = 3  # CertSigningRepeatTimes
 ORGANISATION: Final = "Wattproof Sim"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.clock import to_wire
+from sim_chargers.outcomes import Reply
 from sim_chargers.profile_store import ProfileError, purpose_of, read_profile
 from sim_chargers.profiles import STATION, Context, Profile, Purpose, composite
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v16 import ChargerV16

@@ -3,17 +3,21 @@
 from __future__ import annotations  # the station and its calls know each other
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim_chargers.answers import ACCEPTED, rejected
 from sim_chargers.clock import to_wire
+from sim_chargers.outcomes import Reply
 from sim_chargers.profile_store import ProfileError, purpose_of, read_profile
 from sim_chargers.profiles import STATION, Context, Kind, Profile, Purpose, composite
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v201 import ChargerV201
     from sim_chargers.frames import Payload
+
+
+_SOURCES: Final = {True: "EMS", False: "CSO"}
+"""Who limits: the building, or the central system (K09.FR.05)."""
 
 
 def set_charging_profile(station: ChargerV201, payload: Payload) -> Reply:
@@ -116,15 +120,15 @@ def _collides(new: Profile, old: Profile) -> bool:
 
 
 def get_charging_profiles(station: ChargerV201, payload: Payload) -> Reply:
-    """Report installed profiles, one message per EVSE (K09)."""
+    """Report installed profiles, one message per EVSE and source (K09)."""
     wanted = payload["chargingProfile"]
     ids = wanted.get("chargingProfileId")
     purpose = purpose_of(wanted.get("chargingProfilePurpose"))
-    sources = wanted.get("chargingLimitSource", ["CSO"])
+    sources = wanted.get("chargingLimitSource", list(_SOURCES.values()))
     found = [
         p
         for p in station.profiles
-        if "CSO" in sources
+        if _source(p) in sources
         and (ids is None or p.profile_id in ids)
         and purpose in (None, p.purpose)
         and wanted.get("stackLevel") in (None, p.stack_level)
@@ -134,15 +138,21 @@ def get_charging_profiles(station: ChargerV201, payload: Payload) -> Reply:
         return Reply(payload={"status": "NoProfiles"})
 
     def report() -> None:
-        targets = sorted({p.target for p in found})
-        for target in targets:
+        groups = sorted({(p.target, _source(p)) for p in found})
+        for group in groups:
             message = {
                 "requestId": payload["requestId"],
-                "chargingLimitSource": "CSO",
-                "evseId": target,
-                "chargingProfile": [p.wire for p in found if p.target == target],
-                "tbc": target != targets[-1],
+                "chargingLimitSource": group[1],
+                "evseId": group[0],
+                "chargingProfile": [
+                    p.wire for p in found if (p.target, _source(p)) == group
+                ],
+                "tbc": group != groups[-1],
             }
             station.enqueue("ReportChargingProfiles", partial(dict, message))
 
     return Reply(payload=ACCEPTED, after=report)
+
+
+def _source(profile: Profile) -> str:
+    return _SOURCES[profile.purpose is Purpose.EXTERNAL]

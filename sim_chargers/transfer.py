@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sim_chargers.clock import Clock
+
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 TIMEOUT_S: Final = 10.0  # real seconds
@@ -50,6 +52,39 @@ async def fetch(url: str, *, is_lost: bool = False) -> bytes | None:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TransferError(repr(error)) from error
     return bytes(body)
+
+
+async def fetch_patiently(
+    url: str,
+    *,
+    clock: Clock,
+    takes_s: float,
+    retries: int,
+    pause_s: float,
+    is_lost: bool = False,
+) -> bytes | None:
+    """Download as :func:`fetch`, and again after a pause while tries are left.
+
+    Args:
+        url: Address of the file.
+        clock: Site clock.
+        takes_s: Site seconds of one download.
+        retries: Tries after the first one.
+        pause_s: Site seconds between two of them.
+        is_lost: A flow wants all to fail.
+
+    Raises:
+        TransferError: The last try failed, too.
+    """
+    while True:
+        await clock.sleep(takes_s)
+        try:
+            return await fetch(url, is_lost=is_lost)
+        except TransferError:
+            if retries == 0:
+                raise
+        retries -= 1
+        await clock.sleep(pause_s)
 
 
 async def upload(url: str, name: str, body: bytes, *, is_lost: bool = False) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -39,6 +39,14 @@ from sim_chargers.frames import (
     decode,
     encode,
 )
+from sim_chargers.outcomes import (
+    Answer,
+    NoAnswer,
+    Outcome,
+    Refusal,
+    RefusedError,
+    Reply,
+)
 from sim_chargers.quirk_socket import (
     address,
     authorization,
@@ -56,49 +64,6 @@ ATTEMPTS_PER_URL: Final = 3  # NetworkProfileConnectionAttempts (B10)
 MAX_WAITING_CALLS: Final = 100
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The central system answered with a result."""
-
-    payload: Payload
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """The central system answered with a CALLERROR."""
-
-    code: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoAnswer:
-    """Nobody answered: too late, or no connection."""
-
-    reason: str
-
-
-Outcome: TypeAlias = Answer | Refusal | NoAnswer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What we answer, and what we do once the answer is out."""
-
-    payload: Payload
-    after: Callable[[], None] | None = None
-
-
-class RefusedError(Exception):
-    """Answer a call of the central system with this CALLERROR."""
-
-    def __init__(self, code: str, description: str = "") -> None:
-        """Keep the OCPP error code and a text."""
-        super().__init__(f"{code}: {description}")
-        self.code = code
-        self.description = description
 
 
 class Peer(Protocol):
@@ -142,6 +107,7 @@ class Link:
     """A connection to the central system that comes back by itself.
 
     Attributes:
+        distrusted: The last server's certificate was not trusted.
         urls: Where to connect, the preferred first; after
             ``ATTEMPTS_PER_URL`` failures the next one gets its turn.
     """
@@ -158,6 +124,7 @@ class Link:
     backoff_first_s: float = BACKOFF_FIRST_S
     late_answer_s: float = LATE_ANSWER_S
     traffic: Traffic = field(default_factory=Traffic)
+    distrusted: bool = False
     _socket: ClientConnection | None = None
     _pending: tuple[str, asyncio.Future[Outcome]] | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -201,6 +168,7 @@ class Link:
                     await self._serve(socket)
             except (OSError, WebSocketException, InvalidURI, TimeoutError) as error:
                 failures += 1
+                self.distrusted |= isinstance(error, ssl.SSLCertVerificationError)
                 self._place += failures % ATTEMPTS_PER_URL == 0
                 _log.log(
                     logging.WARNING if failures == 1 else logging.DEBUG,

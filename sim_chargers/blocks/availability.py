@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from sim_chargers.answers import ACCEPTED, REJECTED, rejected
 from sim_chargers.connector import Reason, set_availability
+from sim_chargers.outcomes import Reply
 from sim_chargers.profiles import STATION
 from sim_chargers.twists import Twist
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger
@@ -27,7 +27,10 @@ def change_v16(station: ChargerV16, payload: Payload) -> Reply:
     number = int(payload["connectorId"])
     if number != STATION and number not in station.connectors:
         return Reply(payload=REJECTED)
-    return _change(station, number, _OPERATIVE[payload["type"]])
+    reply = _change(station, number, _OPERATIVE[payload["type"]])
+    if number != STATION:
+        return reply
+    return Reply(payload=reply.payload, after=station.accepted)
 
 
 def change_v201(station: ChargerV201, payload: Payload) -> Reply:

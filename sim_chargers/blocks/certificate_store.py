@@ -13,9 +13,9 @@ from sim_chargers.certificates import (
     accept_chain,
     is_same_hash,
 )
-from sim_chargers.renewal import STATION_KIND, V2G_KIND
+from sim_chargers.outcomes import Reply
+from sim_chargers.renewal import COMBINED_KIND, STATION_KIND, V2G_KIND
 from sim_chargers.twists import Twist
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger
@@ -95,10 +95,13 @@ def certificate_signed_v16(station: Charger, payload: Payload) -> Reply:
 
 def certificate_signed_v201(station: Charger, payload: Payload) -> Reply:
     """Take over a signed certificate of either kind (A02)."""
-    kind = str(payload.get("certificateType", STATION_KIND))
+    is_combined = "certificateType" not in payload
+    is_asked = is_combined and COMBINED_KIND in station.trust.pending
+    untyped = COMBINED_KIND if is_asked else STATION_KIND
+    kind = str(payload.get("certificateType", untyped))
     if not _take_over(station, payload, kind):
         return rejected("InvalidCertificate")
-    after = station.use_identity if kind == STATION_KIND else None
+    after = None if kind == V2G_KIND else station.use_identity
     return Reply(payload=ACCEPTED, after=after)
 
 
@@ -110,7 +113,9 @@ def _take_over(station: Charger, payload: Payload, kind: str) -> bool:
         station.security_event("InvalidChargingStationCertificate", str(error))
         return False
     del station.trust.pending[kind]
-    station.trust.own[kind] = identity
+    both = (STATION_KIND, V2G_KIND)
+    for used in both if kind == COMBINED_KIND else (kind,):
+        station.trust.own[used] = identity
     station.around.events.emit(
         "certificate_installed",
         station=station.spec.id,

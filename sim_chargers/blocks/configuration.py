@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.keys_v16 import DEFAULT_KEYS, REBOOT_KEYS
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v16 import ChargerV16

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.clock import from_wire, to_wire
 from sim_chargers.evse import MILLIWH_PER_WH
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sim_chargers.frames import Payload
 
 COST_VENDOR: Final = "org.openchargealliance.costmsg"
+W_PER_KW: Final = 1000.0
 MILLIWH_PER_KWH: Final = 1000 * MILLIWH_PER_WH
 
 
@@ -35,12 +36,14 @@ class Costs:
         running: Latest cost by transaction.
         final: Final cost by transaction.
         alarms: By transaction: what makes the station send its meter at once.
+        powers_kw: By transaction: the power when its alarm was set.
     """
 
     prices: dict[str, str] = field(default_factory=dict)
     running: dict[str, float] = field(default_factory=dict)
     final: dict[str, float] = field(default_factory=dict)
     alarms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    powers_kw: dict[str, float] = field(default_factory=dict)
 
 
 def data_transfer_v16(station: ChargerV16, payload: Payload) -> Reply:
@@ -135,6 +138,9 @@ def _running_cost(station: ChargerV16, body: dict[str, Any]) -> None:
     station.costs.running[transaction] = cost
     if "triggerMeterValue" in body:
         station.costs.alarms[transaction] = dict(body["triggerMeterValue"])
+        connector = station.transaction_connector(transaction)
+        if connector is not None:
+            station.costs.powers_kw[transaction] = _power_kw(connector)
     show_cost(station, transaction, cost, is_final=False)
 
 
@@ -152,7 +158,16 @@ def _is_due(station: ChargerV16, connector: Connector, alarm: dict[str, Any]) ->
         level_milliwh = float(alarm["atEnergykWh"]) * MILLIWH_PER_KWH
         if connector.evse.register_milliwh >= level_milliwh:
             return True
+    if "atPowerkW" in alarm and connector.transaction is not None:
+        level_kw = float(alarm["atPowerkW"])
+        before_kw = station.costs.powers_kw.get(str(connector.transaction.wire_id), 0.0)
+        if (before_kw < level_kw) is not (_power_kw(connector) < level_kw):
+            return True
     state = alarm.get("atCPStatus")
     return state is not None and station.status_of(connector) in (
         state if isinstance(state, list) else [state]
     )
+
+
+def _power_kw(connector: Connector) -> float:
+    return connector.evse.draw.power_w / W_PER_KW

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.certificates import is_same_hash
 from sim_chargers.clock import to_wire
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v201 import ChargerV201

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim_chargers.answers import ACCEPTED
 from sim_chargers.clock import from_wire
 from sim_chargers.device_model import members
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v201 import ChargerV201

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sim_chargers import installation
 from sim_chargers.certificates import BadCertificateError, Certificate
 from sim_chargers.clock import from_wire
+from sim_chargers.outcomes import Reply
 from sim_chargers.twists import Twist
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger

@@ -5,9 +5,9 @@ from __future__ import annotations  # the station and its calls know each other
 from typing import TYPE_CHECKING, Any, Final
 
 from sim_chargers.answers import ACCEPTED, REJECTED
+from sim_chargers.outcomes import Reply
 from sim_chargers.tokens import Setting, TokenEntry
 from sim_chargers.twists import Twist
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim_chargers import uploads
 from sim_chargers.clock import from_wire
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable

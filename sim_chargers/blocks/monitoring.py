@@ -18,7 +18,7 @@ from sim_chargers.monitors import (
     Monitor,
     factory_monitors,
 )
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v201 import ChargerV201

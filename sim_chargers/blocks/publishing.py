@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim_chargers import transfer
 from sim_chargers.answers import ACCEPTED
+from sim_chargers.outcomes import Reply
 from sim_chargers.twists import Twist
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger
@@ -75,10 +75,15 @@ def idle_report(station: Charger) -> dict[str, Any]:
 async def _publish(station: Charger, payload: Payload) -> None:
     location, checksum = str(payload["location"]), str(payload["checksum"]).casefold()
     await _report(station, "Downloading")
-    await station.clock.sleep(DOWNLOAD_S)
     try:
-        is_lost = Twist.DOWNLOAD_FAILS in station.twists
-        body = await transfer.fetch(location, is_lost=is_lost)
+        body = await transfer.fetch_patiently(
+            location,
+            clock=station.clock,
+            takes_s=DOWNLOAD_S,
+            retries=int(payload.get("retries", 0)),
+            pause_s=float(payload.get("retryInterval", 0)),
+            is_lost=Twist.DOWNLOAD_FAILS in station.twists,
+        )
     except transfer.TransferError as error:
         _log.info("%s: %s", station.spec.id, error)
         await _report(station, "DownloadFailed")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from sim_chargers.answers import ACCEPTED, REJECTED, rejected
 from sim_chargers.connector import Connector, Reason
+from sim_chargers.outcomes import Reply
 from sim_chargers.profile_store import ProfileError, read_profile
 from sim_chargers.profiles import Profile, Purpose
 from sim_chargers.tokens import Setting, same
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger

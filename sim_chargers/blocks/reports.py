@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim_chargers.answers import ACCEPTED
 from sim_chargers.clock import to_wire
 from sim_chargers.device_model import READ_ONLY
-from sim_chargers.wire import Reply
+from sim_chargers.outcomes import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.clock import from_wire
 from sim_chargers.connector import Connector, Reservation
+from sim_chargers.outcomes import Reply
 from sim_chargers.profiles import STATION
-from sim_chargers.wire import Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger import Charger

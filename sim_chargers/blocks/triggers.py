@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.blocks import firmware, logs, publishing
+from sim_chargers.outcomes import Reply
 from sim_chargers.profiles import STATION
-from sim_chargers.renewal import STATION_KIND, V2G_KIND, renew
-from sim_chargers.wire import Reply
+from sim_chargers.renewal import COMBINED_KIND, STATION_KIND, V2G_KIND, renew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,6 +60,7 @@ def trigger_v201(station: ChargerV201, payload: Payload) -> Reply:
         "PublishFirmwareStatusNotification": partial(_publishing, station),
         "SignChargingStationCertificate": partial(_sign, station, STATION_KIND),
         "SignV2GCertificate": partial(_sign, station, V2G_KIND),
+        "SignCombinedCertificate": partial(_sign, station, COMBINED_KIND),
     }
     return _serve(station, payload, triggers, chosen)
 

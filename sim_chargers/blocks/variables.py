@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sim_chargers.answers import ACCEPTED, rejected
 from sim_chargers.device_model import READ_ONLY, WRITE_ONLY, Variable, members
-from sim_chargers.wire import RefusedError, Reply
+from sim_chargers.outcomes import RefusedError, Reply
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v201 import ChargerV201
