@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -40,6 +40,11 @@ class Authority:
         signed = self._sign(subject, key.public_key(), host=host)
         return signed.public_bytes(PEM).decode(), key
 
+    def certify(self, key: rsa.RSAPublicKey) -> str:
+        """A certificate for an RSA key."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "RSA")])
+        return self._sign(name, key).public_bytes(PEM).decode()
+
     def _sign(
         self,
         subject: x509.Name,
@@ -48,7 +53,7 @@ class Authority:
         is_ca: bool = False,
         host: bool = False,
     ) -> x509.Certificate:
-        assert isinstance(key, ec.EllipticCurvePublicKey)
+        assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
         constraints = x509.BasicConstraints(ca=is_ca, path_length=None)
         builder = (
             x509.CertificateBuilder()

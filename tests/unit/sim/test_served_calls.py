@@ -1,17 +1,10 @@
 """A station answers every call that its version's central system can make."""
 
-import io
 from importlib.resources import files
 
 import pytest
 
-from sim_chargers.charger import Charger
-from sim_chargers.clock import SiteClock
-from sim_chargers.events import Events
-from sim_chargers.evse import EvseSpec
-from sim_chargers.fleet import make_charger
-from sim_chargers.life import Surroundings
-from sim_chargers.scenario import StationSpec
+from tests.unit.sim.desk import station
 
 FROM_STATIONS = {
     "Authorize",
@@ -54,16 +47,6 @@ def actions(version: str) -> set[str]:
     return {
         name.removesuffix("Request") for name in names if not name.endswith("Response")
     }
-
-
-def station(version: str) -> Charger:
-    around = Surroundings(
-        url="ws://127.0.0.1:9/ocpp",
-        clock=SiteClock(),
-        events=Events(stream=io.StringIO()),
-    )
-    spec = StationSpec(id="CP1", ocpp=version, evses=(EvseSpec(evse_id=1),))
-    return make_charger(spec, around, frozenset())
 
 
 @pytest.mark.parametrize(("version", "folder"), [("1.6", "v16"), ("2.0.1", "v201")])
