@@ -233,6 +233,9 @@ class WebSocket(asyncio.Protocol):
         if receiver is not None:
             receiver.lost()
         self._host.left(self)
+        # What refers to itself would wait for the collector, which looks rarely.
+        self._protocol.parser.close()
+        self._protocol.parser_exc = self._protocol.handshake_exc = None
 
     @override
     def pause_writing(self) -> None:

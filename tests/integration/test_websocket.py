@@ -1,6 +1,7 @@
 """The transport over real sockets: whatever the packets, the messages are the same."""
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -9,11 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
 
 from gateway.domain.ids import StationId
+from gateway.ocpp.rpc import Endpoint
 from gateway.server import websocket
+from gateway.server.link import Link
 from gateway.server.pressure import Pressure
+from gateway.services.ingest import StationSink
 from tests.support.ocpp_port import BOOT_16, RawStation, open_port, until
 
 Cut = Callable[[bytes], list[bytes]]
@@ -233,3 +239,43 @@ async def test_one_station_that_floods_leaves_another_its_time(tmp_path: Path) -
             seconds = sum(took) + 0.5
             assert flooded.counters.frames_in < 4_000 + 1_500 * seconds
             assert sorted(took)[45] < 0.5
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_that_is_gone_leaves_nothing_for_the_collector(
+    tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    kinds = (websocket.WebSocket, ServerProtocol, Link, Endpoint, StationSink)
+
+    async def run() -> list[str]:
+        async with open_port(tmp_path) as port:
+            await port.register("CP2")
+            for ending in ("close", "abort", "protocol", "refused", "rubbish"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+                if ending == "rubbish":
+                    writer.write(b"rubbish\r\n\r\n")
+                    await reader.read()
+                elif ending == "refused":
+                    writer.write(b"GET /ocpp/CP9 HTTP/1.1\r\n\r\n")
+                    await reader.read()
+                writer.close()
+                async with port.station("CP2") as cp:
+                    await cp.ask("BootNotification", BOOT_16)
+                    if ending == "abort":
+                        cp.socket.transport.abort()
+                    elif ending == "protocol":
+                        cp.socket.transport.write(b"\x81\x00")
+                        await cp.closed()
+            await until(lambda: not port.listener._sockets)
+            for _ in range(3):  # the writer forgets the last job with the next one
+                await port.writer.run(lambda _conn: None)
+            left = [one for one in gc.get_objects() if type(one) in kinds]
+            return [type(one).__name__ for one in left]
+
+    gc.collect()
+    gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            assert runner.run(run()) == []
+    finally:
+        gc.enable()
