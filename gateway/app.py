@@ -51,6 +51,7 @@ from gateway.ocpp.v201 import V201
 from gateway.server.link import FrameSink
 from gateway.server.listener import Listener, ListenerOptions
 from gateway.server.registry import Links
+from gateway.server.tls import check as check_tls
 from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.authorization import Authorizer, TokenRules
@@ -701,10 +702,12 @@ def run_gateway(config: Config) -> int:
     """Run on the system clock until SIGINT or SIGTERM; the exit code.
 
     Raises:
-        ConfigError: A station's password cannot be read.
+        ConfigError: A station's password or a TLS file cannot be read.
         StartupError: A port is in use, or the store cannot be opened.
     """
     secrets = passwords(config.password_sources, os.environ)
+    if config.ocpp.tls is not None:
+        check_tls(config.ocpp.tls, SystemClock().now())
     run_to_end(_run(config, secrets))
     return 0
 

@@ -17,7 +17,7 @@ from websockets.http11 import Request
 from gateway.clock import Clock
 from gateway.config.tls import TlsConfig
 from gateway.domain.ids import StationId
-from gateway.errors import StartupError
+from gateway.errors import ConfigError, StartupError
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.frames import Call, CallError, CallResult
 from gateway.ocpp.rpc import Endpoint
@@ -122,8 +122,8 @@ class Listener:
             tls: The same for the TLS port.
 
         Raises:
-            ConfigError: A file of the TLS port cannot be used.
-            StartupError: The port is in use or may not be bound.
+            StartupError: The port is in use or may not be bound, or a file of the TLS
+                port cannot be used.
         """
         async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
             self._group = group
@@ -142,7 +142,10 @@ class Listener:
                     clock=self._clock,
                 )
                 stack.callback(self._tls.close)
-                await self._tls.open()
+                try:
+                    await self._tls.open()
+                except ConfigError as error:  # checked before: changed since
+                    raise StartupError(str(error)) from error
                 watcher = group.create_task(self._tls.watch(), name="listener.tls")
                 stack.callback(watcher.cancel)
             server = await self._open(

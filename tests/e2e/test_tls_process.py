@@ -74,7 +74,7 @@ async def is_up(station: connect) -> bool:
         return False
 
 
-async def test_site_check_names_files_that_cannot_serve(tmp_path: Path) -> None:
+async def test_site_check_and_run_name_files_that_cannot_serve(tmp_path: Path) -> None:
     files = Authority.new().issue(tmp_path, "server")
     section = tls_section(files, Authority.new().file(tmp_path), 9443)
     write_config(tmp_path, {"CP1": PASSWORD}, extra=section)
@@ -82,7 +82,9 @@ async def test_site_check_names_files_that_cannot_serve(tmp_path: Path) -> None:
     code, _, err = await run_cli(tmp_path, *arguments)
     assert code == 0, err
     files.key.unlink()
-    code, _, err = await run_cli(tmp_path, *arguments)
-    assert code == 2
-    assert "ocpp.tls.certificates[0].key" in err
-    assert "cannot be read" in err
+    for command in (arguments, ("run", "--config", "config.toml")):
+        code, _, err = await run_cli(tmp_path, *command)
+        assert code == 2
+        assert "ocpp.tls.certificates[0].key" in err
+        assert "cannot be read" in err
+        assert "Traceback" not in err
