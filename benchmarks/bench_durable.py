@@ -7,14 +7,15 @@ Measures, each on a fresh gateway and database:
   latency counts from when a message was due, so a stalled server is not flattered;
 * both again with 5 ms added to every commit, as on a slow disk;
 * memory per idle connection;
-* a storm: all stations drop at once, come back and boot.
+* a storm: all stations drop at once, come back and boot;
+* invalid messages, one after the other.
 
 Generator and gateway share the machine's cores. Prefer CPU time per message to rates.
 """
 
 from typing import Any, Final
 
-from benchmarks import harness
+from benchmarks import harness, invalid
 from benchmarks.harness import LoadFailed, Server
 
 METER: Final = ("--protocol", "1.6", "--mix", "MeterValues=1")
@@ -54,6 +55,7 @@ def main() -> None:
         *runs,
         f"idle, {options.idle} stations",
         f"storm, {options.storm} stations",
+        "invalid messages",
     ]
     chosen = [name for name in chosen if (options.only or "") in name]
     for number, name in enumerate(chosen):
@@ -62,6 +64,8 @@ def main() -> None:
                 found = runs[name].measure(seconds, wired=wired)
             elif name.startswith("idle"):
                 found = _idle(options.idle, wired=wired)
+            elif name.startswith("invalid"):
+                found = _invalid(2 if options.quick else 10)
             else:
                 found = _storm(options.storm, wired=wired)
         except LoadFailed as error:  # one run that failed is a result, too
@@ -156,6 +160,12 @@ def _idle(n_station: int, *, wired: bool) -> dict[str, Any]:
         "handshakes_per_s": found["connects_per_s"],
         "still_connected": found["still_connected"],
     }
+
+
+def _invalid(n_station: int) -> dict[str, Any]:
+    """CPU and time that messages take which break their schema."""
+    with harness.gateway(n_station, wired=False) as server:
+        return invalid.measure(server, n_station)
 
 
 def _storm(n_station: int, *, wired: bool) -> dict[str, Any]:

@@ -31,6 +31,7 @@ READY_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 40.0
 LOAD_SLACK_S: Final = 200.0
 PER_CABINET: Final = 25
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, CLIENT_CORE = "1", "0"
 PACKAGES: Final = ("ocpp", "websockets", "uvloop", "msgspec", "picows")
 
@@ -100,6 +101,10 @@ class Server:
         """Resident memory of the process tree, shared pages counted once, KiB."""
         return sum(_pss_kib(pid) for pid in _tree(self.pid))
 
+    def cpu_s(self) -> float:
+        """User and system time of the process tree so far, s."""
+        return sum(_cpu_ticks(pid) for pid in _tree(self.pid)) / TICKS_PER_S
+
     def metric(self, name: str) -> float:
         """One value of ``/metrics``, without the prefix ``wattproof_``."""
         with urllib.request.urlopen(f"{self.api_url}/metrics", timeout=10) as answer:  # noqa: S310 - our own server on loopback
@@ -140,6 +145,7 @@ def gateway(
     *,
     wired: bool,
     commit_delay_s: float = 0.0,
+    is_stored: bool = True,
     prefix: Sequence[str] = (),
 ) -> Iterator[Server]:
     """The real gateway on a fresh database; stopped and removed with the block.
@@ -149,24 +155,23 @@ def gateway(
         wired: Every station has an EVSE in a cabinet of 25 and is managed, so that
             plans are made and sent; else messages are stored and billed only.
         commit_delay_s: Added to every commit, to measure as on a slow disk.
+        is_stored: False answers readings without storing them (`unstored.py`).
         prefix: Goes before the command, e.g. `pinned`.
     """
+    launcher: tuple[str, ...] = ("-m", "gateway", "run", "--log-level", "warning")
+    if not is_stored:
+        launcher = (str(HERE / "unstored.py"),)
+    elif commit_delay_s:
+        launcher = (str(HERE / "slow_disk.py"), str(commit_delay_s))
+    else:
+        launcher = (*launcher, "--config")
     with tempfile.TemporaryDirectory(prefix="wattproof-bench-") as name:
         folder = Path(name)
         ocpp_port, api_port = free_port(), free_port()
         text = _HEAD.format(ocpp_port=ocpp_port, api_port=api_port)
         text += _site(n_station, wired=wired)
         (folder / "config.toml").write_text(text, "utf-8")
-        command = [
-            *prefix,
-            sys.executable,
-            *(
-                (str(HERE / "slow_disk.py"), str(commit_delay_s))
-                if commit_delay_s
-                else ("-m", "gateway", "run", "--log-level", "warning", "--config")
-            ),
-            "config.toml",
-        ]
+        command = [*prefix, sys.executable, *launcher, "config.toml"]
         api_url = f"http://127.0.0.1:{api_port}"
         url = f"ws://127.0.0.1:{ocpp_port}/ocpp/{{id}}"
         with _process(command, folder) as process:
@@ -351,6 +356,15 @@ def _tree(pid: int) -> list[int]:
     for known in found:
         found.extend(parents.get(known, []))
     return found
+
+
+def _cpu_ticks(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except OSError:  # it ended meanwhile
+        return 0
+    user, system = stat[stat.rindex(")") + 2 :].split()[11:13]
+    return int(user) + int(system)
 
 
 def _pss_kib(pid: int) -> int:
