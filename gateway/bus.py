@@ -173,6 +173,11 @@ Wants: TypeAlias = Callable[[Notice], bool]
 """Whether a subscriber needs a notice at all."""
 
 
+def is_link(notice: Notice) -> bool:
+    """A `Wants` for those who follow connections only."""
+    return isinstance(notice, LinkChanged)
+
+
 class Subscription:
     """One reader's bounded view of the bus; iterate it."""
 
@@ -183,6 +188,10 @@ class Subscription:
         self._notices: deque[Notice] = deque()
         self._dropped = 0
         self._wake = asyncio.Event()
+
+    def wants(self, notice: Notice) -> bool:
+        """Whether a notice would be added."""
+        return self._wants is None or self._wants(notice)
 
     def offer(self, notice: Notice) -> None:
         """Add a notice, if it is wanted; drops the oldest when full."""
@@ -222,6 +231,11 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """All that would hear of a notice now."""
+        return tuple(self._subscriptions)
 
     def publish(self, notice: Notice) -> None:
         """Hand a notice to every subscriber; never blocks."""

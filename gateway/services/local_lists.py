@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.bus import Bus, LinkChanged
+from gateway.bus import Bus, LinkChanged, is_link
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.domain.local_list import (
@@ -196,7 +196,7 @@ class LocalLists:
                 self._wake(station_id)
 
     async def _follow_links(self) -> None:
-        with self._ports.bus.subscribe("lists") as subscription:
+        with self._ports.bus.subscribe("lists", wants=is_link) as subscription:
             while True:
                 for notice in await subscription.batch():
                     if not isinstance(notice, LinkChanged):

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, FactCommitted, Lagged, SecurityEventReported
+from gateway.bus import Bus, FactCommitted, Notice, SecurityEventReported
 from gateway.clock import Clock
 from gateway.domain.events import StationNotified
 from gateway.domain.ids import StationId
@@ -84,12 +84,11 @@ class SecurityWatch:
 
     async def run(self) -> None:
         """Follow the committed events, for ever; the store says which are new."""
-        with self._bus.subscribe("security") as subscription:
+        with self._bus.subscribe("security", wants=_concerns) as subscription:
             await self._catch_up()
             while True:
-                notices = await subscription.batch()
-                if any(_concerns(notice) for notice in notices):
-                    await self._catch_up()
+                await subscription.batch()
+                await self._catch_up()
 
     async def _catch_up(self) -> None:
         is_first = self._last_id is None
@@ -144,9 +143,7 @@ class SecurityWatch:
             del self._alarms[oldest]
 
 
-def _concerns(notice: object) -> bool:
-    if isinstance(notice, Lagged):
-        return True
+def _concerns(notice: Notice) -> bool:
     return (
         isinstance(notice, FactCommitted)
         and isinstance(notice.event, StationNotified)

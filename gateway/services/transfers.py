@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, FactCommitted
+from gateway.bus import Bus, FactCommitted, Notice
 from gateway.clock import Clock
 from gateway.domain.events import StationNotified
 from gateway.domain.ids import StationId
@@ -141,14 +141,13 @@ class Transfers:
 
     async def run(self) -> None:
         """Follow what stations say, for ever."""
-        with self._bus.subscribe("transfers") as subscription:
+        with self._bus.subscribe("transfers", wants=_is_told) as subscription:
             async for notice in subscription:
-                if (
-                    isinstance(notice, FactCommitted)
-                    and isinstance(notice.event, StationNotified)
-                    and notice.event.topic in wire.NOTICES
-                ):
-                    await self._told(notice.event)
+                match notice:
+                    case FactCommitted(event=StationNotified() as event):
+                        await self._told(event)
+                    case _:
+                        pass
 
     async def _told(self, event: StationNotified) -> None:
         word = str(event.body.get("status"))
@@ -250,3 +249,11 @@ def _view(row: rows.TransferRow) -> View:
         "asked_at": row.asked_at,
         "changed_at": row.changed_at,
     }
+
+
+def _is_told(notice: Notice) -> bool:
+    return (
+        isinstance(notice, FactCommitted)
+        and isinstance(notice.event, StationNotified)
+        and notice.event.topic in wire.NOTICES
+    )

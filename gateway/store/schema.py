@@ -10,6 +10,10 @@ from gateway.errors import StartupError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS: Final = 5_000
+PAGE_BYTES: Final = 4096
+WAL_PAGES: Final = 16_384
+"""Length of the log from which a commit itself moves it into the database, and begins
+it anew; until then `gateway.store.checkpoints` does, without making anybody wait."""
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _STATE: Final = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -81,8 +85,8 @@ def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> WriterConn
         conn.execute("PRAGMA journal_mode = WAL")
         conn.execute("PRAGMA synchronous = FULL")
         conn.execute("PRAGMA foreign_keys = ON")
-        conn.execute("PRAGMA wal_autocheckpoint = 4000")
-        conn.execute("PRAGMA journal_size_limit = 67108864")
+        conn.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        conn.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * PAGE_BYTES}")
         conn.execute("PRAGMA cache_size = -65536")
     except sqlite3.Error:
         conn.close()

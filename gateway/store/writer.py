@@ -25,6 +25,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 import structlog
 
 from gateway.errors import StoreBusy, StoreError
+from gateway.store.checkpoints import Checkpointer
 from gateway.store.schema import (
     BUSY_TIMEOUT_MS,
     WriterConnection,
@@ -146,6 +147,7 @@ class Writer:
         self._depth = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._checkpointer: Checkpointer | None = None
         self._conn: WriterConnection | None = None
         self._is_open = False
         self._gate = threading.Lock()
@@ -164,6 +166,8 @@ class Writer:
         self._is_open = True
         self._thread = threading.Thread(target=self._run, name="store.writer")
         self._thread.start()
+        self._checkpointer = Checkpointer(self.path)
+        self._checkpointer.start()
 
     @property
     def pending(self) -> int:
@@ -227,6 +231,8 @@ class Writer:
         if was_open:
             self._hand_over()
             self._queue.put(None)
+        if self._checkpointer is not None:
+            self._checkpointer.close()
         if self._thread is not None:
             self._thread.join()
             self._thread = None

@@ -1,0 +1,67 @@
+"""The log file is moved into the database while the writer goes on."""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from gateway.store.checkpoints import Checkpointer, checkpoint
+from gateway.store.schema import open_database
+from gateway.store.writer import Writer
+
+
+def _insert(conn: sqlite3.Connection, name: str) -> None:
+    conn.execute("INSERT INTO knocking VALUES (?, '', '', 1, '', '')", (name,))
+
+
+def _in_file_alone(path: Path, folder: Path) -> set[str]:
+    """What the database file holds without its log."""
+    copy = folder / "copy.sqlite3"
+    copy.write_bytes(path.read_bytes())
+    conn = sqlite3.connect(copy)
+    try:
+        return {row[0] for row in conn.execute("SELECT station_id FROM knocking")}
+    finally:
+        conn.close()
+
+
+def test_a_checkpoint_moves_commits_and_waits_for_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite3"
+    conn = open_database(path)
+    _insert(conn, "committed")
+    conn.execute("BEGIN IMMEDIATE")
+    _insert(conn, "open")
+    started_s = time.monotonic()
+    checkpoint(path)
+    assert time.monotonic() - started_s < 2
+    assert _in_file_alone(path, tmp_path) == {"committed"}
+    conn.execute("COMMIT")
+    checkpoint(path)
+    assert _in_file_alone(path, tmp_path) == {"committed", "open"}
+    conn.close()
+
+
+def test_the_thread_keeps_on_while_the_file_is_in_trouble(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "w.sqlite3"
+    thread = Checkpointer(path, every_s=0.01)
+    thread.start()
+    time.sleep(0.05)
+    path.parent.mkdir()
+    conn = open_database(path)
+    _insert(conn, "a")
+    deadline_s = time.monotonic() + 5
+    while "a" not in _in_file_alone(path, tmp_path) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    thread.close()
+    thread.close()
+    assert _in_file_alone(path, tmp_path) == {"a"}
+    conn.close()
+
+
+def test_a_writer_that_is_closed_leaves_no_thread(tmp_path: Path) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    writer = Writer(tmp_path / "w.sqlite3")
+    writer.start()
+    writer.submit(lambda conn: _insert(conn, "a")).result(5)
+    writer.close()
+    assert {thread.name for thread in threading.enumerate()} == before
