@@ -70,7 +70,7 @@ class ListenerOptions:
 
 
 class Listener:
-    """Accepts stations and looks after their links; a `websocket.Host`."""
+    """Accepts stations and looks after their links; a `host.Host`."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class Listener:
             self._all_left.clear()
             await self._all_left.wait()
 
-    # What connections say; see `websocket.Host`.
+    # What connections say; see `host.Host`.
 
     def arrived(self, socket: WebSocket) -> bool:
         """Note a connection; too many without a handshake are not served."""

@@ -11,18 +11,18 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import structlog
 from typing_extensions import override
 from websockets.exceptions import ProtocolError
-from websockets.extensions.base import ServerExtensionFactory
 from websockets.frames import CTRL_OPCODES, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.server.framing import MASKED, TEXT, apply_mask, payload_of, text_head
+from gateway.server.host import Host
 from gateway.server.link import Receiver
 
 OPEN_TIMEOUT_S: Final = 15.0
@@ -41,32 +41,6 @@ INTERNAL_ERROR: Final = 1011
 _HEAD_END: Final = b"\r\n\r\n"
 
 _log = structlog.get_logger()
-
-
-class Host(Protocol):
-    """Who decides about connections (`gateway.server.listener.Listener`)."""
-
-    @property
-    def max_frame_bytes(self) -> int:
-        """Longer messages close the connection (1009)."""
-        ...
-
-    @property
-    def extensions(self) -> Sequence[ServerExtensionFactory]:
-        """WebSocket extensions to agree to."""
-        ...
-
-    def arrived(self, socket: "WebSocket") -> bool:
-        """A connection was opened; False refuses it without a word."""
-        ...
-
-    def knock(self, socket: "WebSocket", request: Request) -> None:
-        """A handshake request is complete; answer with ``refuse`` or ``accept``."""
-        ...
-
-    def left(self, socket: "WebSocket") -> None:
-        """A connection is gone."""
-        ...
 
 
 class WebSocket(asyncio.Protocol):
