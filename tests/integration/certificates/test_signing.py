@@ -49,6 +49,7 @@ async def until_status(site: ApiSite, station: RawStation, status: str) -> None:
     await site.until(is_there)
 
 
+@pytest.mark.case("TC_A_11_CSMS")
 @VERSIONS
 async def test_a_renewal_is_triggered_answered_signed_and_recorded(
     site: ApiSite, version: str, tmp_path: Path
@@ -124,6 +125,7 @@ async def test_a_station_that_asks_by_itself_gets_a_v2g_certificate_for_servers(
         assert list(usage.value) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
+@pytest.mark.case("TC_A_14_CSMS")
 @VERSIONS
 async def test_a_certificate_that_the_station_rejects_is_recorded_and_not_sent_again(
     site: ApiSite, version: str
