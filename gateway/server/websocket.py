@@ -317,7 +317,6 @@ class WebSocket(asyncio.Protocol):
         protocol, receiver = self._protocol, self._receiver
         protocol.receive_data(frame)
         events = protocol.events_received()
-        self._note_state()
         self._flush()
         for event in events:
             if not isinstance(event, Frame) or receiver is None:
@@ -326,6 +325,7 @@ class WebSocket(asyncio.Protocol):
                 receiver.heard()
             elif protocol.state is State.OPEN:
                 self._assemble(event, receiver)
+        self._note_state()
 
     def _assemble(self, frame: Frame, receiver: Receiver) -> None:
         data = bytes(frame.data)
@@ -344,7 +344,7 @@ class WebSocket(asyncio.Protocol):
         self._is_bypassed = (
             self._receiver is not None
             and self._protocol.state is State.OPEN
-            and self._protocol.current_size is None
+            and self._parts is None
         )
 
     def _write(self, data: bytes) -> None:
