@@ -96,6 +96,12 @@ async def test_a_fleet_that_nobody_accepts_exits_with_1() -> None:
         (["--url", "ws://x/ocpp", "--scenario", "nowhere.toml"], "nowhere.toml"),
         (["--url", "ws://x/ocpp", "--fault", "sulk"], "sulk"),
         (["--url", "ws://x/ocpp", "--epoch", "yesterday"], "yesterday"),
+        (["--url", "ws://x/ocpp", "--flow", "sulk"], "sulk"),
+        (
+            ["--url", "ws://x/ocpp", "--ocpp", "1.6", "--flow", "charging-needs"],
+            "2.0.1 station",
+        ),
+        (["--url", "wss://x/ocpp", "--cert", "cert.pem"], "--key"),
         (["--url", "ws://x/ocpp", "--speed", "0"], "speed"),
     ],
 )
@@ -115,3 +121,49 @@ async def test_faults_are_listed_with_a_line_each() -> None:
     names = [line.split()[0] for line in out.decode().splitlines()]
     assert {"lie", "offline", "duplicate-frames", "reboot"} <= set(names)
     assert process.returncode == 0
+
+
+async def test_flows_are_listed_with_versions_and_a_line_each() -> None:
+    process = await start("--flows")
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate()
+    rows = [line.split(maxsplit=2) for line in out.decode().splitlines()]
+    versions = {name: version for name, version, _ in rows}
+    assert versions["firmware"] == "1.6+2.0.1"
+    assert versions["california-pricing"] == "1.6"
+    assert versions["monitoring-alert"] == "2.0.1"
+    assert process.returncode == 0
+
+
+async def test_flows_end_the_run_with_their_verdicts() -> None:
+    async with tiny_csms() as csms:
+        process = await start(
+            *("--url", csms.url, "--stations", "2", "--speed", "100"),
+            *("--flow", "charge", "--flow", "security-events@SIM-0002"),
+        )
+        code, lines, err = await finish(process)
+    assert code == 0, err
+    ended = {
+        (line["station"], line["flow"]): line["verdict"]
+        for line in lines
+        if line["event"] == "flow_ended"
+    }
+    assert ended == {
+        ("SIM-0001", "charge"): "passed",
+        ("SIM-0002", "charge"): "passed",
+        ("SIM-0002", "security-events"): "passed",
+    }
+    assert (lines[-1]["flows_passed"], lines[-1]["flows"]) == (3, 3)
+
+
+async def test_a_flow_that_nobody_plays_along_with_exits_with_1() -> None:
+    async with tiny_csms() as csms:
+        process = await start(
+            *("--url", csms.url, "--stations", "1", "--speed", "100"),
+            *("--flow", "firmware", "--flow-timeout", "0.5"),
+        )
+        code, lines, err = await finish(process)
+    assert code == 1, err
+    (ended,) = [line for line in lines if line["event"] == "flow_ended"]
+    assert ended["verdict"] == "unfinished"
+    assert "UpdateFirmware" in ended["reason"]

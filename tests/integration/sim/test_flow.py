@@ -16,6 +16,7 @@ from sim_chargers.evse import EvseSpec
 from sim_chargers.fleet import make_charger
 from sim_chargers.life import Surroundings
 from sim_chargers.scenario import StationSpec
+from sim_chargers.tls import TlsFiles
 from sim_chargers.tokens import TokenEntry
 from sim_chargers.vehicle import Vehicle
 from tests.integration.sim.tiny_csms import TinyCsms, tiny_csms
@@ -31,7 +32,12 @@ def car(**changes: Any) -> Vehicle:
 
 @asynccontextmanager
 async def station(
-    csms: TinyCsms, version: str, *names: str, n_evse: int = 1, **spec: Any
+    csms: TinyCsms,
+    version: str,
+    *names: str,
+    n_evse: int = 1,
+    tls: TlsFiles | None = None,
+    **spec: Any,
 ) -> AsyncIterator[Charger]:
     """Run one station, and its physics in turns of 10 ms, until the block ends."""
     around = Surroundings(
@@ -39,6 +45,7 @@ async def station(
         clock=SiteClock(speed=SPEED),
         events=Events(stream=io.StringIO()),
         call_timeout_s=1.0,
+        tls=tls or TlsFiles(),
     )
     evses = tuple(EvseSpec(evse_id=number + 1) for number in range(n_evse))
     plan = StationSpec(id="CP1", ocpp=version, evses=evses, password="pw", **spec)

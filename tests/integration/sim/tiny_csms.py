@@ -8,6 +8,7 @@ import asyncio
 import base64
 import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Seen:
 @dataclass
 class TinyCsms:
     password: str | None = None
+    tls: ssl.SSLContext | None = None
     registration: list[str] = field(default_factory=list)
     mute: set[str] = field(default_factory=set)
     refuse: dict[str, list[str]] = field(default_factory=dict)
@@ -68,6 +70,8 @@ class TinyCsms:
 
     @property
     def url(self) -> str:
+        if self.tls is not None:
+            return f"wss://localhost:{self.port}/ocpp"
         return f"ws://127.0.0.1:{self.port}/ocpp"
 
     def actions(self, station_id: str | None = None) -> list[str]:
@@ -227,6 +231,7 @@ async def tiny_csms(csms: TinyCsms | None = None) -> AsyncIterator[TinyCsms]:
         system.port,
         subprotocols=[Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")],
         process_request=system._check,
+        ssl=system.tls,
         close_timeout=1,
     ) as server:
         system.port = next(iter(server.sockets)).getsockname()[1]
