@@ -119,6 +119,16 @@ async def play_all(
     ]
 
 
+def table() -> str:
+    """Write all flows as the table of ``docs/simulator.md``."""
+    rows = ["| flow | OCPP | the station | waits for |", "|---|---|---|---|"]
+    for flow in FLOWS.values():
+        waits = ", ".join(flow.waits_for) or "nobody"
+        versions = ", ".join(flow.versions)
+        rows.append(f"| `{flow.name}` | {versions} | {flow.line} | {waits} |")
+    return "".join(f"{row}\n" for row in rows)
+
+
 def describe(flow: Flow) -> str:
     """Write the line of ``--flows``."""
     waits = f" [{', '.join(flow.waits_for)}]" if flow.waits_for else ""

@@ -1,14 +1,16 @@
 """Prices and costs, firmware orders and logs, without a network."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import sim_chargers
 from sim_chargers.blocks.cost import COST_VENDOR
 from sim_chargers.charger import Charger
 from sim_chargers.connector import Reason
-from sim_chargers.flows.catalogue import FLOWS, UnknownFlowError, assign
+from sim_chargers.flows.catalogue import FLOWS, UnknownFlowError, assign, table
 from sim_chargers.outcomes import Answer
 from sim_chargers.transfer import TransferError, fetch, is_loopback, upload
 from sim_chargers.uploads import Errand, write_log
@@ -16,6 +18,7 @@ from sim_chargers.vehicle import Vehicle
 from tests.integration.sim.authority import Authority
 from tests.unit.sim.desk import Payload, ask, said, station, status, told, v16, v201
 
+ROOT = Path(sim_chargers.__file__).parents[1]
 LATER = "2099-01-01T00:00:00Z"
 
 
@@ -185,6 +188,11 @@ def test_flows_are_given_to_stations_that_can_play_them() -> None:
     ):
         with pytest.raises(UnknownFlowError, match=hint):
             assign([request], versions)
+
+
+def test_the_document_lists_every_flow_as_it_is() -> None:
+    text = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    assert table() in text
 
 
 def test_every_flow_has_a_line_and_a_version() -> None:
