@@ -39,7 +39,11 @@ FIRMWARE_WRONG: Final = (
     "InvalidSignature",
     "RevokedCertificate",
 )
-_SECRET_KEYS: Final = frozenset({"authorizationkey", "basicauthpassword"})
+_OWN_PASSWORDS: Final = frozenset({"authorizationkey", "basicauthpassword"})
+_SECRET_NAMES: Final = ("authorizationkey", "passphrase", "password", "secret")
+"""Settings whose names hold one of these are not shown, vendors' own included."""
+_UPLOADS: Final = "/uploads/"
+"""What follows is a one-time address of ours: who knows it may upload."""
 _SECRET_MEMBERS: Final = frozenset({"apnPassword", "password"})
 _URL_MEMBERS: Final = frozenset({"location", "remoteLocation"})
 _RESULT_LISTS: Final = {"setVariableResult": "attributeStatus"}
@@ -75,18 +79,19 @@ def read_answer(action: str, answer: Mapping[str, object]) -> AnswerRead:
 
 
 def redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A payload without passwords: of stations, of networks, in addresses."""
+    """A payload without secrets: of stations, of networks, in addresses."""
     if isinstance(value, list):
         return [redacted(one) for one in value]
     if not isinstance(value, Mapping):
         return value
-    hides = _SECRET_VALUES if _names_a_secret(value) else frozenset()
+    is_secret = any(word in _setting(value) for word in _SECRET_NAMES)
+    hides = _SECRET_VALUES if is_secret else frozenset()
     kept: dict[str, Any] = {}
     for name, member in value.items():
         if name in hides or name in _SECRET_MEMBERS:
             kept[name] = REDACTED
         elif name in _URL_MEMBERS and isinstance(member, str):
-            kept[name] = _without_user(member)
+            kept[name] = _public_address(member)
         elif name == "vpn" and isinstance(member, Mapping):
             kept[name] = redacted(member) | {"key": REDACTED}
         else:
@@ -98,7 +103,10 @@ def carries_password(payload: Mapping[str, object]) -> bool:
     """Whether a CALL sets a station's own password."""
     items = payload.get("setVariableData")
     candidates = [payload, *(items if isinstance(items, list) else [])]
-    return any(isinstance(one, Mapping) and _names_a_secret(one) for one in candidates)
+    return any(
+        isinstance(one, Mapping) and _setting(one) in _OWN_PASSWORDS
+        for one in candidates
+    )
 
 
 def holds_limit(evse_id: object, schedule: object, now: datetime) -> Expectation:
@@ -173,21 +181,28 @@ def replace_key(
 _SECRET_VALUES: Final = frozenset({"value", "attributeValue"})
 
 
-def _names_a_secret(item: Mapping[str, Any]) -> bool:
+def _setting(item: Mapping[str, Any]) -> str:
+    """Which key or variable an item is about, for comparison."""
     variable = item.get("variable")
     name = variable.get("name") if isinstance(variable, Mapping) else item.get("key")
-    return isinstance(name, str) and name.casefold() in _SECRET_KEYS
+    return name.casefold() if isinstance(name, str) else ""
 
 
-def _without_user(url: str) -> str:
+def _public_address(url: str) -> str:
+    """An address without user, signature and one-time secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return REDACTED
-    if "@" not in parts.netloc:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{REDACTED}@{host}"))
+    if "@" in parts.netloc:
+        host = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{REDACTED}@{host}")
+    if parts.query:
+        parts = parts._replace(query=REDACTED)
+    before, mark, secret = parts.path.partition(_UPLOADS)
+    if secret:
+        parts = parts._replace(path=f"{before}{mark}{REDACTED}")
+    return urlunsplit(parts)
 
 
 def _words(answer: Mapping[str, object]) -> list[str]:

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain.effects import (
     AtOnce,
@@ -146,6 +148,10 @@ def test_an_answer_is_read_alike_in_both_versions(
         },
         {"location": "ftp://me:geheim@host/x"},
         {"log": {"remoteLocation": "https://geheim@host"}},
+        {"log": {"remoteLocation": "https://host/uploads/geheim/log"}},
+        {"location": "https://host/x?signature=geheim"},
+        {"location": "https://[geheim"},
+        {"key": "WifiPassword", "value": "geheim"},
         {"connectionData": {"vpn": {"key": "geheim", "password": "geheim"}}},
         {"connectionData": {"apn": {"apnPassword": "geheim"}}},
     ],
@@ -156,11 +162,28 @@ def test_no_password_is_shown(payload: dict[str, Any]) -> None:
     assert "***" in shown
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.sampled_from(["AuthorizationKey", "vendorSecret", "BasicAuthPassword"]))
+def test_a_secret_is_hidden_however_deep_and_the_rest_keeps_its_shape(
+    other: Any, key: str
+) -> None:
+    nested = {"a": [other, {"b": {"key": key, "value": "geheim"}}]}
+    hidden = redacted(nested)
+    assert hidden["a"][1]["b"] == {"key": key, "value": "***"}
+    assert redacted(hidden) == hidden
+
+
 def test_what_is_no_secret_stays_as_it_is() -> None:
     payload = {
         "key": "HeartbeatInterval",
         "value": "300",
-        "location": "https://host/x?a=1",
+        "location": "https://host/x#a",
         "items": [1, None, {"value": 2.5}],
     }
     assert redacted(payload) == payload
