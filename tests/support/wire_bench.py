@@ -129,6 +129,10 @@ class Bench:
         link, socket = self._links[version]
         return link.is_open and socket.closed is None
 
+    def sent(self, version: str) -> list[bytes]:
+        """The bytes that left after the latest frame."""
+        return list(self._links[version][1].sent)
+
     def link(self, version: str) -> Link:
         """The station's connection."""
         return self._links[version][0]
