@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -98,7 +99,15 @@ class _WireResult(
 
 _fast = msgspec.json.Decoder(_WireCall | _WireResult)
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
-_value = msgspec.json.Decoder()
+
+
+def float_or_text(text: str) -> float | str:
+    """A float, or the number as it was written where no float can hold it."""
+    number = float(text)
+    return number if isfinite(number) else text
+
+
+_value = msgspec.json.Decoder(float_hook=float_or_text)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _string = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _not_brackets = bytes(set(range(256)) - set(b"[]{}"))
@@ -286,7 +295,7 @@ def _elements(data: bytes) -> tuple[list[bytes], list[object]]:
         parts = [bytes(part) for part in _parts.decode(data)]
         is_deep = _too_deep(data)
         return parts, [
-            _DEEP if is_deep and _too_deep(b"[%b]" % part) else _value.decode(part)
+            _DEEP if is_deep and _too_deep(b"[%b]" % part) else _any_value(part)
             for part in parts
         ]
     except RecursionError:
@@ -297,6 +306,13 @@ def _elements(data: bytes) -> tuple[list[bytes], list[object]]:
         raise FrameError(ErrorKind.RPC_FRAMEWORK, "not a JSON array") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise FrameError(ErrorKind.RPC_FRAMEWORK, f"not JSON: {problem}") from None
+
+
+def _any_value(part: bytes) -> object:
+    try:
+        return _value.decode(part)
+    except msgspec.ValidationError:  # an integer of more digits than Python reads
+        return _decode_huge(part)
 
 
 def _call(message_id: str, values: list[object], parts: list[bytes]) -> Call:

@@ -23,7 +23,7 @@ from gateway.domain.events import (
 from gateway.domain.ids import EvseRef, StationId
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.adapter import Answer, Decoded, Durability
-from gateway.ocpp.frames import Call
+from gateway.ocpp.frames import Call, float_or_text
 from gateway.ocpp.inquiries import Inquiry
 from gateway.ocpp.readings import timestamp
 from gateway.ocpp.tolerant import MAX_INTEGER
@@ -33,7 +33,7 @@ Reply: TypeAlias = Callable[[Answer], Payload]
 
 MAX_EVSE: Final = 2**31 - 1
 
-_any = msgspec.json.Decoder()
+_any = msgspec.json.Decoder(float_hook=float_or_text)
 
 
 @dataclass(slots=True)

@@ -433,7 +433,16 @@ FRAMES: dict[str, st.SearchStrategy[bytes | str]] = {
     "message id": st.sampled_from(IDS).map(lambda one: f'[2,{one},"Heartbeat",{{}}]'),
     "unsolicited": st.sampled_from(("3", "4")).flatmap(
         lambda kind: st.sampled_from(
-            ("", ",{}", ",null", ',"GenericError","",{}', ",7,8,9,10,11", ",[]")
+            (
+                "",
+                ",{}",
+                ",null",
+                ',"GenericError","",{}',
+                ",7,8,9,10,11",
+                ",[]",
+                ',"E","",{"a":1e999}',
+                f',"E","",{{"a":{"1" * 5000}}}',
+            )
         ).map(lambda rest: f"[{kind},{_id}{rest}]")
     ),
     "action": st.sampled_from(ACTIONS).map(lambda one: f'[2,"i",{one},{{}}]'),

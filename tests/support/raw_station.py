@@ -63,6 +63,15 @@ class RawStation:
         if self._reader is not None:
             await self._reader
 
+    async def exchange(self, message_id: str, raw: str) -> list[Any]:
+        """Send a CALL as it is written and return the whole answer frame."""
+        assert self._socket is not None
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._answers[message_id] = future
+        await self._socket.send(raw)
+        async with asyncio.timeout(10):
+            return await future
+
     async def call(self, action: str, payload: dict[str, Any]) -> list[Any]:
         """Send a CALL and return the whole answer frame."""
         message_id = f"m{next(self._ids)}"

@@ -102,6 +102,28 @@ async def test_a_token_in_an_address_opens_nothing(
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" * 5000, "1e-999", "NaN"])
+async def test_numbers_that_nothing_can_hold_are_refused(
+    site: ApiSite, number: str
+) -> None:
+    await site.register("NUMBERS")
+    for path, member in (
+        ("/stations/NUMBERS", "items_per_message"),
+        ("/loads/building/reading", "power_w"),
+        ("/id-tokens/T", "max_sessions"),
+    ):
+        answer = await site.client.put(
+            f"/api/v1{path}",
+            content=f'{{"{member}":{number}}}',
+            headers={
+                "Authorization": f"Bearer {site.secrets['admin']}",
+                "Content-Type": "application/json",
+            },
+        )
+        assert answer.status_code == 422 or number == "1e-999", answer.text
+        assert answer.status_code < 500
+
+
 async def test_a_station_cannot_end_or_fill_the_session_of_another(
     site: ApiSite,
 ) -> None:
