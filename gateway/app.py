@@ -25,7 +25,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -39,12 +38,12 @@ from gateway.bus import Bus, FactCommitted, Lagged, Notice
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, passwords
 from gateway.domain.events import StationBooted
-from gateway.domain.ids import EvseRef, StationId
+from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError, WattproofError
 from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
-from gateway.ocpp.inquiries import ChargingNeedsTold, DataOffered, EvScheduleTold
+from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
@@ -54,7 +53,6 @@ from gateway.server.registry import Links
 from gateway.server.tls import check as check_tls
 from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.anchoring import Anchoring, AnchoringSettings
-from gateway.services.authorization import Authorizer, TokenRules
 from gateway.services.certificate_parts import CertificatePorts, Certificates
 from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.command_effects import CommandEffects
@@ -64,37 +62,34 @@ from gateway.services.command_troubles import CommandTroubles
 from gateway.services.commands import Commands
 from gateway.services.commissioning import Commissioning
 from gateway.services.credentials import Pepper
-from gateway.services.data_transfer import DataTransfers
 from gateway.services.device import make_device
 from gateway.services.device_records import DeviceRecords
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
-from gateway.services.features import Feature, Features
+from gateway.services.driver_parts import DriverParts, DriverPorts
 from gateway.services.gap_watch import GapWatch
 from gateway.services.group_problem import Prices
 from gateway.services.ingest import Ingest, StationContext
 from gateway.services.inquiries import Inquiries
 from gateway.services.live import Live
-from gateway.services.local_lists import ListPorts, LocalLists
 from gateway.services.metrics import Metrics
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.reach import Reach, likely_answer
 from gateway.services.receipts import Receipts
 from gateway.services.registration import Registration
-from gateway.services.running_costs import RunningCosts
 from gateway.services.sealing import LogSealer, install_ledger, seal_record
-from gateway.services.settlement import Settlement, Terms, final_cost
+from gateway.services.settlement import Settlement, Terms
 from gateway.services.setup import SetupParts, StationSetup
 from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
 from gateway.services.stations import StationDirectory
-from gateway.services.token_book import TokenBook
 from gateway.services.transfers import Transfers
 from gateway.services.uploads import Uploads
 from gateway.store import api_tokens, money
 from gateway.store import stations as station_rows
 from gateway.store.api_tokens import ApiToken, Role
+from gateway.store.entry import TokenDecision
 from gateway.store.folder_lock import held
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
@@ -215,48 +210,28 @@ class Parts:
             is_managed=self._is_managed,
             call_timeout_s=config.server.call_timeout_s,
         )
-        self.costs = RunningCosts(self.queries)
-        self.tokens = TokenBook(writer=writer, clock=clock)
-        self.features = Features(
-            directory=self.directory,
-            writer=writer,
-            clock=clock,
-            defaults={Feature.LOCAL_LIST: config.ocpp.local_list},
-        )
-        self.local_lists = LocalLists(
-            ListPorts(
+        self.drivers = DriverParts(
+            config,
+            DriverPorts(
                 stations=self.links,
-                features=self.features,
+                directory=self.directory,
                 queries=self.queries,
                 writer=writer,
                 bus=self.bus,
                 clock=clock,
-                call_timeout_s=config.server.call_timeout_s,
-            )
+                inquiries=self.inquiries,
+                admission=self.dispatch.admission,
+                terms=self._terms(),
+            ),
         )
-        self.tokens.listen(self.local_lists.tokens_changed)
-        self.data_transfers = DataTransfers(
-            writer=writer,
-            queries=self.queries,
-            clock=clock,
-            vendors=config.ocpp.data_vendors,
-        )
-        self.inquiries.answer_with(DataOffered, self.data_transfers.answer)
         self.ingest = Ingest(
             log=Store(
                 writer,
                 Hooks(
-                    judge=Authorizer(
-                        admission=self.dispatch.admission,
-                        rules=TokenRules(
-                            max_sessions=config.ocpp.max_sessions_per_token,
-                            authorize_counts=config.ocpp.authorize_counts,
-                            master_pass_group=config.ocpp.master_pass_group,
-                        ),
-                    ),
+                    judge=self.drivers.authorizer,
                     sealer=LogSealer(tariff_id_of=self._tariff_id_of),
                     rating=self._rating,
-                    final_cost=partial(final_cost, terms=self._terms()),
+                    final_cost=self.drivers.final_cost,
                 ),
             ),
             jobs=writer,
@@ -266,9 +241,10 @@ class Parts:
             heartbeat_interval_s=config.ocpp.heartbeat_interval_s,
             pending_retry_s=config.ocpp.pending_retry_s,
             on_gap=self.gaps.noticed,
-            total_cost=self.costs.total_cost,
+            total_cost=self.drivers.costs.total_cost,
             inquire=self.inquiries.ask,
             on_boot=self._booted,
+            on_presented=self._presented,
         )
         self.command_log = CommandLog(
             writer=writer,
@@ -311,7 +287,7 @@ class Parts:
                 wall_clock=self.wall_clock,
             ),
         )
-        self.calls.observe(self.local_lists.observe)
+        self.calls.observe(self.drivers.local_lists.observe)
         self.transfers = Transfers(
             writer=writer,
             queries=self.queries,
@@ -392,8 +368,7 @@ class Parts:
         start(self.setup.run, "part.setup")
         start(self.registration.run, "part.registration")
         start(self.inquiries.run, "part.inquiries")
-        start(self.local_lists.run, "part.lists")
-        start(self.costs.run, "part.costs")
+        self.drivers.start(start)
         start(self.gaps.run, "part.gaps")
         start(self.transfers.run, "part.transfers")
         start(self.calls.run, "part.calls")
@@ -461,11 +436,8 @@ class Parts:
             needs=self.needs,
             settlement=self.settlement,
             receipts=self.receipts,
-            tokens=self.tokens,
+            drivers=self.drivers,
             certificates=self.certificates.desk,
-            features=self.features,
-            local_lists=self.local_lists,
-            data_transfers=self.data_transfers,
             transfers=self.transfers,
             uploads=self.uploads,
             public_url=lambda: self.config.api.public_url or self.api_url,
@@ -584,7 +556,12 @@ class Parts:
         if registration == "Accepted":
             self.setup.booted(station.station_id)
             self.command_queue.booted(station.station_id)
-            self.local_lists.booted(station.station_id)
+            self.drivers.booted(station.station_id)
+
+    def _presented(
+        self, station: StationContext, token: IdToken, decision: TokenDecision
+    ) -> None:
+        self.drivers.pricing.presented(station.station_id, token, decision.status)
 
     def _readiness(self) -> dict[str, bool]:
         return {
@@ -664,7 +641,7 @@ async def _open(
     await parts.queries.open()
     stack.push_async_callback(parts.queries.close)
     await parts.directory.start(config, passwords)
-    await parts.features.start()
+    await parts.drivers.features.start()
     stack.push_async_callback(parts.anchoring.close)
     await stack.enter_async_context(parts.solver)
     return parts

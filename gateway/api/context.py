@@ -16,17 +16,14 @@ from gateway.ocpp.adapter import Adapter, Command
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
-from gateway.services.data_transfer import DataTransfers
 from gateway.services.device import Device
 from gateway.services.dispatch import Dispatch
-from gateway.services.features import Features
-from gateway.services.local_lists import LocalLists
+from gateway.services.driver_parts import DriverParts
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
-from gateway.services.token_book import TokenBook
 from gateway.services.transfers import Transfers
 from gateway.services.uploads import Uploads
 from gateway.store.api_tokens import ApiToken
@@ -92,7 +89,7 @@ class ApiContext:
     needs: Needs
     settlement: Settlement
     receipts: Receipts
-    tokens: TokenBook
+    drivers: DriverParts
     certificates: CertificateDesk
     transfers: Transfers
     uploads: Uploads
@@ -100,9 +97,6 @@ class ApiContext:
     call: SendCall
     commands: Commands
     queue: CommandQueue
-    features: Features
-    local_lists: LocalLists
-    data_transfers: DataTransfers
     device: Device
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]

@@ -22,7 +22,9 @@ async def data_transfers(
 ) -> list[dict[str, Any]]:
     """Vendors' messages and their answers, newest first; the last 200 are kept."""
     entry = context.directory.require(station_id)
-    found = await context.data_transfers.newest(entry.station_id, vendor_id, limit)
+    found = await context.drivers.data_transfers.newest(
+        entry.station_id, vendor_id, limit
+    )
     return [
         {
             "received_at": views.time(row.received_at),

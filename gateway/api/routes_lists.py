@@ -33,7 +33,7 @@ async def local_list(
     again until its firmware changes or a sync is asked for).
     """
     entry = context.directory.require(station_id)
-    shown = await context.local_lists.view(entry.station_id)
+    shown = await context.drivers.local_lists.view(entry.station_id)
     return {key: _json(value) for key, value in shown.items()}
 
 
@@ -46,8 +46,10 @@ async def switch_local_list(
 ) -> dict[str, Any]:
     """Keep a station's list in step with the tokens, or leave it alone."""
     entry = context.directory.require(station_id)
-    await context.features.switch(entry.station_id, Feature.LOCAL_LIST, body.enabled)
-    context.local_lists.switched(entry.station_id)
+    await context.drivers.features.switch(
+        entry.station_id, Feature.LOCAL_LIST, body.enabled
+    )
+    context.drivers.local_lists.switched(entry.station_id)
     await context.audit(
         caller,
         "local_list.switched",
@@ -67,7 +69,7 @@ async def sync_local_list(
     """Bring a station's list in step now, whatever is switched and was refused."""
     entry = context.directory.require(station_id)
     await context.audit(caller, "local_list.sync", f"station/{entry.station_id}", {})
-    await context.local_lists.sync(entry.station_id)
+    await context.drivers.local_lists.sync(entry.station_id)
     return await local_list(station_id, context, caller)
 
 

@@ -103,7 +103,7 @@ async def put_id_token(
         personal_message=body.personal_message,
     )
     kind = body.type or ""
-    await context.tokens.put(KnownToken(value=token, kind=kind, row=row))
+    await context.drivers.tokens.put(KnownToken(value=token, kind=kind, row=row))
     await context.audit(caller, "id_token.put", "id-token", {"status": body.status})
     return await id_token(token, context, caller, body.type)
 
@@ -113,7 +113,7 @@ async def delete_id_token(
     token: str, context: Context, caller: Operator, kind: Kind = None
 ) -> None:
     """Forget a token, of a type or of all: it answers ``Invalid`` from now on."""
-    if not await context.tokens.delete(token, kind):
+    if not await context.drivers.tokens.delete(token, kind):
         raise RequestError(404, "unknown_token", "no such id token")
     await context.audit(caller, "id_token.deleted", "id-token", {})
 

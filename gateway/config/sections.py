@@ -241,11 +241,19 @@ class BillingConfig:
     Attributes:
         default_tariff: Id of the ``[[tariff]]`` for stations that name none;
             without one their sessions wait with the verdict ``no_tariff``.
+        pricing_messages: Stations that can show prices and costs are told them, unless
+            the API says otherwise for a station.
+        cost_interval_s: Least time between two messages with a running cost; 2.0.1
+            stations get such messages only if it is set, as answers tell costs there.
+        language: RFC 5646, of texts for everybody.
     """
 
     currency: str = "EUR"
     default_tariff: str | None = None
     regime: Regime = Regime.STANDARD
+    pricing_messages: bool = False
+    cost_interval_s: Annotated[int | None, Range(low=5, high=3_600)] = None
+    language: str = "en"
 
     def __post_init__(self) -> None:
         if not (len(self.currency) == 3 and self.currency.isupper()):  # noqa: PLR2004 - ISO 4217

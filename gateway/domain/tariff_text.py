@@ -53,24 +53,26 @@ class NextPrice:
 
 
 def tariff_text(
-    tariff: Tariff, moment: datetime, language: str | None = None
+    tariff: Tariff, moment: datetime | None, language: str | None = None
 ) -> str | None:
     """What energy costs at a moment, and from when on something else.
 
     Args:
         tariff: Prices with tax.
-        moment: Aware.
+        moment: Aware; ``None`` for words that hold at any time.
         language: RFC 5646; English where it is not known.
 
     Returns:
         ``None`` while the tariff has no price.
     """
+    primary = (language or "en").casefold().split("-")[0]
+    phrases = _PHRASES.get(primary, _ENGLISH)
+    if moment is None:
+        return _at_any_time(tariff, phrases)
     try:
         now = tariff.price_at(moment)
     except TariffError:
         return None
-    primary = (language or "en").casefold().split("-")[0]
-    phrases = _PHRASES.get(primary, _ENGLISH)
     price = _amount(now, tariff.minor_digits, phrases)
     following = next_price(tariff, moment)
     if following is None:
@@ -98,6 +100,15 @@ def next_price(tariff: Tariff, moment: datetime) -> NextPrice | None:
 def price_per_kwh(price_micro_per_kwh: int) -> Decimal:
     """A price in major units, exact, without needless zeros."""
     return (Decimal(price_micro_per_kwh) / MICRO).normalize() + 0
+
+
+def _at_any_time(tariff: Tariff, phrases: _Phrases) -> str:
+    prices = {element.price_micro_per_kwh for element in tariff.elements}
+    bounds = [
+        _amount(price, tariff.minor_digits, phrases)
+        for price in sorted({min(prices), max(prices)})
+    ]
+    return phrases.flat.format(price="–".join(bounds), currency=tariff.currency)
 
 
 def _amount(price_micro_per_kwh: int, minor_digits: int, phrases: _Phrases) -> str:

@@ -31,6 +31,7 @@ from gateway.ocpp.inquiries import Finding, Inquiry
 
 if TYPE_CHECKING:
     from gateway.ocpp.lists import ListWords  # it needs `Command` of this module
+    from gateway.ocpp.prices import PriceWords  # likewise
 
 
 class Durability(StrEnum):
@@ -168,6 +169,11 @@ class Adapter(Protocol):
     @property
     def lists(self) -> "ListWords":
         """Local authorization lists in the version's words."""
+        ...
+
+    @property
+    def prices(self) -> "PriceWords":
+        """Prices and costs in the version's words."""
         ...
 
     @property

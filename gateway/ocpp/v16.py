@@ -43,6 +43,7 @@ from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_certificates import V16Certificates
 from gateway.ocpp.v16_commands import V16Commands
 from gateway.ocpp.v16_lists import V16Lists
+from gateway.ocpp.v16_prices import V16Prices
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
     ESSENTIALS,
@@ -53,6 +54,7 @@ from gateway.ocpp.v16_tables import (
 from gateway.ocpp.v16_transfers import V16Transfers
 
 LISTS: Final = V16Lists()
+PRICES: Final = V16Prices()
 
 
 class V16(V16Commands, V16Certificates, V16Transfers, Adapter):
@@ -79,6 +81,11 @@ class V16(V16Commands, V16Certificates, V16Transfers, Adapter):
     @override
     def lists(self) -> V16Lists:
         return LISTS
+
+    @property
+    @override
+    def prices(self) -> V16Prices:
+        return PRICES
 
     @property
     @override

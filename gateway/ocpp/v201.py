@@ -55,6 +55,7 @@ from gateway.ocpp.v201_charging import charging_needs, ev_schedule
 from gateway.ocpp.v201_commands import V201Commands
 from gateway.ocpp.v201_lists import V201Lists
 from gateway.ocpp.v201_messages import message_content
+from gateway.ocpp.v201_prices import V201Prices
 from gateway.ocpp.v201_tables import (
     ERROR_CODES,
     ESSENTIALS,
@@ -67,6 +68,7 @@ from gateway.ocpp.v201_tables import (
 from gateway.ocpp.v201_transfers import V201Transfers
 
 LISTS: Final = V201Lists()
+PRICES: Final = V201Prices()
 
 
 class V201(V201Commands, V201Certificates, V201Transfers, Adapter):
@@ -89,6 +91,11 @@ class V201(V201Commands, V201Certificates, V201Transfers, Adapter):
     @override
     def lists(self) -> V201Lists:
         return LISTS
+
+    @property
+    @override
+    def prices(self) -> V201Prices:
+        return PRICES
 
     @property
     @override

@@ -1,5 +1,6 @@
 """What is switched on for which station, and which stations do not take it."""
 
+import asyncio
 from enum import StrEnum
 
 from gateway.clock import Clock
@@ -15,8 +16,10 @@ class Feature(StrEnum):
 
     LOCAL_LIST = "local_list"
     PRICING = "pricing"
-    COST_UPDATED = "cost_updated"
+    DEFAULT_PRICE = "default_price"
+    """Part of pricing that a station may refuse: settings with texts."""
     COST_MESSAGES = "cost_messages"
+    """Part of pricing that a station may refuse: messages about drivers and costs."""
 
 
 class Features:
@@ -43,12 +46,23 @@ class Features:
         self._defaults = defaults
         self._switches: dict[tuple[StationId, str], bool] = {}
         self._refusals: dict[tuple[StationId, str], Refusal] = {}
+        self._in_use = {feature: asyncio.Event() for feature in Feature}
 
     async def start(self) -> None:
         """Read what is stored."""
         self._switches = await self._writer.run(rows.switches)
         known = await self._writer.run(rows.refusals)
         self._refusals = {(one.station_id, one.feature): one for one in known}
+        for feature, event in self._in_use.items():
+            if self._defaults.get(feature, False):
+                event.set()
+        for (_, name), is_on in self._switches.items():
+            if is_on:
+                self._in_use[Feature(name)].set()
+
+    async def until_in_use(self, feature: Feature) -> None:
+        """Wait until a feature is on anywhere: before that its part costs nothing."""
+        await self._in_use[feature].wait()
 
     def is_on(self, station_id: StationId, feature: Feature) -> bool:
         """Whether a feature is wanted at a station; any thread may ask."""
@@ -92,6 +106,8 @@ class Features:
             self._switches.pop((station_id, feature), None)
         else:
             self._switches[station_id, feature] = is_on
+        if is_on:
+            self._in_use[feature].set()
 
     async def refused(
         self, station_id: StationId, feature: Feature, reason: str

@@ -196,6 +196,7 @@ class LocalLists:
                 self._wake(station_id)
 
     async def _follow_links(self) -> None:
+        await self._ports.features.until_in_use(Feature.LOCAL_LIST)
         with self._ports.bus.subscribe("lists", wants=is_link) as subscription:
             while True:
                 for notice in await subscription.batch():

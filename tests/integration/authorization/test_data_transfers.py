@@ -23,7 +23,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
     async with api_site(
         tmp_path_factory.mktemp("site"), ocpp={"data_vendors": ["com.Example"]}
     ) as running:
-        running.parts.data_transfers.register("org.desk", {"Echo": echo})
+        running.parts.drivers.data_transfers.register("org.desk", {"Echo": echo})
         yield running
 
 

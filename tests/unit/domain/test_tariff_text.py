@@ -69,3 +69,11 @@ def test_currencies_without_minor_units_have_no_decimals() -> None:
 
 def test_a_moment_without_a_price_has_no_text() -> None:
     assert tariff_text(tariff(("0.25", "22:00", "06:00")), NOON) is None
+
+
+def test_words_for_any_time_tell_the_range() -> None:
+    terms = tariff(("0.25", "22:00", "06:00"), ("0.425", None, None))
+    assert tariff_text(terms, None) == "0.25–0.425 EUR per kWh incl. VAT"
+    assert tariff_text(tariff(("0.4", None, None)), None) == (
+        "0.40 EUR per kWh incl. VAT"
+    )

@@ -1,0 +1,78 @@
+"""What the rest of the system sees of prices and costs on the wire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from gateway.domain.ids import IdToken
+from gateway.ocpp.adapter import Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultPrice:
+    """What a station shows to everybody, and while it is offline.
+
+    Attributes:
+        text: In the site's language.
+        price_per_kwh: Where there is only one, in major units.
+        offset: Of local time, as ``+02:00``; ``next_offset`` is the one after it.
+    """
+
+    text: str
+    currency: str
+    minor_digits: int
+    price_per_kwh: Decimal | None
+    offset: str
+    next_offset: str | None = None
+    offset_changes_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSoFar:
+    """What a running session costs.
+
+    Attributes:
+        register_wh: On which the cost is based, read at ``at``.
+        price_per_kwh: Now; ``later_per_kwh`` from ``later_at`` on.
+    """
+
+    transaction_id: str
+    at: datetime
+    register_wh: int
+    cost: Decimal
+    price_per_kwh: Decimal
+    later_at: datetime | None = None
+    later_per_kwh: Decimal | None = None
+
+
+class PriceWords(Protocol):
+    """Prices and costs in one OCPP version; ``None``: it has no message for it."""
+
+    @property
+    def answers_tell_costs(self) -> bool:
+        """Whether answers to transaction messages tell the cost already."""
+        ...
+
+    def default_price(self, shown: DefaultPrice) -> tuple[Command, ...]:
+        """Settings; a station that refuses the first shows no prices at all."""
+        ...
+
+    def user_price(self, token: IdToken, text: str) -> Command | None:
+        """The price for one driver, who was accepted a moment ago."""
+        ...
+
+    def running_cost(self, cost: CostSoFar) -> Command | None:
+        """The cost so far."""
+        ...
+
+    def final_cost(
+        self, transaction_id: str, cost: Decimal, text: str
+    ) -> Command | None:
+        """The cost of an ended transaction."""
+        ...
+
+    def is_understood(self, answer: Mapping[str, object]) -> bool:
+        """Whether a station that answered so knows what such a message is."""
+        ...

@@ -1,0 +1,96 @@
+"""OCPP 1.6J: prices by DataTransfer, as the OCA's paper on California pricing has it.
+
+Vendor ``org.openchargealliance.costmsg``; the data of each message is JSON in a text.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from gateway.domain.ids import IdToken
+from gateway.ocpp.adapter import Command
+from gateway.ocpp.frames import encode_payload
+from gateway.ocpp.prices import CostSoFar, DefaultPrice
+from gateway.ocpp.readings import wire_time
+
+VENDOR: Final = "org.openchargealliance.costmsg"
+UNPLUGGED: Final = "ConnectorUnplugged"
+"""What stations send that go on charging for the place after the transaction."""
+_STRANGE: Final = frozenset({"UnknownVendorId", "UnknownMessageId", "NotSupported"})
+
+
+class V16Prices:
+    """Satisfies `gateway.ocpp.prices.PriceWords`."""
+
+    @property
+    def answers_tell_costs(self) -> bool:
+        """1.6 has no room in its answers."""
+        return False
+
+    def default_price(self, shown: DefaultPrice) -> tuple[Command, ...]:
+        """ChangeConfiguration; nothing is charged for a place after the transaction."""
+        price: dict[str, object] = {
+            "priceText": shown.text,
+            "priceTextOffline": shown.text,
+        }
+        if shown.price_per_kwh is not None:
+            price["chargingPrice"] = {"kWhPrice": shown.price_per_kwh}
+        settings = {
+            "DefaultPrice": encode_payload(price).decode(),
+            "NumberOfDecimalsForCostValues": str(shown.minor_digits),
+            "TimeOffset": shown.offset,
+            "CustomIdleFeeAfterStop": "false",
+        }
+        if shown.offset_changes_at is not None and shown.next_offset is not None:
+            changes_at = wire_time(shown.offset_changes_at)
+            settings["NextTimeOffsetTransitionDateTime"] = changes_at
+            settings["TimeOffsetNextTransition"] = shown.next_offset
+        return tuple(
+            Command(action="ChangeConfiguration", payload={"key": key, "value": value})
+            for key, value in settings.items()
+        )
+
+    def user_price(self, token: IdToken, text: str) -> Command | None:
+        """SetUserPrice."""
+        return _message("SetUserPrice", {"idToken": token.value, "priceText": text})
+
+    def running_cost(self, cost: CostSoFar) -> Command | None:
+        """RunningCost; we know no price of idling, so the state is always charging."""
+        data: dict[str, object] = {
+            "transactionId": int(cost.transaction_id),
+            "timestamp": wire_time(cost.at),
+            "meterValue": cost.register_wh,
+            "cost": cost.cost,
+            "state": "Charging",
+            "chargingPrice": {"kWhPrice": cost.price_per_kwh},
+        }
+        if cost.later_at is not None:
+            data["nextPeriod"] = {
+                "atTime": wire_time(cost.later_at),
+                "chargingPrice": {"kWhPrice": cost.later_per_kwh},
+            }
+        return _message("RunningCost", data)
+
+    def final_cost(
+        self, transaction_id: str, cost: Decimal, text: str
+    ) -> Command | None:
+        """FinalCost."""
+        return _message(
+            "FinalCost",
+            {"transactionId": int(transaction_id), "cost": cost, "priceText": text},
+        )
+
+    def is_understood(self, answer: Mapping[str, object]) -> bool:
+        """See `PriceWords.is_understood`."""
+        return answer.get("status") not in _STRANGE
+
+
+def _message(message_id: str, data: Mapping[str, object]) -> Command:
+    return Command(
+        action="DataTransfer",
+        payload={
+            "vendorId": VENDOR,
+            "messageId": message_id,
+            "data": encode_payload(data).decode(),
+        },
+    )

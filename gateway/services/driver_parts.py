@@ -1,0 +1,155 @@
+"""Everything about drivers and what stations tell them, built and wired as one part."""
+
+import sqlite3
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeAlias
+
+from gateway.bus import Bus
+from gateway.clock import Clock
+from gateway.config import Config
+from gateway.domain.ids import StationId
+from gateway.domain.tariff_text import tariff_text
+from gateway.ocpp.inquiries import DataOffered
+from gateway.services.authorization import Admission, Authorizer, TokenRules
+from gateway.services.cache_clearing import CacheClearing
+from gateway.services.data_transfer import DataTransfers
+from gateway.services.dispatch_ports import Stations
+from gateway.services.features import Feature, Features
+from gateway.services.inquiries import Inquiries
+from gateway.services.local_lists import ListPorts, LocalLists
+from gateway.services.pricing import Pricing, PricingPorts
+from gateway.services.running_costs import RunningCosts
+from gateway.services.settlement import Terms, final_cost
+from gateway.services.stations import StationDirectory
+from gateway.services.token_book import TokenBook
+from gateway.store import money
+from gateway.store.entry import FinalCost
+from gateway.store.queries import Queries
+from gateway.store.writer import Writer
+
+Start: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]], str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverPorts:
+    """What these parts need from the rest of the system."""
+
+    stations: Stations
+    directory: StationDirectory
+    queries: Queries
+    writer: Writer
+    bus: Bus
+    clock: Clock
+    inquiries: Inquiries
+    admission: Admission
+    terms: Terms
+
+
+class DriverParts:
+    """Tokens, lists, caches, costs, prices and vendors' messages.
+
+    Attributes:
+        authorizer: Decides about tokens.
+        final_cost: Of an ended session, for answers to its end.
+    """
+
+    def __init__(self, config: Config, ports: DriverPorts) -> None:
+        self._config = config
+        self._terms = ports.terms
+        timeout_s = config.server.call_timeout_s
+        self.final_cost: FinalCost = partial(final_cost, terms=ports.terms)
+        self.authorizer = Authorizer(
+            admission=ports.admission,
+            rules=TokenRules(
+                max_sessions=config.ocpp.max_sessions_per_token,
+                authorize_counts=config.ocpp.authorize_counts,
+                master_pass_group=config.ocpp.master_pass_group,
+            ),
+            price_text=self._driver_text,
+        )
+        self.tokens = TokenBook(writer=ports.writer, clock=ports.clock)
+        self.features = Features(
+            directory=ports.directory,
+            writer=ports.writer,
+            clock=ports.clock,
+            defaults={
+                Feature.LOCAL_LIST: config.ocpp.local_list,
+                Feature.PRICING: config.billing.pricing_messages,
+            },
+        )
+        self.local_lists = LocalLists(
+            ListPorts(
+                stations=ports.stations,
+                features=self.features,
+                queries=ports.queries,
+                writer=ports.writer,
+                bus=ports.bus,
+                clock=ports.clock,
+                call_timeout_s=timeout_s,
+            )
+        )
+        self.tokens.listen(self.local_lists.tokens_changed)
+        self.caches = CacheClearing(
+            stations=ports.stations,
+            directory=ports.directory,
+            call_timeout_s=timeout_s,
+        )
+        if config.ocpp.clear_cache_on_revoke:
+            self.tokens.listen(self.caches.tokens_changed)
+        self.costs = RunningCosts(ports.queries)
+        self.pricing = Pricing(
+            PricingPorts(
+                stations=ports.stations,
+                features=self.features,
+                queries=ports.queries,
+                bus=ports.bus,
+                clock=ports.clock,
+                costs=self.costs,
+                tariff_id_of=ports.terms.tariff_id_of,
+                final_cost=self.final_cost,
+                timezone=config.site.timezone,
+                language=config.billing.language,
+                cost_interval_s=config.billing.cost_interval_s,
+                call_timeout_s=timeout_s,
+            )
+        )
+        self.data_transfers = DataTransfers(
+            writer=ports.writer,
+            queries=ports.queries,
+            clock=ports.clock,
+            vendors=config.ocpp.data_vendors,
+        )
+        ports.inquiries.answer_with(DataOffered, self.data_transfers.answer)
+
+    def start(self, start: Start) -> None:
+        """Start what runs for ever."""
+        start(self.local_lists.run, "part.lists")
+        start(self.caches.run, "part.caches")
+        start(self.costs.run, "part.costs")
+        start(self.pricing.run, "part.pricing")
+
+    def booted(self, station_id: StationId) -> None:
+        """A boot was accepted."""
+        self.local_lists.booted(station_id)
+        self.pricing.booted(station_id)
+
+    def _driver_text(
+        self,
+        conn: sqlite3.Connection,
+        station_id: StationId,
+        moment: datetime,
+        language: str | None,
+    ) -> str | None:
+        """The price for a driver's display, where prices are shown."""
+        tariff_id = self._terms.tariff_id_of(station_id)
+        if tariff_id is None or not self.features.is_on(station_id, Feature.PRICING):
+            return None
+        found = money.find_tariff(conn, tariff_id)
+        if found is None:
+            return None
+        return tariff_text(
+            found.tariff, moment, language or self._config.billing.language
+        )
