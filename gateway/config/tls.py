@@ -33,15 +33,15 @@ class TlsConfig:
         client_ca: PEM: who signs station certificates (profile 3); without it there is
             no profile 3.
         organization: O that a station certificate must carry; ``None``: any.
-        static_rsa: Also offer TLS_RSA_WITH_AES_128/256_GCM, which 1.6 stations with
-            security extensions may require (A00.FR.317). No forward secrecy.
+        static_rsa: Also take TLS_RSA_WITH_AES_128/256_GCM from stations that offer
+            nothing better: a central system must (A00.FR.317). No forward secrecy.
     """
 
     port: Annotated[int, Range(low=0, high=MAX_PORT)] = 9443
     certificates: tuple[CertificateFiles, ...]
     client_ca: Path | None = None
     organization: str | None = None
-    static_rsa: bool = False
+    static_rsa: bool = True
 
     def __post_init__(self) -> None:
         if not self.certificates:

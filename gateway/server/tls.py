@@ -1,7 +1,8 @@
 """TLS of the OCPP port: its certificates, their checks, and what a connection used.
 
-Suites: forward secrecy by default, which covers the ECDSA half of what the security
-white paper asks for (A00.FR.317, FR.421); ``static_rsa`` adds the other half.
+Suites: those that a central system must support (A00.FR.317, FR.421). Two of them have
+no forward secrecy; they come last in our order, so only a station that knows nothing
+better gets them, and ``static_rsa = false`` takes them away.
 """
 
 import ssl
@@ -67,10 +68,6 @@ def check(config: TlsConfig, now: datetime) -> list[str]:
             warnings.extend(_validity(authority, path, now))
     elif config.organization is not None:
         warnings.append("ocpp.tls.organization: means nothing without client_ca")
-    if config.static_rsa:
-        warnings.append("ocpp.tls.static_rsa: key exchange without forward secrecy")
-        if not any("RSA" in kind for kind in kinds):
-            warnings.append("ocpp.tls.static_rsa: needs an RSA certificate")
     return warnings
 
 
@@ -83,6 +80,7 @@ def context_of(config: TlsConfig) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     suites = [SUITES, STATIC_RSA_SUITES] if config.static_rsa else [SUITES]
     context.set_ciphers(":".join(suites))
     context.sslobject_class = _TellingObject

@@ -133,15 +133,22 @@ async def test_both_certificates_serve_their_suites(tmp_path: Path, suite: str) 
             assert here.used()["cipher"] == suite
 
 
-async def test_static_rsa_is_offered_only_where_it_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.case("TC_A_04_CSMS")
+async def test_static_rsa_is_the_last_resort_and_can_be_switched_off(
+    tmp_path: Path,
+) -> None:
     """A00.FR.317: TLS_RSA_WITH_AES_128/256_GCM."""
     suites = ("AES128-GCM-SHA256", "AES256-GCM-SHA384")
-    async with world(tmp_path) as here:
+    async with world(tmp_path, static_rsa=False) as here:
         context = client_context(here.root, tmp_path, suites=suites[0], version=V12)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             async with here.station(context=context):
                 pytest.fail("connected")
-    async with world(tmp_path, static_rsa=True) as here:
+    async with world(tmp_path) as here:
+        both = f"{suites[0]}:ECDHE-RSA-AES256-GCM-SHA384"
+        context = client_context(here.root, tmp_path, suites=both, version=V12)
+        async with here.station(context=context):
+            assert here.used()["cipher"] == "ECDHE-RSA-AES256-GCM-SHA384"
         for suite in suites:
             context = client_context(here.root, tmp_path, suites=suite, version=V12)
             async with here.station(context=context):
@@ -367,9 +374,7 @@ def test_files_that_cannot_serve_are_named(
 def test_what_is_usable_but_odd_is_said(config: TlsConfig, tmp_path: Path) -> None:
     root = Authority.new()
     expired = root.issue(tmp_path, "old", until=NOW - timedelta(days=1))
-    odd = replace(config, certificates=(expired, *config.certificates), static_rsa=True)
+    odd = replace(config, certificates=(expired, *config.certificates))
     said = " ".join(tls.check(odd, NOW))
-    for words in ("expired at", "same key type", "forward secrecy"):
+    for words in ("expired at", "same key type"):
         assert words in said
-    alone = replace(config, certificates=config.certificates[:1], static_rsa=True)
-    assert any("needs an RSA" in line for line in tls.check(alone, NOW))
