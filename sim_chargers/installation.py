@@ -126,7 +126,7 @@ async def _download(station: Charger, order: Order) -> bytes | None:
     await report(station, order, "Downloading")
     return await transfer.fetch_patiently(
         order.location,
-        clock=station.clock,
+        wait=station.transfer_for,
         takes_s=DOWNLOAD_S,
         retries=order.retries,
         pause_s=order.retry_interval_s,

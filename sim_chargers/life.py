@@ -196,6 +196,12 @@ class Life(Dialect):
         """Wait for an instant of the station's own clock."""
         await self.clock.sleep((instant - self.now()).total_seconds())
 
+    async def transfer_for(self, site_s: float) -> None:
+        """Wait as long as a file takes; longer, while a flow wants it slow."""
+        await self.clock.sleep(site_s)
+        while Twist.SLOW_TRANSFER in self.twists:
+            await self.clock.sleep(site_s)
+
     def security_event(self, kind: str, about: str = "") -> None:
         """Report a security event (2.0.1: A04; 1.6: security whitepaper)."""
         payload = {"type": kind, "timestamp": to_wire(self.now())}

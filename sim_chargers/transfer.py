@@ -4,12 +4,11 @@ A simulated station must never fetch from, or send to, a host that somebody mere
 named in a call; a test on the same machine may have both for real.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-
-from sim_chargers.clock import Clock
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -57,7 +56,7 @@ async def fetch(url: str, *, is_lost: bool = False) -> bytes | None:
 async def fetch_patiently(
     url: str,
     *,
-    clock: Clock,
+    wait: Callable[[float], Awaitable[None]],
     takes_s: float,
     retries: int,
     pause_s: float,
@@ -67,7 +66,7 @@ async def fetch_patiently(
 
     Args:
         url: Address of the file.
-        clock: Site clock.
+        wait: Waits for a number of site seconds.
         takes_s: Site seconds of one download.
         retries: Tries after the first one.
         pause_s: Site seconds between two of them.
@@ -77,14 +76,14 @@ async def fetch_patiently(
         TransferError: The last try failed, too.
     """
     while True:
-        await clock.sleep(takes_s)
+        await wait(takes_s)
         try:
             return await fetch(url, is_lost=is_lost)
         except TransferError:
             if retries == 0:
                 raise
         retries -= 1
-        await clock.sleep(pause_s)
+        await wait(pause_s)
 
 
 async def upload(url: str, name: str, body: bytes, *, is_lost: bool = False) -> None:

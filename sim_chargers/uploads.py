@@ -115,7 +115,7 @@ async def _upload(station: Charger, errand: Errand, replaced: Errand | None) -> 
     await report(station, errand, "Uploading")
     left = errand.retries
     while True:
-        await station.clock.sleep(UPLOAD_S)
+        await station.transfer_for(UPLOAD_S)
         try:
             if Twist.UPLOAD_DENIED in station.twists:
                 denied = errand.failed

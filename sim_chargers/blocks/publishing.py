@@ -78,7 +78,7 @@ async def _publish(station: Charger, payload: Payload) -> None:
     try:
         body = await transfer.fetch_patiently(
             location,
-            clock=station.clock,
+            wait=station.transfer_for,
             takes_s=DOWNLOAD_S,
             retries=int(payload.get("retries", 0)),
             pause_s=float(payload.get("retryInterval", 0)),

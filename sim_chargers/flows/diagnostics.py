@@ -31,9 +31,11 @@ async def _denied(stage: Stage) -> None:
 
 
 async def _replaced(stage: Stage) -> None:
+    stage.twist(Twist.SLOW_TRANSFER)
     await stage.heard("GetLog", answered="Accepted")
     await stage.sent("LogStatusNotification", status="Uploading")
     await stage.heard("GetLog", answered="AcceptedCanceled")
+    stage.untwist(Twist.SLOW_TRANSFER)
     if isinstance(stage.station, ChargerV201):
         await stage.sent("LogStatusNotification", status="AcceptedCanceled")
     await stage.sent("LogStatusNotification", status="Uploaded")

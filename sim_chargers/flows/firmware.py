@@ -62,9 +62,11 @@ async def _while_charging(stage: Stage) -> None:
 
 
 async def _replaced(stage: Stage) -> None:
+    stage.twist(Twist.SLOW_TRANSFER)
     await stage.heard(*ORDERS)
     await stage.sent(*REPORTS, status="Downloading")
     await stage.heard(*ORDERS)
+    stage.untwist(Twist.SLOW_TRANSFER)
     await stage.sent(*REPORTS, status="Installed")
 
 

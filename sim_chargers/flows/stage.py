@@ -86,6 +86,10 @@ class Stage:
         """Let the station fare badly from now on, until the flow ends."""
         self.station.twists.add(twist)
 
+    def untwist(self, twist: Twist) -> None:
+        """Let the station fare well again."""
+        self.station.twists.discard(twist)
+
     async def heard(
         self, *actions: str, answered: str | None = None, **members: object
     ) -> Exchange:

@@ -32,13 +32,14 @@ class Operator:
     version: str
     station: Charger
     root: Authority = field(default_factory=Authority)
+    station_id: str = "CP1"
 
     @property
     def is_v16(self) -> bool:
         return self.version == "1.6"
 
     async def call(self, action: str, payload: Payload) -> Payload:
-        return await self.csms.call("CP1", action, payload)
+        return await self.csms.call(self.station_id, action, payload)
 
     async def seen(self, action: str, **members: object) -> Payload:
         """Wait for a message with some members."""
@@ -404,7 +405,7 @@ async def reserve(op: Operator, until: str = LATER) -> None:
 
 
 async def reserve_briefly(op: Operator) -> None:
-    await reserve(op, to_wire(op.station.now() + timedelta(seconds=30)))
+    await reserve(op, to_wire(op.station.now() + timedelta(seconds=120)))
 
 
 async def reserve_and_cancel(op: Operator) -> None:

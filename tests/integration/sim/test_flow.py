@@ -37,6 +37,7 @@ async def station(
     *names: str,
     n_evse: int = 1,
     tls: TlsFiles | None = None,
+    station_id: str = "CP1",
     **spec: Any,
 ) -> AsyncIterator[Charger]:
     """Run one station, and its physics in turns of 10 ms, until the block ends."""
@@ -48,7 +49,7 @@ async def station(
         tls=tls or TlsFiles(),
     )
     evses = tuple(EvseSpec(evse_id=number + 1) for number in range(n_evse))
-    plan = StationSpec(id="CP1", ocpp=version, evses=evses, password="pw", **spec)
+    plan = StationSpec(id=station_id, ocpp=version, evses=evses, password="pw", **spec)
     charger = make_charger(plan, around, frozenset(names))
     charger.link.backoff_first_s = 0.05
 
