@@ -53,6 +53,7 @@ from gateway.server.registry import Links
 from gateway.server.tls import check as check_tls
 from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.authority_files import open_authority
 from gateway.services.certificate_parts import CertificatePorts, Certificates
 from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.command_effects import CommandEffects
@@ -413,6 +414,7 @@ class Parts:
                 pepper=self.pepper,
                 clock=self.clock,
                 monotonic=time.monotonic,
+                vet=self.certificates.clients.problem,
             ),
             links=self.links,
             clock=self.clock,
@@ -681,10 +683,13 @@ def run_gateway(config: Config) -> int:
     """Run on the system clock until SIGINT or SIGTERM; the exit code.
 
     Raises:
-        ConfigError: A station's password or a TLS file cannot be read.
+        ConfigError: A station's password, or a file of TLS or the certificate
+            authority cannot be read.
         StartupError: A port is in use, or the store cannot be opened.
     """
     secrets = passwords(config.password_sources, os.environ)
+    if config.ca is not None:  # made now if need be: client_ca may be its certificate
+        open_authority(config.ca, folder=config.store.ca_path, clock=SystemClock())
     if config.ocpp.tls is not None:
         check_tls(config.ocpp.tls, SystemClock().now())
     run_to_end(_run(config, secrets))

@@ -1,6 +1,6 @@
 """How a station's connection is secured, and who its certificate says it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ class ConnectionSecurity:
         client_organization: O of the client certificate: the operator's name.
         client_serial: Serial number of the certificate, hexadecimal.
         client_not_after: When the certificate expires.
+        client_certificate: All of it, DER.
     """
 
     profile: int
@@ -30,6 +31,7 @@ class ConnectionSecurity:
     client_organization: str | None = None
     client_serial: str | None = None
     client_not_after: datetime | None = None
+    client_certificate: bytes | None = field(default=None, repr=False)
 
 
 PLAIN: Final = ConnectionSecurity(profile=BASIC)

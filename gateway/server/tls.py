@@ -132,6 +132,7 @@ def security_of(ssl_object: object) -> ConnectionSecurity:
         client_organization=_name(certificate, NameOID.ORGANIZATION_NAME),
         client_serial=f"{certificate.serial_number:X}",
         client_not_after=certificate.not_valid_after_utc,
+        client_certificate=der,
     )
 
 

@@ -5,9 +5,9 @@ that ids cannot be guessed one by one.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
@@ -27,6 +27,8 @@ FAILURE_WINDOW_S: Final = 60.0
 MAX_TRACKED: Final = 10_000
 MIN_IDLE_S: Final = 90.0
 IDLE_HEARTBEATS: Final = 3
+
+Vet: TypeAlias = Callable[[StationId, bytes], Awaitable[str | None]]
 
 _log = structlog.get_logger()
 
@@ -56,7 +58,12 @@ class AdmissionRules:
 
 
 class Admission:
-    """Decides about each connection attempt. Loop thread only."""
+    """Decides about each connection attempt. Loop thread only.
+
+    Args:
+        vet: Why a client certificate (DER) that fits its station does not let it in,
+            e.g. because it is revoked; ``None``: it does.
+    """
 
     def __init__(
         self,
@@ -66,12 +73,14 @@ class Admission:
         pepper: Pepper,
         clock: Clock,
         monotonic: Callable[[], float],
+        vet: Vet | None = None,
     ) -> None:
         self._rules = rules
         self._directory = directory
         self._pepper = pepper
         self._clock = clock
         self._monotonic = monotonic
+        self._vet = vet
         self._failures: dict[tuple[str, str], deque[float]] = {}
 
     async def admit(
@@ -91,6 +100,9 @@ class Admission:
             return None
         if security.profile == TLS_CERTIFICATE:
             reason = _certificate_problem(entry, security, self._rules.organization)
+            der = security.client_certificate
+            if reason is None and self._vet is not None and der is not None:
+                reason = await self._vet(entry.station_id, der)
             return await self._decided(entry, station_id, remote, security, reason)
         if self._rules.allow_unauthenticated and credentials is None:
             return entry.station_id

@@ -24,6 +24,7 @@ from gateway.services.authority import Authority, EmbeddedAuthority
 from gateway.services.authority_files import open_authority
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.certificates import CertificateRecords, ExpiryWatch
+from gateway.services.client_certificates import ClientCertificates, authorities_of
 from gateway.services.contracts15118 import Contracts, EvCertificates, load_roots
 from gateway.services.inquiries import Inquiries
 from gateway.services.ocsp import OcspClient
@@ -112,6 +113,15 @@ class Certificates:
         roots = load_roots(config.iso15118.roots)
         self.ocsp = OcspClient(
             config.ocsp, issuers=(*roots, *_own(authority)), clock=ports.wall_clock
+        )
+        tls = config.ocpp.tls
+        self.clients = ClientCertificates(
+            records=self.records,
+            ocsp=self.ocsp,
+            authorities=(
+                *_own(authority),
+                *authorities_of(None if tls is None else tls.client_ca),
+            ),
         )
         contracts = Contracts(roots=roots, ocsp=self.ocsp, clock=ports.wall_clock)
         ports.calls.observe(self.records.observe)

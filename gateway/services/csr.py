@@ -45,7 +45,7 @@ class Expected:
     Attributes:
         names: The CN is one of these: the station's id, its serial number; ``None``:
             any that is not foreign (a V2G certificate of an unknown SECC id).
-        foreign: Names of other stations, never certified for this one.
+        foreign: Names of other stations, case folded, never certified for this one.
         organization: The O must be this, if set (1.6 whitepaper, A02.FR.13).
     """
 
@@ -109,7 +109,7 @@ def _check_subject(subject: x509.Name, expected: Expected) -> None:
         raise CertificateError(
             f"its common name is {name!r}, not the station's id or serial number"
         )
-    if name in expected.foreign:
+    if name.casefold() in expected.foreign:
         raise CertificateError(f"its common name {name!r} is another station's")
     if expected.organization is not None:
         found = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)

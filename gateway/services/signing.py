@@ -282,10 +282,10 @@ class Signing:
             if entry.station_id == station_id:
                 own |= names
             else:
-                foreign |= names
+                foreign |= {name.casefold() for name in names}
         # Another station's name is not ours to certify, whatever a boot says; nor does
         # a boot of another take a station's own id away.
-        foreign.discard(str(station_id))
+        foreign.discard(station_id.casefold())
         if use is CertificateUse.STATION:
             return Expected(
                 names=frozenset(own), foreign=foreign, organization=self._organization

@@ -14,7 +14,7 @@ from gateway.services.csr import MAX_CSR_CHARS, Expected, read_request
 from gateway.services.x509 import CertificateError, common_name
 from tests.support import pki
 
-NEW = Expected(names=frozenset({"NEW", "SN-1"}), foreign=frozenset({"OLD"}))
+NEW = Expected(names=frozenset({"NEW", "SN-1"}), foreign=frozenset({"old"}))
 GOOD = pki.csr("NEW")
 
 
@@ -122,10 +122,12 @@ def test_a_good_request_passes_in_every_form(text: str) -> None:
 
 
 def test_an_unknown_secc_id_may_be_any_name_but_anothers() -> None:
-    any_name = Expected(names=None, foreign=frozenset({"OLD"}))
+    any_name = Expected(names=None, foreign=frozenset({"old"}))
     assert read_request(pki.csr("DE*ABC*S1"), any_name).is_signature_valid
     with pytest.raises(CertificateError, match="another station's"):
         read_request(pki.csr("OLD"), any_name)
+    with pytest.raises(CertificateError, match="another station's"):
+        read_request(pki.csr("oLd"), any_name)
 
 
 def test_the_organization_must_be_exactly_the_configured_one() -> None:
