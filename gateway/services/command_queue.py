@@ -20,7 +20,7 @@ from gateway.domain.command import (
     Progress,
 )
 from gateway.domain.ids import StationId
-from gateway.errors import RemoteError, RequestError, StoreError
+from gateway.errors import RemoteError, RequestError, StoreError, WattproofError
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.effects import redacted, replace_key
 from gateway.services import command_rules as rules
@@ -248,7 +248,7 @@ class CommandQueue:
         """Send what waits for one station, in order, until it is gone again."""
         try:
             while row := self._next(station_id):
-                if not await self._send(row):
+                if not await self._send_safely(row):
                     return
         except StoreError as error:
             _log.warning("commands.held", station_id=station_id, why=str(error))
@@ -260,6 +260,19 @@ class CommandQueue:
         finally:
             self._busy.discard(station_id)
             self._wake.set()
+
+    async def _send_safely(self, row: CommandRow) -> bool:
+        """Send one command; one that we stumble over must not block the line."""
+        try:
+            return await self._send(row)
+        except WattproofError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outer edge of a command: told and failed
+            _log.exception("command.stumbled", command_id=row.command_id)
+            detail = type(error).__name__
+            internal = Failed(at=self._clock.now(), reason="internal", detail=detail)
+            await self._end(row, internal)
+            return True
 
     def _next(self, station_id: StationId) -> CommandRow | None:
         waiting = self._waiting.get(station_id)

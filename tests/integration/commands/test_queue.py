@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.ids import StationId
-from gateway.services import command_rules
+from gateway.errors import RequestError
+from gateway.services import command_queue, command_rules
 from tests.integration.commands.steps import (
     asked,
     begin,
@@ -329,3 +330,42 @@ async def test_what_waits_behind_a_silent_command_still_expires(site: ApiSite) -
         await station.heard_so_far("GetLocalListVersion", 1)
         behind = await asked(site, name, action="ClearCache", deadline_s=0.2)
         assert (await until(site, behind, "expired"))["reason"] == "deadline"
+
+
+async def test_a_busy_group_holds_a_command_and_a_stumble_costs_only_its_own(
+    site: ApiSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = site.parts.command_queue._guard
+    troubles: list[Exception] = [
+        RequestError(503, "group_busy", "try again"),
+        KeyError("startPeriod"),
+    ]
+
+    async def troubled(*args: Any, **more: Any) -> None:
+        if troubles:
+            raise troubles.pop(0)
+        await guard(*args, **more)
+
+    monkeypatch.setattr(command_queue, "RETRY_S", 0.2)
+    monkeypatch.setattr(site.parts.command_queue, "_guard", troubled)
+    name = await named(site)
+    first = await asked(site, name, action="ClearCache")
+    second = await asked(site, name, action="ClearCache")
+    async with site.station(name) as station:
+        await station.boot()
+        failed = await until(site, first, "failed")
+        assert (failed["reason"], failed["detail"]) == ("internal", "KeyError")
+        await until(site, second, "effected")
+        assert len(station.calls("ClearCache")) == 1
+
+
+async def test_two_senders_with_one_key_make_one_command(site: ApiSite) -> None:
+    name = await named(site)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(
+                asked(site, name, action="ClearCache", idempotency_key="both")
+            )
+            for _ in range(5)
+        ]
+    assert len({task.result()["command_id"] for task in tasks}) == 1
