@@ -125,7 +125,17 @@ def _is_underway(session: Session) -> bool:
 
 
 def _is_next(before: Session, sample: Sample) -> bool:
-    """Whether a sample is later than all others of its session, and no drop."""
+    """Whether a sample is surely new to its session, and no drop.
+
+    Later than all others; or as late as the latest with a register above all others,
+    as from a station whose clock shows no fractions of a second.
+    """
+    if before.sampled_at is None or sample.sampled_at > before.sampled_at:
+        return not readings.may_drop(before, sample)
+    register, highest = sample.register_milliwh, before.register_last_milliwh
     return (
-        before.sampled_at is None or sample.sampled_at > before.sampled_at
-    ) and not readings.may_drop(before, sample)
+        sample.sampled_at == before.sampled_at
+        and register is not None
+        and highest is not None
+        and register > highest
+    )
