@@ -173,30 +173,32 @@ Wants: TypeAlias = Callable[[Notice], bool]
 """Whether a subscriber needs a notice at all."""
 
 
+def _everything(_: Notice) -> bool:
+    return True
+
+
 def is_link(notice: Notice) -> bool:
     """A `Wants` for those who follow connections only."""
     return isinstance(notice, LinkChanged)
 
 
 class Subscription:
-    """One reader's bounded view of the bus; iterate it."""
+    """One reader's bounded view of the bus; iterate it.
+
+    Attributes:
+        wants: Which notices it is offered.
+    """
 
     def __init__(self, name: str, limit: int, wants: Wants | None = None) -> None:
         self.name = name
         self._limit = limit
-        self._wants = wants
+        self.wants = _everything if wants is None else wants
         self._notices: deque[Notice] = deque()
         self._dropped = 0
         self._wake = asyncio.Event()
 
-    def wants(self, notice: Notice) -> bool:
-        """Whether a notice would be added."""
-        return self._wants is None or self._wants(notice)
-
     def offer(self, notice: Notice) -> None:
-        """Add a notice, if it is wanted; drops the oldest when full."""
-        if self._wants is not None and not self._wants(notice):
-            return
+        """Add a notice; drops the oldest when full."""
         if len(self._notices) >= self._limit:
             self._notices.popleft()
             self._dropped += 1
@@ -238,9 +240,10 @@ class Bus:
         return tuple(self._subscriptions)
 
     def publish(self, notice: Notice) -> None:
-        """Hand a notice to every subscriber; never blocks."""
+        """Hand a notice to every subscriber that wants it; never blocks."""
         for subscription in self._subscriptions:
-            subscription.offer(notice)
+            if subscription.wants(notice):
+                subscription.offer(notice)
 
     @contextmanager
     def subscribe(
