@@ -182,6 +182,11 @@ def is_link(notice: Notice) -> bool:
     return isinstance(notice, LinkChanged)
 
 
+def is_setting(notice: Notice) -> bool:
+    """A `Wants` for those who follow operators' changes only."""
+    return isinstance(notice, SettingChanged)
+
+
 class Subscription:
     """One reader's bounded view of the bus; iterate it.
 
