@@ -1,11 +1,11 @@
 """Which facts show the effect of which command."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain import effects
 from gateway.domain.command import EffectFailed, EffectSeen
