@@ -53,6 +53,7 @@ async def put_tariff(
     await context.writer.run(
         lambda conn: money.put_tariff(conn, tariff, source="api", now=now)
     )
+    context.drivers.pricing.tariff_changed(tariff_id)
     await context.audit(caller, "tariff.put", f"tariff/{tariff_id}", to_ocpi(tariff))
     return _view(await _require(context, tariff_id))
 

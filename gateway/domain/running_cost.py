@@ -6,11 +6,15 @@ the end of it is the bill. A tariff with one price needs the first and last regi
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from gateway.domain.bill import RegisterPoint, amount_text, price, rounded_minor
 from gateway.domain.session import Session
 from gateway.domain.tariff import Tariff, TariffError
+
+AHEAD: Final = timedelta(days=1)
+"""How far ahead the end of a price is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +24,14 @@ class RunningCost:
     Attributes:
         upto: The latest register that is in it.
         exact: Milliwatt-hours times price in millionths per kWh.
+        price_micro_per_kwh: From ``upto`` until ``price_until``; 0 while not looked up.
     """
 
     tariff: Tariff
     upto: RegisterPoint
     exact: int = 0
+    price_micro_per_kwh: int = 0
+    price_until: datetime | None = None
 
     @property
     def text(self) -> str:
@@ -44,10 +51,12 @@ class RunningCost:
         energy = point.register_milliwh - known.register_milliwh
         only = only_price(self.tariff)
         if only is not None:
-            more = energy * only
-        else:
-            more = price(self.tariff, (known, point)).exact
-        return replace(self, upto=point, exact=self.exact + more)
+            return replace(self, upto=point, exact=self.exact + energy * only)
+        if self.price_until is not None and point.at <= self.price_until:
+            more = energy * self.price_micro_per_kwh
+            return replace(self, upto=point, exact=self.exact + more)
+        more = price(self.tariff, (known, point)).exact
+        return _looked_up(replace(self, upto=point, exact=self.exact + more))
 
 
 def only_price(tariff: Tariff) -> int | None:
@@ -84,3 +93,17 @@ def so_far(known: RunningCost, session: Session) -> RunningCost | None:
         return known.to(point)
     except (TariffError, ValueError):
         return None
+
+
+def _looked_up(cost: RunningCost) -> RunningCost:
+    """With the price from here on, so that most steps need no look at the clock."""
+    start = cost.upto.at
+    try:
+        segment = cost.tariff.segments(start, start + AHEAD)[0]
+    except TariffError:
+        return replace(cost, price_until=None)
+    return replace(
+        cost,
+        price_micro_per_kwh=segment.price_micro_per_kwh,
+        price_until=segment.end,
+    )

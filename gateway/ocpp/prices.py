@@ -4,10 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.domain.ids import IdToken
 from gateway.ocpp.adapter import Command
+
+COST_VENDOR: Final = "org.openchargealliance.costmsg"
+"""Of DataTransfer about prices and costs."""
+UNPLUGGED: Final = "ConnectorUnplugged"
+"""What stations send that charge for the place after the transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

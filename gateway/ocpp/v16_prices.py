@@ -10,12 +10,9 @@ from typing import Final
 from gateway.domain.ids import IdToken
 from gateway.ocpp.adapter import Command
 from gateway.ocpp.frames import encode_payload
-from gateway.ocpp.prices import CostSoFar, DefaultPrice
+from gateway.ocpp.prices import COST_VENDOR, CostSoFar, DefaultPrice
 from gateway.ocpp.readings import wire_time
 
-VENDOR: Final = "org.openchargealliance.costmsg"
-UNPLUGGED: Final = "ConnectorUnplugged"
-"""What stations send that go on charging for the place after the transaction."""
 _STRANGE: Final = frozenset({"UnknownVendorId", "UnknownMessageId", "NotSupported"})
 
 
@@ -89,7 +86,7 @@ def _message(message_id: str, data: Mapping[str, object]) -> Command:
     return Command(
         action="DataTransfer",
         payload={
-            "vendorId": VENDOR,
+            "vendorId": COST_VENDOR,
             "messageId": message_id,
             "data": encode_payload(data).decode(),
         },

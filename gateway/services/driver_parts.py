@@ -13,9 +13,10 @@ from gateway.config import Config
 from gateway.domain.ids import StationId
 from gateway.domain.tariff_text import tariff_text
 from gateway.ocpp.inquiries import DataOffered
+from gateway.ocpp.prices import COST_VENDOR, UNPLUGGED
 from gateway.services.authorization import Admission, Authorizer, TokenRules
 from gateway.services.cache_clearing import CacheClearing
-from gateway.services.data_transfer import DataTransfers
+from gateway.services.data_transfer import DataTransfers, accept
 from gateway.services.dispatch_ports import Stations
 from gateway.services.features import Feature, Features
 from gateway.services.inquiries import Inquiries
@@ -122,6 +123,7 @@ class DriverParts:
             clock=ports.clock,
             vendors=config.ocpp.data_vendors,
         )
+        self.data_transfers.register(COST_VENDOR, {UNPLUGGED: accept})
         ports.inquiries.answer_with(DataOffered, self.data_transfers.answer)
 
     def start(self, start: Start) -> None:

@@ -90,6 +90,14 @@ class Pricing:
         if self._is_wanted(station_id, Feature.DEFAULT_PRICE):
             self._queue(station_id, partial(self._tell_default, station_id))
 
+    def tariff_changed(self, tariff_id: str) -> None:
+        """Tell the stations that charge by it; sessions keep their own terms."""
+        for station_id in self._ports.features.stations():
+            if self._ports.tariff_id_of(
+                station_id
+            ) == tariff_id and self._ports.stations.is_online(station_id):
+                self.booted(station_id)
+
     def presented(self, station_id: StationId, token: IdToken, status: str) -> None:
         """A card was held to a reader, and this was answered."""
         if status == TokenStatus.ACCEPTED.value and self._is_wanted(

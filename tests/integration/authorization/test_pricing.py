@@ -35,6 +35,12 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
         yield running
 
 
+def tariff(price: str) -> dict[str, Any]:
+    """A tariff with one price."""
+    component = {"type": "ENERGY", "price": price}
+    return {"currency": "EUR", "elements": [{"price_components": [component]}]}
+
+
 def messages(station: RawStation, message_id: str) -> list[dict[str, Any]]:
     """Data of the cost messages of one kind so far."""
     return [
@@ -223,6 +229,36 @@ async def test_a_2_0_1_station_without_the_component_is_asked_once(
             if one["setVariableData"][0]["component"]["name"] == "TariffCostCtrlr"
         ]
         assert len(about_prices) == 1
+
+
+async def test_a_changed_tariff_reaches_stations_that_are_connected(
+    site: ApiSite,
+) -> None:
+    await site.call("PUT", "/tariffs/own", tariff("0.10"))
+    await site.register("P16-NEW", managed=True, tariff_id="own")
+    async with site.station("P16-NEW") as station:
+        await station.boot()
+        await station.heard_so_far("ChangeConfiguration", 6)
+        await site.call("PUT", "/tariffs/own", tariff("0.20"))
+
+        async def told() -> bool:
+            return any(
+                one["key"] == "DefaultPrice" and "0.20 EUR" in one["value"]
+                for one in station.calls("ChangeConfiguration")
+            )
+
+        await site.until(told)
+
+
+async def test_a_place_given_up_after_the_session_is_noted(site: ApiSite) -> None:
+    await site.register("P16-PLUG", managed=True)
+    async with site.station("P16-PLUG") as station:
+        await station.boot()
+        unplugged = {"vendorId": VENDOR, "messageId": "ConnectorUnplugged"}
+        said = await station.ask("DataTransfer", unplugged | {"data": "{}"})
+        assert said == {"status": "Accepted"}
+        said = await station.ask("DataTransfer", unplugged | {"messageId": "Other"})
+        assert said == {"status": "UnknownMessageId"}
 
 
 async def test_a_station_switched_off_hears_no_prices(site: ApiSite) -> None:

@@ -210,3 +210,22 @@ def test_two_migrations_with_one_number_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("SELECT 1;")
     with pytest.raises(StartupError, match="0001"):
         migrations(tmp_path)
+
+
+def test_tokens_of_an_older_schema_are_kept(tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    for step in migrations():
+        if step.version < 8:
+            (older / step.name).write_text(step.sql)
+    path = tmp_path / "w.sqlite3"
+    before = open_database(path, folder=older)
+    before.execute(
+        "INSERT INTO id_token VALUES ('abc', '', 'ABC', 'Blocked', NULL, 'g', 2, ?)",
+        (to_text(NOON),),
+    )
+    before.close()
+    after = open_database(path)
+    row = tokens.find(after, IdToken(value="ABC"))
+    after.close()
+    assert row == tokens.TokenRow(status="Blocked", group_id="g", max_sessions=2)
