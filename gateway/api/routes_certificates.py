@@ -23,6 +23,11 @@ class RenewalBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: CertificateUse = CertificateUse.STATION
+    evse_id: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of a V2G certificate, where each EVSE has a controller of its own",
+    )
 
 
 class InstallBody(BaseModel):
@@ -57,7 +62,7 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 async def certificates(
     station_id: str,
     context: Context,
-    _caller: Viewer,
+    caller: Viewer,
     type: Annotated[list[str] | None, Query()] = None,  # noqa: A002 - the wire's word
 ) -> list[dict[str, Any]]:
     """What a station holds (``source`` station) and what we signed for it (issued).
@@ -67,7 +72,9 @@ async def certificates(
     """
     entry = context.directory.require(station_id)
     kinds = [_kind(word) for word in type or ()]
-    return await context.certificates.certificates(entry.station_id, kinds)
+    return await context.certificates.certificates(
+        entry.station_id, kinds, asked_by=caller.token_id
+    )
 
 
 @router.post("/stations/{station_id}/certificate-renewal", responses=REFUSALS)
@@ -84,14 +91,18 @@ async def renew_certificate(
     as installed.
     """
     entry = context.directory.require(station_id)
-    use = (body or RenewalBody()).type
+    context.device.reach.check(entry.station_id)
+    wanted = body or RenewalBody()
+    use = wanted.type
     await context.audit(
         caller,
         "certificate.renewed",
         f"station/{entry.station_id}",
         {"type": use.value},
     )
-    answer = await context.certificates.renew(entry.station_id, use)
+    answer = await context.certificates.renew(
+        entry.station_id, use, evse_id=wanted.evse_id, asked_by=caller.token_id
+    )
     return CommandAnswer.model_validate(answer)
 
 
@@ -104,6 +115,7 @@ async def install_certificate(
 ) -> CommandAnswer:
     """Install a root certificate; it is checked before it is sent."""
     entry = context.directory.require(station_id)
+    context.device.reach.check(entry.station_id)
     kind = _kind(body.type)
     await context.audit(
         caller,
@@ -112,7 +124,7 @@ async def install_certificate(
         {"type": kind.value},
     )
     answer = await context.certificates.install(
-        entry.station_id, kind, body.certificate
+        entry.station_id, kind, body.certificate, asked_by=caller.token_id
     )
     return CommandAnswer.model_validate(answer)
 
@@ -133,6 +145,7 @@ async def delete_certificate(
     (409 ``last_root``).
     """
     entry = context.directory.require(station_id)
+    context.device.reach.check(entry.station_id)
     if override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may delete a last root")
     await context.audit(
@@ -142,7 +155,7 @@ async def delete_certificate(
         {"certificate": name, "override": override},
     )
     answer = await context.certificates.delete(
-        entry.station_id, name, override=override
+        entry.station_id, name, override=override, asked_by=caller.token_id
     )
     return CommandAnswer.model_validate(answer)
 

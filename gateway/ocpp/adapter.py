@@ -301,11 +301,13 @@ class Adapter(Protocol):
         """What stations of this version keep certificates for."""
         ...
 
-    def encode_sign_trigger(self, use: CertificateUse) -> Command:
-        """Have a station ask for a new certificate of its own.
+    def encode_sign_trigger(
+        self, use: CertificateUse, evse_id: int | None = None
+    ) -> Command:
+        """Have a station, or one EVSE's controller, ask for a new certificate.
 
         Raises:
-            ValueError: The version has no word for this use.
+            ValueError: The version has no word for this use or place.
         """
         ...
 

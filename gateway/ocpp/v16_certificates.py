@@ -37,14 +37,18 @@ class V16Certificates:
         """``CertificateUseEnumType``: no ISO 15118 in 1.6."""
         return tuple(_WORDS)
 
-    def encode_sign_trigger(self, use: CertificateUse) -> Command:
+    def encode_sign_trigger(
+        self, use: CertificateUse, evse_id: int | None = None
+    ) -> Command:
         """ExtendedTriggerMessage (whitepaper, A02).
 
         Raises:
-            ValueError: 1.6 knows no V2G certificate.
+            ValueError: 1.6 knows no V2G certificate, and none of an EVSE.
         """
         if use is not CertificateUse.STATION:
             raise ValueError(f"OCPP 1.6 knows no {use.value}")
+        if evse_id is not None:
+            raise ValueError("a station of OCPP 1.6 has one certificate")
         return Command(
             action="ExtendedTriggerMessage",
             payload={"requestedMessage": "SignChargePointCertificate"},

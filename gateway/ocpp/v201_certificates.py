@@ -50,11 +50,20 @@ class V201Certificates:
         """``GetCertificateIdUseEnumType``."""
         return tuple(CertificateKind)
 
-    def encode_sign_trigger(self, use: CertificateUse) -> Command:
-        """TriggerMessage (2.0.1, A02, F06)."""
-        return Command(
-            action="TriggerMessage", payload={"requestedMessage": _TRIGGERS[use]}
-        )
+    def encode_sign_trigger(
+        self, use: CertificateUse, evse_id: int | None = None
+    ) -> Command:
+        """TriggerMessage (2.0.1, A02, F06).
+
+        Raises:
+            ValueError: A station's certificate is no EVSE's.
+        """
+        payload: dict[str, object] = {"requestedMessage": _TRIGGERS[use]}
+        if evse_id is not None:
+            if use is not CertificateUse.V2G:
+                raise ValueError("only V2G certificates are of an EVSE")
+            payload["evse"] = {"id": evse_id}
+        return Command(action="TriggerMessage", payload=payload)
 
     def encode_signed(self, chain: str, use: CertificateUse) -> Command:
         """CertificateSigned (2.0.1, A02)."""

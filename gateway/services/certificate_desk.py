@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from cryptography import x509
 
@@ -43,7 +43,22 @@ from gateway.store.certificates import IssuedCertificate
 from gateway.store.times import to_text
 
 View: TypeAlias = dict[str, Any]
-Call: TypeAlias = Callable[[StationId, Command, float], Awaitable[Mapping[str, object]]]
+
+
+class Call(Protocol):
+    """See `StationCalls.call`."""
+
+    def __call__(
+        self,
+        station_id: StationId,
+        command: Command,
+        timeout_s: float,
+        *,
+        asked_by: str = ...,
+    ) -> Awaitable[Mapping[str, object]]:
+        """Send a call and wait for its answer."""
+        ...
+
 
 ANSWERED: Final = "result"
 
@@ -95,7 +110,14 @@ class CertificateDesk:
         self._clock = clock
         self._call_timeout_s = call_timeout_s
 
-    async def renew(self, station_id: StationId, use: CertificateUse) -> View:
+    async def renew(
+        self,
+        station_id: StationId,
+        use: CertificateUse,
+        *,
+        evse_id: int | None,
+        asked_by: str,
+    ) -> View:
         """Have a station ask for a new certificate; the rest follows by itself.
 
         Raises:
@@ -108,13 +130,17 @@ class CertificateDesk:
             )
         adapter = self._connected(station_id)
         try:
-            command = adapter.encode_sign_trigger(use)
+            command = adapter.encode_sign_trigger(use, evse_id)
         except ValueError as error:
             raise RequestError(422, "not_in_this_version", str(error)) from error
-        return (await self._send(station_id, command)).view(command)
+        return (await self._send(station_id, command, asked_by)).view(command)
 
     async def certificates(
-        self, station_id: StationId, kinds: Sequence[CertificateKind] = ()
+        self,
+        station_id: StationId,
+        kinds: Sequence[CertificateKind] = (),
+        *,
+        asked_by: str,
     ) -> list[View]:
         """What a station holds, asked now if it is there, and what we signed for it.
 
@@ -123,7 +149,7 @@ class CertificateDesk:
         """
         is_live = False
         if self._adapter_of(station_id) is not None:
-            is_live = await self._list(station_id, kinds)
+            is_live = await self._list(station_id, kinds, asked_by)
         held = await self._records.held_by(station_id, kinds)
         views = [self._held_view(one, is_live=is_live) for one in held]
         seen = {fingerprint_of(one.known) for one in held if one.known is not None}
@@ -135,7 +161,12 @@ class CertificateDesk:
         return views
 
     async def install(
-        self, station_id: StationId, kind: CertificateKind, text: str
+        self,
+        station_id: StationId,
+        kind: CertificateKind,
+        text: str,
+        *,
+        asked_by: str,
     ) -> View:
         """Install a root that is one: checked before it is sent.
 
@@ -149,9 +180,11 @@ class CertificateDesk:
             command = adapter.encode_install(kind, to_pem([root]))
         except ValueError as error:
             raise RequestError(422, "not_in_this_version", str(error)) from error
-        return (await self._send(station_id, command)).view(command)
+        return (await self._send(station_id, command, asked_by)).view(command)
 
-    async def delete(self, station_id: StationId, name: str, *, override: bool) -> View:
+    async def delete(
+        self, station_id: StationId, name: str, *, override: bool, asked_by: str
+    ) -> View:
         """Delete what a name (serial number or SHA-256) means, and nothing else.
 
         The station is asked first, and hash data go back as it spelled them
@@ -162,7 +195,7 @@ class CertificateDesk:
                 last valid root of its kind; 404 none matches.
         """
         adapter = self._connected(station_id)
-        if not await self._list(station_id, ()):
+        if not await self._list(station_id, (), asked_by):
             raise RequestError(
                 409, "not_listed", "the station does not say which certificates it has"
             )
@@ -171,10 +204,10 @@ class CertificateDesk:
         if not override:
             self._check_not_last(held, hashed)
         command = adapter.encode_delete(hashed)
-        return (await self._send(station_id, command)).view(command)
+        return (await self._send(station_id, command, asked_by)).view(command)
 
     async def _list(
-        self, station_id: StationId, kinds: Sequence[CertificateKind]
+        self, station_id: StationId, kinds: Sequence[CertificateKind], asked_by: str
     ) -> bool:
         """Ask the station; whether it answered as asked. The records follow."""
         adapter = self._adapter_of(station_id)
@@ -186,13 +219,17 @@ class CertificateDesk:
             raise RequestError(422, "not_in_this_version", str(error)) from error
         is_told = True
         for command in commands:
-            answered = await self._send(station_id, command)
+            answered = await self._send(station_id, command, asked_by)
             is_told &= answered.status in {"Accepted", "NotFound"}
         return is_told
 
-    async def _send(self, station_id: StationId, command: Command) -> Answered:
+    async def _send(
+        self, station_id: StationId, command: Command, asked_by: str
+    ) -> Answered:
         try:
-            answer = await self._call(station_id, command, self._call_timeout_s)
+            answer = await self._call(
+                station_id, command, self._call_timeout_s, asked_by=asked_by
+            )
         except CallRefused as error:
             return Answered(
                 outcome="error", detail=f"{error.code}: {error.description}"

@@ -25,7 +25,8 @@ from gateway.services.authority_files import open_authority
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.certificates import CertificateRecords, ExpiryWatch
 from gateway.services.client_certificates import ClientCertificates, authorities_of
-from gateway.services.contracts15118 import Contracts, EvCertificates, load_roots
+from gateway.services.contracts15118 import Contracts, load_roots
+from gateway.services.ev_certificates import EvCertificates
 from gateway.services.inquiries import Inquiries
 from gateway.services.ocsp import OcspClient
 from gateway.services.security_events import SecurityWatch

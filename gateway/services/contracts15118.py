@@ -1,20 +1,17 @@
-"""Plug and charge: contract certificates are checked, and fetched for EVs.
+"""Plug and charge: contract certificates are checked (2.0.1, C07).
 
-2.0.1, C07: a chain that the station could not check itself must lead to a configured
-root, and every certificate that hashes or the chain name must not be revoked. Whatever
-cannot be verified lets nobody charge. M01 and M02: requests of EVs go, unread, to the
-provider of the configuration.
+A chain that the station could not check itself must lead to a configured root, and no
+certificate that hashes or the chain name may be revoked. Whatever cannot be verified
+lets nobody charge.
 """
 
-import base64
-import binascii
+import asyncio
 import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 from cryptography import x509
 
@@ -27,17 +24,13 @@ from gateway.ocpp.inquiries import (
     ContractAnswered,
     ContractPresented,
     ContractStatus,
-    EvCertificateAnswered,
-    EvCertificateAsked,
 )
-from gateway.services.fetch import FetchFailed, post
 from gateway.services.inquiries import Found
 from gateway.services.ocsp import (
     OcspAnswer,
     OcspClient,
     OcspFailed,
     Revocation,
-    responder_of,
 )
 from gateway.services.x509 import (
     ALGORITHMS,
@@ -58,10 +51,6 @@ MAX_DEPTH: Final = 6
 """Certificates from the leaf to the root; ISO 15118-2 knows four."""
 EMAID_CHARS: Final = 14
 """Without the optional check digit (ISO 15118-2, annex H)."""
-MAX_EXI_CHARS: Final = 7_500
-"""``exiResponse`` (2.0.1, Get15118EVCertificateResponse)."""
-MAX_PROVIDER_BYTES: Final = 65_536
-JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 
 _log = structlog.get_logger()
 
@@ -178,79 +167,42 @@ class Contracts:
         hash_data: Sequence[CertificateStatusAsked],
         path: Sequence[x509.Certificate],
     ) -> None:
-        """Ask for what the station named, and for what the chain names besides."""
-        for asked in hash_data:
-            try:
-                answer = await self._ocsp.ask(asked, issuers=path[1:])
-            except OcspFailed as error:
-                raise Refused(ContractStatus.CHAIN_ERROR, str(error)) from error
-            _check_status(answer, is_https=asked.responder_url.startswith("https:"))
-        for one, issuer in itertools.pairwise(path):
-            if responder_of(one) is None or any(_names(a, one) for a in hash_data):
-                continue
-            try:
-                found = await self._ocsp.status_of(one, issuer)
-            except OcspFailed as error:
-                raise Refused(ContractStatus.CHAIN_ERROR, str(error)) from error
-            if found is not None:
-                _check_status(found, is_https=False)
+        """Ask for what the station named, and for what the chain names besides.
 
+        All at once: the car waits for seconds only.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            asked = [
+                tasks.create_task(self._by_hash(one, path), name="contract.hash")
+                for one in hash_data
+            ]
+            asked += [
+                tasks.create_task(self._by_name(one, issuer), name="contract.chain")
+                for one, issuer in itertools.pairwise(path)
+                if not any(_names(other, one) for other in hash_data)
+            ]
+        refusals = [task.result() for task in asked]
+        worst = max(filter(None, refusals), key=_is_revoked, default=None)
+        if worst is not None:
+            raise worst
 
-class EvCertificates:
-    """Forwards requests of EVs for contract certificates; never looks into them.
-
-    The provider gets ``{"station_id", "iso15118_schema_version", "action"
-    ("Install" | "Update"), "exi_request"}`` and answers 200 with ``{"status"
-    ("Accepted" | "Failed"), "exi_response"}``, both EXI texts in base64.
-    """
-
-    def __init__(self, url: str, *, timeout_s: float) -> None:
-        self._url = url
-        self._timeout_s = timeout_s
-
-    async def answer(
-        self, station_id: StationId, asked: EvCertificateAsked
-    ) -> Found | None:
-        """Get15118EVCertificate (2.0.1, M01, M02); ``None`` without a good answer."""
-        body = {
-            "station_id": station_id,
-            "iso15118_schema_version": asked.schema_version,
-            "action": "Update" if asked.is_update else "Install",
-            "exi_request": asked.exi_request,
-        }
+    async def _by_hash(
+        self, asked: CertificateStatusAsked, path: Sequence[x509.Certificate]
+    ) -> Refused | None:
         try:
-            raw = await post(
-                self._url,
-                msgspec.json.encode(body),
-                headers=JSON,
-                timeout_s=self._timeout_s,
-                max_bytes=MAX_PROVIDER_BYTES,
-            )
-            answer = msgspec.json.decode(raw, type=_ProviderAnswer)
-            _check_exi(answer.exi_response)
-        except (FetchFailed, msgspec.MsgspecError, ValueError) as error:
-            _log.warning("provider.failed", station_id=station_id, why=str(error))
-            return None
-        return Found(
-            finding=EvCertificateAnswered(
-                is_accepted=answer.status == "Accepted",
-                exi_response=answer.exi_response,
-            )
-        )
+            answer = await self._ocsp.ask(asked, issuers=path[1:])
+        except OcspFailed as error:
+            return Refused(ContractStatus.CHAIN_ERROR, str(error))
+        return _refusal(answer, is_https=asked.responder_url.startswith("https:"))
 
-
-class _ProviderAnswer(msgspec.Struct):
-    status: str
-    exi_response: str = ""
-
-
-def _check_exi(text: str) -> None:
-    if len(text) > MAX_EXI_CHARS:
-        raise ValueError(f"exi_response has more than {MAX_EXI_CHARS} characters")
-    try:
-        base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError("exi_response is not base64") from error
+    async def _by_name(
+        self, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> Refused | None:
+        try:
+            answer = await self._ocsp.status_of(certificate, issuer)
+        except OcspFailed as error:
+            return Refused(ContractStatus.CHAIN_ERROR, str(error))
+        return None if answer is None else _refusal(answer, is_https=False)
 
 
 def _blocks(text: str) -> list[str]:
@@ -319,17 +271,22 @@ def _check_dates(path: Sequence[x509.Certificate], now: datetime) -> None:
             )
 
 
-def _check_status(answer: OcspAnswer, *, is_https: bool) -> None:
+def _refusal(answer: OcspAnswer, *, is_https: bool) -> Refused | None:
     """Only a proven "good", or one over an authenticated connection, is one."""
     if answer.status is Revocation.REVOKED:
-        raise Refused(ContractStatus.REVOKED, "a certificate is revoked")
+        return Refused(ContractStatus.REVOKED, "a certificate is revoked")
     if answer.status is not Revocation.GOOD:
-        raise Refused(ContractStatus.CHAIN_ERROR, "the responder does not know it")
+        return Refused(ContractStatus.CHAIN_ERROR, "the responder does not know it")
     if not answer.is_proven and not is_https:
-        raise Refused(
+        return Refused(
             ContractStatus.CHAIN_ERROR,
             "an answer over http whose issuer is not in iso15118.roots",
         )
+    return None
+
+
+def _is_revoked(refused: Refused) -> bool:
+    return refused.status is ContractStatus.REVOKED
 
 
 def _names(asked: CertificateStatusAsked, one: x509.Certificate) -> bool:

@@ -255,6 +255,42 @@ async def test_a_renewal_says_what_kept_it(site: ApiSite) -> None:
         assert (await site.call("POST", path, {}))["outcome"] == "timeout"
 
 
+async def test_a_station_that_waits_for_acceptance_may_be_given_a_certificate(
+    site: ApiSite,
+) -> None:
+    """A00.FR.806: while Pending, only what an operator asks for (B02.FR.01, FR.02)."""
+    await site.register("NEW", registration="Pending")
+    async with site.station("NEW", "2.0.1") as station:
+        await station.boot()
+        refused = await station.call("SignCertificate", {"csr": pki.csr("NEW")})
+        assert refused[0] == 4
+        await site.call("POST", "/stations/NEW/certificate-renewal", {})
+        assert (await renew(station))["status"] == "Accepted"
+        await station.heard_so_far("CertificateSigned", 1)
+        await until_status(site, station, "installed")
+    await site.register("NEW", registration="Rejected")
+    async with site.station("NEW", "2.0.1") as station:
+        await station.boot()
+        body = await site.call(
+            "POST", "/stations/NEW/certificate-renewal", {}, status=409
+        )
+        assert body["error"] == "boot_rejected"
+
+
+async def test_one_evses_controller_may_be_asked(site: ApiSite) -> None:
+    """A02: a V2G certificate per EVSE, where each has a controller of its own."""
+    path = "/stations/NEW/certificate-renewal"
+    async with site.station("NEW", "2.0.1") as station:
+        await station.boot()
+        await site.call("POST", path, {"type": "V2GCertificate", "evse_id": 1})
+        assert station.calls("TriggerMessage") == [
+            {"requestedMessage": "SignV2GCertificate", "evse": {"id": 1}}
+        ]
+        await site.call("POST", path, {"evse_id": 1}, status=422)
+        (command,) = (await site.call("GET", "/commands?station_id=NEW"))[:1]
+        assert command["asked_by"] != "service"
+
+
 async def test_the_organization_must_be_the_configured_one(tmp_path: Path) -> None:
     async with api_site(tmp_path, ca={"cpo_name": "Stadtwerke"}) as site:
         await site.register("NEW")
