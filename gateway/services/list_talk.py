@@ -67,6 +67,8 @@ class ListTalk:
         try:
             answer = await self._call(station_id, words.encode_version())
         except CallRefused as error:
+            if error.code not in UNSUPPORTED_CODES:
+                raise
             raise ListUnsupported(f"{error.code}: {error.description}") from error
         version = words.version_of(answer)
         if version < 0:

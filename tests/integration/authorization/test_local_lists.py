@@ -256,6 +256,30 @@ async def test_what_is_not_supported_is_asked_once(site: ApiSite) -> None:
         assert (await shown(site, "NONE"))["state"] == "synced"
 
 
+@pytest.mark.parametrize(
+    ("code", "state"), [("NotImplemented", "unsupported"), ("InternalError", "unknown")]
+)
+async def test_an_error_is_for_ever_only_if_it_says_so(
+    site: ApiSite, code: str, state: str
+) -> None:
+    name = f"ERROR-{code}"
+    await site.register(name, managed=True)
+    async with site.station(name) as station:
+        ListMemory(station).install()
+        station.handlers["GetLocalListVersion"] = lambda _: (code, "?")
+        await station.boot()
+        await station.heard_so_far("GetLocalListVersion", 1)
+        await until_state(site, name, state)
+    async with site.station(name) as station:
+        ListMemory(station).install()
+        await station.boot()
+        if state == "unknown":
+            await until_state(site, name, "synced")
+        else:
+            await station.heard_so_far("ChangeConfiguration", 2)
+            assert station.calls("GetLocalListVersion") == []
+
+
 async def test_a_station_that_refuses_its_list_is_left_alone_for_a_while(
     site: ApiSite,
 ) -> None:
