@@ -144,6 +144,7 @@ class Parts:
             directory=self.directory,
             bus=self.bus,
             clock=clock,
+            has_tls=config.ocpp.tls is not None,
         )
         self.registration = Registration(
             reach=self.reach,
@@ -368,6 +369,7 @@ class Parts:
         start(self.dispatch.run, "part.dispatch")
         start(self.setup.run, "part.setup")
         start(self.registration.run, "part.registration")
+        start(self.device.networks.run, "part.networks")
         start(self.inquiries.run, "part.inquiries")
         self.drivers.start(start)
         start(self.gaps.run, "part.gaps")

@@ -153,6 +153,25 @@ class ReservationAsked:
     group_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityUpgrade:
+    """What an upgrade of a station's security profile asks for (A05).
+
+    Attributes:
+        profile: 2 or 3.
+        slot: Where the network profile goes (2.0.1).
+        url: Of our TLS port, without the station's id (2.0.1).
+        interface: Word of ``OCPPInterfaceEnumType``.
+        message_timeout_s: Told to the station.
+    """
+
+    profile: int
+    slot: int
+    url: str
+    interface: str = "Wired0"
+    message_timeout_s: int = 30
+
+
 class Adapter(Protocol):
     """One OCPP version."""
 
@@ -272,6 +291,17 @@ class Adapter(Protocol):
 
     def reservation_asked(self, command: Command) -> ReservationAsked | None:
         """Read a valid ReserveNow; ``None`` for other commands."""
+        ...
+
+    def encode_upgrade(
+        self, asked: SecurityUpgrade, *, known_slots: str
+    ) -> tuple[tuple[str, Command], ...]:
+        """Commands of an upgrade in order, each with the state it leads to.
+
+        Args:
+            asked: What is wanted.
+            known_slots: The station's order of network profiles, as far as is known.
+        """
         ...
 
     def encode_cancel_reservation(self, reservation_id: int) -> Command:

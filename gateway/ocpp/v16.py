@@ -43,6 +43,7 @@ from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_certificates import V16Certificates
 from gateway.ocpp.v16_commands import V16Commands
 from gateway.ocpp.v16_lists import V16Lists
+from gateway.ocpp.v16_networks import V16Networks
 from gateway.ocpp.v16_prices import V16Prices
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
@@ -57,7 +58,7 @@ LISTS: Final = V16Lists()
 PRICES: Final = V16Prices()
 
 
-class V16(V16Commands, V16Certificates, V16Transfers, Adapter):
+class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
     """The adapter of OCPP 1.6J. Stateless; one serves every station."""
 
     def __init__(self) -> None:

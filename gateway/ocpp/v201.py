@@ -55,6 +55,7 @@ from gateway.ocpp.v201_charging import charging_needs, ev_schedule
 from gateway.ocpp.v201_commands import V201Commands
 from gateway.ocpp.v201_lists import V201Lists
 from gateway.ocpp.v201_messages import message_content
+from gateway.ocpp.v201_networks import V201Networks
 from gateway.ocpp.v201_prices import V201Prices
 from gateway.ocpp.v201_tables import (
     ERROR_CODES,
@@ -71,7 +72,7 @@ LISTS: Final = V201Lists()
 PRICES: Final = V201Prices()
 
 
-class V201(V201Commands, V201Certificates, V201Transfers, Adapter):
+class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter):
     """The adapter of OCPP 2.0.1. Stateless; one serves every station."""
 
     def __init__(self) -> None:

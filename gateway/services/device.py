@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.services.configuration import Configuration
+from gateway.services.customers import Customers
+from gateway.services.displays import Displays
+from gateway.services.held_profiles import HeldProfiles
+from gateway.services.monitoring import Monitoring
+from gateway.services.networks import Networks
 from gateway.services.reach import Reach
 from gateway.services.reports import Reports
 from gateway.services.stations import StationDirectory
@@ -21,6 +26,11 @@ class Device:
     variables: Variables
     configuration: Configuration
     reports: Reports
+    monitoring: Monitoring
+    displays: Displays
+    profiles: HeldProfiles
+    customers: Customers
+    networks: Networks
 
 
 def make_device(
@@ -31,18 +41,28 @@ def make_device(
     directory: StationDirectory,
     bus: Bus,
     clock: Clock,
+    has_tls: bool,
 ) -> Device:
     """Wire the services to each other."""
     variables = Variables(directory=directory, queries=queries)
+    reports = Reports(
+        writer=writer, queries=queries, directory=directory, bus=bus, clock=clock
+    )
     return Device(
         reach=reach,
         variables=variables,
         configuration=Configuration(variables=variables, queries=queries),
-        reports=Reports(
-            writer=writer,
-            queries=queries,
+        reports=reports,
+        monitoring=Monitoring(reports=reports, queries=queries),
+        displays=Displays(reports=reports, queries=queries),
+        profiles=HeldProfiles(reports=reports, queries=queries),
+        customers=Customers(reports=reports, writer=writer),
+        networks=Networks(
             directory=directory,
+            queries=queries,
+            writer=writer,
             bus=bus,
             clock=clock,
+            has_tls=has_tls,
         ),
     )

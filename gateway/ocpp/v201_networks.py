@@ -1,0 +1,48 @@
+"""OCPP 2.0.1: network profiles and the upgrade of the security profile."""
+
+from typing import Final
+
+from gateway.ocpp.adapter import Command, SecurityUpgrade
+
+OURS: Final = "OCPP20"
+"""``OCPPVersionEnumType`` of 2.0.1."""
+
+
+class V201Networks:
+    """Commands about a station's networks; a part of the adapter."""
+
+    def encode_upgrade(
+        self, asked: SecurityUpgrade, *, known_slots: str
+    ) -> tuple[tuple[str, Command], ...]:
+        """A new profile, first in the order, and a restart (2.0.1, A05, B09, B10)."""
+        others = [one.strip() for one in known_slots.split(",")]
+        slots = [str(asked.slot), *(one for one in others if one)]
+        order = ",".join(dict.fromkeys(slots))
+        profile = Command(
+            action="SetNetworkProfile",
+            payload={
+                "configurationSlot": asked.slot,
+                "connectionData": {
+                    "ocppVersion": OURS,
+                    "ocppTransport": "JSON",
+                    "ocppCsmsUrl": asked.url,
+                    "messageTimeout": asked.message_timeout_s,
+                    "securityProfile": asked.profile,
+                    "ocppInterface": asked.interface,
+                },
+            },
+        )
+        select = Command(
+            action="SetVariables",
+            payload={
+                "setVariableData": [
+                    {
+                        "attributeValue": order,
+                        "component": {"name": "OCPPCommCtrlr"},
+                        "variable": {"name": "NetworkConfigurationPriority"},
+                    }
+                ]
+            },
+        )
+        restart = Command(action="Reset", payload={"type": "OnIdle"})
+        return (("profile_set", profile), ("selected", select), ("resetting", restart))
