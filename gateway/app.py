@@ -52,6 +52,7 @@ from gateway.server.listener import Listener, ListenerOptions
 from gateway.server.registry import Links
 from gateway.server.tls import check as check_tls
 from gateway.services.admission import Admission, AdmissionRules
+from gateway.services.alarms import Alarms
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.authority_files import open_authority
 from gateway.services.certificate_parts import CertificatePorts, Certificates
@@ -370,6 +371,7 @@ class Parts:
         start(self.setup.run, "part.setup")
         start(self.registration.run, "part.registration")
         start(self.device.networks.run, "part.networks")
+        start(Alarms(queries=self.queries, bus=self.bus).run, "part.alarms")
         start(self.inquiries.run, "part.inquiries")
         self.drivers.start(start)
         start(self.gaps.run, "part.gaps")

@@ -149,6 +149,18 @@ class SecurityEventReported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRaised:
+    """A station told an event of severity 0 to 3, or an alert of unknown severity."""
+
+    station_id: StationId
+    component: str
+    variable: str
+    value: str
+    severity: int | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lagged:
     """Notices were dropped for this subscriber: re-read what you need."""
 
@@ -167,6 +179,7 @@ Notice: TypeAlias = (
     | SessionSettled
     | HeadAnchored
     | SecurityEventReported
+    | AlarmRaised
 )
 
 Wants: TypeAlias = Callable[[Notice], bool]

@@ -115,7 +115,7 @@ async def charging_profiles(
         return await context.device.profiles.stored(entry.station_id)
     exchange = exchange_of(context, caller, station_id)
     station = context.directory.site.station(entry.station_id)
-    evse_ids = [one.evse_id for one in station.evses] if station is not None else []
+    evse_ids = [one.ref.evse_id for one in station.evses] if station is not None else []
     return await context.device.profiles.ask(exchange, [0, *evse_ids])
 
 

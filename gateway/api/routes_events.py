@@ -13,6 +13,7 @@ from gateway.api.context import ApiContext
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Viewer, caller_of
 from gateway.bus import (
+    AlarmRaised,
     CommandChanged,
     FactCommitted,
     HeadAnchored,
@@ -90,7 +91,7 @@ async def _next(subscription: Subscription) -> bytes:
     return b"".join(lines)
 
 
-def described(  # noqa: C901 - one arm per kind of notice
+def described(  # noqa: C901, PLR0912 - one arm per kind of notice
     notice: Notice | Lagged,
 ) -> tuple[str, dict[str, Any]]:
     """Name and JSON body of a notice."""
@@ -163,6 +164,15 @@ def described(  # noqa: C901 - one arm per kind of notice
             }
         case SettingChanged():
             return "setting", {"subject": notice.subject, "at": views.time(notice.at)}
+        case AlarmRaised():
+            return "alarm", {
+                "station_id": notice.station_id,
+                "component": notice.component,
+                "variable": notice.variable,
+                "value": notice.value,
+                "severity": notice.severity,
+                "at": views.time(notice.at),
+            }
         case Lagged():
             return "lagged", {"dropped": notice.dropped}
 

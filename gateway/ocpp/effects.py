@@ -44,7 +44,7 @@ _SECRET_NAMES: Final = ("authorizationkey", "passphrase", "password", "secret")
 """Settings whose names hold one of these are not shown, vendors' own included."""
 _UPLOADS: Final = "/uploads/"
 """What follows is a one-time address of ours: who knows it may upload."""
-_SECRET_MEMBERS: Final = frozenset({"apnPassword", "password"})
+_SECRET_MEMBERS: Final = frozenset({"customerIdentifier", "apnPassword", "password"})
 _URL_MEMBERS: Final = frozenset({"location", "remoteLocation"})
 _RESULT_LISTS: Final = {"setVariableResult": "attributeStatus"}
 

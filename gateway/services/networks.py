@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from gateway.bus import Bus, Lagged, LinkChanged
+from gateway.bus import Bus, Lagged, LinkChanged, is_link
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
@@ -77,7 +77,7 @@ class Networks:
 
     async def run(self) -> None:
         """Follow upgrades to their end, for ever."""
-        with self._bus.subscribe("upgrades") as subscription:
+        with self._bus.subscribe("upgrades", wants=is_link) as subscription:
             await self._resume()
             async for notice in subscription:
                 match notice:

@@ -6,7 +6,7 @@ plans; computes nothing that is billed or sent.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from gateway.clock import Clock
@@ -27,12 +27,16 @@ from gateway.services.evse_rows import (
 from gateway.services.group_view import CabinetView, PlanView
 from gateway.services.stations import StationDirectory
 from gateway.store import clocks
+from gateway.store.monitors import OPEN_ALARMS
 from gateway.store.queries import Queries
 from gateway.store.records import EvseStatus
 from gateway.store.stations import StationRow
 from gateway.store.times import optional_text
 
 View = dict[str, Any]
+
+ALARMS_FOR = timedelta(days=1)
+"""Site time for which an alarm that nothing clears is shown."""
 
 
 class LinkState(Protocol):
@@ -85,8 +89,10 @@ class Overview:
         sessions = _newest_by_evse(await self._queries.open_sessions())
         promises = await self._promises()
         heard = _heard_of(statuses, sessions)
+        alarms = await self._alarms()
         return [
             self._station(entry, statuses, sessions, promises, heard)
+            | {"alarms": alarms.get(entry.station_id, [])}
             for entry in self._directory.all()
         ]
 
@@ -102,8 +108,10 @@ class Overview:
         sessions = _newest_by_evse(await self._queries.open_sessions(station_id))
         promises = await self._promises()
         heard = _heard_of(statuses, sessions)
+        alarms = await self._alarms()
         return self._station(entry, statuses, sessions, promises, heard) | {
-            "clock_offset_s": offsets[0][0] / 1000 if offsets else None
+            "alarms": alarms.get(entry.station_id, []),
+            "clock_offset_s": offsets[0][0] / 1000 if offsets else None,
         }
 
     async def cabinets(self) -> list[View]:
@@ -189,6 +197,29 @@ class Overview:
                 for battery in site.batteries
             ],
         }
+
+    async def _alarms(self) -> dict[str, list[View]]:
+        """Open alarms of the last day by station, the gravest first."""
+        since = optional_text(self._clock.now() - ALARMS_FOR)
+        found: dict[str, list[View]] = {}
+        for (
+            station_id,
+            component,
+            variable,
+            value,
+            severity,
+            at,
+        ) in await self._queries.rows(OPEN_ALARMS, (since,)):
+            found.setdefault(station_id, []).append(
+                {
+                    "component": component,
+                    "variable": variable,
+                    "value": value,
+                    "severity": severity,
+                    "occurred_at": at,
+                }
+            )
+        return found
 
     def _station(
         self,

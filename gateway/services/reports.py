@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from gateway.bus import Bus, FactCommitted
+from gateway.bus import Bus, FactCommitted, Notice
 from gateway.clock import Clock
 from gateway.domain.events import DeviceReported, StationNotified
 from gateway.domain.ids import StationId
@@ -164,21 +165,27 @@ class Reports:
             What was answered, and the report's state.
         """
         station_id = exchange.station_id
-        with self._bus.subscribe(f"report.{station_id}") as subscription:
+        with self._bus.subscribe(
+            f"report.{station_id}", wants=partial(_concerns, station_id)
+        ) as subscription:
             sent = await self.send(exchange, action, payload)
             state = await self.state(station_id, kind, sent.request_id)
             while sent.is_accepted and state in {"asked", "receiving"}:
                 try:
                     async with asyncio.timeout(self._page_wait_s):
-                        while not any(
-                            _concerns(one, station_id)
-                            for one in await subscription.batch()
-                        ):
-                            pass
+                        await subscription.batch()
                 except TimeoutError:
-                    return sent, "incomplete"
+                    await self._give_up(station_id, kind, sent.request_id)
                 state = await self.state(station_id, kind, sent.request_id)
         return sent, state
+
+    async def _give_up(
+        self, station_id: StationId, kind: reports.Kind, request_id: int
+    ) -> None:
+        now = self._clock.now()
+        await self._writer.run(
+            lambda conn: reports.give_up(conn, station_id, kind, request_id, now)
+        )
 
     async def state(
         self, station_id: StationId, kind: reports.Kind, request_id: int
@@ -268,7 +275,7 @@ def component_variables(raw: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     return found
 
 
-def _concerns(notice: object, station_id: StationId) -> bool:
+def _concerns(station_id: StationId, notice: Notice) -> bool:
     return (
         isinstance(notice, FactCommitted)
         and isinstance(notice.event, DeviceReported | StationNotified)

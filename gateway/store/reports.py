@@ -231,13 +231,19 @@ def expire(conn: sqlite3.Connection, before: datetime, now: datetime) -> int:
     return cursor.rowcount
 
 
-def give_up(conn: sqlite3.Connection, request: Request, now: datetime) -> None:
+def give_up(
+    conn: sqlite3.Connection,
+    station_id: str,
+    kind: Kind,
+    request_id: int,
+    now: datetime,
+) -> None:
     """Flag a report that nobody waits for any more."""
     conn.execute(
         "UPDATE report SET state = 'incomplete', updated_at = ?"
         " WHERE station_id = ? AND kind = ? AND request_id = ?"
         " AND state IN ('asked', 'receiving')",
-        (to_text(now), *_key(request)),
+        (to_text(now), station_id, kind.value, request_id),
     )
 
 

@@ -79,6 +79,14 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
             for evse in station["evses"]
             if evse.get("availability") == "faulted"
         ]
+        faulted += [
+            _trouble(
+                FAULT,
+                f"{name}: alarm of {alarm['component']}",
+                f"{alarm['variable']} is {alarm['value']}",
+            )
+            for alarm in station.get("alarms", ())
+        ]
     return faulted + offline
 
 

@@ -1,0 +1,174 @@
+"""Network profiles, and stations on their way to a higher security profile."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from websockets.exceptions import InvalidStatus
+
+from gateway.bus import LinkChanged
+from gateway.domain.ids import StationId
+from tests.support.api_site import ApiSite, api_site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+URL = "wss://csms.example.com/ocpp"
+CONNECTION = {
+    "ocppVersion": "OCPP20",
+    "ocppTransport": "JSON",
+    "ocppCsmsUrl": URL,
+    "messageTimeout": 30,
+    "securityProfile": 1,
+    "ocppInterface": "Wired0",
+}
+VPN = {
+    "server": "vpn.example.com",
+    "user": "u",
+    "password": "vpn-password",
+    "key": "vpn-key",
+    "type": "IPSec",
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSite]:
+    async with api_site(tmp_path_factory.mktemp("site")) as running:
+        running.parts.device.networks._has_tls = True
+        yield running
+
+
+async def test_a_network_profile_is_set_and_kept_without_its_passwords(
+    site: ApiSite,
+) -> None:
+    await site.register("NET")
+    path = "/stations/NET/network-profiles"
+    async with site.station("NET", "2.0.1") as station:
+        await station.boot()
+        body = {"slot": 2, "connection": {**CONNECTION, "vpn": VPN}}
+        said = await site.call("POST", path, body)
+        assert said == {"slot": 2, "outcome": "result", "status": "Accepted"}
+        (asked,) = station.calls("SetNetworkProfile")
+        assert asked == {
+            "configurationSlot": 2,
+            "connectionData": {**CONNECTION, "vpn": VPN},
+        }
+        station.handlers["SetNetworkProfile"] = lambda _: {"status": "Failed"}
+        other = {**CONNECTION, "ocppCsmsUrl": "wss://other"}
+        said = await site.call("POST", path, {"slot": 2, "connection": other})
+        assert said["status"] == "Failed"
+        (known,) = await site.call("GET", path)
+        assert (known["url"], known["status"]) == (URL, "Accepted")
+        assert "vpn-" not in str(known["connection"]).replace("vpn.", "")
+        await site.call("POST", path, {"slot": 1, "connection": {}}, status=422)
+    await site.call("POST", path, body, status=409)
+
+
+async def test_an_upgrade_sets_chooses_restarts_and_is_done_when_the_station_is_back(
+    site: ApiSite,
+) -> None:
+    await site.register("UP")
+    path = "/stations/UP/security-upgrade"
+    await site.call("GET", path, status=404)
+    async with site.station("UP", "2.0.1") as station:
+        await station.boot()
+        station.handlers["SetVariables"] = _accepts
+        body = {"security_profile": 2, "url": URL, "slot": 3}
+        said = await site.call("POST", path, body)
+        assert (said["state"], said["problem"]) == ("resetting", None)
+        actions = [action for action, _, _ in station.heard]
+        assert actions == ["SetNetworkProfile", "SetVariables", "Reset"]
+        (profile,) = station.calls("SetNetworkProfile")
+        assert profile["configurationSlot"] == 3
+        assert profile["connectionData"]["securityProfile"] == 2
+        (chosen,) = station.calls("SetVariables")
+        (variable,) = chosen["setVariableData"]
+        assert variable["variable"]["name"] == "NetworkConfigurationPriority"
+        assert variable["attributeValue"].split(",")[0] == "3"
+        assert station.calls("Reset") == [{"type": "OnIdle"}]
+    await site.parts.directory.note_profile(StationId("UP"), 2)  # as the TLS port does
+    site.parts.bus.publish(
+        LinkChanged(
+            station_id=StationId("UP"),
+            is_online=True,
+            ocpp_version="2.0.1",
+            at=site.gateway.clock.now(),
+        )
+    )
+
+    async def is_done() -> bool:
+        return bool((await site.call("GET", path))["state"] == "done")
+
+    await site.until(is_done)
+    assert (await site.call("GET", "/stations/UP"))["security_profile"] == 2
+    with pytest.raises(InvalidStatus):
+        async with site.station("UP", "2.0.1"):
+            pass
+    await site.call("PUT", "/stations/UP", {"security_profile": 1}, status=403)
+    lowered = {"security_profile": 1}
+    await site.call("PUT", "/stations/UP", lowered, role="admin")
+    async with site.station("UP", "2.0.1") as station:
+        assert (await station.boot())["status"] == "Accepted"
+
+
+def _accepts(asked: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "setVariableResult": [
+            {
+                "attributeStatus": "Accepted",
+                "component": one["component"],
+                "variable": one["variable"],
+            }
+            for one in asked["setVariableData"]
+        ]
+    }
+
+
+async def test_a_refused_step_ends_an_upgrade_and_says_which(site: ApiSite) -> None:
+    await site.register("FAILS")
+    path = "/stations/FAILS/security-upgrade"
+    body = {"security_profile": 2, "url": URL}
+    async with site.station("FAILS", "2.0.1") as station:
+        await station.boot()
+        station.handlers["SetNetworkProfile"] = lambda _: {"status": "Rejected"}
+        said = await site.call("POST", path, body)
+        assert said["state"] == "failed"
+        assert said["problem"] == "SetNetworkProfile: Rejected"
+        assert station.calls("Reset") == []
+        station.handlers["SetNetworkProfile"] = lambda _: None
+        said = await site.call("POST", path, {**body, "timeout_s": 0.2})
+        assert said["problem"] == "SetNetworkProfile: timeout"
+
+
+async def test_what_an_upgrade_needs_is_asked_for_first(site: ApiSite) -> None:
+    await site.register("NEEDS")
+    path = "/stations/NEEDS/security-upgrade"
+    body = {"security_profile": 2, "url": URL}
+    await site.call("POST", path, body, status=409)
+    async with site.station("NEEDS", "2.0.1") as station:
+        await station.boot()
+        three = {**body, "security_profile": 3}
+        refused = await site.call("POST", path, three, status=409)
+        assert refused["error"] == "no_client_certificate"
+        await site.call("POST", path, {**three, "force": True}, status=403)
+        await site.call("POST", path, {**body, "url": "ws://plain"}, status=422)
+        site.parts.device.networks._has_tls = False
+        refused = await site.call("POST", path, body, status=409)
+        assert refused["error"] == "no_tls_port"
+        site.parts.device.networks._has_tls = True
+        assert station.heard == []
+
+
+async def test_1_6_is_upgraded_by_its_key(site: ApiSite) -> None:
+    await site.register("KEY")
+    async with site.station("KEY") as station:
+        await station.boot()
+        station.handlers["ChangeConfiguration"] = lambda _: {"status": "RebootRequired"}
+        path = "/stations/KEY/security-upgrade"
+        said = await site.call("POST", path, {"security_profile": 2})
+        assert said["state"] == "resetting"
+        assert "restarted" in said["problem"]
+        assert station.calls("ChangeConfiguration") == [
+            {"key": "SecurityProfile", "value": "2"}
+        ]
+        assert station.calls("Reset") == []
