@@ -27,7 +27,7 @@ FAULTS: Final[dict[str, str]] = {
     "schema-breaks": "sends over-long texts, nulls, unknown words and own members",
     "absurd-values": "sends the year 222222017, month 00 and 1634030126 connectors",
     "fragile": "restarts when its configuration is read or a message is triggered",
-    "odd-transaction-ids": "1.6: samples transaction 0 and stops transaction -1",
+    "odd-transaction-ids": "samples transaction 0 and stops transaction -1",
     "restarted-starts": "sends each start once more after the stop",
     "repeated-stops": "sends each stop once more under another message id",
     "differing-stops": "sends a second stop with 100 Wh more",

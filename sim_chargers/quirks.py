@@ -169,6 +169,10 @@ def _odd_transaction_ids(action: str, body: Body, _count: int) -> Body:
         body["transactionId"] = 0
     elif action == "StopTransaction":
         body["transactionId"] = -1
+    elif body.get("eventType") == "Updated":
+        body["transactionInfo"]["transactionId"] = "0"
+    elif body.get("eventType") == "Ended":
+        body["transactionInfo"]["transactionId"] = "-1"
     return body
 
 

@@ -98,6 +98,10 @@ async def test_no_fault_makes_a_wrong_bill(
             delivered = await charge(cp)
             await port.writer.run(lambda _conn: None)
             sessions = await port.queries.sessions()
+        if version == "2.0.1" and fault == "odd-transaction-ids":
+            # Its ids are the station's own there: three sessions, none settles.
+            assert {s.verdict for s in sessions} <= {None, *HELD}
+            return
         assert len(sessions) == 1
         session: Session = sessions[0]
         assert session.phase is SessionPhase.ENDED
@@ -105,5 +109,4 @@ async def test_no_fault_makes_a_wrong_bill(
         if session.verdict in SETTLES:
             assert session.energy_milliwh == delivered
         assert delivered > 0
-        is_other_version = version == "2.0.1" and fault == "odd-transaction-ids"
-        assert session.verdict in (SETTLES if is_other_version else FAULTS[fault])
+        assert session.verdict in FAULTS[fault]

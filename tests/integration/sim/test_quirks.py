@@ -272,6 +272,16 @@ async def test_fragile_restarts_when_it_is_asked(version: str) -> None:
         await csms.until(lambda: len(csms.of("BootNotification")) == 2)
 
 
+async def test_odd_transaction_ids_of_2_0_1_are_texts() -> None:
+    async with faulty("2.0.1", "odd-transaction-ids") as (csms, cp):
+        await whole_session(csms, cp, samples=1)
+        ids = {
+            kind: {e["transactionInfo"]["transactionId"] for e in of_kind(csms, kind)}
+            for kind in ("Updated", "Ended")
+        }
+        assert ids == {"Updated": {"0"}, "Ended": {"-1"}}
+
+
 async def test_odd_transaction_ids_are_0_and_minus_1() -> None:
     async with faulty("1.6", "odd-transaction-ids") as (csms, cp):
         await whole_session(csms, cp, samples=1)
