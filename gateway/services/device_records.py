@@ -14,7 +14,8 @@ from gateway.ocpp.device_words import ACCEPTED
 from gateway.services.station_calls import Exchange
 from gateway.services.variable_words import identity
 from gateway.store import device_model, displays, monitors, networks
-from gateway.store.writer import Job, Writer
+from gateway.store.jobs import Job
+from gateway.store.writer import Writer
 
 GONE: Final = frozenset({"Accepted", "NotFound", "Unknown"})
 """Answers to a clearing after which the station has it no longer."""

@@ -17,7 +17,7 @@ from gateway.services.evse_state import Outgoing, Trust, sample_of, session_ref
 from gateway.services.group_items import LimitAnswered
 from gateway.services.group_state import GroupState
 from gateway.store import limits as rows
-from gateway.store.writer import Job
+from gateway.store.jobs import Job
 
 T = TypeVar("T")
 

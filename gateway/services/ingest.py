@@ -38,8 +38,9 @@ from gateway.ocpp.inbound import empty
 from gateway.ocpp.inquiries import Finding, Inquiry
 from gateway.store.entry import Entry, Receipt, TokenDecision
 from gateway.store.facts import RefusedFrame
+from gateway.store.jobs import Job
 from gateway.store.sqlite import Appended
-from gateway.store.writer import Done, Job
+from gateway.store.writer import Done
 
 BOOT: Final = "BootNotification"
 REFUSED_PER_MINUTE: Final = 60

@@ -23,8 +23,8 @@ from gateway.errors import ConfigError, RequestError, StoreError
 from gateway.services.credentials import Pepper
 from gateway.services.station_members import NOT_WIRING, check_members
 from gateway.store import stations as rows
+from gateway.store.jobs import Job
 from gateway.store.stations import StationRow, StationSettings
-from gateway.store.writer import Job
 
 T = TypeVar("T")
 

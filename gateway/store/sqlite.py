@@ -104,7 +104,7 @@ class Store:
 
 
 class AppendJob(msgspec.Struct, frozen=True, gc=False):
-    """One message for the writer; a `gateway.store.writer.JointJob`."""
+    """One message for the writer; a `gateway.store.jobs.JointJob`."""
 
     entry: Entry
     hooks: Hooks

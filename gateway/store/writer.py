@@ -1,8 +1,7 @@
 """The one writer: group commit, and answers only after the sync.
 
-One thread owns the one writing connection. It takes everything queued, runs each job
-in its own SAVEPOINT (or neighbours of one kind together, `JointJob`), commits once, and
-only then tells the waiters. While one commit
+One thread owns the one writing connection. It takes everything queued, runs the jobs
+(`gateway.store.jobs`), commits once, and only then tells the waiters. While one commit
 syncs, the next group collects: the disk sets the pace, no timer does.
 
 The loop hands its jobs over once per turn, not one by one: a writer that woke up while
@@ -15,17 +14,17 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import structlog
 
 from gateway.errors import StoreBusy, StoreError
 from gateway.store.checkpoints import Checkpointer
+from gateway.store.jobs import Job, primary_code, run_jobs
 from gateway.store.schema import (
     BUSY_TIMEOUT_MS,
     WriterConnection,
@@ -35,28 +34,11 @@ from gateway.store.schema import (
 )
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-Job: TypeAlias = Callable[[sqlite3.Connection], T]
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]
-_RunAll: TypeAlias = Callable[[WriterConnection, Sequence[Any]], Sequence[Any]]
 
 MAX_GROUP: Final = 2_000
 """Jobs in one commit: bounds the wait of the first one."""
 
-_STORAGE_CODES: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)
 _REOPEN_CODES: Final = frozenset(
     {
         sqlite3.SQLITE_IOERR,
@@ -68,24 +50,6 @@ _REOPEN_CODES: Final = frozenset(
     }
 )
 _log: Final = structlog.get_logger()
-
-
-class JointJob(Protocol[T_co]):
-    """A job that is cheaper together with others of its type.
-
-    Neighbours in a group are run by one `run_all`. It must do what the jobs would do
-    one after the other, and only to the database: if it raises, what it did is rolled
-    back and each job runs alone, so that a bad one fails by itself.
-    """
-
-    def __call__(self, conn: sqlite3.Connection) -> T_co:
-        """Run this job alone."""
-        ...
-
-    @staticmethod
-    def run_all(conn: WriterConnection, jobs: Sequence[Any]) -> Sequence[T_co]:
-        """Run jobs of this type in their order; one result each."""
-        ...
 
 
 @dataclass(slots=True)
@@ -278,7 +242,7 @@ class Writer:
         try:
             conn = self._connection()
             conn.execute("BEGIN IMMEDIATE")
-            outcomes = _run_jobs(conn, group)
+            found = run_jobs(conn, [waiting.job for waiting in group])
             started_s = time.perf_counter()
             conn.execute("COMMIT")
             if self._commit_delay_s:
@@ -294,7 +258,9 @@ class Writer:
         self.counters.is_failing = False
         self.counters.commits += 1
         self.counters.jobs += len(group)
-        return outcomes
+        return [
+            (waiting, *outcome) for waiting, outcome in zip(group, found, strict=True)
+        ]
 
     def _connection(self) -> WriterConnection:
         if self._conn is None:
@@ -310,7 +276,7 @@ class Writer:
         try:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
-            is_doubtful = _primary_code(error) in _REOPEN_CODES
+            is_doubtful = primary_code(error) in _REOPEN_CODES
         except sqlite3.Error:
             is_doubtful = True
         if is_doubtful:
@@ -344,96 +310,6 @@ class Writer:
         except sqlite3.Error as error:
             _log.warning("store.closed_uncleanly", error=str(error))
         conn.close()
-
-
-def _run_jobs(conn: WriterConnection, group: Sequence[_Waiting]) -> list[_Outcome]:
-    """Run a group in its order: neighbours of one joint type together.
-
-    Raises:
-        sqlite3.Error: The storage failed, so the whole group did.
-    """
-    outcomes: list[_Outcome] = []
-    for run_all, found in groupby(group, _run_all_of):
-        run = list(found)
-        results = None
-        if run_all is not None:
-            results = _try_together(conn, run_all, run, is_first=not outcomes)
-        if results is None:
-            outcomes += [(waiting, *_run_job(conn, waiting.job)) for waiting in run]
-        else:
-            outcomes += [
-                (waiting, result, None)
-                for waiting, result in zip(run, results, strict=True)
-            ]
-    return outcomes
-
-
-def _run_all_of(waiting: _Waiting) -> _RunAll | None:
-    run_all: _RunAll | None = getattr(waiting.job, "run_all", None)
-    return run_all
-
-
-def _try_together(
-    conn: WriterConnection, run_all: _RunAll, run: Sequence[_Waiting], *, is_first: bool
-) -> Sequence[Any] | None:
-    """Results of joint jobs; ``None`` and no trace of them if that failed.
-
-    The first run of a transaction needs no SAVEPOINT, whose copies of every page it
-    touches would cost as much as its statements: the transaction itself is begun anew.
-
-    Raises:
-        sqlite3.Error: The storage failed, so the whole group did.
-    """
-    if not is_first:
-        conn.execute("SAVEPOINT run")
-    try:
-        results = run_all(conn, [waiting.job for waiting in run])
-    except Exception as error:
-        if _is_of_storage(conn, error):
-            raise
-        _log.info("store.run_alone", n_job=len(run), why=repr(error))
-        conn.forget()
-        if is_first:
-            conn.execute("ROLLBACK")
-            conn.execute("BEGIN IMMEDIATE")
-        else:
-            conn.execute("ROLLBACK TO run")
-            conn.execute("RELEASE run")
-        return None
-    if not is_first:
-        conn.execute("RELEASE run")
-    return results
-
-
-def _is_of_storage(conn: WriterConnection, error: Exception) -> bool:
-    """Whether the database failed, and not a job."""
-    return isinstance(error, sqlite3.Error) and (
-        not conn.in_transaction or _primary_code(error) in _STORAGE_CODES
-    )
-
-
-def _run_job(conn: WriterConnection, job: Job[Any]) -> tuple[Any, BaseException | None]:
-    """Run one job in its SAVEPOINT.
-
-    Raises:
-        sqlite3.Error: The storage failed, so the whole group did.
-    """
-    conn.execute("SAVEPOINT job")
-    try:
-        result = job(conn)
-    except Exception as error:  # handed to the job's owner, not swallowed
-        if _is_of_storage(conn, error):
-            raise
-        conn.forget()
-        conn.execute("ROLLBACK TO job")
-        conn.execute("RELEASE job")
-        return None, error
-    conn.execute("RELEASE job")
-    return result, None
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _resolve(
