@@ -246,6 +246,7 @@ class ChargerV16(Charger):
         reason: Reason,
     ) -> None:
         """Send StopTransaction with the readings at both ends."""
+        connector.last_transaction_id = transaction.wire_id
         data = [self.meter_value(s, "StopTxnSampledData") for s in transaction.samples]
 
         def build() -> dict[str, Any]:
@@ -258,7 +259,6 @@ class ChargerV16(Charger):
             }
             if transaction.stop_token is not None:
                 payload["idTag"] = transaction.stop_token
-            connector.last_transaction_id = transaction.wire_id
             return payload
 
         def answered(_answer: Payload) -> None:
@@ -286,6 +286,13 @@ class ChargerV16(Charger):
         """Take over keys that waited for a restart."""
         self.keys.update(self.keys_after_reboot)
         self.keys_after_reboot.clear()
+
+    def secure_link(self) -> None:
+        """Come back over TLS; after three failures as before (A05)."""
+        url = self.link.url
+        if url.startswith("ws:"):
+            self.link.prefer([f"wss:{url.removeprefix('ws:')}", url])
+        self.spawn(self.link.drop())
 
     @override
     def observe(self) -> None:

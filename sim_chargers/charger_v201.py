@@ -24,6 +24,8 @@ from sim_chargers.samples_v201 import meter_value
 from sim_chargers.scenario import StationSpec
 from sim_chargers.tokens import Setting, TokenEntry
 
+MAX_CUSTOMERS: Final = 1000  # ended transactions that are remembered
+
 _REASONS: Final = {  # (stoppedReason, triggerReason)
     Reason.LOCAL: ("Local", "StopAuthorized"),
     Reason.REMOTE: ("Remote", "RemoteStop"),
@@ -256,6 +258,7 @@ class ChargerV201(ModelledCharger):
                 / MILLIWH_PER_WH,
             )
         )
+        del self.customers[:-MAX_CUSTOMERS]
         if connector.resets_when_idle:
             availability.begin_evse_reset(self, connector)
         if self.resets_when_idle and not self.has_transaction():
@@ -367,8 +370,7 @@ class ChargerV201(ModelledCharger):
         is_final = payload["eventType"] == "Ended"
         if "totalCost" in answer:
             amount = float(answer["totalCost"])
-            costs = self.costs.final if is_final else self.costs.running
-            costs[transaction_id] = amount
+            self.costs.note(transaction_id, amount, is_final=is_final)
             cost.show_cost(self, transaction_id, amount, is_final=is_final)
         if "updatedPersonalMessage" in answer:
             text = str(answer["updatedPersonalMessage"]["content"])

@@ -9,7 +9,7 @@ from typing import Final
 
 from sim_chargers.frames import Payload
 
-KEPT_EXCHANGES: Final = 2000
+KEPT_EXCHANGES: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,15 @@ _PROBES: Final = frozenset(
     {"GetBaseReport", "GetConfiguration", "GetVariables", "TriggerMessage"}
 )
 
+_MALFORMED: Final = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+"""What reading a payload of the wrong shape raises."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -251,7 +260,7 @@ class Life(Dialect):
             raise RefusedError("NotImplemented", f"{action} is not known here")
         try:
             return self._misserved(action, handler(payload))
-        except (KeyError, TypeError, ValueError) as error:
+        except _MALFORMED as error:
             _log.warning("%s: %s not understood: %r", self.spec.id, action, error)
             raise RefusedError(self.malformed_code, repr(error)) from error
 

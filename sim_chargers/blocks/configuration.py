@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.keys_v16 import DEFAULT_KEYS, REBOOT_KEYS
 from sim_chargers.outcomes import Reply
+from sim_chargers.renewal import STATION_KIND
 
 if TYPE_CHECKING:
     from sim_chargers.charger_v16 import ChargerV16
     from sim_chargers.frames import Payload
 
 MAX_SECRET_LENGTH: Final = 40
-MAX_PROFILE: Final = 3
+TLS_PROFILE: Final = 2  # from here on with TLS
+MAX_PROFILE: Final = 3  # with a client certificate
 
 
 def get_configuration(station: ChargerV16, payload: Payload) -> Reply:
@@ -60,6 +62,8 @@ def change_configuration(station: ChargerV16, payload: Payload) -> Reply:
         return Reply(payload={"status": "RebootRequired"})
     station.keys[name] = value
     station.apply_key(name)
+    if name == "SecurityProfile" and int(value) >= TLS_PROFILE:
+        return Reply(payload=ACCEPTED, after=station.secure_link)
     return Reply(payload=ACCEPTED)
 
 
@@ -70,7 +74,14 @@ def _fits(default: str, value: str) -> bool:
 
 
 def _may(station: ChargerV16, name: str, value: str) -> bool:
-    """Refuse to lower the security profile (whitepaper, A05)."""
+    """Refuse a lower security profile, or one without its certificates (A05)."""
     if name != "SecurityProfile":
         return True
-    return int(station.keys[name]) <= int(value) <= MAX_PROFILE
+    wanted = int(value)
+    if not int(station.keys[name]) <= wanted <= MAX_PROFILE:
+        return False
+    has_root = station.around.tls.ca is not None or bool(
+        station.trust.of_kind("CentralSystemRootCertificate")
+    )
+    has_own = station.around.tls.cert is not None or STATION_KIND in station.trust.own
+    return (wanted < TLS_PROFILE or has_root) and (wanted < MAX_PROFILE or has_own)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sim_chargers.frames import Payload
 
 COST_VENDOR: Final = "org.openchargealliance.costmsg"
+MAX_KEPT: Final = 1000  # final costs that are remembered
 W_PER_KW: Final = 1000.0
 MILLIWH_PER_KWH: Final = 1000 * MILLIWH_PER_WH
 
@@ -44,6 +45,16 @@ class Costs:
     final: dict[str, float] = field(default_factory=dict)
     alarms: dict[str, dict[str, Any]] = field(default_factory=dict)
     powers_kw: dict[str, float] = field(default_factory=dict)
+
+    def note(self, transaction: str, cost: float, *, is_final: bool) -> None:
+        """Keep a cost; of old transactions only so many."""
+        if not is_final:
+            self.running[transaction] = cost
+            return
+        self.running.pop(transaction, None)
+        self.final[transaction] = cost
+        while len(self.final) > MAX_KEPT:
+            del self.final[next(iter(self.final))]
 
 
 def data_transfer_v16(station: ChargerV16, payload: Payload) -> Reply:
@@ -75,7 +86,7 @@ def data_transfer_v201(station: ChargerV201, payload: Payload) -> Reply:
 def cost_updated(station: ChargerV201, payload: Payload) -> Reply:
     """Show the running cost (I02)."""
     transaction, cost = str(payload["transactionId"]), float(payload["totalCost"])
-    station.costs.running[transaction] = cost
+    station.costs.note(transaction, cost, is_final=False)
     show_cost(station, transaction, cost, is_final=False)
     return Reply(payload={})
 
@@ -135,7 +146,7 @@ def _user_price(station: ChargerV16, body: dict[str, Any]) -> None:
 
 def _running_cost(station: ChargerV16, body: dict[str, Any]) -> None:
     transaction, cost = str(body["transactionId"]), float(body["cost"])
-    station.costs.running[transaction] = cost
+    station.costs.note(transaction, cost, is_final=False)
     if "triggerMeterValue" in body:
         station.costs.alarms[transaction] = dict(body["triggerMeterValue"])
         connector = station.transaction_connector(transaction)
@@ -146,7 +157,7 @@ def _running_cost(station: ChargerV16, body: dict[str, Any]) -> None:
 
 def _final_cost(station: ChargerV16, body: dict[str, Any]) -> None:
     transaction, cost = str(body["transactionId"]), float(body["cost"])
-    station.costs.final[transaction] = cost
+    station.costs.note(transaction, cost, is_final=True)
     text = str(body.get("priceText", ""))
     show_cost(station, transaction, cost, is_final=True, text=text)
 

@@ -109,3 +109,19 @@ async def _renew(cp: Charger, operator: Operator) -> Verdict:
 def test_half_a_client_certificate_is_refused() -> None:
     with pytest.raises(ValueError, match="belong together"):
         TlsFiles(cert=Path("cert.pem"))
+
+
+async def test_a_station_that_finds_no_tls_comes_back_as_it_was() -> None:
+    root = Authority()
+    async with tiny_csms() as csms, station(csms, "1.6") as cp:
+        kind = "CentralSystemRootCertificate"
+        install = {"certificateType": kind, "certificate": root.pem}
+        await csms.call("CP1", "InstallCertificate", install)
+        change = {"key": "SecurityProfile", "value": "2"}
+        answer = await csms.call("CP1", "ChangeConfiguration", change)
+        assert answer == {"status": "Accepted"}
+        # Nobody speaks TLS here: it comes back as it was, after three tries.
+        first = csms.sockets["CP1"]
+        await csms.until(lambda: csms.sockets.get("CP1") not in (None, first))
+        assert cp.link.urls[0].startswith("wss:")
+        assert cp.link.url.startswith("ws:")

@@ -6,6 +6,7 @@ import pytest
 
 from sim_chargers.factory_v201 import ITEMS_PER_MESSAGE
 from sim_chargers.outcomes import RefusedError
+from tests.integration.sim.authority import Authority
 from tests.unit.sim.desk import Payload, ask, said, status, v16, v201
 
 
@@ -20,7 +21,8 @@ from tests.unit.sim.desk import Payload, ask, said, status, v16, v201
         ("Unheard", "1", "NotSupported"),
         ("AuthorizationKey", "x" * 41, "Rejected"),
         ("SecurityProfile", "0", "Rejected"),
-        ("SecurityProfile", "2", "Accepted"),
+        ("SecurityProfile", "1", "Accepted"),
+        ("SecurityProfile", "2", "Rejected"),
     ],
 )
 def test_a_key_is_changed_or_refused_for_a_reason(
@@ -35,6 +37,40 @@ def test_a_key_that_needs_a_reboot_counts_after_it() -> None:
     assert cp.keys["ConnectorPhaseRotation"] == "NotApplicable"
     cp.restarted()
     assert cp.keys["ConnectorPhaseRotation"] == "1.RST"
+
+
+def test_a_higher_security_profile_needs_its_certificates() -> None:
+    cp, root = v16(), Authority()
+    raise_ = {"key": "SecurityProfile", "value": "2"}
+    assert cp.on_call("ChangeConfiguration", raise_).payload["status"] == "Rejected"
+    kind = "CentralSystemRootCertificate"
+    install = {"certificateType": kind, "certificate": root.pem}
+    assert status(cp, "InstallCertificate", **install) == "Accepted"
+    reply = cp.on_call("ChangeConfiguration", raise_)
+    assert reply.payload["status"] == "Accepted"
+    assert reply.after is not None
+    mutual = {"key": "SecurityProfile", "value": "3"}
+    assert status(cp, "ChangeConfiguration", **mutual) == "Rejected"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"evse": "first", "requestedMessage": "Heartbeat"},
+        {"evse": {"id": []}, "requestedMessage": "MeterValues"},
+        {"requestedMessage": None},
+        {},
+    ],
+)
+def test_a_call_of_the_wrong_shape_is_refused_and_harms_nobody(
+    payload: Payload,
+) -> None:
+    cp = v201()
+    try:
+        answer = cp.on_call("TriggerMessage", payload).payload["status"]
+    except RefusedError as refused:
+        answer = refused.code
+    assert answer in {"FormatViolation", "NotImplemented", "Rejected"}
 
 
 def named(component: str, variable: str, **more: object) -> Payload:
