@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.domain.effects import AtOnce, Expectation, HoldsLimit, ReportsStatus
+from gateway.ocpp.device_words import PERSONAL
 from gateway.ocpp.outbound import CLEAR, NOTHING_TO_CLEAR, asked_time
 
 REDACTED: Final = "***"
@@ -44,7 +45,9 @@ _SECRET_NAMES: Final = ("authorizationkey", "passphrase", "password", "secret")
 """Settings whose names hold one of these are not shown, vendors' own included."""
 _UPLOADS: Final = "/uploads/"
 """What follows is a one-time address of ours: who knows it may upload."""
-_SECRET_MEMBERS: Final = frozenset({"customerIdentifier", "apnPassword", "password"})
+_SECRET_MEMBERS: Final = frozenset({"apnPassword", "password"})
+_CUSTOMER_MEMBERS: Final = frozenset({"clear", "report", "requestId"})
+"""Members of CustomerInformation: whom it is about is told to the station alone."""
 _URL_MEMBERS: Final = frozenset({"location", "remoteLocation"})
 _RESULT_LISTS: Final = {"setVariableResult": "attributeStatus"}
 
@@ -86,6 +89,8 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return value
     is_secret = any(word in _setting(value) for word in _SECRET_NAMES)
     hides = _SECRET_VALUES if is_secret else frozenset()
+    if value.keys() >= _CUSTOMER_MEMBERS:
+        hides |= PERSONAL
     kept: dict[str, Any] = {}
     for name, member in value.items():
         if name in hides or name in _SECRET_MEMBERS:

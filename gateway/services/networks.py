@@ -225,17 +225,24 @@ class Networks:
             _log.info(
                 "upgrade.done", station_id=station_id, profile=entry.security_profile
             )
+        else:
+            await self._give_up_if_old(station_id, found[0][6])
 
     async def _resume(self) -> None:
         """Expect what was under way when the gateway stopped; give up what is old."""
-        now = self._clock.now()
         for station_id, target, updated in await self._queries.rows(_OPEN):
-            updated_at = optional_time(updated)
-            if updated_at is not None and now - updated_at > COME_BACK:
-                await self._note(station_id, "failed", "it did not come back with it")
-                continue
-            self._directory.expect_profile(station_id, target)
-            await self._came_back(station_id)
+            if not await self._give_up_if_old(station_id, updated):
+                self._directory.expect_profile(station_id, target)
+                await self._came_back(station_id)
+
+    async def _give_up_if_old(self, station_id: StationId, updated: str) -> bool:
+        """Whether an upgrade that the station did not follow is given up."""
+        updated_at = optional_time(updated)
+        if updated_at is None or self._clock.now() - updated_at <= COME_BACK:
+            return False
+        self._directory.expect_profile(station_id, None)
+        await self._note(station_id, "failed", "it did not come back with it")
+        return True
 
     async def _note(
         self, station_id: StationId, state: str, problem: str | None

@@ -85,8 +85,13 @@ async def test_clearing_alone_and_other_references_go_out_as_asked(
 ) -> None:
     async with site.station("CUST", "2.0.1") as station:
         await station.boot()
-        token = {"clear": True, "id_token": {"value": "ABC", "type": "ISO14443"}}
+        token = {
+            "clear": True,
+            "id_token": {"value": "TOKEN-OF-JANE", "type": "ISO14443"},
+        }
         await site.call("POST", PATH, token)
+        commands = await site.parts.queries.rows("SELECT payload, wire FROM command")
+        assert "TOKEN-OF-JANE" not in str(commands)
         hashes = {
             "hash_algorithm": "SHA256",
             "issuer_name_hash": "aa",
@@ -95,7 +100,7 @@ async def test_clearing_alone_and_other_references_go_out_as_asked(
         }
         await site.call("POST", PATH, {"clear": True, "certificate": hashes})
         first, second = station.calls("CustomerInformation")
-        assert first["idToken"] == {"idToken": "ABC", "type": "ISO14443"}
+        assert first["idToken"] == {"idToken": "TOKEN-OF-JANE", "type": "ISO14443"}
         assert (first["report"], first["clear"]) == (False, True)
         assert second["customerCertificate"]["serialNumber"] == "01"
         assert first["requestId"] != second["requestId"]

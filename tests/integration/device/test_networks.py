@@ -1,6 +1,8 @@
 """Network profiles, and stations on their way to a higher security profile."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.bus import LinkChanged
 from gateway.domain.ids import StationId
+from gateway.store import networks as rows
 from tests.support.api_site import ApiSite, api_site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -122,6 +125,31 @@ def _accepts(asked: dict[str, Any]) -> dict[str, Any]:
             for one in asked["setVariableData"]
         ]
     }
+
+
+async def test_an_upgrade_under_way_is_expected_again_after_a_restart_but_not_for_ever(
+    site: ApiSite,
+) -> None:
+    networks, directory = site.parts.device.networks, site.parts.directory
+    now = site.gateway.clock.now()
+    for name, age in (("FRESH", timedelta(hours=1)), ("STALE", timedelta(days=2))):
+        await site.register(name)
+        begun = now - age
+
+        def begin(
+            conn: sqlite3.Connection, name: str = name, begun: datetime = begun
+        ) -> None:
+            rows.start_upgrade(conn, name, target=2, slot=1, url=URL, now=begun)
+            rows.note_upgrade(conn, name, "resetting", begun)
+
+        await site.gateway.writer.run(begin)
+    await networks._resume()
+    for name, state, profile in (("FRESH", "resetting", 2), ("STALE", "failed", 1)):
+        known = await site.call("GET", f"/stations/{name}/security-upgrade")
+        assert known["state"] == state
+        await directory.note_profile(StationId(name), 2)
+        station = await site.call("GET", f"/stations/{name}")
+        assert station["security_profile"] == profile
 
 
 async def test_a_refused_step_ends_an_upgrade_and_says_which(site: ApiSite) -> None:

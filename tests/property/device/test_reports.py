@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -119,3 +119,21 @@ def test_no_message_names_an_item_twice(items: list[str]) -> None:
     parts = chunks(items, MessageLimits(), list, str)
     assert [one for part in parts for one in part] == items
     assert all(len(set(part)) == len(part) for part in parts)
+
+
+def test_a_report_whose_pages_stop_is_flagged_and_may_still_become_whole() -> None:
+    conn = fresh()
+    try:
+        reports.ask(conn, WHOLE, NOON)
+        pages.device_reported(conn, event([("A", "B", "1")], 0, last=False))
+        assert reports.expire(conn, NOON, NOON) == 0
+        later = NOON + timedelta(minutes=11)
+        assert reports.expire(conn, later - timedelta(minutes=10), later) == 1
+        state = "SELECT state FROM report"
+        assert conn.execute(state).fetchall() == [("incomplete",)]
+        assert model(conn) == {}
+        pages.device_reported(conn, event([("A", "C", "0")], 1, last=True))
+        assert conn.execute(state).fetchall() == [("complete",)]
+        assert model(conn) == {("A", "B"): "1", ("A", "C"): "0"}
+    finally:
+        conn.close()
