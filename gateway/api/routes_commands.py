@@ -12,8 +12,8 @@ from gateway.domain.command import CommandState
 from gateway.domain.ids import StationId
 from gateway.domain.session import SessionPhase
 from gateway.errors import RequestError
+from gateway.services.command_intake import Wish
 from gateway.services.command_log import CALL_PREFIX
-from gateway.services.command_queue import Wish
 from gateway.services.command_rules import (
     MAX_DEADLINE,
     MAX_TOKEN_CHARS,

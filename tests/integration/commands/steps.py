@@ -32,12 +32,16 @@ async def state_of(site: ApiSite, command: dict[str, Any]) -> dict[str, Any]:
 
 async def until(site: ApiSite, command: dict[str, Any], *states: str) -> dict[str, Any]:
     """Wait until a command is in one of these states."""
-    async with asyncio.timeout(10):
-        while True:
-            found = await state_of(site, command)
-            if found["state"] in states:
-                return found
-            await asyncio.sleep(0.02)
+    found = command
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                found = await state_of(site, command)
+                if found["state"] in states:
+                    return found
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"it never was {states}: {found}") from None
 
 
 async def begin(station: RawStation, token: str, **info: Any) -> Any:
