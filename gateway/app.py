@@ -263,6 +263,7 @@ class Parts:
             log=self.command_log,
         )
         self.calls.observe(DeviceRecords(writer).observe)
+        self.calls.observe(self.device.networks.observe)
         self.command_effects = CommandEffects(
             log=self.command_log, queries=self.queries, bus=self.bus, clock=clock
         )

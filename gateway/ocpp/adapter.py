@@ -293,6 +293,10 @@ class Adapter(Protocol):
         """Read a valid ReserveNow; ``None`` for other commands."""
         ...
 
+    def upgrade_asked(self, command: Command) -> SecurityUpgrade | None:
+        """The security profile that a valid call would bring a station to."""
+        ...
+
     def encode_upgrade(
         self, asked: SecurityUpgrade, *, known_slots: str
     ) -> tuple[tuple[str, Command], ...]:

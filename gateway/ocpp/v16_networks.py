@@ -6,6 +6,14 @@ from gateway.ocpp.adapter import Command, SecurityUpgrade
 class V16Networks:
     """Commands about a station's networks; a part of the adapter."""
 
+    def upgrade_asked(self, command: Command) -> SecurityUpgrade | None:
+        """Read a ChangeConfiguration of SecurityProfile (whitepaper, A05)."""
+        key, value = command.payload.get("key"), str(command.payload.get("value"))
+        is_it = str(key).casefold() == "securityprofile" and value.isdecimal()
+        if command.action != "ChangeConfiguration" or not is_it:
+            return None
+        return SecurityUpgrade(profile=int(value[:3]), slot=0, url="")
+
     def encode_upgrade(
         self,
         asked: SecurityUpgrade,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.ocpp.adapter import Command, SecurityUpgrade
+from gateway.ocpp.outbound import integer
 
 OURS: Final = "OCPP20"
 """``OCPPVersionEnumType`` of 2.0.1."""
@@ -10,6 +11,18 @@ OURS: Final = "OCPP20"
 
 class V201Networks:
     """Commands about a station's networks; a part of the adapter."""
+
+    def upgrade_asked(self, command: Command) -> SecurityUpgrade | None:
+        """Read a SetNetworkProfile."""
+        if command.action != "SetNetworkProfile":
+            return None
+        data = command.payload["connectionData"]
+        assert isinstance(data, dict), "the schema was checked"
+        return SecurityUpgrade(
+            profile=integer(data["securityProfile"]),
+            slot=integer(command.payload["configurationSlot"]),
+            url=str(data["ocppCsmsUrl"]),
+        )
 
     def encode_upgrade(
         self, asked: SecurityUpgrade, *, known_slots: str

@@ -20,6 +20,7 @@ from gateway.errors import RequestError
 from gateway.ocpp.adapter import SecurityUpgrade
 from gateway.services.asking import ask, send
 from gateway.services.reports import checked
+from gateway.services.station_calls import Exchange as AnsweredCall
 from gateway.services.stations import StationDirectory
 from gateway.services.variables import Exchange
 from gateway.store import networks as rows
@@ -32,6 +33,7 @@ NEEDS_CLIENT: Final = 3
 COME_BACK: Final = timedelta(hours=24)
 """Site time for a station to come back with the higher profile."""
 _GOOD: Final = frozenset({"Accepted", "RebootRequired", "Scheduled"})
+_OVER: Final = frozenset({"done", "failed"})
 _PRIORITY: Final = (
     "SELECT value FROM device_variable WHERE station_id = ?"
     " AND component = 'OCPPCommCtrlr' AND variable = 'NetworkConfigurationPriority'"
@@ -87,6 +89,34 @@ class Networks:
                         await self._resume()
                     case _:
                         pass
+
+    async def observe(self, exchange: AnsweredCall) -> None:
+        """Take an upgrade that is asked for in the wire's own words for one of ours."""
+        asked = exchange.adapter.upgrade_asked(exchange.command)
+        status = exchange.answer.get("status")
+        entry = self._directory.find(exchange.station_id)
+        if asked is None or entry is None or status not in _GOOD:
+            return
+        if asked.profile <= entry.security_profile or asked.profile > NEEDS_CLIENT:
+            return
+        station_id, now = exchange.station_id, exchange.answered_at
+        known = await self._queries.rows(rows.UPGRADE, (station_id,))
+        if known and known[0][0] == asked.profile and known[0][3] not in _OVER:
+            return
+
+        def job(conn: sqlite3.Connection) -> None:
+            rows.start_upgrade(
+                conn,
+                station_id,
+                target=asked.profile,
+                slot=asked.slot or None,
+                url=asked.url or None,
+                now=now,
+            )
+            rows.note_upgrade(conn, station_id, "profile_set", now)
+
+        await self._writer.run(job)
+        self._directory.expect_profile(station_id, asked.profile)
 
     async def set_profile(
         self, exchange: Exchange, slot: int, data: Mapping[str, Any]
@@ -218,7 +248,7 @@ class Networks:
         """A station has a new connection: perhaps with the profile that was wanted."""
         entry = self._directory.find(station_id)
         found = await self._queries.rows(rows.UPGRADE, (station_id,))
-        if entry is None or not found or found[0][3] in {"done", "failed"}:
+        if entry is None or not found or found[0][3] in _OVER:
             return
         if entry.security_profile >= found[0][0]:
             await self._note(station_id, "done", None)

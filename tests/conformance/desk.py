@@ -17,11 +17,13 @@ from typing import Any
 import httpx
 
 from gateway.clock import SystemClock
+from tests.support.certificates import Authority, client_context
 from tests.support.gateway_process import (
     READY_TIMEOUT_S,
     STOP_TIMEOUT_S,
     WATTPROOF,
     environment,
+    free_port,
     write_config,
 )
 from tests.support.raw_station import RawStation
@@ -47,15 +49,23 @@ class Desk:
     """Where stations connect, and where operators ask."""
 
     ocpp_url: str
+    tls_url: str
     api_url: str
     admin_token: str
     folder: Path
+    root: Authority
 
 
 @contextmanager
-def running_desk(folder: Path, *, extra: str = "") -> Iterator[Desk]:
+def running_desk(folder: Path) -> Iterator[Desk]:
     """The gateway as a process of its own, stopped with the block."""
-    ports = write_config(folder, {}, extra=extra)
+    root, tls_port = Authority.new(), free_port()
+    server = root.issue(folder, "server")
+    tls = (
+        f"[ocpp.tls]\nport = {tls_port}\n"
+        f"certificates = [{{cert = '{server.cert}', key = '{server.key}'}}]\n"
+    )
+    ports = write_config(folder, {}, extra=tls)
     log = (folder / "gateway.log").open("wb")
     with log:
         made = _wattproof(folder, "token", "new", "--role", "admin")
@@ -69,7 +79,14 @@ def running_desk(folder: Path, *, extra: str = "") -> Iterator[Desk]:
         try:
             api_url = f"http://127.0.0.1:{ports[1]}"
             _wait_ready(process, api_url, folder)
-            yield Desk(f"ws://127.0.0.1:{ports[0]}/ocpp", api_url, made, folder)
+            yield Desk(
+                ocpp_url=f"ws://127.0.0.1:{ports[0]}/ocpp",
+                tls_url=f"wss://127.0.0.1:{tls_port}/ocpp",
+                api_url=api_url,
+                admin_token=made,
+                folder=folder,
+                root=root,
+            )
         finally:
             process.terminate()
             process.wait(STOP_TIMEOUT_S)
@@ -136,6 +153,15 @@ class Operator:
     ) -> RawStation:
         """A station on the wire; use it as an async context."""
         return RawStation(self.desk.ocpp_url, station_id, password, version)
+
+    def connect_securely(
+        self, station_id: str, *, version: str = "2.0.1"
+    ) -> RawStation:
+        """The same over TLS, with its password (security profile 2)."""
+        trusting = client_context(self.desk.root, self.desk.folder)
+        return RawStation(
+            self.desk.tls_url, station_id, PASSWORD, version, tls=trusting
+        )
 
     @asynccontextmanager
     async def booted(

@@ -69,3 +69,78 @@ async def test_only_an_accepted_password_replaces_the_old_one(
     async with operator.connect(station.station_id, password=valid) as again:
         assert (await again.boot())["status"] == "Accepted"
         await tell_state(again, AVAILABLE)
+
+
+UPGRADE_201 = {
+    "configurationSlot": 2,
+    "connectionData": {
+        "ocppVersion": "OCPP20",
+        "ocppTransport": "JSON",
+        "ocppCsmsUrl": "wss://csms.example/ocpp",
+        "messageTimeout": 30,
+        "securityProfile": 2,
+        "ocppInterface": "Wired0",
+    },
+}
+PRIORITY = {
+    "setVariableData": [
+        {
+            "attributeValue": "2,1",
+            "component": {"name": "OCPPCommCtrlr"},
+            "variable": {"name": "NetworkConfigurationPriority"},
+        }
+    ]
+}
+
+
+@pytest.mark.case("TC_A_19_CSMS")
+async def test_after_an_upgrade_the_lower_profile_is_never_accepted_again(
+    operator: Operator,
+) -> None:
+    async with operator.booted() as station:
+        station.handlers["SetVariables"] = lambda asked: {
+            "setVariableResult": [
+                {
+                    "attributeStatus": "Accepted",
+                    "component": one["component"],
+                    "variable": one["variable"],
+                }
+                for one in asked["setVariableData"]
+            ]
+        }
+        await operator.accepted(station, "SetNetworkProfile", UPGRADE_201)
+        await operator.accepted(station, "SetVariables", PRIORITY)
+        await operator.accepted(station, "Reset", {"type": "Immediate"})
+        assert station.calls("SetNetworkProfile") == [UPGRADE_201]
+        assert station.calls("SetVariables") == [PRIORITY]
+    async with operator.connect_securely(station.station_id) as upgraded:
+        assert (await upgraded.boot())["status"] == "Accepted"
+        await tell_state(upgraded, AVAILABLE)
+        seen = await operator.get(f"/stations/{station.station_id}")
+    assert seen["security_profile"] == 2
+    with pytest.raises(InvalidStatus, match="401"):
+        await operator.connect(station.station_id).__aenter__()
+
+
+async def test_a_station_of_1_6_is_upgraded_by_its_key_as_well(
+    operator: Operator,
+) -> None:
+    async with operator.booted(version="1.6") as station:
+        asked = {"key": "SecurityProfile", "value": "2"}
+        await operator.accepted(station, "ChangeConfiguration", asked)
+    async with operator.connect(station.station_id, version="1.6"):
+        pass  # it may come back as it was until it has come in higher
+    async with operator.connect_securely(station.station_id, version="1.6") as higher:
+        assert (await higher.boot())["status"] == "Accepted"
+    with pytest.raises(InvalidStatus, match="401"):
+        await operator.connect(station.station_id, version="1.6").__aenter__()
+
+
+async def test_a_refused_profile_upgrades_nothing(operator: Operator) -> None:
+    async with operator.booted() as station:
+        station.handlers["SetNetworkProfile"] = lambda _: {"status": "Rejected"}
+        await operator.accepted(station, "SetNetworkProfile", UPGRADE_201)
+    async with operator.connect_securely(station.station_id) as secure:
+        await secure.boot()
+    async with operator.connect(station.station_id) as plain:
+        assert (await plain.boot())["status"] == "Accepted"

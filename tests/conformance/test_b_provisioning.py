@@ -10,6 +10,7 @@ from tests.conformance.desk import (
     Operator,
     connector_event,
     connector_status,
+    stamp,
 )
 from tests.conformance.states import ended, energy_transfer, tell_state
 from tests.support.raw_station import RawStation
@@ -178,6 +179,35 @@ async def test_variables_are_set(
         (one["component"], one["variable"], one["value"]) for one in variables
     ]
     assert [one["status"] for one in answer.json()["items"]] == ["Accepted"] * len(sent)
+
+
+@pytest.mark.case("TC_B_12_CSMS", "TC_B_13_CSMS")
+@pytest.mark.parametrize("base", ["ConfigurationInventory", "FullInventory"])
+async def test_a_base_report_is_asked_for_and_all_its_parts_are_taken(
+    operator: Operator, base: str
+) -> None:
+    async with operator.booted() as station:
+        asked = {"requestId": 77, "reportBase": base}
+        told = await operator.accepted(station, "GetBaseReport", asked)
+        assert told == {"status": "Accepted"}
+        assert station.calls("GetBaseReport") == [asked]
+        for number, (one, value) in enumerate(((THRESHOLD, "60"), (REMOTE, "true"))):
+            report = one | {"variableAttribute": [{"value": value}]}
+            told = await station.ask(
+                "NotifyReport",
+                {
+                    "requestId": 77,
+                    "generatedAt": stamp(),
+                    "seqNo": number,
+                    "tbc": number == 0,
+                    "reportData": [report],
+                },
+            )
+            assert told == {}
+        model = await operator.get(f"/stations/{station.station_id}/device-model")
+    shown = str(model)
+    assert "OfflineThreshold" in shown
+    assert "AuthorizeRemoteStart" in shown
 
 
 async def reset(

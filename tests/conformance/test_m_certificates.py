@@ -61,7 +61,7 @@ async def test_a_root_certificate_is_installed_or_fails(
         assert station.calls("InstallCertificate") == [asked]
 
 
-@pytest.mark.case("TC_M_12_CSMS", "TC_M_13_CSMS", "TC_M_17_CSMS", "TC_M_18_CSMS")
+@pytest.mark.case("TC_M_13_CSMS", "TC_M_18_CSMS")
 @pytest.mark.parametrize("kinds", [[ALL[0]], [ALL[1]], [ALL[0], ALL[1]], None], ids=str)
 async def test_installed_certificates_are_listed(
     operator: Operator, kinds: list[str] | None

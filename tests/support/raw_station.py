@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import json
+import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -22,8 +23,15 @@ class RawStation:
     """Connects, answers what it is asked, and says what it is told to say."""
 
     def __init__(
-        self, url: str, station_id: str, password: str | None, version: str = "1.6"
+        self,
+        url: str,
+        station_id: str,
+        password: str | None,
+        version: str = "1.6",
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self._url = f"{url}/{station_id}"
         self._headers = {}
         if password is not None:
@@ -44,6 +52,8 @@ class RawStation:
             self._url,
             subprotocols=[Subprotocol(SUBPROTOCOL[self.version])],
             additional_headers=self._headers,
+            ssl=self._tls,
+            server_hostname=None if self._tls is None else "localhost",
         )
         self._reader = asyncio.get_running_loop().create_task(self._read())
         return self

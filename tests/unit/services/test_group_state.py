@@ -63,7 +63,7 @@ def sampled(now: datetime, current_a: float | None, **changes: object) -> Sessio
         current_at=None if current_a is None else now,
         sampled_at=now,
     )
-    return replace(session, **changes)  # type: ignore[arg-type]  # its own fields
+    return replace(session, **changes)
 
 
 def report(state: GroupState, session: Session, now: datetime) -> bool:
