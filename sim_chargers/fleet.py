@@ -140,20 +140,18 @@ class Fleet:
         """Play the flows, those of different stations at once; then it is over."""
         options = self.options
         async with asyncio.TaskGroup() as group:
-            tasks = [
+            for charger in self.chargers:
+                if charger.spec.id not in options.flows:
+                    continue
                 group.create_task(
                     catalogue.play_all(
                         charger,
                         options.flows[charger.spec.id],
+                        verdicts=self.verdicts,
                         tokens=self.scenario.tokens,
                         timeout_s=options.flow_timeout_s,
                     )
                 )
-                for charger in self.chargers
-                if charger.spec.id in options.flows
-            ]
-        for task in tasks:
-            self.verdicts.extend(task.result())
         self.stopped.set()
 
     @property

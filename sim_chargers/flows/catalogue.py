@@ -86,22 +86,26 @@ async def play(
     events.emit(
         "flow_started", station=who, flow=flow.name, waits_for=list(flow.waits_for)
     )
-    reason: str | None = None
+    # What holds if the run is over before the flow is.
+    verdict, reason = Verdict.UNFINISHED, None
     try:
         async with asyncio.timeout(timeout_s):
             await flow.play(stage)
         verdict = Verdict.PASSED
+        stage.leave()
     except FlowFailedError as error:
         verdict, reason = Verdict.FAILED, str(error)
+        stage.leave()
     except TimeoutError:
-        verdict, reason = Verdict.UNFINISHED, f"waited for: {stage.waits}"
+        stage.leave()
     finally:
         station.twists.clear()
-    stage.leave()
-    members = {} if reason is None else {"reason": reason}
-    events.emit(
-        "flow_ended", station=who, flow=flow.name, verdict=verdict.value, **members
-    )
+        if verdict is Verdict.UNFINISHED:
+            reason = f"waited for: {stage.waits}"
+        members = {} if reason is None else {"reason": reason}
+        events.emit(
+            "flow_ended", station=who, flow=flow.name, verdict=verdict.value, **members
+        )
     return verdict
 
 
@@ -109,14 +113,14 @@ async def play_all(
     station: Charger,
     names: Iterable[str],
     *,
+    verdicts: list[Verdict],
     tokens: tuple[str, ...] = (),
     timeout_s: float = TIMEOUT_S,
-) -> list[Verdict]:
-    """Play flows one after the other."""
-    return [
-        await play(station, FLOWS[name], tokens=tokens, timeout_s=timeout_s)
-        for name in names
-    ]
+) -> None:
+    """Play flows one after the other and append each verdict."""
+    for name in names:
+        verdict = await play(station, FLOWS[name], tokens=tokens, timeout_s=timeout_s)
+        verdicts.append(verdict)
 
 
 def table() -> str:

@@ -167,3 +167,16 @@ async def test_a_flow_that_nobody_plays_along_with_exits_with_1() -> None:
     (ended,) = [line for line in lines if line["event"] == "flow_ended"]
     assert ended["verdict"] == "unfinished"
     assert "UpdateFirmware" in ended["reason"]
+
+
+async def test_a_run_that_is_over_first_ends_its_flow_without_a_pass() -> None:
+    async with tiny_csms() as csms:
+        process = await start(
+            *("--url", csms.url, "--stations", "1", "--speed", "100"),
+            *("--flow", "charge", "--flow", "firmware", "--duration", "3"),
+        )
+        code, lines, err = await finish(process)
+    assert code == 1, err
+    ended = [line["verdict"] for line in lines if line["event"] == "flow_ended"]
+    assert ended == ["passed", "unfinished"]
+    assert (lines[-1]["flows_passed"], lines[-1]["flows"]) == (1, 2)
