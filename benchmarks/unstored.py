@@ -1,8 +1,8 @@
 """The gateway without its disk: what a reading costs up to the point of storing it.
 
-Every message is validated, decoded, folded into its session and published as ever, and
-the rows and the leaf of a reading are made, hashed, and dropped; it is answered at
-once. Boots and starts are stored, so that sessions exist. Usage:
+Every message is validated, decoded, folded into its session and published as ever; the
+leaf of a reading is made, hashed and dropped, no row is made of it, and it is answered
+at once. Boots and starts are stored, so that sessions exist. Usage:
 ``python unstored.py CONFIG``; never a way to run a site.
 """
 
@@ -18,7 +18,6 @@ from typing_extensions import override
 from gateway import app, log
 from gateway.config import Config
 from gateway.services.sealing import meter_leaf
-from gateway.store import readings
 from gateway.store.entry import Entry, Receipt
 from gateway.store.in_order import Batch
 from gateway.store.schema import WriterConnection
@@ -29,7 +28,7 @@ Done = Callable[[Receipt | None, BaseException | None], None]
 
 
 class Dropped(Batch):
-    """Makes the rows of readings and drops them."""
+    """Makes the leaves of readings and drops them."""
 
     def __init__(self) -> None:
         super().__init__(WriterConnection(":memory:"), None)
@@ -44,10 +43,9 @@ class Dropped(Batch):
 
     @override
     def flush(self) -> None:
-        for stored, offset in self._readings:
+        for stored, _ in self._readings:
             _, data, _ = meter_leaf(stored)
             record.commitment(secrets.token_bytes(record.SALT_BYTES), data)
-            readings.row(stored, offset, 0)
         self._frames, self._readings, self._sessions = [], [], {}
 
     @override

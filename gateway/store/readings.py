@@ -37,7 +37,7 @@ def insert(
     conn: sqlite3.Connection, stored: StoredReading, offset: int, sealer: Sealer | None
 ) -> bool:
     """Store a sample and seal it; returns whether it was new."""
-    cursor = conn.execute(_INSERT, row(stored, offset, None))
+    cursor = conn.execute(_INSERT, _row(stored, offset, None))
     if cursor.rowcount != 1:
         return False
     leaf_index = None if sealer is None else sealer.metered(conn, (stored,))
@@ -69,7 +69,7 @@ def insert_new(
     conn.executemany(
         _INSERT_NEW,
         [
-            row(stored, offset, leaf_index)
+            _row(stored, offset, leaf_index)
             for (stored, offset), leaf_index in zip(found, leaves, strict=False)
         ],
     )
@@ -143,8 +143,7 @@ def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
     )
 
 
-def row(stored: StoredReading, offset: int, leaf_index: int | None) -> _Row:
-    """A sample as a row of its frame, sealed by a leaf."""
+def _row(stored: StoredReading, offset: int, leaf_index: int | None) -> _Row:
     sample = stored.sample
     others = _encode(dict(sample.others)).decode() if sample.others else "{}"
     l1, l2, l3 = sample.current_a or _NO_CURRENT
