@@ -78,7 +78,7 @@ async def diff(
     station_id: str,
     body: Annotated[WantedBody, Body()],
     context: Context,
-    _caller: Viewer,
+    _caller: Operator,
 ) -> dict[str, list[dict[str, Any]]]:
     """Compare wanted values with those that were last read; nothing is sent."""
     entry = context.directory.require(station_id)
