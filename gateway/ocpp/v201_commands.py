@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from gateway.domain.effects import Expectation
 from gateway.domain.ids import IdToken
@@ -282,9 +282,9 @@ class V201Commands:
         if command.action != "SetVariables" or not isinstance(results, list):
             return None
         set_ones = {
-            (result["component"]["name"], result["variable"]["name"])
+            (_name(result, "component"), _name(result, "variable"))
             for result in results
-            if result.get("attributeStatus") == "Accepted"
+            if isinstance(result, dict) and result.get("attributeStatus") == "Accepted"
         }
         return self.password_asked(command) if PASSWORD in set_ones else None
 
@@ -301,3 +301,10 @@ class V201Commands:
     def expected(self, command: Command, now: datetime) -> Expectation:
         """See ``Adapter.expected``."""
         return expected(command, now)
+
+
+def _name(result: Mapping[str, Any], part: str) -> str | None:
+    """The name of a component or variable in an answer, which may be anything."""
+    said = result.get(part)
+    name = said.get("name") if isinstance(said, dict) else None
+    return name if isinstance(name, str) else None

@@ -227,12 +227,9 @@ class CommandQueue:
             while row := self._next(station_id):
                 if not await self._send_safely(row):
                     return
-        except StoreError as error:
+                self._drop(row)
+        except (StoreError, RequestError) as error:
             _log.warning("commands.held", station_id=station_id, why=str(error))
-            self._later(station_id)
-        except RequestError as error:
-            if error.status != UNAVAILABLE:
-                raise
             self._later(station_id)
         finally:
             self._busy.discard(station_id)
@@ -250,6 +247,14 @@ class CommandQueue:
             internal = Failed(at=self._clock.now(), reason="internal", detail=detail)
             await self._end(row, internal)
             return True
+
+    def _drop(self, row: CommandRow) -> None:
+        """A command that took no step is gone from the store: it waits no more."""
+        waiting = self._waiting.get(row.station_id, {})
+        if waiting.get(row.command_id) is row:
+            del waiting[row.command_id]
+            if not waiting:
+                del self._waiting[row.station_id]
 
     def _next(self, station_id: StationId) -> CommandRow | None:
         waiting = self._waiting.get(station_id)
@@ -313,7 +318,7 @@ class CommandQueue:
     async def _end(self, row: CommandRow, change: Dropped | Failed) -> None:
         """End a waiting command; one that is gone from the store waits no more."""
         if await self._commands.move(row.command_id, change) is None:
-            self._waiting.get(row.station_id, {}).pop(row.command_id, None)
+            self._drop(row)
 
     def _sleep_s(self) -> float:
         """Until the next deadline, or until a station may be sent to."""

@@ -315,7 +315,24 @@ class StationCalls:
             answered_at=now,
         )
         for observer in self._observers:
+            await self._tell(observer, exchange)
+
+    async def _tell(self, observer: Observer, exchange: Exchange) -> None:
+        """Have an answer recorded; one that makes no sense is told, not raised.
+
+        Answers are not checked by a schema: whoever sent the call sees them as they
+        came, and what an observer stumbles over costs nobody else.
+        """
+        try:
             await observer(exchange)
+        except WattproofError:
+            raise
+        except Exception:  # noqa: BLE001 - the outer edge of an answer: a station may say anything
+            _log.exception(
+                "answer.not_recorded",
+                station_id=exchange.station_id,
+                action=exchange.command.action,
+            )
 
     def _reading(
         self, asked: _Asked, answer: Mapping[str, object], now: datetime

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from gateway.domain.command import Dropped
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
 from gateway.services import command_queue, command_rules
+from gateway.services.commands import number_of
+from gateway.store import commands as rows
 from tests.integration.commands.steps import (
     asked,
     begin,
@@ -373,3 +376,20 @@ async def test_two_senders_with_one_key_make_one_command(site: ApiSite) -> None:
             for _ in range(5)
         ]
     assert len({task.result()["command_id"] for task in tasks}) == 1
+
+
+async def test_a_command_that_was_ended_unheard_is_not_tried_for_ever(
+    site: ApiSite,
+) -> None:
+    """Whoever took it back was cut off before it could say so."""
+    name = await named(site)
+    command = await asked(site, name, action="ClearCache")
+    number = number_of(command["command_id"])
+    gone = Dropped(at=site.parts.clock.now(), reason="withdrawn")
+    await site.gateway.writer.run(lambda conn: rows.move(conn, number, gone))
+    async with site.station(name) as station:
+        await station.boot()
+        after = await asked(site, name, action="ClearCache")
+        await until(site, after, "effected")
+        assert len(station.calls("ClearCache")) == 1
+    assert (await state_of(site, command))["state"] == "expired"
