@@ -59,6 +59,8 @@ class Batch:
             if not _is_next(before, sample):
                 return None
         after = folding.apply(before, event, samples)
+        if after.register_end_milliwh != before.register_end_milliwh:
+            return None  # it may tell something about the session after it
         offset = self._offset()
         self._frames.append(facts.frame_row(offset, entry))
         if entry.deviations:

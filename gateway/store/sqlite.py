@@ -148,6 +148,7 @@ class _Append:
         self.authorization: TokenDecision | None = None
 
     def run(self) -> Receipt:
+        """Store it; what this does for an update, `Batch.take` must do or leave."""
         entry = self.entry
         self.offset = facts.frame(self.conn, entry)
         if entry.deviations:

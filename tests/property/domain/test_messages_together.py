@@ -82,6 +82,8 @@ def _message(kind: str, station: StationId, minute: int, wh: int) -> Entry:
             )
         case "state":
             readings = ()
+        case "last":
+            readings = (register(minute, wh, "Transaction.End"),)
         case _:
             readings = eight_readings(minute, wh)
     event_of_update = updated(
@@ -94,7 +96,18 @@ MESSAGES = st.lists(
     st.builds(
         _message,
         st.sampled_from(
-            ["start", "end", "stray", "two", "odd", "state", "next", "next", "next"]
+            [
+                "start",
+                "end",
+                "stray",
+                "two",
+                "odd",
+                "last",
+                "state",
+                "next",
+                "next",
+                "next",
+            ]
         ),
         st.sampled_from([CP1, CP2]),
         st.integers(1, 12),
