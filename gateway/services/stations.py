@@ -124,6 +124,7 @@ class StationDirectory:
                 password_hash=stored,
                 configured_hash=stored,
                 pending_hash=None,
+                previous_hash=None,
             )
         )
 
@@ -228,14 +229,30 @@ class StationDirectory:
         self._changed(station_id)
 
     async def set_password(self, station_id: StationId, password: bytes) -> None:
-        """Store a station's new credential (hashed); nothing if it is gone."""
+        """Store a station's new credential (hashed); nothing if it is gone.
+
+        The one it used last opens the door until it has used the new one.
+        """
         stored = self._pepper.hash_password(station_id, password)
-        await self._writer.run(
-            lambda conn: rows.set_password_hash(conn, station_id, stored)
-        )
         entry = self._entries.get(station_id)
+        last = None
         if entry is not None:
-            self._remember(replace(entry, password_hash=stored, pending_hash=None))
+            last = entry.previous_hash or entry.password_hash
+
+        def job(conn: sqlite3.Connection) -> None:
+            rows.set_password_hash(conn, station_id, stored)
+            rows.set_previous_hash(conn, station_id, last)
+
+        await self._writer.run(job)
+        if entry is not None:
+            self._remember(
+                replace(
+                    self._entries[station_id],
+                    password_hash=stored,
+                    pending_hash=None,
+                    previous_hash=last,
+                )
+            )
 
     async def set_pending(self, station_id: StationId, password: bytes | None) -> None:
         """Accept a second credential until one of both is settled; ``None``: no more.
@@ -278,14 +295,16 @@ class StationDirectory:
             await self._put_pending(station_id, None)
 
     async def is_password(self, entry: StationRow, presented: bytes) -> bool:
-        """Whether a credential opens the door; a pending one that does is kept."""
+        """Whether a credential opens the door; a new one that does ends the old."""
         station_id = entry.station_id
-        if entry.password_hash is not None and self._pepper.matches(
-            station_id, presented, entry.password_hash
-        ):
+        if self._opens(station_id, presented, entry.password_hash):
+            if entry.previous_hash is not None:
+                await self._forget_previous(station_id)
+            return True
+        if self._opens(station_id, presented, entry.previous_hash):
             return True
         pending = entry.pending_hash
-        if pending is None or not self._pepper.matches(station_id, presented, pending):
+        if pending is None or not self._opens(station_id, presented, pending):
             return False
         try:
             await self._writer.run(
@@ -294,8 +313,33 @@ class StationDirectory:
         except StoreError as error:  # it is stored as pending: enough to come in
             _log.warning("password.not_settled", station_id=station_id, why=str(error))
         else:
-            self._remember(replace(entry, password_hash=pending, pending_hash=None))
+            self._remember(
+                replace(
+                    entry,
+                    password_hash=pending,
+                    pending_hash=None,
+                    previous_hash=None,
+                )
+            )
         return True
+
+    def _opens(
+        self, station_id: StationId, presented: bytes, stored: str | None
+    ) -> bool:
+        return stored is not None and self._pepper.matches(
+            station_id, presented, stored
+        )
+
+    async def _forget_previous(self, station_id: StationId) -> None:
+        try:
+            await self._writer.run(
+                lambda conn: rows.set_previous_hash(conn, station_id, None)
+            )
+        except StoreError as error:  # the next connection settles it
+            _log.warning("password.not_settled", station_id=station_id, why=str(error))
+        else:
+            entry = self._entries[station_id]
+            self._remember(replace(entry, previous_hash=None))
 
     def expect_profile(self, station_id: StationId, profile: int | None) -> None:
         """An upgrade to a security profile is under way; ``None``: no more.

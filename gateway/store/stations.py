@@ -20,7 +20,8 @@ MAX_KNOCKING = 1000
 _COLUMNS = (
     "station_id, source, definition, password_hash, security_profile, registration,"
     " managed, vendor, model, serial, firmware, booted_at, accepted_at, last_seen_at,"
-    " ocpp_version, items_per_message, configured_hash, pending_hash"
+    " ocpp_version, items_per_message, configured_hash, pending_hash,"
+    " previous_hash"
 )
 
 
@@ -38,6 +39,7 @@ class StationRow:
         items_per_message: Variables that it takes in one message; ``None``: not said.
         configured_hash: Of the password that the configuration last brought.
         pending_hash: Of a password sent to it without an answer; it may present it.
+        previous_hash: Of the password it used last, until it has used the new one.
     """
 
     station_id: StationId
@@ -58,6 +60,7 @@ class StationRow:
     items_per_message: int | None = None
     configured_hash: str | None = None
     pending_hash: str | None = None
+    previous_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +113,11 @@ def upsert(
 def change(
     conn: sqlite3.Connection, station_id: StationId, settings: StationSettings
 ) -> None:
-    """Change settings; a new password ends the one that waits for an answer."""
+    """Change settings; a new password ends all others."""
     conn.execute(
         "UPDATE station SET password_hash = coalesce(?1, password_hash),"
         " pending_hash = CASE WHEN ?1 IS NULL THEN pending_hash END,"
+        " previous_hash = CASE WHEN ?1 IS NULL THEN previous_hash END,"
         " registration = coalesce(?2, registration),"
         " security_profile = coalesce(?3, security_profile),"
         " items_per_message = coalesce(?4, items_per_message) WHERE station_id = ?5",
@@ -132,6 +136,16 @@ def set_password_hash(
 ) -> None:
     """Replace a station's credential."""
     change(conn, station_id, StationSettings(password_hash=password_hash))
+
+
+def set_previous_hash(
+    conn: sqlite3.Connection, station_id: StationId, previous_hash: str | None
+) -> None:
+    """The credential that still opens the door; ``None``: the new one was used."""
+    conn.execute(
+        "UPDATE station SET previous_hash = ? WHERE station_id = ?",
+        (previous_hash, station_id),
+    )
 
 
 def take_configured(
@@ -256,4 +270,5 @@ def _row(row: tuple[Any, ...]) -> StationRow:
         items_per_message=row[15],
         configured_hash=row[16],
         pending_hash=row[17],
+        previous_hash=row[18],
     )

@@ -64,11 +64,38 @@ async def test_only_an_accepted_password_replaces_the_old_one(
     valid, other = NEW_PASSWORD, PASSWORD
     if status == "Rejected":
         valid, other = other, valid
-    with pytest.raises(InvalidStatus, match="401"):
-        await operator.connect(station.station_id, password=other).__aenter__()
     async with operator.connect(station.station_id, password=valid) as again:
         assert (await again.boot())["status"] == "Accepted"
         await tell_state(again, AVAILABLE)
+    with pytest.raises(InvalidStatus, match="401"):
+        await operator.connect(station.station_id, password=other).__aenter__()
+
+
+async def test_the_old_password_opens_until_the_new_one_was_used(
+    operator: Operator,
+) -> None:
+    async with operator.booted() as station:
+        station.handlers["SetVariables"] = lambda asked: {
+            "setVariableResult": [
+                {
+                    "attributeStatus": "Accepted",
+                    "component": one["component"],
+                    "variable": one["variable"],
+                }
+                for one in asked["setVariableData"]
+            ]
+        }
+        await operator.accepted(station, "SetVariables", new_password(NEW_PASSWORD))
+        await operator.accepted(station, "SetVariables", new_password("x" * 20))
+    station_id = station.station_id
+    async with operator.connect(station_id):
+        pass  # it took the new one, and came back with the old one all the same
+    with pytest.raises(InvalidStatus, match="401"):
+        await operator.connect(station_id, password=NEW_PASSWORD).__aenter__()
+    async with operator.connect(station_id, password="x" * 20):
+        pass
+    with pytest.raises(InvalidStatus, match="401"):
+        await operator.connect(station_id).__aenter__()
 
 
 UPGRADE_201 = {
