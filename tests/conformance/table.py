@@ -1,35 +1,46 @@
-"""Which test shows which official case; writes that table into the documentation.
+"""Which test shows what; writes those tables into the documentation.
 
-A test names its cases: ``@pytest.mark.case("TC_B_01_CSMS")``. ``python -m
-tests.conformance.table`` writes the table between the marks in
+A test names what it shows: ``@pytest.mark.case("TC_B_01_CSMS")``, ``use_case("D01")``,
+``action16("Reset to the station")``, ``quirk(7)``. ``python -m
+tests.conformance.table`` writes the tables between the marks in
 ``docs/conformance.md``; a test holds the two equal, so that neither can drift.
 """
 
-import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from tests.conformance import actions, quirk_rows
+from tests.conformance.marks import Places, as_cell, shown_by
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "conformance.md"
 CASES = Path(__file__).with_name("cases.toml")
 EXEMPT = Path(__file__).with_name("exempt.toml")
-BEGIN = "<!-- test cases: written by python -m tests.conformance.table -->"
-END = "<!-- end of test cases -->"
-BLOCKS = {
-    "A": "Security",
-    "B": "Provisioning",
-    "C": "Authorization",
-    "E": "Transactions",
-    "F": "Remote control",
-    "G": "Availability",
-    "J": "Meter values",
-    "L": "Firmware management",
-    "M": "Certificate management",
-    "N": "Diagnostics",
-    "P": "Data transfer",
-}
+USE_CASES = Path(__file__).with_name("use_cases.toml")
+BLOCKS: Final = MappingProxyType(
+    {
+        "A": "Security",
+        "B": "Provisioning",
+        "C": "Authorization",
+        "D": "Local authorization list",
+        "E": "Transactions",
+        "F": "Remote control",
+        "G": "Availability",
+        "H": "Reservation",
+        "I": "Tariff and cost",
+        "J": "Meter values",
+        "K": "Smart charging",
+        "L": "Firmware management",
+        "M": "Certificate management",
+        "N": "Diagnostics",
+        "O": "Display messages",
+        "P": "Data transfer",
+    }
+)
 
 
 def cases() -> dict[str, str]:
@@ -42,61 +53,111 @@ def exempt() -> dict[str, str]:
     return {key: str(why) for key, why in _toml(EXEMPT).items()}
 
 
-def shown_by(folder: Path = ROOT / "tests") -> dict[str, list[str]]:
-    """Tests by case, as ``path::test``, from the marks in their source."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(folder.rglob("test_*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
-        for test in ast.walk(tree):
-            if not isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            if not test.name.startswith("test_"):
-                continue
-            place = f"{path.relative_to(folder)}::{test.name}"
-            for case in _marked(test):
-                found.setdefault(case, []).append(place)
-    return found
+def use_cases() -> dict[str, str]:
+    """Every use case of part 2, by id, with its name."""
+    return _part("names")
 
 
-def table() -> str:
-    """The table as Markdown, one section per functional block."""
-    shown, not_applying = shown_by(), exempt()
-    lines: list[str] = []
-    block = ""
-    for case, name in cases().items():
-        letter = case.split("_")[1]
-        if letter != block:
-            block = letter
-            lines += ["", f"### {letter} {BLOCKS[letter]}", ""]
-            lines += ["| case | what | shown by |", "|---|---|---|"]
-        tests = [f"`{place}`" for place in shown.get(case, [])]
-        cell = "<br>".join(tests) or f"does not apply: {not_applying.get(case, '')}"
-        lines.append(f"| {case} | {name} | {cell} |")
-    return "\n".join(lines).strip() + "\n"
+def station_alone() -> dict[str, str]:
+    """Use cases in which a central system has no part, with the reason."""
+    return _part("station_alone")
 
 
-def documented() -> str:
-    """The table as the documentation has it now."""
+def case_table() -> str:
+    """The official cases as Markdown, one section per functional block."""
+    return _by_block(
+        "case", cases(), shown_by("case"), exempt(), lambda case: case.split("_")[1]
+    )
+
+
+def use_case_table() -> str:
+    """The use cases of part 2, one section per functional block."""
+    return _by_block(
+        "use case",
+        use_cases(),
+        shown_by("use_case"),
+        station_alone(),
+        lambda use_case: use_case[0],
+    )
+
+
+def rows_table() -> str:
+    """The table of real chargers: its own words, with its tests and faults anew."""
+    return quirk_rows.table(documented("real chargers"))
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {
+        "test cases": case_table,
+        "use cases": use_case_table,
+        "actions of 1.6": actions.table,
+        "real chargers": rows_table,
+    }
+)
+"""Name of a section of the documentation, and what writes it."""
+
+
+def begin(name: str) -> str:
+    """Return the mark before a section."""
+    return f"<!-- {name}: written by python -m tests.conformance.table -->"
+
+
+def end(name: str) -> str:
+    """Return the mark after a section."""
+    return f"<!-- end of {name} -->"
+
+
+def documented(name: str) -> str:
+    """Return a section as the documentation has it now."""
     text = DOCUMENT.read_text("utf-8")
-    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip() + "\n"
+    first = text.index(begin(name)) + len(begin(name))
+    return text[first : text.index(end(name))].strip() + "\n"
 
 
 def main() -> int:
-    """Write the table into the documentation."""
-    text = DOCUMENT.read_text("utf-8")
-    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table()}\n{after}", "utf-8")
-    missing = cases().keys() - shown_by().keys() - exempt().keys()
-    sys.stdout.write(f"{len(cases())} cases, {len(missing)} without a test\n")
+    """Write the tables into the documentation."""
+    for name, table in TABLES.items():
+        text = DOCUMENT.read_text("utf-8")
+        before = text[: text.index(begin(name))]
+        after = text[text.index(end(name)) :]
+        DOCUMENT.write_text(f"{before}{begin(name)}\n\n{table()}\n{after}", "utf-8")
+    for what, known, mark, left_out in (
+        ("cases", cases(), "case", exempt()),
+        ("use cases", use_cases(), "use_case", station_alone()),
+        ("actions of 1.6", actions.names(), "action16", {}),
+        ("rows", quirk_rows.numbers(documented("real chargers")), "quirk", {}),
+    ):
+        missing = sorted(set(known) - shown_by(mark).keys() - left_out.keys())
+        told = f", without a test: {', '.join(missing)}" if missing else ""
+        sys.stdout.write(f"{len(known)} {what}{told}\n")
     return 0
 
 
-def _marked(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    for mark in test.decorator_list:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.case":
-            for argument in mark.args:
-                assert isinstance(argument, ast.Constant), "an id is written out"
-                yield str(argument.value)
+def _by_block(
+    what: str,
+    names: Mapping[str, str],
+    shown: Places,
+    not_applying: Mapping[str, str],
+    block_of: Callable[[str], str],
+) -> str:
+    lines: list[str] = []
+    block = ""
+    for key, name in names.items():
+        letter = block_of(key)
+        if letter != block:
+            block = letter
+            lines += ["", f"### {letter} {BLOCKS[letter]}", ""]
+            lines += [f"| {what} | what | shown by |", "|---|---|---|"]
+        tests = as_cell(shown.get(key, []))
+        cell = tests or f"does not apply: {not_applying.get(key, '')}"
+        lines.append(f"| {key} | {name} | {cell} |")
+    return "\n".join(lines).strip() + "\n"
+
+
+def _part(name: str) -> dict[str, str]:
+    part = _toml(USE_CASES)[name]
+    assert isinstance(part, dict)
+    return {str(key): str(value) for key, value in part.items()}
 
 
 def _toml(path: Path) -> dict[str, object]:

@@ -44,6 +44,7 @@ def new_password(value: str) -> dict[str, object]:
     }
 
 
+@pytest.mark.use_case("A01")
 @pytest.mark.case("TC_A_09_CSMS", "TC_A_10_CSMS")
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
 async def test_only_an_accepted_password_replaces_the_old_one(
@@ -120,6 +121,7 @@ PRIORITY = {
 }
 
 
+@pytest.mark.use_case("A05")
 @pytest.mark.case("TC_A_19_CSMS")
 async def test_after_an_upgrade_the_lower_profile_is_never_accepted_again(
     operator: Operator,
@@ -149,6 +151,7 @@ async def test_after_an_upgrade_the_lower_profile_is_never_accepted_again(
         await operator.connect(station.station_id).__aenter__()
 
 
+@pytest.mark.action16("ChangeConfiguration to the station")
 async def test_a_station_of_1_6_is_upgraded_by_its_key_as_well(
     operator: Operator,
 ) -> None:
@@ -163,6 +166,7 @@ async def test_a_station_of_1_6_is_upgraded_by_its_key_as_well(
         await operator.connect(station.station_id, version="1.6").__aenter__()
 
 
+@pytest.mark.use_case("A05", "B09")
 async def test_a_refused_profile_upgrades_nothing(operator: Operator) -> None:
     async with operator.booted() as station:
         station.handlers["SetNetworkProfile"] = lambda _: {"status": "Rejected"}

@@ -51,6 +51,7 @@ async def set_registration(operator: Operator, station_id: str, word: str) -> No
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.use_case("B01", "G01")
 @pytest.mark.case("TC_B_01_CSMS")
 async def test_a_cold_boot_is_accepted_and_states_are_taken(operator: Operator) -> None:
     station_id = await operator.register()
@@ -61,6 +62,7 @@ async def test_a_cold_boot_is_accepted_and_states_are_taken(operator: Operator) 
     assert seen["evses"][0]["availability"] == "available"
 
 
+@pytest.mark.use_case("B02")
 @pytest.mark.case("TC_B_02_CSMS")
 async def test_a_pending_station_is_asked_and_accepted_later(
     operator: Operator,
@@ -83,6 +85,7 @@ async def test_a_pending_station_is_asked_and_accepted_later(
         await tell_state(station, AVAILABLE)
 
 
+@pytest.mark.use_case("B02", "B03")
 @pytest.mark.case("TC_B_30_CSMS")
 @pytest.mark.parametrize("registration", ["Pending", "Rejected"])
 async def test_a_station_that_is_not_accepted_may_only_boot(
@@ -100,6 +103,7 @@ async def test_a_station_that_is_not_accepted_may_only_boot(
             assert answer[2] == "SecurityError"
 
 
+@pytest.mark.use_case("B02", "B03", "F06")
 @pytest.mark.case("TC_B_31_CSMS")
 @pytest.mark.parametrize("registration", ["Pending", "Rejected"])
 async def test_a_boot_can_be_triggered_before_its_time(
@@ -117,6 +121,7 @@ async def test_a_boot_can_be_triggered_before_its_time(
         await tell_state(station, AVAILABLE)
 
 
+@pytest.mark.use_case("B06")
 @pytest.mark.case("TC_B_06_CSMS", "TC_B_07_CSMS")
 @pytest.mark.parametrize("variables", [[THRESHOLD], [THRESHOLD, REMOTE]])
 async def test_variables_are_read(
@@ -145,6 +150,7 @@ async def test_variables_are_read(
     ]
 
 
+@pytest.mark.use_case("B05")
 @pytest.mark.case("TC_B_09_CSMS", "TC_B_10_CSMS")
 @pytest.mark.parametrize(
     "variables",
@@ -181,6 +187,7 @@ async def test_variables_are_set(
     assert [one["status"] for one in answer.json()["items"]] == ["Accepted"] * len(sent)
 
 
+@pytest.mark.use_case("B07")
 @pytest.mark.case("TC_B_12_CSMS", "TC_B_13_CSMS")
 @pytest.mark.parametrize("base", ["ConfigurationInventory", "FullInventory"])
 async def test_a_base_report_is_asked_for_and_all_its_parts_are_taken(
@@ -219,6 +226,7 @@ async def reset(
     assert station.calls("Reset") == [asked]
 
 
+@pytest.mark.use_case("B11")
 @pytest.mark.case("TC_B_20_CSMS")
 async def test_an_idle_station_restarts(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -227,6 +235,7 @@ async def test_an_idle_station_restarts(operator: Operator) -> None:
         await tell_state(station, AVAILABLE)
 
 
+@pytest.mark.use_case("B12")
 @pytest.mark.case("TC_B_21_CSMS", "TC_B_26_CSMS")
 @pytest.mark.parametrize("what", [{}, {"evseId": 1}])
 async def test_a_restart_waits_for_the_transaction(
@@ -248,6 +257,7 @@ async def test_a_restart_waits_for_the_transaction(
             await tell_state(station, AVAILABLE)
 
 
+@pytest.mark.use_case("B12")
 @pytest.mark.case("TC_B_22_CSMS", "TC_B_27_CSMS")
 @pytest.mark.parametrize("what", [{}, {"evseId": 1}])
 async def test_a_restart_at_once_ends_the_transaction(
@@ -266,6 +276,7 @@ async def test_a_restart_at_once_ends_the_transaction(
             await tell_state(station, AVAILABLE, evse_id=2)
 
 
+@pytest.mark.use_case("B11")
 @pytest.mark.case("TC_B_25_CSMS")
 async def test_an_idle_evse_restarts(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -273,6 +284,7 @@ async def test_an_idle_evse_restarts(operator: Operator) -> None:
         await reset(operator, station, "Accepted", asked)
 
 
+@pytest.mark.use_case("B09")
 @pytest.mark.case("TC_B_42_CSMS", "TC_B_44_CSMS")
 @pytest.mark.parametrize("status", ["Accepted", "Failed"])
 async def test_a_network_profile_is_set_and_may_fail(

@@ -15,6 +15,7 @@ GROUP = {"idToken": "FAMILY", "type": "Central"}
 MASTERS = {"idToken": "MASTERS", "type": "Central"}
 
 
+@pytest.mark.use_case("C01")
 @pytest.mark.case("TC_C_02_CSMS")
 async def test_an_unknown_token_is_not_valid(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -24,6 +25,7 @@ async def test_an_unknown_token_is_not_valid(operator: Operator) -> None:
         }
 
 
+@pytest.mark.use_case("C01")
 @pytest.mark.case("TC_C_06_CSMS")
 async def test_a_blocked_token_is_said_to_be_blocked(operator: Operator) -> None:
     await operator.token("C06BLOCKED", status="Blocked")
@@ -31,6 +33,7 @@ async def test_a_blocked_token_is_said_to_be_blocked(operator: Operator) -> None
         assert (await authorize(station, "C06BLOCKED"))["status"] == "Blocked"
 
 
+@pytest.mark.use_case("C01")
 @pytest.mark.case("TC_C_07_CSMS")
 async def test_an_expired_token_is_said_to_be_expired(operator: Operator) -> None:
     await operator.token("C07EXPIRED", expires_at="2020-01-01T00:00:00Z")
@@ -38,6 +41,7 @@ async def test_an_expired_token_is_said_to_be_expired(operator: Operator) -> Non
         assert (await authorize(station, "C07EXPIRED"))["status"] == "Expired"
 
 
+@pytest.mark.use_case("C10", "C12")
 @pytest.mark.case("TC_C_08_CSMS")
 async def test_a_cached_token_is_judged_again_when_it_is_used(
     operator: Operator,
@@ -48,6 +52,7 @@ async def test_a_cached_token_is_judged_again_when_it_is_used(
         assert answer["idTokenInfo"]["status"] == "Accepted"
 
 
+@pytest.mark.use_case("C12", "C15", "E05")
 @pytest.mark.case("TC_C_20_CSMS")
 async def test_a_token_that_only_the_cache_accepts_is_refused(
     operator: Operator,
@@ -59,6 +64,7 @@ async def test_a_token_that_only_the_cache_accepts_is_refused(
         assert answer["idTokenInfo"]["status"] in {"Invalid", "Unknown"}
 
 
+@pytest.mark.use_case("C11")
 @pytest.mark.case("TC_C_37_CSMS", "TC_C_38_CSMS")
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
 async def test_a_cache_can_be_asked_to_forget_and_may_refuse(
@@ -70,6 +76,7 @@ async def test_a_cache_can_be_asked_to_forget_and_may_refuse(
         assert station.calls("ClearCache") == [{}]
 
 
+@pytest.mark.use_case("C09", "E07")
 @pytest.mark.case("TC_C_39_CSMS")
 async def test_another_token_of_the_group_may_end_the_transaction(
     operator: Operator,
@@ -94,6 +101,7 @@ async def test_another_token_of_the_group_may_end_the_transaction(
     assert session["id_token"] == "C39FIRST", "who began it stays its driver"
 
 
+@pytest.mark.use_case("C16")
 @pytest.mark.case("TC_C_47_CSMS", "TC_C_49_CSMS")
 @pytest.mark.parametrize("presents_pass", [True, False])
 async def test_a_master_pass_ends_all_transactions(
@@ -117,6 +125,7 @@ async def test_a_master_pass_ends_all_transactions(
             assert session["id_token"] != "C47MASTER", "it pays for nobody's charging"
 
 
+@pytest.mark.use_case("C16")
 @pytest.mark.case("TC_C_48_CSMS")
 async def test_a_master_pass_ends_one_transaction_and_leaves_the_other(
     operator: Operator,

@@ -1,8 +1,11 @@
 """Block E: missing transaction messages are asked for (2.0.1 part 2, E14)."""
 
+import pytest
+
 from tests.conformance.desk import Operator, Transaction, until
 
 
+@pytest.mark.use_case("E11", "E14")
 async def test_a_gap_in_the_sequence_is_asked_about_and_marked_until_it_is_filled(
     operator: Operator,
 ) -> None:
@@ -33,6 +36,7 @@ async def test_a_gap_in_the_sequence_is_asked_about_and_marked_until_it_is_fille
         assert len(station.calls("GetTransactionStatus")) == 1
 
 
+@pytest.mark.use_case("E11", "E14")
 async def test_a_station_that_comes_back_is_asked_again(operator: Operator) -> None:
     await operator.token("E14BACK")
     station_id = await operator.register(managed=True)

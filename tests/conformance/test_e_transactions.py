@@ -31,6 +31,7 @@ SIGNED = {
 }
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_01_CSMS")
 async def test_a_transaction_may_start_when_the_power_path_is_closed(
     operator: Operator,
@@ -49,6 +50,7 @@ async def test_a_transaction_may_start_when_the_power_path_is_closed(
     assert (session["id_token"], session["ended_at"]) == ("E01", None)
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_02_CSMS")
 async def test_a_transaction_may_start_with_the_energy(operator: Operator) -> None:
     await operator.token("E02")
@@ -62,6 +64,7 @@ async def test_a_transaction_may_start_with_the_energy(operator: Operator) -> No
         assert answer["idTokenInfo"]["status"] == "Accepted"
 
 
+@pytest.mark.use_case("E02")
 @pytest.mark.case("TC_E_03_CSMS")
 async def test_the_cable_may_come_first(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -70,6 +73,7 @@ async def test_the_cable_may_come_first(operator: Operator) -> None:
     assert session["id_token"] == "E03"
 
 
+@pytest.mark.use_case("E03")
 @pytest.mark.case("TC_E_04_CSMS")
 async def test_the_token_may_come_first(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -81,6 +85,7 @@ async def test_the_token_may_come_first(operator: Operator) -> None:
     assert (session["id_token"], session["ended_at"]) == ("E04", None)
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_09_CSMS")
 async def test_a_transaction_may_start_when_the_cable_is_plugged_in(
     operator: Operator,
@@ -91,6 +96,7 @@ async def test_a_transaction_may_start_when_the_cable_is_plugged_in(
     assert (session["id_token"], session["evse_id"]) == (None, 1)
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_10_CSMS")
 async def test_a_transaction_may_start_when_a_token_is_accepted(
     operator: Operator,
@@ -100,6 +106,7 @@ async def test_a_transaction_may_start_when_a_token_is_accepted(
         assert (await session_of(operator, charging))["id_token"] == "E10"
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_11_CSMS")
 async def test_a_transaction_may_start_with_a_signed_register(
     operator: Operator,
@@ -130,6 +137,7 @@ async def test_a_transaction_may_start_with_a_signed_register(
         await charging.event("Updated", "ChargingStateChanged", state="Charging")
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_12_CSMS")
 async def test_a_transaction_may_start_with_an_occupied_bay(
     operator: Operator,
@@ -140,6 +148,7 @@ async def test_a_transaction_may_start_with_an_occupied_bay(
         assert (await session_of(operator, charging))["id_token"] is None
 
 
+@pytest.mark.use_case("E02")
 @pytest.mark.case("TC_E_38_CSMS")
 async def test_a_car_may_not_be_ready(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -148,6 +157,7 @@ async def test_a_car_may_not_be_ready(operator: Operator) -> None:
         assert (await session_of(operator, charging))["ended_at"] is None
 
 
+@pytest.mark.use_case("E03", "E06")
 @pytest.mark.case("TC_E_39_CSMS")
 async def test_a_transaction_ends_when_no_car_comes(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -156,6 +166,7 @@ async def test_a_transaction_ends_when_no_car_comes(operator: Operator) -> None:
         assert (await ended(operator, charging))["stop_reason"] == "Timeout"
 
 
+@pytest.mark.use_case("E09")
 @pytest.mark.case("TC_E_14_CSMS", "TC_E_20_CSMS")
 @pytest.mark.parametrize("is_suspended", [False, True])
 async def test_a_transaction_ends_when_the_cable_is_pulled(
@@ -171,6 +182,7 @@ async def test_a_transaction_ends_when_the_cable_is_pulled(
         assert (await ended(operator, charging))["stop_reason"] == "EVDisconnected"
 
 
+@pytest.mark.use_case("E06", "E07")
 @pytest.mark.case("TC_E_15_CSMS", "TC_E_07_CSMS")
 async def test_a_transaction_ends_when_its_driver_ends_it(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -189,6 +201,7 @@ async def test_a_transaction_ends_when_its_driver_ends_it(operator: Operator) ->
     assert session["energy_milliwh"] == 2_500_000
 
 
+@pytest.mark.use_case("E06")
 @pytest.mark.case("TC_E_08_CSMS")
 async def test_a_transaction_may_end_when_the_energy_stops_after_the_driver(
     operator: Operator,
@@ -201,6 +214,7 @@ async def test_a_transaction_may_end_when_the_energy_stops_after_the_driver(
         assert (await ended(operator, charging))["stop_reason"] == "Local"
 
 
+@pytest.mark.use_case("E06", "E15")
 @pytest.mark.case("TC_E_22_CSMS")
 async def test_a_transaction_may_end_when_the_car_stops(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -211,6 +225,7 @@ async def test_a_transaction_may_end_when_the_car_stops(operator: Operator) -> N
         assert (await ended(operator, charging))["stop_reason"] == "StoppedByEV"
 
 
+@pytest.mark.use_case("F03", "F04")
 @pytest.mark.case("TC_E_21_CSMS")
 async def test_a_transaction_ends_when_it_is_asked_to(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -222,6 +237,7 @@ async def test_a_transaction_ends_when_it_is_asked_to(operator: Operator) -> Non
         assert (await ended(operator, charging))["stop_reason"] == "Remote"
 
 
+@pytest.mark.use_case("C15", "E05")
 @pytest.mark.case("TC_E_16_CSMS")
 async def test_a_transaction_that_began_without_a_valid_token_is_told_so(
     operator: Operator,
@@ -234,6 +250,7 @@ async def test_a_transaction_that_began_without_a_valid_token_is_told_so(
         assert (await ended(operator, charging))["stop_reason"] == "DeAuthorized"
 
 
+@pytest.mark.use_case("E06")
 @pytest.mark.case("TC_E_17_CSMS")
 async def test_a_transaction_ends_when_the_car_is_lost(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -244,6 +261,7 @@ async def test_a_transaction_ends_when_the_car_is_lost(operator: Operator) -> No
         assert (await ended(operator, charging))["stop_reason"] == "EVDisconnected"
 
 
+@pytest.mark.use_case("E06")
 @pytest.mark.case("TC_E_19_CSMS")
 async def test_a_transaction_may_end_when_the_bay_is_free(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -254,6 +272,7 @@ async def test_a_transaction_may_end_when_the_bay_is_free(operator: Operator) ->
         assert (await ended(operator, charging))["stop_reason"] == "Local"
 
 
+@pytest.mark.use_case("E10")
 @pytest.mark.case("TC_E_26_CSMS")
 async def test_a_transaction_may_outlive_a_pulled_cable(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -271,6 +290,7 @@ def _waiting(*, ongoing: bool | None, queued: bool) -> dict[str, Any]:
     return found if ongoing is None else {"ongoingIndicator": ongoing} | found
 
 
+@pytest.mark.use_case("E11", "E14")
 @pytest.mark.case("TC_E_29_CSMS", "TC_E_33_CSMS")
 @pytest.mark.parametrize("names_it", [True, False])
 async def test_queued_messages_can_be_asked_for_after_an_outage(
@@ -295,6 +315,7 @@ async def test_queued_messages_can_be_asked_for_after_an_outage(
     assert session["energy_milliwh"] == 100_000
 
 
+@pytest.mark.use_case("E14")
 @pytest.mark.case("TC_E_30_CSMS", "TC_E_34_CSMS")
 @pytest.mark.parametrize("names_it", [True, False])
 async def test_a_station_may_have_no_message_waiting(
@@ -309,6 +330,7 @@ async def test_a_station_may_have_no_message_waiting(
         assert station.calls("GetTransactionStatus") == [asked]
 
 
+@pytest.mark.use_case("E08", "E14")
 @pytest.mark.case("TC_E_31_CSMS")
 async def test_messages_that_follow_the_end_are_asked_for_and_taken(
     operator: Operator,
@@ -344,6 +366,7 @@ async def test_messages_that_follow_the_end_are_asked_for_and_taken(
     assert not session["incomplete"]
 
 
+@pytest.mark.use_case("E01")
 @pytest.mark.case("TC_E_53_CSMS")
 async def test_every_transaction_may_count_its_messages_from_zero(
     operator: Operator,

@@ -53,6 +53,7 @@ def remotely_started(charging: Transaction) -> dict[str, Any]:
     }
 
 
+@pytest.mark.use_case("F01", "C05")
 @pytest.mark.case("TC_F_01_CSMS")
 async def test_a_plugged_in_car_can_be_started_remotely(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -66,6 +67,7 @@ async def test_a_plugged_in_car_can_be_started_remotely(operator: Operator) -> N
         assert (await session_of(operator, charging))["id_token"] == "F01"
 
 
+@pytest.mark.use_case("F02")
 @pytest.mark.case("TC_F_02_CSMS", "TC_F_03_CSMS")
 @pytest.mark.parametrize("asks_first", [True, False])
 async def test_a_remote_start_may_come_before_the_car(
@@ -86,6 +88,7 @@ async def test_a_remote_start_may_come_before_the_car(
         assert (await session_of(operator, charging))["ended_at"] is None
 
 
+@pytest.mark.use_case("F02")
 @pytest.mark.case("TC_F_04_CSMS")
 async def test_a_remote_start_lapses_when_no_car_comes(operator: Operator) -> None:
     await operator.token("F04")
@@ -99,6 +102,7 @@ async def test_a_remote_start_lapses_when_no_car_comes(operator: Operator) -> No
         assert (await session_of(operator, charging))["ended_at"] is None
 
 
+@pytest.mark.use_case("F05")
 @pytest.mark.case("TC_F_06_CSMS")
 async def test_a_connector_can_be_unlocked(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -128,6 +132,7 @@ def triggered_values(evse_id: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.use_case("F06")
 @pytest.mark.case("TC_F_11_CSMS", "TC_F_12_CSMS")
 @pytest.mark.parametrize("evse_id", [1, None])
 async def test_meter_values_can_be_triggered(
@@ -139,6 +144,7 @@ async def test_meter_values_can_be_triggered(
             assert await station.ask("MeterValues", triggered_values(number)) == {}
 
 
+@pytest.mark.use_case("F06")
 @pytest.mark.case("TC_F_13_CSMS", "TC_F_14_CSMS")
 @pytest.mark.parametrize("evse_id", [1, None])
 async def test_a_transaction_event_can_be_triggered(
@@ -159,6 +165,7 @@ async def test_a_transaction_event_can_be_triggered(
             assert session["energy_milliwh"] == 300_000
 
 
+@pytest.mark.use_case("F06")
 @pytest.mark.case("TC_F_15_CSMS", "TC_F_18_CSMS", "TC_F_20_CSMS")
 @pytest.mark.parametrize(
     ("message", "payload"),
@@ -177,6 +184,7 @@ async def test_a_notice_of_the_station_can_be_triggered(
     assert set(answer) == ({"currentTime"} if message == "Heartbeat" else set())
 
 
+@pytest.mark.use_case("F06")
 @pytest.mark.case("TC_F_23_CSMS", "TC_F_24_CSMS")
 @pytest.mark.parametrize("status", [AVAILABLE, OCCUPIED])
 async def test_a_connector_state_can_be_triggered(
@@ -190,6 +198,7 @@ async def test_a_connector_state_can_be_triggered(
     assert seen["evses"][0]["availability"] == status.lower()
 
 
+@pytest.mark.use_case("F06")
 @pytest.mark.case("TC_F_27_CSMS")
 async def test_a_station_may_not_know_a_trigger(operator: Operator) -> None:
     async with operator.booted() as station:

@@ -18,6 +18,7 @@ EVSE = {"evse": {"id": 1}}
 CONNECTOR = {"evse": {"id": 1, "connectorId": 1}}
 
 
+@pytest.mark.use_case("G01", "G03", "G04")
 @pytest.mark.case(
     "TC_G_03_CSMS",
     "TC_G_04_CSMS",
@@ -49,6 +50,7 @@ async def test_availability_can_be_changed(
         assert seen["evses"][number - 1]["availability"] == status.lower()
 
 
+@pytest.mark.use_case("G03", "G04")
 @pytest.mark.case("TC_G_11_CSMS", "TC_G_14_CSMS", "TC_G_17_CSMS")
 @pytest.mark.parametrize("what", [EVSE, STATION, CONNECTOR])
 async def test_a_change_waits_for_the_transaction(
@@ -68,6 +70,7 @@ async def test_a_change_waits_for_the_transaction(
     assert seen["evses"][0]["availability"] == "unavailable"
 
 
+@pytest.mark.use_case("G05")
 @pytest.mark.case("TC_G_20_CSMS")
 async def test_a_lock_that_fails_is_noted(operator: Operator) -> None:
     notice = connector_event("true")

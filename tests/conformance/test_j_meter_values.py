@@ -68,6 +68,7 @@ async def idle_values(operator: Operator, charging: Transaction) -> None:
     assert all(one["evse_id"] == 1 for one in await operator.sessions(station))
 
 
+@pytest.mark.use_case("J01")
 @pytest.mark.case("TC_J_01_CSMS")
 async def test_clock_aligned_values_come_without_a_transaction(
     operator: Operator,
@@ -77,6 +78,7 @@ async def test_clock_aligned_values_come_without_a_transaction(
         assert await operator.sessions(station) == []
 
 
+@pytest.mark.use_case("J01", "J02")
 @pytest.mark.case("TC_J_02_CSMS")
 async def test_clock_aligned_values_come_beside_a_transaction(
     operator: Operator,
@@ -90,6 +92,7 @@ async def test_clock_aligned_values_come_beside_a_transaction(
     assert session["energy_milliwh"] == 400_000
 
 
+@pytest.mark.use_case("J02", "J03")
 @pytest.mark.case("TC_J_03_CSMS", "TC_J_04_CSMS", "TC_J_10_CSMS", "TC_J_11_CSMS")
 @pytest.mark.parametrize("context", ["Sample.Clock", "Sample.Periodic"])
 @pytest.mark.parametrize("signed", [False, True])
@@ -108,6 +111,7 @@ async def test_the_end_of_a_transaction_may_carry_all_its_values(
     assert len(readings) == 1 + 3
 
 
+@pytest.mark.use_case("J02")
 @pytest.mark.case("TC_J_07_CSMS", "TC_J_08_CSMS")
 @pytest.mark.parametrize("place", [True, False])
 async def test_the_start_of_a_transaction_may_carry_its_register(
@@ -131,6 +135,7 @@ async def test_the_start_of_a_transaction_may_carry_its_register(
     assert session["energy_milliwh"] == 50_000
 
 
+@pytest.mark.use_case("J02")
 @pytest.mark.case("TC_J_09_CSMS")
 async def test_samples_of_a_transaction_add_up(operator: Operator) -> None:
     async with operator.booted() as station:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from gateway.clock import SystemClock
 from tests.conformance.desk import Operator, Transaction, stamp, wire
 
@@ -38,6 +40,7 @@ def schedule(limit: float, unit: str = "A") -> dict[str, Any]:
     }
 
 
+@pytest.mark.use_case("K15")
 async def test_needs_are_accepted_and_followed_by_a_limit_for_the_transaction(
     operator: Operator,
 ) -> None:
@@ -63,6 +66,7 @@ async def test_needs_are_accepted_and_followed_by_a_limit_for_the_transaction(
     assert session["request"]["energy_wh"] == 12_000
 
 
+@pytest.mark.use_case("K15")
 async def test_needs_without_a_transaction_are_rejected_and_nothing_is_sent(
     operator: Operator,
 ) -> None:
@@ -73,6 +77,7 @@ async def test_needs_without_a_transaction_are_rejected_and_nothing_is_sent(
         assert station.calls("SetChargingProfile") == []
 
 
+@pytest.mark.use_case("K16", "K17")
 async def test_a_schedule_within_the_offer_is_accepted_and_one_above_is_offered_anew(
     operator: Operator,
 ) -> None:
@@ -94,6 +99,7 @@ async def test_a_schedule_within_the_offer_is_accepted_and_one_above_is_offered_
         await station.heard_so_far("SetChargingProfile", 2)
 
 
+@pytest.mark.use_case("K02", "K15")
 async def test_in_a_cabinet_the_offer_stays_within_what_is_reserved(
     operator: Operator,
 ) -> None:

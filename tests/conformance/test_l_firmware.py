@@ -63,6 +63,7 @@ VERIFIED = (*LOADED, "SignatureVerified")
 INSTALLED = ("Installing", "InstallRebooting")
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_01_CSMS", "TC_L_02_CSMS", "TC_L_03_CSMS")
 @pytest.mark.parametrize(
     ("later", "statuses"),
@@ -86,6 +87,7 @@ async def test_firmware_is_installed_now_or_later(
         await tell(station, "Installed")
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_04_CSMS", "TC_L_05_CSMS")
 @pytest.mark.parametrize("status", ["RevokedCertificate", "InvalidCertificate"])
 async def test_a_signing_certificate_may_be_refused(
@@ -95,6 +97,7 @@ async def test_a_signing_certificate_may_be_refused(
         await update(operator, station, firmware(), status)
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_06_CSMS", "TC_L_07_CSMS", "TC_L_08_CSMS")
 @pytest.mark.parametrize(
     "statuses",
@@ -112,6 +115,7 @@ async def test_an_update_may_fail(
         await tell(station, *statuses)
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_09_CSMS")
 async def test_an_update_may_fail_after_the_restart(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -121,6 +125,7 @@ async def test_an_update_may_fail_after_the_restart(operator: Operator) -> None:
         await tell(station, "InstallationFailed")
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_10_CSMS")
 async def test_a_newer_update_cancels_the_older(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -132,6 +137,7 @@ async def test_a_newer_update_cancels_the_older(operator: Operator) -> None:
         await tell(station, "Installed", request_id=2)
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_11_CSMS")
 async def test_an_update_may_not_be_cancelled(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -145,6 +151,7 @@ async def test_an_update_may_not_be_cancelled(operator: Operator) -> None:
         await tell(station, "Installed")
 
 
+@pytest.mark.use_case("L01")
 @pytest.mark.case("TC_L_13_CSMS")
 async def test_an_update_may_wait_for_transactions(operator: Operator) -> None:
     async with operator.booted() as station:

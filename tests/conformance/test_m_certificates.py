@@ -41,6 +41,7 @@ async def installed(
     return found
 
 
+@pytest.mark.use_case("M05")
 @pytest.mark.case("TC_M_01_CSMS", "TC_M_02_CSMS", "TC_M_05_CSMS")
 @pytest.mark.parametrize(
     ("kind", "status"),
@@ -61,6 +62,7 @@ async def test_a_root_certificate_is_installed_or_fails(
         assert station.calls("InstallCertificate") == [asked]
 
 
+@pytest.mark.use_case("M03")
 @pytest.mark.case("TC_M_13_CSMS", "TC_M_18_CSMS")
 @pytest.mark.parametrize("kinds", [[ALL[0]], [ALL[1]], [ALL[0], ALL[1]], None], ids=str)
 async def test_installed_certificates_are_listed(
@@ -71,12 +73,14 @@ async def test_installed_certificates_are_listed(
         assert await installed(operator, station, kinds, chains) == chains
 
 
+@pytest.mark.use_case("M03")
 @pytest.mark.case("TC_M_19_CSMS")
 async def test_there_may_be_no_certificate_of_a_kind(operator: Operator) -> None:
     async with operator.booted() as station:
         assert await installed(operator, station, [ALL[1]], []) == []
 
 
+@pytest.mark.use_case("M04")
 @pytest.mark.case("TC_M_20_CSMS", "TC_M_21_CSMS")
 @pytest.mark.parametrize("status", ["Accepted", "Failed"])
 @pytest.mark.parametrize("algorithm", ["SHA256", "SHA384", "SHA512"])

@@ -32,6 +32,7 @@ async def tell(station: RawStation, status: str, request_id: int = 1) -> None:
     assert await station.ask("LogStatusNotification", told) == {}
 
 
+@pytest.mark.use_case("N01")
 @pytest.mark.case("TC_N_25_CSMS", "TC_N_35_CSMS")
 @pytest.mark.parametrize("kind", ["DiagnosticsLog", "SecurityLog"])
 async def test_a_log_is_uploaded(operator: Operator, kind: str) -> None:
@@ -41,12 +42,14 @@ async def test_a_log_is_uploaded(operator: Operator, kind: str) -> None:
         await tell(station, "Uploaded")
 
 
+@pytest.mark.use_case("N01")
 @pytest.mark.case("TC_N_34_CSMS")
 async def test_a_log_may_be_refused(operator: Operator) -> None:
     async with operator.booted() as station:
         await get_log(operator, station, log("DiagnosticsLog"), "Rejected")
 
 
+@pytest.mark.use_case("N01")
 @pytest.mark.case("TC_N_36_CSMS")
 async def test_a_second_log_cancels_the_first(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -79,6 +82,7 @@ async def report(station: RawStation, *parts: str) -> None:
         assert await station.ask("NotifyCustomerInformation", told) == {}
 
 
+@pytest.mark.use_case("N09", "N10")
 @pytest.mark.case("TC_N_27_CSMS", "TC_N_28_CSMS", "TC_N_30_CSMS", "TC_N_31_CSMS")
 @pytest.mark.parametrize("clear", [False, True])
 @pytest.mark.parametrize("parts", [("name", "and more"), ("",)])
@@ -91,6 +95,7 @@ async def test_customer_information_is_reported_and_cleared(
         await report(station, *parts)
 
 
+@pytest.mark.use_case("N09")
 @pytest.mark.case("TC_N_29_CSMS")
 async def test_customer_information_may_be_refused(operator: Operator) -> None:
     async with operator.booted() as station:
@@ -98,6 +103,7 @@ async def test_customer_information_may_be_refused(operator: Operator) -> None:
         await customer(operator, station, asked, "Rejected")
 
 
+@pytest.mark.use_case("N10")
 @pytest.mark.case("TC_N_32_CSMS")
 async def test_customer_information_is_cleared_without_a_report(
     operator: Operator,
@@ -107,6 +113,7 @@ async def test_customer_information_is_cleared_without_a_report(
         await customer(operator, station, asked, "Accepted")
 
 
+@pytest.mark.use_case("N09", "N10")
 @pytest.mark.case("TC_N_62_CSMS")
 async def test_customer_information_is_found_by_an_identifier(
     operator: Operator,

@@ -7,6 +7,7 @@ from tests.conformance.desk import OCCUPIED, Operator, Transaction, connector_st
 CUSTOM = {"vendorId": "org.example", "anything": {"nested": [1, 2]}}
 
 
+@pytest.mark.use_case("P02")
 @pytest.mark.case("TC_P_02_CSMS")
 async def test_data_of_an_unknown_vendor_is_refused_by_name(
     operator: Operator,

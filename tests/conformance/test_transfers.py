@@ -37,6 +37,10 @@ async def word(operator: Operator, station: RawStation, wanted: str) -> dict[str
     return found
 
 
+@pytest.mark.use_case("L02")
+@pytest.mark.action16(
+    "FirmwareStatusNotification from the station", "UpdateFirmware to the station"
+)
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_an_update_is_followed_to_its_end(
     operator: Operator, version: str
@@ -67,6 +71,7 @@ async def test_an_update_is_followed_to_its_end(
     ]
 
 
+@pytest.mark.use_case("L02")
 async def test_a_newer_update_takes_the_place_of_the_older(operator: Operator) -> None:
     async with operator.booted() as station:
         await ask(operator, station, "firmware-updates", {"location": LOCATION})
@@ -78,6 +83,7 @@ async def test_a_newer_update_takes_the_place_of_the_older(operator: Operator) -
     assert [one["state"] for one in found] == ["running", "cancelled"]
 
 
+@pytest.mark.use_case("L01")
 async def test_a_certificate_that_signs_nothing_now_is_refused_before_it_is_sent(
     operator: Operator,
 ) -> None:
@@ -94,6 +100,8 @@ async def test_a_certificate_that_signs_nothing_now_is_refused_before_it_is_sent
         assert station.calls("UpdateFirmware") == []
 
 
+@pytest.mark.use_case("N01")
+@pytest.mark.action16("LogStatusNotification from the station", "GetLog to the station")
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_log_comes_here_once_and_only_operators_read_it(
     operator: Operator, version: str
@@ -127,6 +135,9 @@ async def test_a_log_comes_here_once_and_only_operators_read_it(
     assert missing.status_code == 404
 
 
+@pytest.mark.action16(
+    "DiagnosticsStatusNotification from the station", "GetDiagnostics to the station"
+)
 async def test_an_older_station_is_asked_for_diagnostics_in_the_older_way(
     operator: Operator,
 ) -> None:
@@ -140,6 +151,7 @@ async def test_an_older_station_is_asked_for_diagnostics_in_the_older_way(
     assert (transfer["state"], transfer["file_name"]) == ("failed", "diag.zip")
 
 
+@pytest.mark.use_case("L01")
 async def test_what_is_asked_for_in_wire_words_is_followed_as_well(
     operator: Operator,
 ) -> None:

@@ -104,6 +104,7 @@ def judge_call(
         assert answer[2] in {"NotImplemented", "NotSupported", *CODES[version].values()}
 
 
+@pytest.mark.quirk(14)
 @given(spoilt(MESSAGES))
 def test_a_message_whose_essentials_parse_is_kept_and_answered_validly(
     bench: Bench, case: tuple[str, str, str, list[str]]

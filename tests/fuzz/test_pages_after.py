@@ -5,6 +5,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.support.api_site import ApiSite, api_site
 from tests.support.bad_input import (
     MESSAGES,
@@ -41,6 +43,7 @@ def worst(rng: Random, version: str) -> tuple[str, str]:
     return action, encode(payload)
 
 
+@pytest.mark.quirk(15)
 async def test_every_page_answers_after_the_worst_that_stations_said(
     tmp_path: Path,
 ) -> None:

@@ -117,6 +117,7 @@ async def test_wrong_credentials_over_tls_are_refused(tmp_path: Path) -> None:
         assert (await here.port.knocks())["CP1"]
 
 
+@pytest.mark.quirk(9)
 @pytest.mark.parametrize(
     "suite",
     [
@@ -133,6 +134,7 @@ async def test_both_certificates_serve_their_suites(tmp_path: Path, suite: str) 
             assert here.used()["cipher"] == suite
 
 
+@pytest.mark.quirk(9)
 @pytest.mark.case("TC_A_04_CSMS")
 async def test_static_rsa_is_the_last_resort_and_can_be_switched_off(
     tmp_path: Path,
@@ -155,6 +157,7 @@ async def test_static_rsa_is_the_last_resort_and_can_be_switched_off(
                 assert here.used()["cipher"] == suite
 
 
+@pytest.mark.quirk(9)
 @pytest.mark.case("TC_A_06_CSMS")
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_old_tls_is_refused(tmp_path: Path) -> None:
@@ -215,6 +218,7 @@ async def test_the_organization_counts_where_it_is_configured(tmp_path: Path) ->
             assert here.used()["client_certificate"]["organization"] == "Us"
 
 
+@pytest.mark.quirk(9)
 @pytest.mark.case("TC_A_08_CSMS")
 @pytest.mark.parametrize("fault", ["expired", "stranger"])
 async def test_a_certificate_that_does_not_verify_ends_the_handshake(
@@ -371,6 +375,7 @@ def test_files_that_cannot_serve_are_named(
     assert caught.value.key == f"ocpp.tls.certificates[0].{part}"
 
 
+@pytest.mark.quirk(9)
 def test_what_is_usable_but_odd_is_said(config: TlsConfig, tmp_path: Path) -> None:
     root = Authority.new()
     expired = root.issue(tmp_path, "old", until=NOW - timedelta(days=1))

@@ -270,6 +270,9 @@ async def test_variables_are_written_and_answered_in_order(site: ApiSite) -> Non
     assert [one["status"] for one in answer["items"]] == ["UnknownVariable", "Accepted"]
 
 
+@pytest.mark.action16(
+    "GetConfiguration to the station", "ChangeConfiguration to the station"
+)
 async def test_keys_of_a_1_6_station_are_read_and_written(site: ApiSite) -> None:
     await site.register("KEY")
     stored = {"HeartbeatInterval": "300", "AuthorizationKey": "do-not-tell-me"}

@@ -29,6 +29,7 @@ async def status(station: RawStation, **more: Any) -> None:
     await station.ask("StatusNotification", said | more)
 
 
+@pytest.mark.quirk(14)
 async def test_deviations_are_counted_by_kind_and_place_with_an_example(
     site: ApiSite,
 ) -> None:
@@ -54,6 +55,7 @@ async def test_deviations_are_counted_by_kind_and_place_with_an_example(
     assert len(latest) == 1
 
 
+@pytest.mark.quirk(14)
 async def test_deviations_of_a_model_are_those_of_all_its_stations(
     site: ApiSite,
 ) -> None:
@@ -87,6 +89,7 @@ async def test_a_station_that_keeps_to_the_specification_has_no_deviations(
     await site.call("GET", "/stations/NOBODY/register-gaps", status=404)
 
 
+@pytest.mark.quirk(24)
 @pytest.mark.parametrize("minutes", [-90, 3])
 async def test_how_far_a_clock_is_off_is_shown(site: ApiSite, minutes: int) -> None:
     station_id = f"CLOCK{minutes}"
@@ -100,6 +103,7 @@ async def test_how_far_a_clock_is_off_is_shown(site: ApiSite, minutes: int) -> N
     assert shown == pytest.approx(minutes * 60, abs=5)
 
 
+@pytest.mark.quirk(21)
 async def test_registers_that_do_not_go_on_are_listed_with_the_energy_between(
     site: ApiSite,
 ) -> None:

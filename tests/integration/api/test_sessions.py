@@ -68,6 +68,11 @@ async def newest(site: ApiSite, station_id: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.action16(
+    "StartTransaction from the station",
+    "StopTransaction from the station",
+    "MeterValues from the station",
+)
 async def test_a_1_6_session_is_visible_at_every_answer(site: ApiSite) -> None:
     await site.register("S16")
     async with site.station("S16") as station:
@@ -258,6 +263,7 @@ async def test_an_operator_ends_what_its_station_never_will_and_it_is_not_billed
     assert (await site.call("GET", f"{path}/receipt", status=409))["error"] == "held"
 
 
+@pytest.mark.action16("Authorize from the station")
 async def test_tokens_decide_who_may_charge(site: ApiSite) -> None:
     await site.register("TOK")
     past, future = at(site, -60), at(site, 3600)
@@ -315,6 +321,8 @@ async def reserve(
     return found
 
 
+@pytest.mark.use_case("H01", "H02", "H04")
+@pytest.mark.action16("ReserveNow to the station", "CancelReservation to the station")
 async def test_a_reservation_lives_from_the_answer_to_its_end(site: ApiSite) -> None:
     await site.register("RES")
     async with site.station("RES") as station:
@@ -455,6 +463,7 @@ async def test_a_tariff_that_cannot_be_priced_is_refused(
     await site.call("GET", "/tariffs/wrong", status=404)
 
 
+@pytest.mark.use_case("I06")
 async def test_a_session_keeps_the_terms_it_started_with(site: ApiSite) -> None:
     await site.register("TERMS")
     price = {"elements": [{"price_components": [{"type": "ENERGY", "price": 1}]}]}

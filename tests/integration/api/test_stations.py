@@ -159,6 +159,7 @@ async def test_an_id_in_another_case_is_the_same_station(site: ApiSite) -> None:
     assert (await site.call("GET", "/stations/MIXED"))["items_per_message"] == 7
 
 
+@pytest.mark.action16("BootNotification from the station")
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 @pytest.mark.parametrize("word", ["Pending", "Rejected"])
 async def test_the_next_boot_gets_the_registration_and_the_rest_waits(
@@ -224,6 +225,7 @@ async def test_strangers_and_wrong_passwords_are_shown_as_knocking(
     assert "STRANGER" not in knocks
 
 
+@pytest.mark.action16("StatusNotification from the station")
 async def test_what_a_station_says_is_visible_as_soon_as_it_is_answered(
     site: ApiSite,
 ) -> None:

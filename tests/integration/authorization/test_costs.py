@@ -88,6 +88,7 @@ async def until_told(
     raise AssertionError("no cost was told")
 
 
+@pytest.mark.use_case("I02", "I03")
 @pytest.mark.parametrize("tariff_id", ["day", "windows", "free"])
 async def test_the_final_cost_is_the_bill_and_the_running_cost_leads_to_it(
     site: ApiSite, tariff_id: str
@@ -123,6 +124,7 @@ async def test_the_final_cost_is_the_bill_and_the_running_cost_leads_to_it(
         assert final == 0
 
 
+@pytest.mark.use_case("I02", "I03")
 async def test_without_a_tariff_no_cost_is_told(site: ApiSite) -> None:
     await site.register("COST-none", tariff_id="no-such")
     now = SystemClock().now()

@@ -27,6 +27,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
         yield running
 
 
+@pytest.mark.use_case("P02")
+@pytest.mark.action16("DataTransfer from the station")
 @pytest.mark.parametrize(
     ("version", "data", "said"),
     [

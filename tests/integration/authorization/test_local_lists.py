@@ -146,6 +146,10 @@ async def until_holds(
     await site.until(reached)
 
 
+@pytest.mark.use_case("D01")
+@pytest.mark.action16(
+    "SendLocalList to the station", "GetLocalListVersion to the station"
+)
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_list_is_sent_in_parts_and_follows_the_tokens(
     site: ApiSite, version: str
@@ -211,6 +215,10 @@ async def test_a_list_that_drifted_is_sent_whole(site: ApiSite) -> None:
         assert memory.version == 8
 
 
+@pytest.mark.use_case("D01", "D02")
+@pytest.mark.action16(
+    "SendLocalList to the station", "GetLocalListVersion to the station"
+)
 async def test_what_an_operator_sends_is_known_and_put_right(site: ApiSite) -> None:
     await site.call("PUT", "/id-tokens/T0", {})
     await site.register("HAND", managed=True)

@@ -66,6 +66,9 @@ async def refused(site: ApiSite, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.action16(
+    "DataTransfer to the station", "ChangeConfiguration to the station"
+)
 async def test_a_1_6_driver_sees_the_price_the_running_and_the_final_cost(
     site: ApiSite,
 ) -> None:
@@ -154,6 +157,7 @@ async def test_a_1_6_station_that_knows_no_prices_is_asked_once(site: ApiSite) -
     assert shown["text"] == TEXT
 
 
+@pytest.mark.use_case("I01", "I04", "I05")
 async def test_a_2_0_1_driver_reads_the_price_in_the_answer(site: ApiSite) -> None:
     await site.call("PUT", "/id-tokens/DEUTSCH", {"language": "de"})
     await site.register("P201", managed=True)
@@ -203,6 +207,7 @@ async def test_a_2_0_1_driver_reads_the_price_in_the_answer(site: ApiSite) -> No
         assert said["transactionId"] == "p201"
 
 
+@pytest.mark.use_case("I01", "I04")
 async def test_a_2_0_1_station_without_the_component_is_asked_once(
     site: ApiSite,
 ) -> None:
@@ -231,6 +236,7 @@ async def test_a_2_0_1_station_without_the_component_is_asked_once(
         assert len(about_prices) == 1
 
 
+@pytest.mark.use_case("I04")
 async def test_a_changed_tariff_reaches_stations_that_are_connected(
     site: ApiSite,
 ) -> None:
@@ -274,6 +280,8 @@ async def test_a_station_switched_off_hears_no_prices(site: ApiSite) -> None:
         assert station.calls("DataTransfer") == []
 
 
+@pytest.mark.use_case("C11")
+@pytest.mark.action16("ClearCache to the station")
 async def test_caches_are_cleared_once_for_tokens_that_are_revoked(
     site: ApiSite,
 ) -> None:

@@ -99,6 +99,7 @@ async def test_a_token_that_no_station_could_be_told_is_refused(
     await site.call("PUT", "/id-tokens/BAD", body, status=422)
 
 
+@pytest.mark.action16("Authorize from the station")
 async def test_a_1_6_station_hears_the_words_of_its_version(site: ApiSite) -> None:
     await site.call("PUT", "/id-tokens/ONLY-B", {"stations": ["B16"]})
     await site.call("PUT", "/id-tokens/POOR", {"status": "NoCredit"})

@@ -98,6 +98,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         yield Scene(site, station, root, sub, responder, stub, provider)
 
 
+@pytest.mark.use_case("C07")
 async def test_a_contract_that_leads_to_a_root_may_charge(scene: Scene) -> None:
     leaf = scene.contract()
     hashes = [scene.hashes(leaf, scene.sub)]
@@ -108,6 +109,7 @@ async def test_a_contract_that_leads_to_a_root_may_charge(scene: Scene) -> None:
     assert len(scene.stub.bodies) == 1
 
 
+@pytest.mark.use_case("C07")
 async def test_a_token_that_may_not_charge_cancels_the_contract(scene: Scene) -> None:
     """C07.FR.13."""
     leaf = scene.contract()
@@ -119,12 +121,14 @@ async def test_a_token_that_may_not_charge_cancels_the_contract(scene: Scene) ->
     assert status in {"Invalid", "Unknown"}
 
 
+@pytest.mark.use_case("C07")
 async def test_an_expired_certificate_is_an_expired_token(scene: Scene) -> None:
     """C07.FR.15."""
     leaf = scene.contract(begin=-2 * pki.DAY, end=-pki.DAY)
     assert await scene.authorize(leaf) == ("CertificateExpired", "Expired")
 
 
+@pytest.mark.use_case("C07")
 async def test_a_revoked_certificate_is_an_invalid_token(scene: Scene) -> None:
     """C07.FR.16: by the station's hashes, and by what the certificate itself names."""
     leaf = scene.contract()
@@ -138,6 +142,7 @@ async def test_a_revoked_certificate_is_an_invalid_token(scene: Scene) -> None:
     assert await scene.authorize(revoked) == ("CertificateRevoked", "Invalid")
 
 
+@pytest.mark.use_case("C07")
 async def test_whatever_cannot_be_verified_lets_nobody_charge(scene: Scene) -> None:
     """C07.FR.17."""
     stranger = pki.root("Stranger")
@@ -181,6 +186,7 @@ async def test_crossed_certificates_cost_little_and_prove_nothing(
     assert await scene.authorize(leaf, *loop) == ("CertChainError", "Invalid")
 
 
+@pytest.mark.use_case("M01", "M02")
 async def test_an_evs_request_goes_to_the_provider_unread(scene: Scene) -> None:
     """M01, M02."""
     exi = base64.b64encode(b"\x80\x98\x00").decode()
@@ -217,6 +223,7 @@ BAD: dict[str, Answer] = {
 }
 
 
+@pytest.mark.use_case("M01", "M02")
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD.keys())
 async def test_without_a_good_answer_the_ev_gets_nothing(
     scene: Scene, answer: Answer

@@ -89,6 +89,12 @@ async def listed(site: ApiSite, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.use_case("M03", "M04", "M05")
+@pytest.mark.action16(
+    "InstallCertificate to the station",
+    "GetInstalledCertificateIds to the station",
+    "DeleteCertificate to the station",
+)
 @VERSIONS
 async def test_a_root_is_installed_listed_and_deleted(
     site: ApiSite, version: str
@@ -147,6 +153,7 @@ async def test_a_root_is_installed_listed_and_deleted(
     assert not any(one["is_live"] for one in offline)
 
 
+@pytest.mark.use_case("M04")
 @pytest.mark.parametrize("algorithm", ["SHA256", "SHA384", "SHA512"])
 async def test_hash_data_go_back_as_the_station_spelled_them(
     site: ApiSite, algorithm: str

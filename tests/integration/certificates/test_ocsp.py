@@ -81,6 +81,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         yield scene
 
 
+@pytest.mark.use_case("M06")
 @pytest.mark.parametrize("algorithm", ["SHA256", "SHA384", "SHA512"])
 async def test_a_station_gets_the_responders_answer_in_base64(
     scene: Scene, algorithm: str
@@ -175,6 +176,7 @@ BROKEN: dict[str, Answer] = {
 }
 
 
+@pytest.mark.use_case("M06")
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
 async def test_a_bad_responder_makes_it_failed(scene: Scene, answer: Answer) -> None:
     scene.stub.answer = lambda _: answer

@@ -34,6 +34,8 @@ async def told(site: ApiSite, seen: list[dict[str, Any]], count: int) -> None:
             is_next = line == "event: security"
 
 
+@pytest.mark.use_case("A04")
+@pytest.mark.action16("SecurityEventNotification from the station")
 @VERSIONS
 async def test_events_are_confirmed_kept_and_critical_ones_raise_an_alarm(
     tmp_path: Path, version: str

@@ -49,6 +49,12 @@ async def until_status(site: ApiSite, station: RawStation, status: str) -> None:
     await site.until(is_there)
 
 
+@pytest.mark.use_case("A02", "F06")
+@pytest.mark.action16(
+    "SignCertificate from the station",
+    "CertificateSigned to the station",
+    "ExtendedTriggerMessage to the station",
+)
 @pytest.mark.case("TC_A_11_CSMS")
 @VERSIONS
 async def test_a_renewal_is_triggered_answered_signed_and_recorded(
@@ -105,6 +111,7 @@ async def test_the_authority_made_at_the_first_start_is_kept_and_private(
     assert public.curve.name == "secp256r1"
 
 
+@pytest.mark.use_case("A03")
 async def test_a_station_that_asks_by_itself_gets_a_v2g_certificate_for_servers(
     site: ApiSite,
 ) -> None:
@@ -125,6 +132,7 @@ async def test_a_station_that_asks_by_itself_gets_a_v2g_certificate_for_servers(
         assert list(usage.value) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
+@pytest.mark.use_case("A02", "A03")
 @pytest.mark.case("TC_A_14_CSMS")
 @VERSIONS
 async def test_a_certificate_that_the_station_rejects_is_recorded_and_not_sent_again(

@@ -59,6 +59,8 @@ def availability(version: str, *, operative: bool, evse_id: int) -> dict[str, An
     return payload
 
 
+@pytest.mark.use_case("B11")
+@pytest.mark.action16("Reset to the station")
 @VERSIONS
 async def test_a_reset_is_effected_by_the_boot_that_follows(
     site: ApiSite, version: str
@@ -86,6 +88,8 @@ async def test_a_reset_of_one_evse_boots_nothing_and_is_done_at_once(
         assert command["state"] == "effected"
 
 
+@pytest.mark.use_case("F05")
+@pytest.mark.action16("UnlockConnector to the station")
 @VERSIONS
 async def test_unlocking_is_what_the_station_says_it_was(
     site: ApiSite, version: str
@@ -113,6 +117,7 @@ async def test_unlocking_is_what_the_station_says_it_was(
         assert command["answer"] == {"code": "InternalError", "description": "jammed"}
 
 
+@pytest.mark.action16("ChangeAvailability to the station")
 @VERSIONS
 async def test_availability_is_effected_when_a_status_shows_it(
     site: ApiSite, version: str
@@ -149,6 +154,7 @@ async def test_the_availability_of_a_station_needs_every_evse(
         await until(site, command, "effected")
 
 
+@pytest.mark.action16("ChangeAvailability to the station")
 @VERSIONS
 async def test_scheduled_waits_for_the_end_of_the_session(
     site: ApiSite, version: str
@@ -170,6 +176,8 @@ async def test_scheduled_waits_for_the_end_of_the_session(
         await until(site, command, "effected")
 
 
+@pytest.mark.use_case("F06")
+@pytest.mark.action16("TriggerMessage to the station")
 @VERSIONS
 async def test_a_triggered_message_must_arrive(site: ApiSite, version: str) -> None:
     name = await named(site)
@@ -215,6 +223,7 @@ async def test_a_log_upload_follows_its_own_status_and_hides_the_password(
         assert (failed["reason"], failed["detail"]) == ("went_wrong", "UploadFailure")
 
 
+@pytest.mark.action16("UpdateFirmware to the station")
 @VERSIONS
 async def test_firmware_is_effected_when_it_is_installed(
     site: ApiSite, version: str
@@ -325,6 +334,7 @@ async def test_an_operators_limit_is_effected_when_the_meter_shows_it(
         assert found["reason"] == "not_observable"
 
 
+@pytest.mark.quirk(27)
 async def test_an_old_fact_from_an_offline_queue_is_no_effect(site: ApiSite) -> None:
     name = await named(site)
     async with site.station(name) as station:

@@ -66,6 +66,7 @@ def answered(version: str, status: str) -> dict[str, Any]:
     return {"setVariableResult": [kept | {"attributeStatus": status}]}
 
 
+@pytest.mark.quirk(12)
 @VERSIONS
 async def test_a_late_acceptance_updates_its_command(
     site: ApiSite, version: str
@@ -88,6 +89,7 @@ async def is_refused(site: ApiSite, command: dict[str, Any]) -> bool:
     return bool(found["reason"] == "refused" and found["state"] == "failed")
 
 
+@pytest.mark.quirk(12)
 @VERSIONS
 async def test_a_password_that_was_accepted_late_is_the_stored_one(
     site: ApiSite, version: str
@@ -147,6 +149,7 @@ async def test_a_rotation_accepted_late_leaves_a_newer_one_pending(
     assert not await is_let_in(site, name, first[1]["value"], "1.6")
 
 
+@pytest.mark.quirk(12)
 @VERSIONS
 async def test_a_reservation_accepted_late_is_one(site: ApiSite, version: str) -> None:
     name = await named(site)

@@ -221,6 +221,10 @@ async def test_a_link_lost_before_the_answer_is_told_apart_from_one_before_sendi
         assert station.calls("GetLocalListVersion") == []
 
 
+@pytest.mark.use_case("F01", "F03")
+@pytest.mark.action16(
+    "RemoteStartTransaction to the station", "RemoteStopTransaction to the station"
+)
 @VERSIONS
 async def test_a_remote_start_is_effected_by_its_session_and_a_stop_by_its_end(
     site: ApiSite, version: str
@@ -256,6 +260,7 @@ async def test_a_remote_start_is_effected_by_its_session_and_a_stop_by_its_end(
         await site.call("POST", path, status=409)
 
 
+@pytest.mark.quirk(27)
 @VERSIONS
 async def test_a_remote_start_that_nobody_follows_has_no_effect(
     site: ApiSite, version: str

@@ -19,6 +19,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
         yield running
 
 
+@pytest.mark.use_case("B02")
+@pytest.mark.action16("BootNotification from the station")
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_pending_station_is_heard_only_once_it_is_accepted_and_boots_at_once(
     site: ApiSite, version: str
@@ -43,6 +45,7 @@ async def test_a_pending_station_is_heard_only_once_it_is_accepted_and_boots_at_
         assert len(station.calls("TriggerMessage")) == 1
 
 
+@pytest.mark.use_case("B02")
 async def test_a_pending_station_is_asked_for_reports_and_may_send_them(
     site: ApiSite,
 ) -> None:
@@ -82,6 +85,7 @@ async def test_a_triggered_message_of_a_pending_station_is_answered(
         assert (await station.call("Heartbeat", {}))[0] == 3
 
 
+@pytest.mark.use_case("B03")
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_rejected_station_is_sent_nothing(site: ApiSite, version: str) -> None:
     name = f"REJECTED-{version}"

@@ -42,6 +42,9 @@ def configured(station: RawStation, values: dict[str, str], **statuses: str) -> 
     station.handlers["ChangeConfiguration"] = write
 
 
+@pytest.mark.action16(
+    "GetConfiguration to the station", "ChangeConfiguration to the station"
+)
 async def test_settings_are_applied_where_they_differ_and_read_back(
     site: ApiSite,
 ) -> None:
@@ -111,6 +114,9 @@ async def test_wanted_values_are_compared_without_a_word_to_the_station(
     }
 
 
+@pytest.mark.action16(
+    "GetConfiguration to the station", "ChangeConfiguration to the station"
+)
 async def test_a_managed_station_is_read_once_and_written_only_what_differs(
     site: ApiSite,
 ) -> None:

@@ -27,6 +27,7 @@ async def site(folder: Path) -> AsyncIterator[ApiSite]:
         yield running
 
 
+@pytest.mark.use_case("N09")
 async def test_what_a_station_knows_is_read_once_by_an_admin_and_kept_nowhere(
     site: ApiSite,
 ) -> None:

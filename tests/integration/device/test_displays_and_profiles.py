@@ -39,6 +39,7 @@ async def shown(site: ApiSite, station_id: str) -> list[int]:
     return [one["message"]["id"] for one in said]
 
 
+@pytest.mark.use_case("O01", "O03", "O05", "O06")
 async def test_messages_are_shown_replaced_reported_and_cleared(site: ApiSite) -> None:
     await site.register("SHOW")
     path = "/stations/SHOW/display-messages"
@@ -80,6 +81,7 @@ async def test_messages_are_shown_replaced_reported_and_cleared(site: ApiSite) -
     assert refused["error"] == "not_connected"
 
 
+@pytest.mark.use_case("O02")
 async def test_a_message_of_a_transaction_goes_with_its_end(site: ApiSite) -> None:
     await site.register("TX")
 
@@ -128,6 +130,7 @@ async def test_a_report_whose_pages_stop_coming_keeps_nobody_waiting(
         assert known["state"] == "incomplete"
 
 
+@pytest.mark.use_case("K09", "K11", "K12", "K13")
 async def test_profiles_are_reported_and_limits_of_others_are_told(
     site: ApiSite,
 ) -> None:
@@ -176,6 +179,7 @@ async def test_profiles_are_reported_and_limits_of_others_are_told(
         assert said["external_limits"][0]["cleared_at"] is not None
 
 
+@pytest.mark.action16("GetCompositeSchedule to the station")
 async def test_a_1_6_station_tells_its_composite_schedules(site: ApiSite) -> None:
     await site.register("COMP", evses=[{"evse_id": 1, "max_a": 16}])
     schedule = {

@@ -69,6 +69,7 @@ def event(number: int, monitor_id: int | None, **more: Any) -> dict[str, Any]:
     return {"generatedAt": GENERATED_AT, "seqNo": 0, "eventData": [entry]}
 
 
+@pytest.mark.use_case("N04", "N06")
 async def test_monitors_are_set_split_known_by_their_ids_and_cleared(
     site: ApiSite,
 ) -> None:
@@ -105,6 +106,7 @@ async def test_monitors_are_set_split_known_by_their_ids_and_cleared(
         assert [one["monitor_id"] for one in known] == [2]
 
 
+@pytest.mark.use_case("N02")
 async def test_a_monitoring_report_replaces_what_was_known(site: ApiSite) -> None:
     await site.register("REPORT")
     path = "/stations/REPORT/monitors"
@@ -146,6 +148,7 @@ async def test_a_monitoring_report_replaces_what_was_known(site: ApiSite) -> Non
         assert [one["monitor_id"] for one in said["monitors"]] == [7, 8]
 
 
+@pytest.mark.use_case("N07")
 async def test_a_grave_event_is_an_alarm_until_it_is_cleared(site: ApiSite) -> None:
     await site.register("ALARM")
     async with site.station("ALARM", "2.0.1") as station:
@@ -209,6 +212,7 @@ async def test_numbers_that_no_database_keeps_cost_only_the_record(
         assert await site.call("GET", "/stations/HUGE/events") == []
 
 
+@pytest.mark.use_case("N03", "N05")
 async def test_base_and_level_are_set_and_1_6_has_none_of_it(site: ApiSite) -> None:
     await site.register("LEVEL")
     body = {"base": "All", "level": 4}

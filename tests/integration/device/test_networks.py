@@ -41,6 +41,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
         yield running
 
 
+@pytest.mark.use_case("B09")
 async def test_a_network_profile_is_set_and_kept_without_its_passwords(
     site: ApiSite,
 ) -> None:
@@ -67,6 +68,7 @@ async def test_a_network_profile_is_set_and_kept_without_its_passwords(
     await site.call("POST", path, body, status=409)
 
 
+@pytest.mark.use_case("A05", "B10")
 async def test_an_upgrade_sets_chooses_restarts_and_is_done_when_the_station_is_back(
     site: ApiSite,
 ) -> None:

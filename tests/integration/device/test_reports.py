@@ -29,6 +29,7 @@ async def full(
     return one
 
 
+@pytest.mark.use_case("B07")
 async def test_a_base_report_replaces_the_model_when_its_last_page_is_there(
     site: ApiSite,
 ) -> None:
@@ -57,6 +58,7 @@ async def test_a_base_report_replaces_the_model_when_its_last_page_is_there(
         assert known["state"] == "complete"
 
 
+@pytest.mark.use_case("B08")
 async def test_a_report_by_criteria_is_merged_and_split_as_the_station_wants(
     site: ApiSite,
 ) -> None:

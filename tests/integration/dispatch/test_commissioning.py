@@ -73,6 +73,7 @@ async def test_a_running_session_has_to_follow_the_step(tmp_path: Path) -> None:
         assert found["tested"] == ["default", "step", "drop"]
 
 
+@pytest.mark.quirk(25)
 async def test_a_station_that_only_says_yes_stays_unproven(tmp_path: Path) -> None:
     async with yard(tmp_path, site_of(1), proven=False) as place:
         place.station(1).ignores = True

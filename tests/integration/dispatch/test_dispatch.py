@@ -46,6 +46,8 @@ async def test_a_booted_station_that_holds_our_limits_only_just_gets_its_floor(
         assert place.limit_da(1) == 0
 
 
+@pytest.mark.use_case("K10")
+@pytest.mark.action16("ClearChargingProfile to the station")
 async def test_unknown_leftovers_are_cleared_and_the_floor_is_set_again(
     tmp_path: Path,
 ) -> None:
@@ -106,6 +108,7 @@ async def test_defaults_for_single_evses_are_cleared_when_one_for_all_takes_over
         assert evse.bound_da == 60
 
 
+@pytest.mark.use_case("K07")
 async def test_a_station_that_may_forget_its_floor_counts_at_its_rating_after_a_boot(
     tmp_path: Path,
 ) -> None:
@@ -145,6 +148,8 @@ def bound_da(place: Yard, number: int = 1) -> int | None:
     return None if evse is None else evse.bound_da
 
 
+@pytest.mark.use_case("K02")
+@pytest.mark.action16("SetChargingProfile to the station")
 async def test_a_session_charges_and_what_happened_is_recorded_and_sealed(
     tmp_path: Path,
 ) -> None:
@@ -263,6 +268,7 @@ async def test_a_restarted_gateway_knows_what_stations_may_hold(
         assert place.total_da() <= 430 - 10 - 100
 
 
+@pytest.mark.quirk(25)
 async def test_an_unproven_station_counts_at_its_rating_and_more_are_not_admitted(
     tmp_path: Path,
 ) -> None:
@@ -294,6 +300,7 @@ async def test_changed_firmware_is_unproven_again(tmp_path: Path) -> None:
         await until(doubted)
 
 
+@pytest.mark.quirk(25)
 async def test_a_station_that_draws_more_than_allowed_is_found_out(
     tmp_path: Path,
 ) -> None:
@@ -312,6 +319,8 @@ async def test_a_station_that_draws_more_than_allowed_is_found_out(
         assert place.rows("SELECT is_proven FROM station_trust") == [(0,)]
 
 
+@pytest.mark.use_case("K06")
+@pytest.mark.quirk(26)
 async def test_a_limit_is_refreshed_before_it_decays_and_decays_without_us(
     tmp_path: Path,
 ) -> None:

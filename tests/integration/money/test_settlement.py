@@ -203,6 +203,7 @@ async def _next_settled(heard: object) -> SessionId:
     raise AssertionError
 
 
+@pytest.mark.quirk(24)
 @pytest.mark.parametrize(
     ("ahead_s", "minutes", "status"),
     [

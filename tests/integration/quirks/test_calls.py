@@ -69,6 +69,7 @@ async def take(
     await cp.send([3, frame[1], answer])
 
 
+@pytest.mark.quirk(11)
 async def test_a_station_may_call_before_it_answers(tmp_path: Path) -> None:
     """Row 11: it even waits for its own answer first, and nobody deadlocks."""
     async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
@@ -82,6 +83,7 @@ async def test_a_station_may_call_before_it_answers(tmp_path: Path) -> None:
         assert await ours == {"status": "Accepted"}
 
 
+@pytest.mark.quirk(11)
 async def test_one_call_of_ours_is_outstanding_at_a_time(tmp_path: Path) -> None:
     """Row 11."""
     async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
@@ -94,6 +96,7 @@ async def test_one_call_of_ours_is_outstanding_at_a_time(tmp_path: Path) -> None
             await cp.send([3, call[1], {"status": "Accepted"}])
 
 
+@pytest.mark.quirk(12)
 async def test_a_late_answer_and_an_unasked_one_are_taken_in_silence(
     tmp_path: Path,
 ) -> None:
@@ -113,6 +116,7 @@ async def test_a_late_answer_and_an_unasked_one_are_taken_in_silence(
         assert link.counters.orphan_answers == 3
 
 
+@pytest.mark.quirk(12)
 async def test_after_a_timeout_the_next_call_goes_out(tmp_path: Path) -> None:
     """Row 12."""
     async with served(tmp_path) as (port, cp), asyncio.TaskGroup() as group:
@@ -127,6 +131,7 @@ async def test_after_a_timeout_the_next_call_goes_out(tmp_path: Path) -> None:
         assert await ours == {"status": "Accepted"}
 
 
+@pytest.mark.quirk(13)
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -152,6 +157,7 @@ async def test_a_refusal_in_any_spelling_is_a_refusal(
         assert error.code == refusal[0]
 
 
+@pytest.mark.quirk(16)
 async def test_a_first_boot_is_followed_by_two_writes_that_are_read_back(
     tmp_path: Path,
 ) -> None:
@@ -165,6 +171,7 @@ async def test_a_first_boot_is_followed_by_two_writes_that_are_read_back(
                 await cp.receive()
 
 
+@pytest.mark.quirk(16)
 async def test_after_the_next_boot_nothing_is_written_that_is_as_wanted(
     tmp_path: Path,
 ) -> None:
@@ -192,6 +199,7 @@ async def test_after_the_next_boot_nothing_is_written_that_is_as_wanted(
             await take(cp, "ChangeConfiguration", interval, {"status": "Rejected"})
 
 
+@pytest.mark.quirk(16)
 async def test_a_station_that_never_answers_a_question_is_not_asked_again(
     tmp_path: Path,
 ) -> None:
@@ -215,6 +223,7 @@ async def test_a_station_that_never_answers_a_question_is_not_asked_again(
             assert (await cp.receive())[2] == "GetConfiguration"
 
 
+@pytest.mark.quirk(16)
 async def test_a_station_that_restarts_right_after_it_was_read_is_not_read_again(
     tmp_path: Path,
 ) -> None:
@@ -234,6 +243,7 @@ async def test_a_station_that_restarts_right_after_it_was_read_is_not_read_again
                     await cp.receive()
 
 
+@pytest.mark.quirk(16)
 async def test_a_model_that_restarts_when_it_is_read_is_never_read(
     tmp_path: Path,
 ) -> None:
@@ -250,6 +260,7 @@ async def test_a_model_that_restarts_when_it_is_read_is_never_read(
                 await cp.receive()
 
 
+@pytest.mark.quirk(16)
 @pytest.mark.parametrize("answer", ["RebootRequired", "Rejected", "NotSupported"])
 async def test_a_station_is_not_restarted_nor_asked_again_for_a_setting(
     tmp_path: Path, answer: str
@@ -264,6 +275,7 @@ async def test_a_station_is_not_restarted_nor_asked_again_for_a_setting(
         assert port.links.is_online(CP1)
 
 
+@pytest.mark.quirk(16)
 async def test_a_station_that_reboots_on_a_setting_is_served_all_the_same(
     tmp_path: Path,
 ) -> None:
@@ -283,6 +295,7 @@ async def test_a_station_that_reboots_on_a_setting_is_served_all_the_same(
             assert (await cp.ask("StartTransaction", START))[0] == 3
 
 
+@pytest.mark.quirk(27)
 async def test_an_accepted_remote_start_is_no_session_until_the_station_says_so(
     tmp_path: Path,
 ) -> None:
@@ -299,6 +312,7 @@ async def test_an_accepted_remote_start_is_no_session_until_the_station_says_so(
         assert (session.id_token, session.evse_id) == ("DRIVER", 1)
 
 
+@pytest.mark.quirk(27)
 async def test_an_accepted_remote_stop_ends_no_session_until_the_station_says_so(
     tmp_path: Path,
 ) -> None:

@@ -40,6 +40,7 @@ def compressed_frame(data: bytes) -> bytes:
     return bytes([wire[0] | 0x40]) + wire[1:]
 
 
+@pytest.mark.quirk(1)
 async def test_a_station_that_offers_no_version_is_told_which_and_is_seen(
     tmp_path: Path,
 ) -> None:
@@ -51,6 +52,7 @@ async def test_a_station_that_offers_no_version_is_told_which_and_is_seen(
         assert await port.knocks() == {"CP1": "offered no subprotocol"}
 
 
+@pytest.mark.quirk(1)
 async def test_a_station_that_offers_unknown_versions_only_is_closed_politely(
     tmp_path: Path,
 ) -> None:
@@ -64,6 +66,7 @@ async def test_a_station_that_offers_unknown_versions_only_is_closed_politely(
         assert await port.knocks() == {"CP1": "offered no OCPP version we speak"}
 
 
+@pytest.mark.quirk(1)
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_a_version_is_assumed_where_the_operator_says_so(
     tmp_path: Path, version: str
@@ -90,6 +93,7 @@ async def test_a_version_is_assumed_where_the_operator_says_so(
         assert error.response.status_code == 400
 
 
+@pytest.mark.quirk(1)
 async def test_who_is_not_authenticated_learns_nothing_of_versions(
     tmp_path: Path,
 ) -> None:
@@ -102,6 +106,7 @@ async def test_who_is_not_authenticated_learns_nothing_of_versions(
             assert error.response.status_code == 401
 
 
+@pytest.mark.quirk(2)
 async def test_a_station_pinned_to_a_version_is_offered_no_other(
     tmp_path: Path,
 ) -> None:
@@ -123,6 +128,7 @@ async def test_a_station_pinned_to_a_version_is_offered_no_other(
             assert cp.socket.subprotocol == "ocpp2.0.1"
 
 
+@pytest.mark.quirk(2)
 @pytest.mark.parametrize(
     "change",
     [
@@ -141,6 +147,7 @@ async def test_versions_that_make_no_sense_are_refused(
         assert caught.value.status == 422
 
 
+@pytest.mark.quirk(2)
 async def test_the_version_is_the_one_that_was_negotiated(tmp_path: Path) -> None:
     """Row 2."""
     async with (
@@ -156,6 +163,7 @@ async def test_the_version_is_the_one_that_was_negotiated(tmp_path: Path) -> Non
         assert "OCPP 1.6" in kept.description
 
 
+@pytest.mark.quirk(2)
 async def test_an_action_of_the_other_version_is_named_so(tmp_path: Path) -> None:
     """Row 2."""
     async with open_port(tmp_path) as port, port.station() as cp:
@@ -166,6 +174,7 @@ async def test_an_action_of_the_other_version_is_named_so(tmp_path: Path) -> Non
         assert (await cp.ask("NoSuchAction", {}))[3] == "unknown action"
 
 
+@pytest.mark.quirk(3)
 @pytest.mark.parametrize(
     "path",
     [
@@ -185,6 +194,7 @@ async def test_odd_paths_lead_to_the_station(tmp_path: Path, path: str) -> None:
         assert port.links.is_online(StationId("CP1"))
 
 
+@pytest.mark.quirk(3)
 async def test_an_absolute_request_line_leads_to_the_station(tmp_path: Path) -> None:
     """Row 3."""
     async with open_port(tmp_path) as port:
@@ -202,6 +212,7 @@ async def test_an_absolute_request_line_leads_to_the_station(tmp_path: Path) -> 
         await writer.wait_closed()
 
 
+@pytest.mark.quirk(3)
 async def test_ids_that_differ_in_case_alone_are_two_stations(tmp_path: Path) -> None:
     """Row 3."""
     async with open_port(tmp_path) as port:
@@ -213,6 +224,7 @@ async def test_ids_that_differ_in_case_alone_are_two_stations(tmp_path: Path) ->
         assert error.response.status_code == 401
 
 
+@pytest.mark.quirk(3)
 @pytest.mark.parametrize("path", ["/", "/ocpp/%2e%2e", "/ocpp/a%00b"])
 async def test_a_path_without_an_id_is_not_found(tmp_path: Path, path: str) -> None:
     """Row 3."""
@@ -220,6 +232,7 @@ async def test_a_path_without_an_id_is_not_found(tmp_path: Path, path: str) -> N
         assert (await refused(port, path=path)).response.status_code == 404
 
 
+@pytest.mark.quirk(4)
 async def test_the_newest_connection_owns_the_station(tmp_path: Path) -> None:
     """Row 4."""
     async with open_port(tmp_path) as port, port.station() as old:
@@ -235,6 +248,7 @@ async def test_the_newest_connection_owns_the_station(tmp_path: Path) -> None:
             assert changes_of_links(heard) == [("CP1", False)]
 
 
+@pytest.mark.quirk(4)
 async def test_an_impostor_without_the_password_disturbs_nobody(
     tmp_path: Path,
 ) -> None:
@@ -247,6 +261,7 @@ async def test_an_impostor_without_the_password_disturbs_nobody(
         assert (await cp.ask("Heartbeat", {}))[0] == 3
 
 
+@pytest.mark.quirk(4)
 async def test_two_senders_that_fight_for_one_station_raise_an_alarm(
     tmp_path: Path,
 ) -> None:
@@ -260,6 +275,7 @@ async def test_two_senders_that_fight_for_one_station_raise_an_alarm(
         assert port.links.contested(StationId("CP1")) == ("127.0.0.1", "127.0.0.2")
 
 
+@pytest.mark.quirk(4)
 async def test_a_station_that_reconnects_from_one_place_raises_none(
     tmp_path: Path,
 ) -> None:
@@ -272,6 +288,7 @@ async def test_a_station_that_reconnects_from_one_place_raises_none(
         assert port.links.contested(StationId("CP1")) == ()
 
 
+@pytest.mark.quirk(5)
 async def test_no_ping_is_sent_to_stations_that_know_no_pong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +310,7 @@ async def test_no_ping_is_sent_to_stations_that_know_no_pong(
         writer.close()
 
 
+@pytest.mark.quirk(5)
 async def test_a_ping_is_a_sign_of_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,12 +326,14 @@ async def test_a_ping_is_a_sign_of_life(
         assert await cp.closed() == 1002  # silent since
 
 
+@pytest.mark.quirk(5)
 def test_a_station_may_miss_two_heartbeats() -> None:
     """Row 5."""
     assert admission.IDLE_HEARTBEATS >= 3
     assert admission.MIN_IDLE_S >= 60
 
 
+@pytest.mark.quirk(6)
 async def test_compression_is_not_agreed_by_default(tmp_path: Path) -> None:
     """Row 6."""
     async with (
@@ -325,6 +345,7 @@ async def test_compression_is_not_agreed_by_default(tmp_path: Path) -> None:
         assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
 
 
+@pytest.mark.quirk(6)
 async def test_a_frame_with_reserved_bits_costs_its_sender_the_connection(
     tmp_path: Path,
 ) -> None:
@@ -337,6 +358,7 @@ async def test_a_frame_with_reserved_bits_costs_its_sender_the_connection(
             assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
 
 
+@pytest.mark.quirk(6)
 async def test_a_deflate_bomb_is_cut_off_at_the_limit(tmp_path: Path) -> None:
     """Row 6."""
     async with (
@@ -350,6 +372,7 @@ async def test_a_deflate_bomb_is_cut_off_at_the_limit(tmp_path: Path) -> None:
         assert await cp.closed() == 1009
 
 
+@pytest.mark.quirk(7)
 async def test_a_station_that_flaps_is_asked_to_wait_and_nobody_else(
     tmp_path: Path,
 ) -> None:
@@ -366,6 +389,7 @@ async def test_a_station_that_flaps_is_asked_to_wait_and_nobody_else(
             assert (await other.ask("BootNotification", BOOT_16))[0] == 3
 
 
+@pytest.mark.quirk(7)
 async def test_guessing_passwords_is_slowed_and_locks_nobody_else_out(
     tmp_path: Path,
 ) -> None:
@@ -379,6 +403,7 @@ async def test_guessing_passwords_is_slowed_and_locks_nobody_else_out(
             await until(lambda: port.links.is_online(StationId("CP1")))
 
 
+@pytest.mark.quirk(8)
 @pytest.mark.parametrize(
     "secret",
     [b"with:colons:in:it", bytes(range(236, 256)), "pässwörd".encode(), b" blank "],
@@ -393,6 +418,7 @@ async def test_a_password_is_bytes(tmp_path: Path, secret: bytes) -> None:
         assert error.response.status_code == 401
 
 
+@pytest.mark.quirk(8)
 async def test_a_password_and_its_hexadecimal_form_are_one(tmp_path: Path) -> None:
     """Row 8."""
     async with open_port(tmp_path) as port:
@@ -408,6 +434,7 @@ async def test_a_password_and_its_hexadecimal_form_are_one(tmp_path: Path) -> No
                 assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
 
 
+@pytest.mark.quirk(8)
 async def test_the_user_is_the_station(tmp_path: Path) -> None:
     """Row 8."""
     async with open_port(tmp_path) as port:
@@ -416,6 +443,8 @@ async def test_the_user_is_the_station(tmp_path: Path) -> None:
             await until(lambda: port.links.is_online(StationId("CP1")))
 
 
+@pytest.mark.use_case("B04")
+@pytest.mark.quirk(10)
 async def test_an_accepted_station_need_not_boot_after_a_reconnect(
     tmp_path: Path,
 ) -> None:
@@ -439,6 +468,7 @@ async def test_an_accepted_station_need_not_boot_after_a_reconnect(
             assert answer[2]["transactionId"] > 0
 
 
+@pytest.mark.quirk(10)
 async def test_a_boot_ends_no_session_that_its_station_may_still_end(
     tmp_path: Path,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.quirk_desk import NOON, open_desk, wire
 
 
+@pytest.mark.quirk(15)
 async def test_absurd_times_leave_every_query_working(tmp_path: Path) -> None:
     """Row 15."""
     async with open_desk(tmp_path) as desk:
@@ -36,6 +37,7 @@ async def test_absurd_times_leave_every_query_working(tmp_path: Path) -> None:
         assert await desk.queries.latest_received_at() == received
 
 
+@pytest.mark.quirk(15)
 async def test_a_number_of_connectors_beyond_reason_makes_no_rows(
     tmp_path: Path,
 ) -> None:
@@ -51,6 +53,7 @@ async def test_a_number_of_connectors_beyond_reason_makes_no_rows(
         assert len(await desk.queries.evse_statuses("CP16")) <= 2
 
 
+@pytest.mark.quirk(21)
 async def test_registers_of_the_session_beside_a_lifetime_stop_are_held(
     tmp_path: Path,
 ) -> None:
@@ -65,6 +68,7 @@ async def test_registers_of_the_session_beside_a_lifetime_stop_are_held(
         assert session.verdict == "suspicious"
 
 
+@pytest.mark.quirk(21)
 async def test_a_register_that_drops_to_nothing_is_never_a_negative(
     tmp_path: Path,
 ) -> None:
@@ -80,6 +84,7 @@ async def test_a_register_that_drops_to_nothing_is_never_a_negative(
         assert "register_drop" in session.verdicts
 
 
+@pytest.mark.quirk(21)
 async def test_a_placeholder_begin_of_zero_bills_no_lifetime_register(
     tmp_path: Path,
 ) -> None:
@@ -92,6 +97,7 @@ async def test_a_placeholder_begin_of_zero_bills_no_lifetime_register(
         assert session.verdict == "reconstructed"
 
 
+@pytest.mark.quirk(21)
 async def test_a_stop_below_the_start_is_held_and_bills_nothing(
     tmp_path: Path,
 ) -> None:
@@ -104,6 +110,7 @@ async def test_a_stop_below_the_start_is_held_and_bills_nothing(
         assert session.verdict == "suspicious"
 
 
+@pytest.mark.quirk(21)
 async def test_a_value_after_the_stop_does_not_raise_the_bill(tmp_path: Path) -> None:
     """Row 21."""
     async with open_desk(tmp_path) as desk:
@@ -115,6 +122,7 @@ async def test_a_value_after_the_stop_does_not_raise_the_bill(tmp_path: Path) ->
         assert session.verdict == "suspicious"
 
 
+@pytest.mark.quirk(22)
 async def test_registers_in_thousandths_of_the_unit_are_not_multiplied(
     tmp_path: Path,
 ) -> None:
@@ -130,6 +138,7 @@ async def test_registers_in_thousandths_of_the_unit_are_not_multiplied(
         assert session.verdict == "suspicious"
 
 
+@pytest.mark.quirk(23)
 async def test_samples_without_a_transaction_join_the_session_of_their_time(
     tmp_path: Path,
 ) -> None:
@@ -148,6 +157,7 @@ async def test_samples_without_a_transaction_join_the_session_of_their_time(
         assert session.verdict == "ok-unsigned"
 
 
+@pytest.mark.quirk(23)
 async def test_the_main_meter_of_connector_0_is_no_sessions(tmp_path: Path) -> None:
     """Row 23."""
     async with open_desk(tmp_path) as desk:
@@ -159,6 +169,7 @@ async def test_the_main_meter_of_connector_0_is_no_sessions(tmp_path: Path) -> N
         assert session.energy_milliwh == 2_000_000
 
 
+@pytest.mark.quirk(23)
 async def test_a_batch_without_energy_resets_no_total(tmp_path: Path) -> None:
     """Row 23."""
     async with open_desk(tmp_path) as desk:
@@ -169,6 +180,7 @@ async def test_a_batch_without_energy_resets_no_total(tmp_path: Path) -> None:
         assert session.energy_milliwh == 800_000
 
 
+@pytest.mark.quirk(24)
 @pytest.mark.parametrize(
     ("start", "stop"),
     [
@@ -191,6 +203,7 @@ async def test_a_session_in_any_zone_lasts_as_long_as_it_did(
         )
 
 
+@pytest.mark.quirk(24)
 async def test_both_times_of_a_fact_are_kept(tmp_path: Path) -> None:
     """Row 24."""
     async with open_desk(tmp_path) as desk:

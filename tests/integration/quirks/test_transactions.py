@@ -14,6 +14,7 @@ from gateway.domain.session import SessionPhase
 from tests.support.quirk_desk import NOON, open_desk, wire
 
 
+@pytest.mark.quirk(17)
 async def test_transaction_numbers_are_positive_and_not_in_sequence(
     tmp_path: Path,
 ) -> None:
@@ -29,6 +30,7 @@ async def test_transaction_numbers_are_positive_and_not_in_sequence(
         assert len(steps) > 1
 
 
+@pytest.mark.quirk(17)
 @pytest.mark.parametrize("number", [0, -1, 4711])
 async def test_a_stop_of_a_number_never_given_ends_the_one_session_it_can_mean(
     tmp_path: Path, number: int
@@ -43,6 +45,7 @@ async def test_a_stop_of_a_number_never_given_ends_the_one_session_it_can_mean(
         assert "matched_by_place" in session.verdicts
 
 
+@pytest.mark.quirk(17)
 @pytest.mark.parametrize("number", [0, -1, 99_999])
 async def test_samples_of_a_number_never_given_find_their_session_by_place_and_time(
     tmp_path: Path, number: int
@@ -57,6 +60,7 @@ async def test_samples_of_a_number_never_given_find_their_session_by_place_and_t
         assert [one.register_milliwh for one in found] == [2_000_000]
 
 
+@pytest.mark.quirk(17)
 async def test_a_stop_that_fits_no_session_is_answered_and_kept_as_an_orphan(
     tmp_path: Path,
 ) -> None:
@@ -70,6 +74,7 @@ async def test_a_stop_that_fits_no_session_is_answered_and_kept_as_an_orphan(
         assert (orphan.transaction_id, orphan.register_milliwh) == ("12345", 3_000_000)
 
 
+@pytest.mark.quirk(17)
 async def test_no_station_ends_or_meters_another_stations_session(
     tmp_path: Path,
 ) -> None:
@@ -82,6 +87,7 @@ async def test_no_station_ends_or_meters_another_stations_session(
         assert session.register_last_milliwh == 1_000_000
 
 
+@pytest.mark.quirk(18)
 async def test_a_start_sent_again_under_another_message_id_is_the_same_start(
     tmp_path: Path,
 ) -> None:
@@ -95,6 +101,7 @@ async def test_a_start_sent_again_under_another_message_id_is_the_same_start(
         assert session.phase is SessionPhase.ENDED
 
 
+@pytest.mark.quirk(18)
 async def test_a_second_start_on_a_connector_closes_the_first_at_its_register(
     tmp_path: Path,
 ) -> None:
@@ -112,6 +119,7 @@ async def test_a_second_start_on_a_connector_closes_the_first_at_its_register(
         assert closed.verdict == "reconstructed"
 
 
+@pytest.mark.quirk(18)
 async def test_starts_of_a_station_without_a_clock_are_told_apart(
     tmp_path: Path,
 ) -> None:
@@ -123,6 +131,7 @@ async def test_starts_of_a_station_without_a_clock_are_told_apart(
         assert await desk.start(**blank) != first
 
 
+@pytest.mark.quirk(19)
 async def test_a_stop_sent_again_is_answered_alike_and_counts_once(
     tmp_path: Path,
 ) -> None:
@@ -138,6 +147,7 @@ async def test_a_stop_sent_again_is_answered_alike_and_counts_once(
         assert before[0].verdict == "ok-unsigned"
 
 
+@pytest.mark.quirk(19)
 async def test_a_different_second_stop_is_kept_for_review_and_changes_no_bill(
     tmp_path: Path,
 ) -> None:
@@ -153,6 +163,7 @@ async def test_a_different_second_stop_is_kept_for_review_and_changes_no_bill(
         assert kept == [(3_100_000,)]
 
 
+@pytest.mark.quirk(20)
 async def test_a_stop_whose_start_was_lost_is_a_session_that_is_not_billed(
     tmp_path: Path,
 ) -> None:
@@ -168,6 +179,7 @@ async def test_a_stop_whose_start_was_lost_is_a_session_that_is_not_billed(
         assert session.register_end_milliwh == 3_000_000
 
 
+@pytest.mark.quirk(20)
 async def test_a_stop_that_comes_before_its_start_ends_it(tmp_path: Path) -> None:
     """Row 20 (2.0.1, where the station names its transactions)."""
     async with open_desk(tmp_path) as desk:
@@ -179,6 +191,7 @@ async def test_a_stop_that_comes_before_its_start_ends_it(tmp_path: Path) -> Non
         assert session.verdict == "ok-unsigned"
 
 
+@pytest.mark.quirk(20)
 async def test_a_backlog_of_months_is_billed_and_drives_nothing_live(
     tmp_path: Path,
 ) -> None:
@@ -194,6 +207,7 @@ async def test_a_backlog_of_months_is_billed_and_drives_nothing_live(
         assert session.energy_milliwh == 2_000_000
 
 
+@pytest.mark.quirk(20)
 async def test_a_stop_without_a_start_begins_where_the_last_session_ended(
     tmp_path: Path,
 ) -> None:
@@ -209,6 +223,7 @@ async def test_a_stop_without_a_start_begins_where_the_last_session_ended(
         assert set(judgement.reasons) == {"no_start", "start_from_previous"}
 
 
+@pytest.mark.quirk(20)
 async def test_a_lost_start_is_found_also_if_the_session_before_arrives_later(
     tmp_path: Path,
 ) -> None:
@@ -225,6 +240,7 @@ async def test_a_lost_start_is_found_also_if_the_session_before_arrives_later(
         assert (lost.verdict, first.verdict) == ("reconstructed", "ok-unsigned")
 
 
+@pytest.mark.quirk(20)
 async def test_a_register_below_the_last_end_is_no_candidate_for_a_lost_start(
     tmp_path: Path,
 ) -> None:
@@ -236,6 +252,7 @@ async def test_a_register_below_the_last_end_is_no_candidate_for_a_lost_start(
         assert lost.verdict == "unbillable"
 
 
+@pytest.mark.quirk(18)
 async def test_starts_without_a_clock_and_a_register_differ_after_a_boot(
     tmp_path: Path,
 ) -> None:
