@@ -5,6 +5,7 @@ certificate authority holds up nobody but those who ask it.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
@@ -17,6 +18,10 @@ from gateway.ocpp.inquiries import Finding, Inquiry
 
 MAX_AT_ONCE: Final = 32
 MAX_WAITING: Final = 1_000
+MAX_PER_STATION: Final = 8
+"""Of one station, waiting and being answered: a quarter of `MAX_AT_ONCE`, so that one
+that asks without end, where answers are slow, keeps no other waiting. A station that
+keeps to OCPP has one."""
 DEADLINE_S: Final = 20.0
 """Real seconds after which a station is answered without a finding; stations wait 30 s
 or longer for an answer (1.6 and 2.0.1 leave it to the station)."""
@@ -52,6 +57,7 @@ class Inquiries:
         self._waiting: asyncio.Queue[tuple[StationId, Inquiry, OnFound]] = (
             asyncio.Queue(MAX_WAITING)
         )
+        self._n_open: Counter[StationId] = Counter()
 
     def answer_with(self, kind: type[Q], handler: Handler[Q]) -> None:
         """Have questions of one kind answered by ``handler``; it may raise our errors.
@@ -65,11 +71,16 @@ class Inquiries:
         if type(inquiry) not in self._handlers:
             on_found(None)
             return
+        if self._n_open[station_id] >= MAX_PER_STATION:
+            on_found(None)
+            return
         try:
             self._waiting.put_nowait((station_id, inquiry, on_found))
         except asyncio.QueueFull:
             _log.warning("inquiry.refused", station_id=station_id, why="line is full")
             on_found(None)
+        else:
+            self._n_open[station_id] += 1
 
     async def run(self) -> None:
         """Answer questions as they come, for ever."""
@@ -84,14 +95,32 @@ class Inquiries:
                 )
                 task.add_done_callback(lambda _task: places.release())
 
+    def _close(self, station_id: StationId) -> None:
+        self._n_open[station_id] -= 1
+        if not self._n_open[station_id]:
+            del self._n_open[station_id]
+
     async def _answer(
         self, station_id: StationId, inquiry: Inquiry, on_found: OnFound
     ) -> None:
-        found = None
+        try:
+            found = await self._found(station_id, inquiry)
+            on_found(None if found is None else found.finding)
+            if found is not None and found.then is not None:
+                await found.then()
+        except WattproofError as error:
+            _log.warning("inquiry.not_followed", station_id=station_id, why=str(error))
+        except Exception:  # noqa: BLE001 - the outer edge of an answer and what follows: told
+            _log.exception("inquiry.not_followed", station_id=station_id)
+        finally:
+            self._close(station_id)
+
+    async def _found(self, station_id: StationId, inquiry: Inquiry) -> Found | None:
+        """What the handler says; nothing if it fails or takes too long."""
         what = type(inquiry).__name__
         try:
             async with asyncio.timeout(self._deadline_s):
-                found = await self._handlers[type(inquiry)](station_id, inquiry)
+                return await self._handlers[type(inquiry)](station_id, inquiry)
         except TimeoutError:
             _log.warning("inquiry.late", station_id=station_id, inquiry=what)
         except WattproofError as error:
@@ -100,12 +129,4 @@ class Inquiries:
             )
         except Exception:  # noqa: BLE001 - the outer edge of a question: told and answered
             _log.exception("inquiry.failed", station_id=station_id, inquiry=what)
-        on_found(None if found is None else found.finding)
-        if found is None or found.then is None:
-            return
-        try:
-            await found.then()
-        except WattproofError as error:
-            _log.warning("inquiry.not_followed", station_id=station_id, why=str(error))
-        except Exception:  # noqa: BLE001 - the outer edge of what follows: told
-            _log.exception("inquiry.not_followed", station_id=station_id, inquiry=what)
+        return None

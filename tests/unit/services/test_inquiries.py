@@ -14,7 +14,7 @@ from gateway.ocpp.inquiries import (
     Finding,
     SigningAsked,
 )
-from gateway.services.inquiries import Found, Inquiries
+from gateway.services.inquiries import MAX_PER_STATION, Found, Inquiries
 
 CP1 = StationId("CP1")
 OFFER = DataOffered(vendor_id="org.example", message_id=None, data="x")
@@ -79,4 +79,47 @@ async def test_a_failing_or_slow_handler_refuses_and_harms_no_other_question(
         inquiries.answer_with(DataOffered, handler)
         assert await asked(inquiries, OFFER) is None
     inquiries.answer_with(DataOffered, works)
+    assert await asked(inquiries, OFFER) == YES
+
+
+async def test_one_station_that_asks_without_end_keeps_no_other_waiting() -> None:
+    """Its share is a few questions at a time; more of them are refused politely."""
+    part, stuck, refused = Inquiries(deadline_s=10), asyncio.Event(), 0
+
+    async def handler(station_id: StationId, _: DataOffered) -> Found:
+        if station_id == CP1:
+            await stuck.wait()
+        return Found(finding=YES)
+
+    def note(finding: Finding | None) -> None:
+        nonlocal refused
+        refused += finding is None
+
+    part.answer_with(DataOffered, handler)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(part.run())
+        for _ in range(64):
+            part.ask(CP1, OFFER, note)
+        answer: asyncio.Future[Finding | None] = asyncio.Future()
+        part.ask(StationId("CP2"), OFFER, answer.set_result)
+        assert await asyncio.wait_for(answer, 1) == YES
+        assert refused == 64 - MAX_PER_STATION
+        stuck.set()
+        await asyncio.sleep(0.01)
+        assert await asked(part, OFFER) == YES  # it has its share again
+        task.cancel()
+
+
+async def test_an_answer_that_cannot_be_written_harms_no_other_question(
+    inquiries: Inquiries,
+) -> None:
+    async def works(_: StationId, __: DataOffered) -> Found:
+        return Found(finding=YES)
+
+    def breaks(_: Finding | None) -> None:
+        raise ZeroDivisionError
+
+    inquiries.answer_with(DataOffered, works)
+    inquiries.ask(CP1, OFFER, breaks)
+    assert await asked(inquiries, OFFER) == YES
     assert await asked(inquiries, OFFER) == YES
