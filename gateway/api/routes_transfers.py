@@ -11,6 +11,7 @@ from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.transfer import FirmwareWanted, LogWanted
 from gateway.errors import RequestError
+from gateway.ocpp.effects import public_address
 
 MAX_LOCATION_CHARS: Final = 512
 MAX_PEM_CHARS: Final = 5_500
@@ -82,7 +83,7 @@ async def update_firmware(
         caller,
         "firmware.updated",
         f"station/{entry.station_id}",
-        {"location": body.location},
+        {"location": public_address(body.location)},
     )
     wanted = FirmwareWanted(
         location=body.location,
@@ -132,8 +133,7 @@ async def transfers(
 ) -> list[dict[str, Any]]:
     """Firmware, logs and diagnostics that a station was asked for, newest first."""
     entry = context.directory.require(station_id)
-    found = await context.transfers.transfers(entry.station_id)
-    return [{**one, "location": without_secret(one["location"])} for one in found]
+    return await context.transfers.transfers(entry.station_id)
 
 
 @router.get("/stations/{station_id}/files")
@@ -168,12 +168,6 @@ async def receive(
     """Where a station puts the file it was asked for: once, within a day."""
     n_bytes = await context.uploads.receive(secret, name, request.stream())
     return {"n_bytes": n_bytes}
-
-
-def without_secret(location: str) -> str:
-    """A location that nobody can upload to."""
-    before, mark, _ = location.partition("/uploads/")
-    return f"{before}{mark}…" if mark else location
 
 
 def _aware(moment: datetime | None, member: str) -> datetime | None:

@@ -96,7 +96,7 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
         if name in hides or name in _SECRET_MEMBERS:
             kept[name] = REDACTED
         elif name in _URL_MEMBERS and isinstance(member, str):
-            kept[name] = _public_address(member)
+            kept[name] = public_address(member)
         elif name == "vpn" and isinstance(member, Mapping):
             kept[name] = redacted(member) | {"key": REDACTED}
         else:
@@ -193,7 +193,7 @@ def _setting(item: Mapping[str, Any]) -> str:
     return name.casefold() if isinstance(name, str) else ""
 
 
-def _public_address(url: str) -> str:
+def public_address(url: str) -> str:
     """An address without user, signature and one-time secret."""
     try:
         parts = urlsplit(url)

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.domain.transfer import TransferAsked, TransferKind
 from gateway.ocpp.adapter import Command
+from gateway.ocpp.effects import public_address
 
 NOTICES: Final[Mapping[str, tuple[TransferKind, ...]]] = MappingProxyType(
     {
@@ -19,12 +20,16 @@ NOTICES: Final[Mapping[str, tuple[TransferKind, ...]]] = MappingProxyType(
     }
 )
 """Messages of stations about a transfer, by action."""
+MAX_REQUEST_ID: Final = 2**62
 REFUSED: Final = frozenset({"Rejected", "InvalidCertificate", "RevokedCertificate"})
 """``status`` of an answer that begins nothing."""
 
 
 def asked(command: Command) -> TransferAsked | None:
-    """What a valid call asks to transfer; ``None`` for other calls."""
+    """What a valid call asks to transfer; ``None`` for other calls.
+
+    The location is told without passwords, signatures and one-time secrets.
+    """
     payload = command.payload
     match command.action:
         case "UpdateFirmware" | "SignedUpdateFirmware":
@@ -39,12 +44,19 @@ def asked(command: Command) -> TransferAsked | None:
             part, kind = payload, TransferKind.DIAGNOSTICS
         case _:
             return None
-    number = payload.get("requestId")
+    location = str(part.get("location") or part.get("remoteLocation") or "")
     return TransferAsked(
         kind=kind,
-        location=str(part.get("location") or part.get("remoteLocation") or ""),
-        request_id=number if isinstance(number, int) else None,
+        location=public_address(location),
+        request_id=request_number(payload.get("requestId")),
     )
+
+
+def request_number(value: object) -> int | None:
+    """A request id that a store can keep, or ``None``: calls may hold any integer."""
+    if isinstance(value, int) and abs(value) <= MAX_REQUEST_ID:
+        return value
+    return None
 
 
 def answered(asked_for: TransferAsked, answer: Mapping[str, object]) -> str:

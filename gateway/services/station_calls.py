@@ -73,6 +73,7 @@ class CallLinks(Protocol):
 class Exchange:
     """A CALL of ours and the station's answer to it."""
 
+    asked_at: datetime
     station_id: StationId
     adapter: Adapter
     command: Command
@@ -308,6 +309,7 @@ class StationCalls:
             )
         await self._keep_password(asked, answer, is_late=is_late)
         exchange = Exchange(
+            asked_at=asked.asked_at,
             station_id=asked.station_id,
             adapter=adapter,
             command=command,

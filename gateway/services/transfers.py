@@ -7,6 +7,7 @@ kept, and every word of the station about it as well (1.6, 5.4, 6.24 and whitepa
 
 import json
 import sqlite3
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -45,6 +46,9 @@ Call: TypeAlias = Callable[[StationId, Command, float], Awaitable[Mapping[str, o
 UNKNOWN_ACTION: Final = frozenset({"NotImplemented", "NotSupported"})
 """Errors after which the older way to ask is tried."""
 LIMIT: Final = 200
+MAX_UNCLAIMED: Final = 4
+"""Words of one station about no transfer that is known, the latest."""
+MAX_UNCLAIMED_STATIONS: Final = 1_000
 
 _log = structlog.get_logger()
 
@@ -78,6 +82,7 @@ class Transfers:
         self._call = call
         self._adapter_of = adapter_of
         self._call_timeout_s = call_timeout_s
+        self._unclaimed: OrderedDict[StationId, deque[StationNotified]] = OrderedDict()
 
     async def update_firmware(
         self, station_id: StationId, wanted: FirmwareWanted
@@ -138,6 +143,10 @@ class Transfers:
             )
 
         await self._writer.run(job)
+        # What came together with the answer was nobody's until now.
+        for event in self._unclaimed.pop(exchange.station_id, ()):
+            if event.received_at >= exchange.asked_at:
+                await self._told(event)
 
     async def run(self) -> None:
         """Follow what stations say, for ever."""
@@ -155,11 +164,13 @@ class Transfers:
         if state is None:
             return
         number = event.body.get("requestId")
-        request_id = number if isinstance(number, int) else None
+        request_id = wire.request_number(number)
+        if number is not None and request_id is None:
+            return  # nobody ever asked for it
         kinds: tuple[TransferKind, ...] = wire.NOTICES[event.topic]
 
-        def job(conn: sqlite3.Connection) -> None:
-            for kind in kinds:
+        def job(conn: sqlite3.Connection) -> bool:
+            found = [
                 rows.told(
                     conn,
                     event.station_id,
@@ -169,9 +180,13 @@ class Transfers:
                     state=state,
                     at=event.received_at,
                 )
+                for kind in kinds
+            ]
+            return any(one is not None for one in found)
 
         try:
-            await self._writer.run(job)
+            if not await self._writer.run(job):
+                self._keep_unclaimed(event)
         except StoreError as error:
             _log.warning(
                 "transfer.not_followed", station_id=event.station_id, why=str(error)
@@ -183,6 +198,14 @@ class Transfers:
                 topic=event.topic,
                 word=word,
             )
+
+    def _keep_unclaimed(self, event: StationNotified) -> None:
+        """Keep a word about no transfer that is known; one may be answered just now."""
+        kept = self._unclaimed.setdefault(event.station_id, deque(maxlen=MAX_UNCLAIMED))
+        kept.append(event)
+        self._unclaimed.move_to_end(event.station_id)
+        while len(self._unclaimed) > MAX_UNCLAIMED_STATIONS:
+            self._unclaimed.popitem(last=False)
 
     async def _ask(self, station_id: StationId, *commands: Command) -> View:
         """Send the first command that the station knows; what became of it."""

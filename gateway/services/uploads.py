@@ -4,6 +4,7 @@ A place is a secret address for one file of one station. The file is written bes
 database, never interpreted, and given to operators as it came.
 """
 
+import asyncio
 import hashlib
 import os
 import secrets
@@ -11,7 +12,7 @@ import string
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
@@ -39,6 +40,7 @@ class Uploads:
         self._writer = writer
         self._queries = queries
         self._clock = clock
+        self._filling: set[str] = set()
 
     async def open(self, station_id: StationId) -> str:
         """A new place; returns its secret."""
@@ -56,10 +58,20 @@ class Uploads:
         """Take a file; its size in bytes.
 
         Raises:
-            RequestError: 404 no such place, or its time is over; 409 it is filled;
+            RequestError: 404 no such place, or its time is over; 409 it is filled, or
+                is being filled;
                 413 the file is too large. Nothing is kept then.
         """
         digest = _digest(secret)
+        if digest in self._filling:
+            raise RequestError(409, "uploading", "a file is coming in already")
+        self._filling.add(digest)
+        try:
+            return await self._fill(digest, name, chunks)
+        finally:
+            self._filling.discard(digest)
+
+    async def _fill(self, digest: str, name: str, chunks: AsyncIterator[bytes]) -> int:
         place = await self._place(digest)
         if place is None or place.expires_at <= to_text(self._clock.now()):
             raise RequestError(404, "unknown_upload", "no such place to upload to")
@@ -135,10 +147,15 @@ async def _write(path: Path, chunks: AsyncIterator[bytes]) -> int:
             n_bytes += len(chunk)
             if n_bytes > MAX_BYTES:
                 raise RequestError(413, "too_large", f"more than {MAX_BYTES} bytes")
-            opened.write(chunk)
-        opened.flush()
-        os.fsync(opened.fileno())
+            await asyncio.to_thread(opened.write, chunk)
+        await asyncio.to_thread(_sync, opened)
     return n_bytes
+
+
+def _sync(opened: BinaryIO) -> None:
+    """Put a file on the disk; of a large one that takes seconds: not on the loop."""
+    opened.flush()
+    os.fsync(opened.fileno())
 
 
 def _digest(secret: str) -> str:
