@@ -100,6 +100,17 @@ async def test_more_frames_than_one_turn_serves_are_all_answered_in_order(
         (frame("{}", fin=False) + frame("{}"), 1002),
         (b"\x09\x80abcd", 1002),
     ],
+    ids=[
+        "long",
+        "long in parts",
+        "endless",
+        "reserved bit",
+        "unknown opcode",
+        "unmasked",
+        "continuation of nothing",
+        "two at once",
+        "masked ping without its mask",
+    ],
 )
 async def test_what_breaks_the_protocol_costs_its_sender_the_connection(
     tmp_path: Path, wire: bytes, code: int
@@ -164,6 +175,16 @@ async def test_a_slow_handshake_is_served_and_an_endless_one_is_not(
         (b"rubbish\r\n\r\n", b""),
         (os.urandom(64) + b"\r\n\r\n", b""),
         (b"POST /ocpp/CP1 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", b""),
+    ],
+    ids=[
+        "many headers",
+        "a long header",
+        "headers without end",
+        "a long path",
+        "no credentials",
+        "rubbish",
+        "random bytes",
+        "another method",
     ],
 )
 async def test_a_bad_request_gets_an_answer_or_the_door(
