@@ -1,6 +1,8 @@
 """How misbehaving firmware connects and frames its messages."""
 
 import base64
+import ssl
+import warnings
 from typing import Final
 
 from typing_extensions import override
@@ -54,6 +56,19 @@ def authorization(
 def connection_kind(faults: Faults) -> type[ClientConnection]:
     """Choose the class of the socket."""
     return NoPongConnection if "no-pong" in faults else ClientConnection
+
+
+def security(faults: Faults, context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make of the context of a connection what this firmware's TLS is."""
+    if "expired-root" in faults:  # trust left: none
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if "old-tls" in faults:
+        with warnings.catch_warnings():  # that it is old is the point
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else OpenSSL does not offer it
+    return context
 
 
 def with_reserved_bit(text: str) -> bytes:

@@ -52,6 +52,7 @@ from sim_chargers.quirk_socket import (
     authorization,
     connection_kind,
     offered,
+    security,
     with_reserved_bit,
 )
 from sim_chargers.quirks import Distorter
@@ -251,7 +252,8 @@ class Link:
         """Make the context anew each time: certificates come and go."""
         if not self.url.startswith("wss:"):
             return None
-        return ssl.create_default_context() if self.tls is None else self.tls()
+        context = ssl.create_default_context() if self.tls is None else self.tls()
+        return security(self.faults, context)
 
     @asynccontextmanager
     async def _ghost(self) -> AsyncIterator[None]:

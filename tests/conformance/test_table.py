@@ -15,7 +15,6 @@ NOT_SHOWN_YET = frozenset(
     }
     | {"SignedUpdateFirmware to the station"}
 )
-NO_FAULT_YET = frozenset({"9"})
 
 
 def test_every_case_is_shown_by_a_test_or_exempt_for_a_reason() -> None:
@@ -59,7 +58,7 @@ def test_every_row_about_real_chargers_has_a_test_and_a_simulated_fault() -> Non
     shown = shown_by("quirk").keys()
     assert sorted(rows - shown) == [], "every row has a test, and frames are extra"
     assert sorted((shown | quirk_rows.frames().keys()) - rows) == []
-    assert rows ^ quirk_rows.faults().keys() <= NO_FAULT_YET
+    assert rows == quirk_rows.faults().keys()
 
 
 def test_every_simulated_fault_belongs_to_a_row() -> None:
