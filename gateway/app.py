@@ -207,7 +207,7 @@ class Parts:
         )
         self.inquiries = Inquiries()
         self.gaps = GapWatch(
-            stations=self.links,
+            stations=self.reach,
             sessions=self.queries,
             bus=self.bus,
             is_managed=self._is_managed,
@@ -216,7 +216,7 @@ class Parts:
         self.drivers = DriverParts(
             config,
             DriverPorts(
-                stations=self.links,
+                stations=self.reach,
                 directory=self.directory,
                 queries=self.queries,
                 writer=writer,
@@ -324,7 +324,7 @@ class Parts:
             sessions=self.queries,
             needs=self.needs,
             offers=self.dispatch,
-            stations=self.links,
+            stations=self.reach,
             clock=clock,
             call_timeout_s=config.server.call_timeout_s,
         )

@@ -1,7 +1,7 @@
 """What the rest of the system sees of local authorization lists on the wire."""
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.domain.local_list import Listed, Room, Update, UpdateStatus
 from gateway.ocpp.adapter import Command
@@ -54,6 +54,10 @@ class ListWords(Protocol):
         ...
 
 
+MAX_DIGITS: Final = 9
+MAX_VERSION: Final = 2**31 - 1
+
+
 def update_status(answer: Mapping[str, object]) -> UpdateStatus:
     """The status of an answer to SendLocalList; an unknown word is a failure."""
     try:
@@ -64,8 +68,23 @@ def update_status(answer: Mapping[str, object]) -> UpdateStatus:
 
 def whole(value: object) -> int | None:
     """A count above 0 as stations write it, or ``None``."""
-    text = str(value).strip()
-    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+    text = str(value)[: MAX_DIGITS + 1].strip()
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    return int(text) if is_number and int(text) > 0 else None
+
+
+def version_number(value: object) -> int | None:
+    """A version as stations hold it; 0 for one that no update could follow."""
+    if not isinstance(value, int):
+        return None
+    return value if value < MAX_VERSION else 0
+
+
+def items_of(answer: Mapping[str, object], name: str) -> list[Mapping[str, Any]]:
+    """The objects of a list in an answer, which may be anything."""
+    told = answer.get(name)
+    items = told if isinstance(told, list) else []
+    return [item for item in items if isinstance(item, Mapping)]
 
 
 def flag(value: object) -> bool | None:

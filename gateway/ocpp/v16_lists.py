@@ -8,7 +8,15 @@ import msgspec
 
 from gateway.domain.local_list import Listed, Room, Update, UpdateStatus
 from gateway.ocpp.adapter import Command
-from gateway.ocpp.lists import GET_VERSION, SEND, flag, update_status, whole
+from gateway.ocpp.lists import (
+    GET_VERSION,
+    SEND,
+    flag,
+    items_of,
+    update_status,
+    version_number,
+    whole,
+)
 from gateway.ocpp.outbound import asked_time
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.v16_tables import MAX_GROUP_CHARS
@@ -88,8 +96,8 @@ class V16Lists:
 
     def version_of(self, answer: Mapping[str, object]) -> int:
         """``listVersion``; -1: the station has no local lists."""
-        version = answer.get("listVersion")
-        return version if isinstance(version, int) else -1
+        version = version_number(answer.get("listVersion"))
+        return -1 if version is None else version
 
     def encode_room(self) -> Command:
         """GetConfiguration of the keys in 1.6, 9.2."""
@@ -99,8 +107,7 @@ class V16Lists:
     def room_of(self, answer: Mapping[str, object], max_entries: int | None) -> Room:
         """See `ListWords.room_of`; keys compare without case."""
         found: dict[str, object] = {}
-        told = answer.get("configurationKey")
-        for item in told if isinstance(told, list) else ():
+        for item in items_of(answer, "configurationKey"):
             found[str(item.get("key")).casefold()] = item.get("value")
         return Room(
             max_entries=whole(found.get(MAX_ENTRIES.casefold())) or max_entries,

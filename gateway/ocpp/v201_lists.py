@@ -9,7 +9,15 @@ import msgspec
 
 from gateway.domain.local_list import Listed, Room, Update, UpdateStatus
 from gateway.ocpp.adapter import Command
-from gateway.ocpp.lists import GET_VERSION, SEND, flag, update_status, whole
+from gateway.ocpp.lists import (
+    GET_VERSION,
+    SEND,
+    flag,
+    items_of,
+    update_status,
+    version_number,
+    whole,
+)
 from gateway.ocpp.outbound import asked_time
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.v201_tables import MAX_GROUP_CHARS, MAX_LANGUAGE_CHARS
@@ -100,8 +108,7 @@ class V201Lists:
 
     def version_of(self, answer: Mapping[str, object]) -> int:
         """``versionNumber``; 0: no list, or it is not in use (D02.FR.02, FR.03)."""
-        version = answer.get("versionNumber")
-        return version if isinstance(version, int) else 0
+        return version_number(answer.get("versionNumber")) or 0
 
     def encode_room(self) -> Command:
         """GetVariables of what limits lists and messages (C, 1.4)."""
@@ -115,10 +122,10 @@ class V201Lists:
         """See `ListWords.room_of`."""
         found: dict[str, object] = {}
         statuses: list[str] = []
-        told = answer.get("getVariableResult")
-        for item in told if isinstance(told, list) else ():
+        for item in items_of(answer, "getVariableResult"):
             statuses.append(str(item.get("attributeStatus")))
-            name = (item.get("variable") or {}).get("name")
+            variable = item.get("variable")
+            name = variable.get("name") if isinstance(variable, Mapping) else None
             found[str(name).casefold()] = item.get("attributeValue")
         is_missing = bool(statuses) and set(statuses) == {UNKNOWN_COMPONENT}
         n_bytes = whole(found.get("bytespermessage"))

@@ -92,6 +92,9 @@ class GapWatch:
         adapter = self._stations.adapter(session.station_id)
         if adapter is None or session.transaction_id is None:
             return
+        if not self._stations.is_online(session.station_id):
+            self._asked.pop(session.session_id, None)  # not accepted: asked later
+            return
         command = adapter.encode_transaction_status(session.transaction_id)
         if command is None:
             return

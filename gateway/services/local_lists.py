@@ -229,6 +229,8 @@ class LocalLists:
             await self._sync(station_id, is_asked=False)
         except (CallFailed, StoreError) as error:
             _log.info("list.cut_short", station_id=station_id, why=str(error))
+        except Exception:  # noqa: BLE001 - the outer edge of one station's list: told
+            _log.exception("list.cut_short", station_id=station_id)
 
     async def _sync(self, station_id: StationId, *, is_asked: bool) -> None:
         async with self._lock(station_id):
@@ -236,7 +238,8 @@ class LocalLists:
             if adapter is None:
                 return
             row = await self._row(station_id)
-            if not is_asked and self._must_wait(station_id, row):
+            is_online = self._ports.stations.is_online(station_id)
+            if not is_asked and (not is_online or self._must_wait(station_id, row)):
                 return
             held = None if row is None else await self._held(station_id, row)
             last_version = 0 if row is None else row.last_version

@@ -127,6 +127,8 @@ class StationSetup:
             return
         except (RequestError, StoreError) as error:
             _log.warning("setup.failed", station_id=station_id, why=str(error))
+        except Exception:  # noqa: BLE001 - the outer edge of one station: it may answer anything
+            _log.exception("setup.failed", station_id=station_id)
 
     async def _configure(self, exchange: Exchange) -> None:
         station_id, adapter = exchange.station_id, exchange.adapter

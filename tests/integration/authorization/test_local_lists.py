@@ -1,12 +1,16 @@
 """Lists of stations follow the tokens, over real sockets, in both versions."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
+from gateway.domain.ids import StationId
 from tests.support.api_site import ApiSite, api_site
 from tests.support.raw_station import RawStation
 
@@ -25,6 +29,9 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
 async def no_tokens(site: ApiSite) -> None:
     for known in await site.call("GET", "/id-tokens"):
         await site.call("DELETE", f"/id-tokens/{known['token']}")
+
+
+BOOT = {"reason": "PowerUp", "chargingStation": {"vendorName": "V", "model": "M"}}
 
 
 @dataclass
@@ -361,3 +368,59 @@ async def test_a_connection_lost_on_the_way_is_made_up_for(site: ApiSite) -> Non
         memory.install()
         await until_state(site, "LOST", "synced")
         assert sorted(memory.entries) == ["T0", "T1", "T2"]
+
+
+@pytest.mark.parametrize("registration", ["Pending", "Rejected"])
+async def test_a_station_that_is_not_accepted_is_sent_no_list_unasked(
+    site: ApiSite, registration: str
+) -> None:
+    """2.0.1, B02.FR.01 and B03.FR.03: until its boot is accepted only operators ask."""
+    name = f"LIST-{registration}"
+    await site.register(name, managed=True, registration=registration)
+    await site.call("PUT", f"/id-tokens/{name}", {})
+    async with site.station(name, "2.0.1") as station:
+        memory = ListMemory(station).install()
+        await asyncio.sleep(0.3)
+        await station.call("BootNotification", BOOT)
+        site.parts.drivers.local_lists.switched(StationId(name))
+        await asyncio.sleep(0.3)
+        assert station.heard == []
+        await site.call("PUT", f"/stations/{name}", {"registration": "Accepted"})
+        await station.boot()
+        await until_holds(site, memory, {name: "Accepted"})
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_nonsense_about_a_list_costs_no_other_station_its_own(
+    site: ApiSite, version: str
+) -> None:
+    await site.call("PUT", "/id-tokens/SENSE", {})
+    bad, good = f"ODD-{version}", f"EVEN-{version}"
+    for name in (bad, good):
+        await site.register(name, managed=True)
+    odd: list[Any] = [10**30, "9" * 5000, ["x"], {"key": 1}, [[]], [{"variable": 5}]]
+    with capture_logs() as logs:
+        async with site.station(bad, version) as station:
+            ListMemory(station).install()
+            await station.boot()
+            for one in odd:
+                told = {"listVersion": one, "versionNumber": one}
+                station.handlers["GetLocalListVersion"] = partial(said, told)
+                items = [{"key": "SendLocalListMaxLength", "value": "9" * 5000}]
+                told = {"configurationKey": one, "getVariableResult": one}
+                for action in ("GetConfiguration", "GetVariables"):
+                    station.handlers[action] = partial(said, told)
+                await site.send("POST", f"/stations/{bad}/local-list/sync")
+                told = {"configurationKey": items, "getVariableResult": None}
+                station.handlers["GetConfiguration"] = partial(said, told)
+                answer = await site.send("POST", f"/stations/{bad}/local-list/sync")
+                assert answer.status_code in {200, 409}, answer.text
+            async with site.station(good, version) as other:
+                memory = ListMemory(other).install()
+                await other.boot()
+                await until_holds(site, memory, {"SENSE": "Accepted"})
+    assert [entry for entry in logs if entry["event"] == "part.failed"] == []
+
+
+def said(told: dict[str, Any], _payload: dict[str, Any]) -> dict[str, Any]:
+    return told
