@@ -37,6 +37,8 @@ class TlsPort:
         self._clock = clock
         self._server: asyncio.Server | None = None
         self._seen: object = None
+        self._turn = asyncio.Lock()
+        self._is_closed = False
 
     @property
     def number(self) -> int:
@@ -54,15 +56,19 @@ class TlsPort:
         for warning in tls.check(self._config, self._clock.now()):
             _log.warning("tls.warning", text=warning)
         context = tls.context_of(self._config)
-        old = self._server
-        self._server = await self._serve(self._bound.dup(), context)
+        old, server = self._server, await self._serve(self._bound.dup(), context)
+        if self._is_closed:  # meanwhile
+            server.close()
+            return
+        self._server = server
         if old is not None:
             old.close()
 
     async def reload(self) -> None:
         """Read the files again; what cannot be used changes nothing."""
         try:
-            await self.open()
+            async with self._turn:  # or of two servers, one would be left behind
+                await self.open()
         except (ConfigError, StartupError, OSError) as error:
             _log.error("tls.not_reloaded", why=str(error))
         else:
@@ -82,6 +88,7 @@ class TlsPort:
 
     def close(self) -> None:
         """Take no more connections."""
+        self._is_closed = True
         if self._server is not None:
             self._server.close()
             self._server = None

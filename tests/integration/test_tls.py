@@ -383,3 +383,27 @@ def test_what_is_usable_but_odd_is_said(config: TlsConfig, tmp_path: Path) -> No
     said = " ".join(tls.check(odd, NOW))
     for words in ("expired at", "same key type"):
         assert words in said
+
+
+async def test_of_two_reloads_at_once_one_server_is_left(tmp_path: Path) -> None:
+    """A signal and the watch may both see a change; the port closes with the last."""
+    async with world(tmp_path) as here:
+        tls_of = here.port.listener._tls
+        assert tls_of is not None
+        made: list[asyncio.Server] = []
+        serve = tls_of._serve
+
+        async def noted(bound: Any, context: Any) -> asyncio.Server:
+            made.append(await serve(bound, context))
+            return made[-1]
+
+        tls_of._serve = noted
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(tls_of.reload())
+        assert len([one for one in made if one.is_serving()]) == 1
+        async with here.station():
+            pass
+        tls_of.close()
+        await tls_of.reload()
+        assert not any(one.is_serving() for one in made)
