@@ -40,12 +40,11 @@ FIRMWARE_WRONG: Final = (
     "InvalidSignature",
     "RevokedCertificate",
 )
-_OWN_PASSWORDS: Final = frozenset({"authorizationkey", "basicauthpassword"})
 _SECRET_NAMES: Final = ("authorizationkey", "passphrase", "password", "secret")
 """Settings whose names hold one of these are not shown, vendors' own included."""
 _UPLOADS: Final = "/uploads/"
 """What follows is a one-time address of ours: who knows it may upload."""
-_SECRET_MEMBERS: Final = frozenset({"apnPassword", "password"})
+_SECRET_MEMBERS: Final = frozenset({"apnPassword", "password", "simPin"})
 _CUSTOMER_MEMBERS: Final = frozenset({"clear", "report", "requestId"})
 """Members of CustomerInformation: whom it is about is told to the station alone."""
 _URL_MEMBERS: Final = frozenset({"location", "remoteLocation"})
@@ -104,14 +103,18 @@ def redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return kept
 
 
-def carries_password(payload: Mapping[str, object]) -> bool:
-    """Whether a CALL sets a station's own password."""
-    items = payload.get("setVariableData")
-    candidates = [payload, *(items if isinstance(items, list) else [])]
-    return any(
-        isinstance(one, Mapping) and _setting(one) in _OWN_PASSWORDS
-        for one in candidates
-    )
+def carries_secret(payload: Mapping[str, object]) -> bool:
+    """Whether a CALL holds something that is never shown, addresses aside."""
+    return _n_hidden(redacted(payload)) > _n_hidden(payload)
+
+
+def _n_hidden(value: object) -> int:
+    if isinstance(value, Mapping):
+        members = [one for name, one in value.items() if name not in _URL_MEMBERS]
+        return sum(map(_n_hidden, members))
+    if isinstance(value, list):
+        return sum(map(_n_hidden, value))
+    return int(value == REDACTED)
 
 
 def holds_limit(evse_id: object, schedule: object, now: datetime) -> Expectation:

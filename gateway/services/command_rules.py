@@ -10,7 +10,7 @@ import msgspec
 from gateway.domain.ids import IdToken
 from gateway.errors import RequestError
 from gateway.ocpp.adapter import Adapter, Command
-from gateway.ocpp.effects import carries_password
+from gateway.ocpp.effects import carries_secret
 
 REMOTE_START: Final = "remote_start"
 REMOTE_STOP: Final = "remote_stop"
@@ -74,12 +74,12 @@ def check_may_wait(payload: Mapping[str, Any]) -> None:
     Raises:
         RequestError: 422 ``secret_not_queued``.
     """
-    if carries_password(payload):
+    if carries_secret(payload):
         raise RequestError(
             422,
             "secret_not_queued",
-            "a station's password does not wait in line: use password-rotation,"
-            " or /calls, while it is connected",
+            "passwords and keys do not wait in line: use password-rotation, or /calls,"
+            " while the station is connected",
         )
 
 

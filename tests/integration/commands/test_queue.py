@@ -398,3 +398,35 @@ async def test_a_command_that_was_ended_unheard_is_not_tried_for_ever(
         await until(site, after, "effected")
         assert len(station.calls("ClearCache")) == 1
     assert (await state_of(site, command))["state"] == "expired"
+
+
+async def test_no_secret_of_a_network_waits_in_the_store(site: ApiSite) -> None:
+    """What waits is kept as it will be sent: for a week, in clear."""
+    name = await named(site)
+    data = {
+        "ocppVersion": "OCPP20",
+        "ocppTransport": "JSON",
+        "ocppCsmsUrl": "wss://here.example",
+        "messageTimeout": 30,
+        "securityProfile": 2,
+        "ocppInterface": "Wireless0",
+    }
+    apn = {"apn": "a.example", "apnAuthentication": "PAP"}
+    for secret in ({"apnPassword": "geheim"}, {"simPin": 1234}):
+        said = await site.call(
+            "POST",
+            f"/stations/{name}/commands",
+            {
+                "action": "SetNetworkProfile",
+                "payload": {
+                    "configurationSlot": 1,
+                    "connectionData": {**data, "apn": {**apn, **secret}},
+                },
+            },
+            status=422,
+        )
+        assert said["error"] == "secret_not_queued"
+    plain = {"configurationSlot": 1, "connectionData": {**data, "apn": apn}}
+    await asked(site, name, action="SetNetworkProfile", payload=plain)
+    place = {"location": "ftp://user:secret@files.example/"}  # stations need it
+    await asked(site, name, action="GetDiagnostics", payload=place)

@@ -19,7 +19,7 @@ from gateway.domain.effects import (
 )
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.effects import (
-    carries_password,
+    carries_secret,
     holds_limit,
     read_answer,
     redacted,
@@ -177,6 +177,7 @@ def test_a_secret_is_hidden_however_deep_and_the_rest_keeps_its_shape(
     hidden = redacted(nested)
     assert hidden["a"][1]["b"] == {"key": key, "value": "***"}
     assert redacted(hidden) == hidden
+    assert carries_secret(nested)
 
 
 def test_what_is_no_secret_stays_as_it_is() -> None:
@@ -187,7 +188,7 @@ def test_what_is_no_secret_stays_as_it_is() -> None:
         "items": [1, None, {"value": 2.5}],
     }
     assert redacted(payload) == payload
-    assert not carries_password(payload)
+    assert not carries_secret(payload)
 
 
 @pytest.mark.parametrize(
