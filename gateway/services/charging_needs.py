@@ -101,8 +101,8 @@ class ChargingNeeds:
     async def told(self, station_id: StationId, told: ChargingNeedsTold) -> Found:
         """Take a car's needs; an offer follows the answer.
 
-        Without a transaction there is nothing that a limit could be sent for, and
-        where only advice is given nothing is sent.
+        Without a transaction there is nothing that a limit could be sent for; where
+        only advice is given, and to a station that is not managed, nothing is sent.
         """
         session = await self._session_at(station_id, told.evse.evse_id)
         follow = None if session is None else await self._follow(told.evse, session)
@@ -163,7 +163,9 @@ class ChargingNeeds:
         evse = site.evse(ref.station_id, ref.evse_id)
         if station is None or evse is None or session.transaction_id is None:
             return None
-        is_free = evse.cabinet_id is None or not station.managed
+        if not station.managed:
+            return None
+        is_free = evse.cabinet_id is None
         if not is_free and not await self._offers.can_offer(ref):
             return None
 

@@ -1,5 +1,6 @@
 """Block K, smart charging by a car's needs (OCPP 2.0.1 part 2, K15 to K17)."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -75,6 +76,19 @@ async def test_needs_without_a_transaction_are_rejected_and_nothing_is_sent(
         assert answer == {"status": "Rejected"}
         await station.ask("Heartbeat", {})
         assert station.calls("SetChargingProfile") == []
+
+
+async def test_a_station_that_is_not_managed_is_offered_no_limit(
+    operator: Operator,
+) -> None:
+    await operator.token("K15ALONE")
+    async with operator.booted() as station:
+        charging = Transaction(station, "K15ALONE")
+        await charging.event("Started", "CablePluggedIn", authorized=True)
+        answer = await station.ask("NotifyEVChargingNeeds", needs())
+        assert answer == {"status": "Rejected"}
+        await asyncio.sleep(0.2)
+        assert station.heard == []
 
 
 @pytest.mark.use_case("K16", "K17")
