@@ -27,6 +27,7 @@ from gateway.errors import CallFailed, RequestError, StoreError
 from gateway.ocpp.adapter import Adapter
 from gateway.services.dispatch_ports import Stations
 from gateway.services.features import Feature, Features
+from gateway.services.line import Line
 from gateway.services.list_entries import ListedTokens, listed_tokens
 from gateway.services.list_talk import ListTalk, ListUnsupported
 from gateway.services.station_calls import Exchange
@@ -39,7 +40,6 @@ from gateway.store.writer import Writer
 
 MAX_AT_ONCE: Final = 20
 """Stations that are brought in step at the same time."""
-MAX_WAITING: Final = 100_000
 SETTLE_S: Final = 2.0
 """Real seconds without a further change of tokens before stations are told."""
 SETTLE_AT_MOST_S: Final = 30.0
@@ -76,8 +76,7 @@ class LocalLists:
         )
         self._settle_s = settle_s
         self._changed = asyncio.Event()
-        self._line: asyncio.Queue[StationId] = asyncio.Queue(MAX_WAITING)
-        self._in_line: set[StationId] = set()
+        self._line = Line(self._patiently, name="list", at_once=MAX_AT_ONCE)
         self._doubtful: set[StationId] = set()
         self._locks: dict[StationId, asyncio.Lock] = {}
         self._tokens: dict[str, ListedTokens] = {}
@@ -96,19 +95,11 @@ class LocalLists:
 
     async def run(self) -> None:
         """Keep lists in step, for ever."""
-        places = asyncio.Semaphore(MAX_AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_links(), name="lists.links")
             tasks.create_task(self._follow_tokens(), name="lists.tokens")
             tasks.create_task(self._sweep(), name="lists.sweep")
-            while True:
-                station_id = await self._line.get()
-                self._in_line.discard(station_id)
-                await places.acquire()
-                task = tasks.create_task(
-                    self._patiently(station_id), name=f"list.{station_id}"
-                )
-                task.add_done_callback(lambda _task: places.release())
+            await self._line.run()
 
     async def sync(self, station_id: StationId) -> None:
         """Bring one station in step now, on an operator's word.
@@ -179,16 +170,8 @@ class LocalLists:
         self._wake(station_id)
 
     def _wake(self, station_id: StationId) -> None:
-        if station_id in self._in_line:
-            return
-        if not self._ports.features.is_wanted(station_id, Feature.LOCAL_LIST):
-            return
-        try:
-            self._line.put_nowait(station_id)
-        except asyncio.QueueFull:
-            _log.warning("list.skipped", station_id=station_id)
-        else:
-            self._in_line.add(station_id)
+        if self._ports.features.is_wanted(station_id, Feature.LOCAL_LIST):
+            self._line.put(station_id)
 
     def _wake_all(self) -> None:
         for station_id in self._ports.features.stations():
@@ -342,8 +325,11 @@ class LocalLists:
         )
 
     def _must_wait(self, station_id: StationId, row: ListRow | None) -> bool:
-        """Not wanted after all, or refused a short while ago."""
-        if not self._ports.features.is_wanted(station_id, Feature.LOCAL_LIST):
+        """Not wanted after all, not accepted yet, or refused a short while ago."""
+        if not (
+            self._ports.features.is_wanted(station_id, Feature.LOCAL_LIST)
+            and self._ports.stations.is_online(station_id)
+        ):
             return True
         return (
             row is not None

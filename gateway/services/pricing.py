@@ -30,6 +30,7 @@ from gateway.ocpp.adapter import Adapter, CallOutcome, Command, TokenStatus
 from gateway.ocpp.prices import CostSoFar, DefaultPrice
 from gateway.services.dispatch_ports import Stations
 from gateway.services.features import Feature, Features
+from gateway.services.line import Line
 from gateway.services.running_costs import RunningCosts
 from gateway.store import money
 from gateway.store.entry import FinalCost
@@ -83,12 +84,15 @@ class Pricing:
     def __init__(self, ports: PricingPorts) -> None:
         self._ports = ports
         self._line: asyncio.Queue[tuple[StationId, Job]] = asyncio.Queue(MAX_WAITING)
+        self._defaults = Line(
+            self._tell_default_patiently, name="price", at_once=MAX_AT_ONCE
+        )
         self._told_at: dict[SessionId, float] = {}
 
     def booted(self, station_id: StationId) -> None:
         """A boot was accepted: its default price may be an old one."""
         if self._is_wanted(station_id, Feature.DEFAULT_PRICE):
-            self._queue(station_id, partial(self._tell_default, station_id))
+            self._defaults.put(station_id)
 
     def tariff_changed(self, tariff_id: str) -> None:
         """Tell the stations that charge by it; sessions keep their own terms."""
@@ -118,6 +122,7 @@ class Pricing:
         await self._ports.features.until_in_use(Feature.PRICING)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_sessions(), name="pricing.sessions")
+            tasks.create_task(self._defaults.run(), name="pricing.defaults")
             while True:
                 station_id, job = await self._line.get()
                 await places.acquire()
@@ -243,11 +248,16 @@ class Pricing:
             await self._ports.features.refused(station_id, Feature.COST_MESSAGES, why)
             _log.info("cost.refused", station_id=station_id, why=why)
 
+    async def _tell_default_patiently(self, station_id: StationId) -> None:
+        await self._patiently(station_id, partial(self._tell_default, station_id))
+
     async def _patiently(self, station_id: StationId, job: Job) -> None:
         try:
             await job()
         except (CallFailed, StoreError) as error:
             _log.info("price.not_told", station_id=station_id, why=str(error))
+        except Exception:  # noqa: BLE001 - the outer edge of one message: told, and its alone
+            _log.exception("price.failed", station_id=station_id)
 
     def _queue(self, station_id: StationId, job: Job) -> None:
         try:

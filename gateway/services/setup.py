@@ -5,7 +5,6 @@ Settings that differ are written, once, and read back. A station is asked for al
 allows it; single settings are read only where that has worked with this firmware.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +25,7 @@ from gateway.ocpp.quirks import quirks_of
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.configuration import Configuration, written_by
 from gateway.services.dispatch_ports import Stations
+from gateway.services.line import Line
 from gateway.services.reports import Reports
 from gateway.services.stations import StationDirectory
 from gateway.services.variables import Exchange
@@ -46,7 +46,6 @@ from gateway.store.writer import Writer
 
 MAX_AT_ONCE: Final = 200
 """Stations that are set up at the same time; a storm of boots waits in line."""
-MAX_WAITING: Final = 100_000
 MAX_ATTEMPTS: Final = 2
 """Questions for a model that no complete answer came to, per firmware."""
 
@@ -86,29 +85,17 @@ class StationSetup:
         self._sample_interval_s = sample_interval_s
         self._call_timeout_s = call_timeout_s
         self._blamed = blamed
-        self._booted: asyncio.Queue[StationId] = asyncio.Queue(MAX_WAITING)
+        self._line = Line(self._set_up, name="setup", at_once=MAX_AT_ONCE)
 
     def booted(self, station_id: StationId) -> None:
-        """A boot was accepted; when the line is full the station goes without."""
+        """A boot was accepted."""
         entry = self._parts.directory.find(station_id)
-        if entry is None or not entry.managed:
-            return
-        try:
-            self._booted.put_nowait(station_id)
-        except asyncio.QueueFull:
-            _log.warning("setup.skipped", station_id=station_id)
+        if entry is not None and entry.managed:
+            self._line.put(station_id)
 
     async def run(self) -> None:
         """Set up stations as they boot, for ever."""
-        places = asyncio.Semaphore(MAX_AT_ONCE)
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                station_id = await self._booted.get()
-                await places.acquire()
-                task = tasks.create_task(
-                    self._set_up(station_id), name=f"setup.{station_id}"
-                )
-                task.add_done_callback(lambda _task: places.release())
+        await self._line.run()
 
     async def _set_up(self, station_id: StationId) -> None:
         adapter = self._parts.stations.adapter(station_id)
