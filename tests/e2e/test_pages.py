@@ -125,7 +125,7 @@ def test_the_drivers_page_is_kept_fresh_and_takes_a_need(
         "document.getElementById('energy').value = '30';"
         "document.querySelector('form').submit()"
     )
-    page.wait_for("document.body.textContent.includes('You will be ready in time')")
+    page.wait_for("document.body?.textContent.includes('You will be ready in time')")
     page.wait_for(f"{shown} !== {before!r}")
     assert page.problems == []
     assert page.foreign_requests() == []
