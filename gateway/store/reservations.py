@@ -24,6 +24,8 @@ def put(
 ) -> None:
     """Store what a station answered to a reservation; a known id is replaced.
 
+    A refusal replaces no open reservation: what the station did not change stays.
+
     Args:
         conn: The writer's connection.
         reservation_id: Unique per station.
@@ -35,6 +37,8 @@ def put(
         now: Site time.
         group_id: Members of this group may use it too.
     """
+    if status == "Rejected" and _is_open(conn, station_id, reservation_id, now):
+        return
     conn.execute(
         "INSERT OR REPLACE INTO reservation VALUES"
         " (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
@@ -117,3 +121,14 @@ def next_id(conn: sqlite3.Connection) -> int:
         "SELECT coalesce(max(reservation_id), 0) + 1 FROM reservation"
     ).fetchone()
     return int(row[0])
+
+
+def _is_open(
+    conn: sqlite3.Connection, station_id: StationId, reservation_id: int, now: datetime
+) -> bool:
+    row = conn.execute(
+        "SELECT 1 FROM reservation WHERE station_id = ? AND reservation_id = ?"
+        " AND status = 'Reserved' AND expires_at > ?",
+        (station_id, reservation_id, to_text(now)),
+    ).fetchone()
+    return row is not None

@@ -30,6 +30,8 @@ from tests.support.raw_station import RawStation
 
 PASSWORD = "a-password-of-twenty"
 OCCUPIED, AVAILABLE = "Occupied", "Available"
+COST_INTERVAL_S = 5
+"""Least time between two running costs at stations that show prices."""
 _numbers = itertools.count(1)
 _clock = SystemClock()
 
@@ -66,6 +68,9 @@ def running_desk(folder: Path) -> Iterator[Desk]:
         f"certificates = [{{cert = '{server.cert}', key = '{server.key}'}}]\n"
     )
     ports = write_config(folder, {}, extra=tls)
+    config = folder / "config.toml"
+    costs = f"[billing]\ncost_interval_s = {COST_INTERVAL_S}"
+    config.write_text(config.read_text("utf-8").replace("[billing]", costs), "utf-8")
     log = (folder / "gateway.log").open("wb")
     with log:
         made = _wattproof(folder, "token", "new", "--role", "admin")

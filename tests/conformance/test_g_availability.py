@@ -1,9 +1,11 @@
 """Block G, availability: OCPP 2.0.1 part 6, cases for a central system."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from gateway.clock import SystemClock
 from tests.conformance.desk import (
     AVAILABLE,
     Operator,
@@ -81,3 +83,20 @@ async def test_a_lock_that_fails_is_noted(operator: Operator) -> None:
     }
     async with operator.booted() as station:
         assert await station.ask("NotifyEvent", notice) == {}
+
+
+@pytest.mark.use_case("G02")
+@pytest.mark.action16("Heartbeat from the station")
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_heartbeat_tells_the_time_and_that_the_station_lives(
+    operator: Operator, version: str
+) -> None:
+    async with operator.booted(version=version) as station:
+        answer = await station.ask("Heartbeat", {})
+        seen = await operator.get(f"/stations/{station.station_id}")
+    told = answer["currentTime"]
+    assert told.endswith("Z")
+    off = SystemClock().now() - datetime.fromisoformat(told)
+    assert abs(off) < timedelta(seconds=5)
+    assert seen["online"]
+    assert seen["last_seen_at"] >= told[:19]
