@@ -30,6 +30,8 @@ from tests.support.raw_station import RawStation
 
 PASSWORD = "a-password-of-twenty"
 OCCUPIED, AVAILABLE = "Occupied", "Available"
+DATA_VENDOR = "com.example.meters"
+"""Its messages are accepted and kept."""
 COST_INTERVAL_S = 5
 """Least time between two running costs at stations that show prices."""
 _numbers = itertools.count(1)
@@ -64,6 +66,7 @@ def running_desk(folder: Path) -> Iterator[Desk]:
     root, tls_port = Authority.new(), free_port()
     server = root.issue(folder, "server")
     tls = (
+        f'[ocpp]\ndata_vendors = ["{DATA_VENDOR}"]\n'
         f"[ocpp.tls]\nport = {tls_port}\n"
         f"certificates = [{{cert = '{server.cert}', key = '{server.key}'}}]\n"
     )

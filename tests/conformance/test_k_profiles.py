@@ -1,11 +1,11 @@
 """Block K, charging profiles: set, replaced, reported, cleared (2.0.1 part 2)."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from tests.conformance.desk import Operator, Transaction, stamp, until
+from tests.conformance.paging import reported
 from tests.conformance.states import session_of
 from tests.support.raw_station import RawStation
 
@@ -217,16 +217,6 @@ async def test_the_composite_schedule_is_what_the_station_says(
         assert station.calls("GetCompositeSchedule") == [asked] * 2
 
 
-async def pages(
-    station: RawStation, asked: str, action: str, told: list[dict[str, Any]]
-) -> None:
-    """Once asked, answer and send pages with the request's id."""
-    await station.heard_so_far(asked, 1)
-    number = station.calls(asked)[-1]["requestId"]
-    for page in told:
-        assert await station.ask(action, {"requestId": number, **page}) == {}
-
-
 @pytest.mark.use_case("K09")
 async def test_profiles_are_reported_page_by_page_and_nothing_else_is_left(
     operator: Operator,
@@ -246,11 +236,14 @@ async def test_profiles_are_reported_page_by_page_and_nothing_else_is_left(
                 (2, "CSO", "TxDefaultProfile"),
             )
         ]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                pages(station, "GetChargingProfiles", "ReportChargingProfiles", told)
-            )
-            said = await operator.get(path)
+        said = await reported(
+            operator,
+            station,
+            operator.http.build_request("GET", path),
+            asked="GetChargingProfiles",
+            action="ReportChargingProfiles",
+            told=told,
+        )
         assert (said["status"], said["state"]) == ("Accepted", "complete")
         held = [(one["evse_id"], one["source"]) for one in said["profiles"]]
         assert held == [(0, "EMS"), (1, "CSO"), (2, "CSO")]
