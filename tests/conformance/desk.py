@@ -66,7 +66,7 @@ def running_desk(folder: Path) -> Iterator[Desk]:
     root, tls_port = Authority.new(), free_port()
     server = root.issue(folder, "server")
     tls = (
-        f'[ocpp]\ndata_vendors = ["{DATA_VENDOR}"]\n'
+        f'[ca]\n[ocpp]\ndata_vendors = ["{DATA_VENDOR}"]\n'
         f"[ocpp.tls]\nport = {tls_port}\n"
         f"certificates = [{{cert = '{server.cert}', key = '{server.key}'}}]\n"
     )
@@ -202,6 +202,33 @@ class Operator:
         assert outcome["outcome"] == "result", outcome
         result: dict[str, Any] = outcome["payload"]
         return result
+
+    async def command(
+        self,
+        station: RawStation,
+        action: str,
+        payload: Mapping[str, object],
+        *states: str,
+    ) -> dict[str, Any]:
+        """Have a command carried out; what it is once it is in one of the states."""
+        answer = await self.http.post(
+            f"/stations/{station.station_id}/commands",
+            json={"action": action, "payload": payload},
+        )
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        return await self.command_until(answer.json(), *states)
+
+    async def command_until(
+        self, command: Mapping[str, Any], *states: str
+    ) -> dict[str, Any]:
+        """Wait until a command is in one of the states; the command."""
+
+        async def reached() -> dict[str, Any] | None:
+            now = await self.get(f"/commands/{command['command_id']}")
+            return now if now["state"] in states else None
+
+        found: dict[str, Any] = await until(reached, timeout_s=10)
+        return found
 
     async def token(self, value: str, **members: object) -> None:
         """Make a token known."""

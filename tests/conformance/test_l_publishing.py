@@ -4,39 +4,17 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.desk import Operator, until
-from tests.support.raw_station import RawStation
+from tests.conformance.desk import Operator
 
 CHECKSUM = "0123456789abcdef0123456789abcdef"
 
 
-async def ask_to_publish(
-    operator: Operator, station: RawStation, number: int
-) -> dict[str, Any]:
-    """PublishFirmware as a command; the command as it is now."""
-    answer = await operator.http.post(
-        f"/stations/{station.station_id}/commands",
-        json={
-            "action": "PublishFirmware",
-            "payload": {
-                "location": "https://firmware.example/2.bin",
-                "checksum": CHECKSUM,
-                "requestId": number,
-            },
-        },
-    )
-    assert answer.status_code == 202, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-async def state(operator: Operator, command: dict[str, Any], *wanted: str) -> str:
-    async def reached() -> str | None:
-        now = await operator.get(f"/commands/{command['command_id']}")
-        return now["state"] if now["state"] in wanted else None
-
-    found: str = await until(reached)
-    return found
+def publication(number: int) -> dict[str, Any]:
+    return {
+        "location": "https://firmware.example/2.bin",
+        "checksum": CHECKSUM,
+        "requestId": number,
+    }
 
 
 @pytest.mark.use_case("L03")
@@ -44,8 +22,9 @@ async def test_a_controller_publishes_firmware_and_tells_where(
     operator: Operator,
 ) -> None:
     async with operator.booted() as station:
-        command = await ask_to_publish(operator, station, 31)
-        assert await state(operator, command, "accepted") == "accepted"
+        command = await operator.command(
+            station, "PublishFirmware", publication(31), "accepted"
+        )
         for status in ("Downloading", "Downloaded", "ChecksumVerified"):
             told: dict[str, Any] = {"status": status, "requestId": 31}
             assert await station.ask("PublishFirmwareStatusNotification", told) == {}
@@ -55,7 +34,7 @@ async def test_a_controller_publishes_firmware_and_tells_where(
             "location": ["http://10.0.0.1/2.bin"],
         }
         assert await station.ask("PublishFirmwareStatusNotification", told) == {}
-        assert await state(operator, command, "effected", "no_effect") == "effected"
+        await operator.command_until(command, "effected")
 
 
 @pytest.mark.use_case("L03")
@@ -64,12 +43,12 @@ async def test_a_controller_publishes_firmware_and_tells_where(
 )
 async def test_publishing_may_fail(operator: Operator, status: str) -> None:
     async with operator.booted() as station:
-        command = await ask_to_publish(operator, station, 32)
-        await state(operator, command, "accepted")
+        command = await operator.command(
+            station, "PublishFirmware", publication(32), "accepted"
+        )
         told = {"status": status, "requestId": 32}
         assert await station.ask("PublishFirmwareStatusNotification", told) == {}
-        reached = await state(operator, command, "effected", "no_effect", "failed")
-    assert reached != "effected"
+        await operator.command_until(command, "no_effect", "failed")
 
 
 @pytest.mark.use_case("L04")
