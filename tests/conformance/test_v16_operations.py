@@ -58,6 +58,8 @@ async def test_availability_is_changed_when_the_connectors_say_so(
     operator: Operator, connector_id: int
 ) -> None:
     async with operator.booted(version="1.6") as station:
+        for number in (1, 2):
+            await status(station, "Available", connectorId=number)
         wanted = {"connectorId": connector_id, "type": "Inoperative"}
         asked = await operator.command(
             station, "ChangeAvailability", wanted, "accepted"
