@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gateway.api.exchanges import exchange_of
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
-from gateway.api.security import Admin, Context, Operator
+from gateway.api.security import Admin, Context
 
 router = APIRouter(tags=["customers"], route_class=CheckedRoute)
 
@@ -83,7 +83,7 @@ async def request(
     station_id: str,
     body: Annotated[CustomerBody, Body()],
     context: Context,
-    caller: Operator,
+    caller: Admin,
 ) -> dict[str, Any]:
     """Have the station report or delete what it knows of a customer; audited."""
     exchange = exchange_of(context, caller, station_id, timeout_s=body.timeout_s)

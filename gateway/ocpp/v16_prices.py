@@ -79,7 +79,7 @@ class V16Prices:
 
     def is_understood(self, answer: Mapping[str, object]) -> bool:
         """See `PriceWords.is_understood`."""
-        return answer.get("status") not in _STRANGE
+        return str(answer.get("status")) not in _STRANGE
 
 
 def _message(message_id: str, data: Mapping[str, object]) -> Command:

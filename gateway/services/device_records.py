@@ -5,14 +5,14 @@ whatever route it was sent.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from gateway.ocpp.device_words import ACCEPTED
 from gateway.services.station_calls import Exchange
-from gateway.services.variable_words import identity
+from gateway.services.variable_words import identity, objects
 from gateway.store import device_model, displays, monitors, networks
 from gateway.store.jobs import Job
 from gateway.store.writer import Writer
@@ -53,7 +53,7 @@ def _job(record: Record, exchange: Exchange) -> Job[None]:
 def _values_read(
     conn: sqlite3.Connection, station_id: str, _asked: Body, said: Body, now: datetime
 ) -> None:
-    results = said.get("getVariableResult") or ()
+    results = objects(said.get("getVariableResult"))
     device_model.set_values(conn, station_id, results, now)
 
 
@@ -69,7 +69,7 @@ def _monitors_set(
 ) -> None:
     """Results carry the ids; they come in any order (2.0.1, N04.FR.01)."""
     waiting = list(asked["setMonitoringData"])
-    for result in said.get("setMonitoringResult") or ():
+    for result in objects(said.get("setMonitoringResult")):
         one = next((item for item in waiting if _is_of(item, result)), None)
         if one is None:
             continue
@@ -92,8 +92,12 @@ def _is_of(item: Body, result: Body) -> bool:
 def _monitors_cleared(
     conn: sqlite3.Connection, station_id: str, _asked: Body, said: Body, _now: datetime
 ) -> None:
-    results: Iterable[Body] = said.get("clearMonitoringResult") or ()
-    gone = [one["id"] for one in results if one.get("status") in GONE]
+    results = objects(said.get("clearMonitoringResult"))
+    gone = [
+        one["id"]
+        for one in results
+        if str(one.get("status")) in GONE and isinstance(one.get("id"), int)
+    ]
     monitors.drop_monitors(conn, station_id, gone)
 
 
@@ -107,7 +111,7 @@ def _message_set(
 def _message_cleared(
     conn: sqlite3.Connection, station_id: str, asked: Body, said: Body, _now: datetime
 ) -> None:
-    if said.get("status") in GONE:
+    if str(said.get("status")) in GONE:
         displays.drop_message(conn, station_id, asked["id"])
 
 

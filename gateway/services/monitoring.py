@@ -8,10 +8,10 @@ import msgspec
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
 from gateway.ocpp.adapter import Command
+from gateway.services import variable_words as words
 from gateway.services.asking import Said, ask, send
 from gateway.services.reports import Reports, checked, component_variable
 from gateway.services.splitting import chunks
-from gateway.services.variable_words import identity
 from gateway.services.variables import Exchange
 from gateway.store.monitors import EVENTS, MONITORS
 from gateway.store.queries import Queries
@@ -60,13 +60,13 @@ class Monitoring:
         answers = []
         for part in chunks(unique, limits, lambda part: {"id": list(part)}):
             said = await ask(exchange, CLEAR, {"id": list(part)})
-            results = (said.answer or {}).get("clearMonitoringResult") or ()
-            by_id = {one["id"]: one.get("status") for one in results}
+            results = words.objects((said.answer or {}).get("clearMonitoringResult"))
+            by_id = {str(one.get("id")): one.get("status") for one in results}
             answers += [
                 {
                     "monitor_id": one,
                     "outcome": said.outcome,
-                    "status": by_id.get(one, said.status),
+                    "status": by_id.get(str(one), said.status),
                 }
                 for one in part
             ]
@@ -138,14 +138,14 @@ def _monitor(raw: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 def _results(part: Sequence[dict[str, Any]], said: Said) -> list[dict[str, Any]]:
     """Answers in the order asked; stations may answer in any (N04.FR.01)."""
-    waiting = list((said.answer or {}).get("setMonitoringResult") or ())
+    waiting = words.objects((said.answer or {}).get("setMonitoringResult"))
     found = []
     for item in part:
         one = next(
             (
                 result
                 for result in waiting
-                if identity(result) == identity(item)
+                if words.identity(result) == words.identity(item)
                 and result.get("type") == item.get("type")
                 and item.get("id") in {None, result.get("id")}
             ),

@@ -22,6 +22,7 @@ from gateway.services.asking import ask, send
 from gateway.services.reports import checked
 from gateway.services.station_calls import Exchange as AnsweredCall
 from gateway.services.stations import StationDirectory
+from gateway.services.variable_words import objects
 from gateway.services.variables import Exchange
 from gateway.store import networks as rows
 from gateway.store.queries import Queries
@@ -93,7 +94,7 @@ class Networks:
     async def observe(self, exchange: AnsweredCall) -> None:
         """Take an upgrade that is asked for in the wire's own words for one of ours."""
         asked = exchange.adapter.upgrade_asked(exchange.command)
-        status = exchange.answer.get("status")
+        status = str(exchange.answer.get("status"))
         entry = self._directory.find(exchange.station_id)
         if asked is None or entry is None or status not in _GOOD:
             return
@@ -194,8 +195,9 @@ class Networks:
         self._directory.expect_profile(station_id, asked.profile)
         for state, command in steps:
             said = await send(exchange, command)
-            results = (said.answer or {}).get("setVariableResult") or [{}]
-            status = said.status or results[0].get("attributeStatus")
+            results = objects((said.answer or {}).get("setVariableResult")) or [{}]
+            attribute = results[0].get("attributeStatus")
+            status = said.status or (None if attribute is None else str(attribute))
             if said.outcome == "disconnected" and state == "resetting":
                 status = "Accepted"  # gone over it, as it should
             elif said.outcome != "result" or status not in _GOOD:

@@ -186,7 +186,7 @@ class Pricing:
             else:
                 is_taken = (
                     adapter.outcome(command.action, answer) is CallOutcome.ACCEPTED
-                    or answer.get("status") in TAKEN
+                    or str(answer.get("status")) in TAKEN
                 )
                 why = "the station does not take a default price"
             if index == 0 and not is_taken:

@@ -89,12 +89,15 @@ class ReadKeys(_Keys):
         """Keys compare without case (CiString50Type)."""
         known = [
             {**entry, "status": "Accepted", "value": entry.get("value")}
-            for entry in answer.get("configurationKey") or []
+            for entry in objects(answer.get("configurationKey"))
+            if isinstance(entry.get("key"), str)
         ]
         if not items:
             return known
         found = {entry["key"].casefold(): entry for entry in known}
-        unknown = {str(key).casefold() for key in answer.get("unknownKey") or []}
+        said = answer.get("unknownKey")
+        keys = said if isinstance(said, list) else []
+        unknown = {str(key).casefold() for key in keys}
         results = []
         for item in items:
             folded = str(item["key"]).casefold()
@@ -170,7 +173,7 @@ class ReadVariables(_Variables):
 
     def results(self, items: Sequence[Item], answer: Mapping[str, Any]) -> list[Item]:
         """By component, variable and attribute."""
-        results = self._matched(items, answer.get("getVariableResult") or [])
+        results = self._matched(items, objects(answer.get("getVariableResult")))
         return [one | {"value": one.get("attributeValue")} for one in results]
 
 
@@ -195,7 +198,7 @@ class WriteVariables(_Variables):
 
     def results(self, items: Sequence[Item], answer: Mapping[str, Any]) -> list[Item]:
         """By component, variable and attribute."""
-        return self._matched(items, answer.get("setVariableResult") or [])
+        return self._matched(items, objects(answer.get("setVariableResult")))
 
 
 READ: Final[Mapping[str, Words]] = MappingProxyType(
@@ -227,7 +230,7 @@ def shown(item: Item) -> Item:
 
 def without_secret(result: Item) -> Item:
     """An answer in which no password stands, whatever the station sent."""
-    name = result.get("key") or (result.get("variable") or {}).get("name")
+    name = result.get("key") or _object(result.get("variable")).get("name")
     if str(name).casefold() not in SECRETS:
         return result
     shown = {"value", "attributeValue"} & result.keys()
@@ -269,10 +272,21 @@ def _variable(raw: object) -> Item:
     return item
 
 
+def _object(value: object) -> Mapping[str, Any]:
+    """An object of the wire; what is none has no members."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[Item]:
+    """The objects in a list of the wire; what is none of them is passed over."""
+    found = value if isinstance(value, list) else []
+    return [one for one in found if isinstance(one, dict)]
+
+
 def identity(item: Mapping[str, Any]) -> tuple[str, ...]:
     """What names an attribute or a key, folded (identifierString has no case)."""
-    component, variable = item.get("component") or {}, item.get("variable") or {}
-    evse = component.get("evse") or {}
+    component, variable = _object(item.get("component")), _object(item.get("variable"))
+    evse = _object(component.get("evse"))
     parts = (
         component.get("name"),
         component.get("instance"),

@@ -165,7 +165,7 @@ def set_values(
         " AND component = ? AND variable = ? AND attribute = ?",
         [
             (
-                result.get("attributeValue"),
+                _text(result.get("attributeValue")),
                 to_text(now),
                 station_id,
                 name_of(result.get("component")),
@@ -204,13 +204,13 @@ def put_keys(
         [
             (
                 station_id,
-                str(entry["key"]).casefold(),
+                entry["key"].casefold(),
                 entry["key"],
-                entry.get("value"),
+                _text(entry.get("value")),
                 int(entry.get("readonly") is True),
                 to_text(now),
             )
-            for entry in answer.get("configurationKey") or ()
+            for entry in _keys_of(answer)
         ],
     )
 
@@ -254,6 +254,16 @@ def _put_entry(
                 reported_at,
             ),
         )
+
+
+def _keys_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The keys of an answer; stations may list what is none."""
+    listed = answer.get("configurationKey")
+    return [
+        entry
+        for entry in (listed if isinstance(listed, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("key"), str)
+    ]
 
 
 def _text(value: object) -> str | None:

@@ -55,6 +55,8 @@ class Batch:
         if before is None or not _is_underway(before):
             return None
         samples = samples_of(event.readings)
+        if len(samples) > 1 and readings.falls(samples):
+            return None
         for sample in samples:
             if not _is_next(before, sample):
                 return None

@@ -2,8 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
-from itertools import count, repeat
+from collections.abc import Iterable, Sequence
+from itertools import count, pairwise, repeat
 from typing import Final, TypeAlias
 
 import msgspec
@@ -114,13 +114,21 @@ def may_drop(before: Session, sample: Sample) -> bool:
     )
 
 
+def falls(samples: Sequence[Sample]) -> bool:
+    """Whether the registers of one message drop on their way, in time order."""
+    registers = [
+        one.register_milliwh for one in samples if one.register_milliwh is not None
+    ]
+    return any(later < earlier for earlier, later in pairwise(registers))
+
+
 def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
     """Whether a new sample's register contradicts its neighbours in time.
 
     A register only grows (OCPP 1.6 errata 3.78); a drop begins another meter's
     segment. Comparing each new sample with its neighbours finds every drop, whatever
     the order of arrival: two samples that end up side by side were side by side when
-    the second of them came.
+    the second of them came, or came in one message (see `falls`).
     """
     register = sample.register_milliwh
     if register is None or not may_drop(before, sample):

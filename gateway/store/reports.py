@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from gateway.store.times import to_text
 
 REQUESTS = "request"
 """Name of the counter that request ids are drawn from."""
+MAX_PAGES: Final = 5_000
+"""Pages kept of one report; every further one costs a look at all of them."""
 
 
 class Kind(StrEnum):
@@ -167,7 +169,7 @@ def close(
 
 
 def add_page(conn: sqlite3.Connection, page: Page) -> tuple[bool, Whole | None]:
-    """Keep a page.
+    """Keep a page; one of a report that has too many is left out.
 
     Returns:
         Whether it is new, and the report if this page makes it complete.
@@ -184,6 +186,8 @@ def add_page(conn: sqlite3.Connection, page: Page) -> tuple[bool, Whole | None]:
         return False, None
     if state in {State.COMPLETE, State.READ}:  # the station uses the id once more
         _drop_pages(conn, key)
+    elif _count_pages(conn, key) >= MAX_PAGES:
+        return False, None
     conn.execute(
         "INSERT INTO report (station_id, kind, request_id, state, generated_at,"
         " updated_at) VALUES (?, ?, ?, 'receiving', ?, ?) ON CONFLICT DO UPDATE SET"
@@ -302,12 +306,22 @@ def _is_known(
     sequence: int | None,
     digest: str,
 ) -> bool:
+    place, value = ("digest", digest) if sequence is None else ("sequence", sequence)
     found = conn.execute(
-        "SELECT 1 FROM report_page WHERE station_id = ? AND kind = ?"
-        " AND request_id = ? AND digest = ? AND sequence = coalesce(?, sequence)",
-        (*key, digest, sequence),
+        "SELECT 1 FROM report_page WHERE station_id = ? AND kind = ?"  # noqa: S608 - one of two names
+        f" AND request_id = ? AND {place} = ? AND digest = ?",
+        (*key, value, digest),
     ).fetchone()
     return found is not None
+
+
+def _count_pages(conn: sqlite3.Connection, key: tuple[str, str, int]) -> int:
+    row = conn.execute(
+        "SELECT count(*) FROM report_page WHERE station_id = ? AND kind = ?"
+        " AND request_id = ?",
+        key,
+    ).fetchone()
+    return int(row[0])
 
 
 def _next_sequence(conn: sqlite3.Connection, key: tuple[str, str, int]) -> int:
@@ -320,15 +334,19 @@ def _next_sequence(conn: sqlite3.Connection, key: tuple[str, str, int]) -> int:
 
 
 def _is_complete(conn: sqlite3.Connection, key: tuple[str, str, int]) -> bool:
-    pages = conn.execute(
-        "SELECT sequence, is_last FROM report_page WHERE station_id = ? AND kind = ?"
-        " AND request_id = ?",
+    (last,) = conn.execute(
+        "SELECT min(sequence) FROM report_page WHERE station_id = ? AND kind = ?"
+        " AND request_id = ? AND is_last = 1",
         key,
-    ).fetchall()
-    last = min((sequence for sequence, is_last in pages if is_last), default=None)
+    ).fetchone()
     if last is None:
         return False
-    return {sequence for sequence, _ in pages}.issuperset(range(last + 1))
+    (n_page,) = conn.execute(
+        "SELECT count(*) FROM report_page WHERE station_id = ? AND kind = ?"
+        " AND request_id = ? AND sequence BETWEEN 0 AND ?",
+        (*key, last),
+    ).fetchone()
+    return bool(n_page == last + 1)
 
 
 def _whole(

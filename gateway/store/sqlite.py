@@ -425,7 +425,7 @@ class _Append:
         ):
             is_new = facts.amended(self.conn, event, before.session_id, self.offset)
         samples = samples_of(event.readings)
-        dropped = any(
+        dropped = readings.falls(samples) or any(
             readings.has_drop(self.conn, before, sample) for sample in samples
         )
         after = folding.apply(before, event, samples)

@@ -14,6 +14,7 @@ from tests.support.journal import (
     ended,
     entry,
     open_store,
+    register,
     started,
     updated,
 )
@@ -71,3 +72,21 @@ async def test_a_message_that_was_rolled_back_leaves_no_trace_in_memory(
         assert session is not None
         assert session.register_last_milliwh == 2_000_000
         assert await queries.session(session.session_id) == session
+
+
+@pytest.mark.parametrize("is_end", [False, True])
+async def test_a_register_that_drops_within_one_message_is_a_drop(
+    tmp_path: Path, is_end: bool
+) -> None:
+    """As in the transaction data of a station whose meter was reset on the way."""
+    async with open_store(tmp_path) as (store, _):
+        number = await _running(store)
+        readings = (register(20, 5000), register(30, 1600), register(40, 5000))
+        said = (
+            ended(40, wire_id=number, wh=5000, readings=readings)
+            if is_end
+            else updated(40, wire_id=number, readings=readings)
+        )
+        receipt = await store.append_and_wait(entry(said))
+        assert receipt.session is not None
+        assert "register_drop" in receipt.session.verdicts
