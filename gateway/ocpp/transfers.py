@@ -7,9 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.domain.transfer import TransferAsked, TransferKind
+from gateway.domain.transfer import (
+    FirmwareWanted,
+    LogWanted,
+    TransferAsked,
+    TransferKind,
+)
 from gateway.ocpp.adapter import Command
 from gateway.ocpp.effects import public_address
+from gateway.ocpp.outbound import compact, optional_time
+from gateway.ocpp.readings import wire_time
 
 NOTICES: Final[Mapping[str, tuple[TransferKind, ...]]] = MappingProxyType(
     {
@@ -76,3 +83,38 @@ def file_name(answer: Mapping[str, object]) -> str | None:
     """The name a station gives the file it will upload."""
     name = answer.get("fileName") or answer.get("filename")
     return name if isinstance(name, str) else None
+
+
+def firmware_call(action: str, wanted: FirmwareWanted, request_id: int) -> Command:
+    """UpdateFirmware of 2.0.1 (L01, L02), SignedUpdateFirmware of 1.6: alike."""
+    firmware = compact(
+        location=wanted.location,
+        retrieveDateTime=wire_time(wanted.retrieve_at),
+        installDateTime=optional_time(wanted.install_at),
+        signingCertificate=wanted.signing_certificate,
+        signature=wanted.signature,
+    )
+    payload = compact(
+        retries=wanted.retries,
+        retryInterval=wanted.retry_interval_s,
+        requestId=request_id,
+        firmware=firmware,
+    )
+    return Command(action=action, payload=payload)
+
+
+def log_call(wanted: LogWanted, request_id: int) -> Command:
+    """GetLog (2.0.1, N01; 1.6 whitepaper)."""
+    log = compact(
+        remoteLocation=wanted.location,
+        oldestTimestamp=optional_time(wanted.oldest_at),
+        latestTimestamp=optional_time(wanted.latest_at),
+    )
+    payload = compact(
+        log=log,
+        logType="SecurityLog" if wanted.is_security else "DiagnosticsLog",
+        requestId=request_id,
+        retries=wanted.retries,
+        retryInterval=wanted.retry_interval_s,
+    )
+    return Command(action="GetLog", payload=payload)

@@ -4,6 +4,7 @@ from gateway.domain.transfer import FirmwareWanted, LogWanted
 from gateway.ocpp.adapter import Command
 from gateway.ocpp.outbound import compact, optional_time
 from gateway.ocpp.readings import wire_time
+from gateway.ocpp.transfers import firmware_call, log_call
 
 
 class V16Transfers:
@@ -14,44 +15,19 @@ class V16Transfers:
 
         The older message knows no time of installation.
         """
-        if wanted.signature is None:
-            payload = compact(
-                location=wanted.location,
-                retries=wanted.retries,
-                retrieveDate=wire_time(wanted.retrieve_at),
-                retryInterval=wanted.retry_interval_s,
-            )
-            return Command(action="UpdateFirmware", payload=payload)
-        firmware = compact(
-            location=wanted.location,
-            retrieveDateTime=wire_time(wanted.retrieve_at),
-            installDateTime=optional_time(wanted.install_at),
-            signingCertificate=wanted.signing_certificate,
-            signature=wanted.signature,
-        )
+        if wanted.signature is not None:
+            return firmware_call("SignedUpdateFirmware", wanted, request_id)
         payload = compact(
+            location=wanted.location,
             retries=wanted.retries,
+            retrieveDate=wire_time(wanted.retrieve_at),
             retryInterval=wanted.retry_interval_s,
-            requestId=request_id,
-            firmware=firmware,
         )
-        return Command(action="SignedUpdateFirmware", payload=payload)
+        return Command(action="UpdateFirmware", payload=payload)
 
     def encode_log(self, wanted: LogWanted, request_id: int) -> tuple[Command, ...]:
         """GetLog; for stations without it GetDiagnostics, which has no security log."""
-        log = compact(
-            remoteLocation=wanted.location,
-            oldestTimestamp=optional_time(wanted.oldest_at),
-            latestTimestamp=optional_time(wanted.latest_at),
-        )
-        payload = compact(
-            log=log,
-            logType="SecurityLog" if wanted.is_security else "DiagnosticsLog",
-            requestId=request_id,
-            retries=wanted.retries,
-            retryInterval=wanted.retry_interval_s,
-        )
-        first = Command(action="GetLog", payload=payload)
+        first = log_call(wanted, request_id)
         if wanted.is_security:
             return (first,)
         older = compact(
