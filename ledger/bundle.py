@@ -118,17 +118,6 @@ class Receipt:
     settlement_tx: BundleTx | None
 
 
-def session_readings(
-    store: SqliteStore, session_id: str, *, before: int | None = None
-) -> Sequence[Leaf]:
-    """Return the session's meter leaves in log order, up to a leaf index."""
-    return [
-        leaf
-        for leaf in store.leaves_of(session_id)
-        if leaf.kind == "meter" and (before is None or leaf.leaf_index < before)
-    ]
-
-
 def seal_settlement(
     conn: sqlite3.Connection,
     *,

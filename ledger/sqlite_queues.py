@@ -135,10 +135,6 @@ class SqliteQueues(SqliteOutbox):
             limit,
         )
 
-    def settlements_of(self, tx_id: int) -> Sequence[SettlementRow]:
-        """Return the sessions that a transaction carries, in its order."""
-        return self._settlements("WHERE tx_id = ? ORDER BY start_leaf_index", tx_id)
-
     def assign_settlements(self, rows: Sequence[SettlementRow], tx_id: int) -> None:
         """Say which transaction carries these sessions."""
         self.conn.executemany(

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Self
 
@@ -132,10 +132,6 @@ class CabinetProblem:
                 session.cabinet_id in parents,
                 f"no cabinet {session.cabinet_id!r}",
             )
-
-    def step_start(self, step: int) -> datetime:
-        """Return the begin of a step, UTC."""
-        return self.start + timedelta(seconds=step * self.step_s)
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, hexadecimal."""

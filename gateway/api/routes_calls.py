@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.requests import CheckedRoute
-from gateway.api.security import Context, Operator
+from gateway.api.security import Context, Operator, check_action
 from gateway.errors import (
     CallFailed,
     CallRefused,
@@ -78,6 +78,7 @@ async def call_station(
     The header ``X-Command-Id`` names the command under ``/commands``, where its effect
     and a late answer are told.
     """
+    check_action(caller, body.action)
     entry = context.directory.require(station_id)
     adapter = context.links.adapter(entry.station_id)
     if adapter is None:

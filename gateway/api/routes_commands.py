@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
-from gateway.api.security import Caller, Context, Operator, Viewer
+from gateway.api.security import Caller, Context, Operator, Viewer, check_action
 from gateway.domain.command import CommandState
 from gateway.domain.ids import StationId
 from gateway.domain.session import SessionPhase
@@ -139,6 +139,7 @@ async def post_command(
     survives a restart of the gateway. The schema is checked against the version that
     is connected, limits of cabinets when it is sent.
     """
+    check_action(caller, body.action)
     entry = context.directory.require(station_id)
     if body.override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may override a limit")

@@ -41,6 +41,19 @@ def context_of(request: Request) -> ApiContext:
 
 Context = Annotated[ApiContext, Depends(context_of)]
 
+ADMIN_ACTIONS: Final = frozenset({"CustomerInformation"})
+"""Calls about persons (2.0.1, N09, N10)."""
+
+
+def check_action(caller: Caller, action: str) -> None:
+    """Refuse calls that only an admin may have sent.
+
+    Raises:
+        RequestError: 403.
+    """
+    if action in ADMIN_ACTIONS and not caller.is_admin:
+        raise RequestError(403, "admin_only", f"only an admin may send {action}")
+
 
 async def authenticated(request: Request) -> Caller:
     """The caller behind a bearer token, or behind the cockpit's cookie for reading.

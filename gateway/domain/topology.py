@@ -211,11 +211,6 @@ class Site:
         kept = tuple(s for s in self.stations if s.id != station_id)
         return replace(self, stations=kept)
 
-    def with_cabinet(self, cabinet: Cabinet) -> Self:
-        """A site in which a known cabinet is replaced; check it before use."""
-        cabinets = tuple(cabinet if c.id == cabinet.id else c for c in self.cabinets)
-        return replace(self, cabinets=cabinets)
-
 
 def exceeds(
     cabinet: Cabinet, load: PerPhase, *, phase_v: float, margin_da: int | None = None

@@ -141,18 +141,6 @@ def held_commands(
     return found
 
 
-def commands_of_session(
-    conn: sqlite3.Connection, session_id: SessionId
-) -> list[CommandRow]:
-    """All limits that were ever sent for a session, oldest first."""
-    rows = conn.execute(
-        f"SELECT {_COMMAND} FROM limit_command"  # noqa: S608 - a constant
-        " WHERE session_id = ? ORDER BY command_id",
-        (session_id,),
-    )
-    return [_command_row(row) for row in rows]
-
-
 def prune(conn: sqlite3.Connection, now: datetime) -> None:
     """Delete limits that nobody holds and plans, when they are old enough."""
     before = to_text(now - KEEP_COMMANDS)

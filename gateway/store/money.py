@@ -214,16 +214,6 @@ def find_bill(conn: sqlite3.Connection, session_id: SessionId) -> BillRow | None
     return None if row is None else bill_of_row(row)
 
 
-def held_bills(conn: sqlite3.Connection, limit: int = 100) -> list[BillRow]:
-    """Bills that wait for an operator, oldest first."""
-    rows = conn.execute(
-        f"SELECT {_BILL_COLUMNS} FROM bill WHERE status = 'held'"  # noqa: S608 - constant columns
-        " ORDER BY decided_at LIMIT ?",
-        (limit,),
-    )
-    return [bill_of_row(row) for row in rows]
-
-
 def put_bill(
     conn: sqlite3.Connection,
     session_id: SessionId,

@@ -77,11 +77,6 @@ def plan(conn: sqlite3.Connection, plan_id: int) -> PlanRow | None:
     return _one_plan(conn, "plan_id = ?", plan_id)
 
 
-def latest_plan(conn: sqlite3.Connection, cabinet_id: CabinetId) -> PlanRow | None:
-    """The newest plan of a group, named by its root cabinet."""
-    return _one_plan(conn, "cabinet_id = ? ORDER BY plan_id DESC LIMIT 1", cabinet_id)
-
-
 def put_promise(conn: sqlite3.Connection, row: PromiseRow) -> None:
     """Replace what a session may expect."""
     conn.execute(

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import aiosqlite
 
-from gateway.domain.ids import SessionId, StationId
+from gateway.domain.ids import StationId
 from gateway.domain.session import Session
 from gateway.errors import StoreError
 from gateway.store import sessions as session_rows
@@ -31,7 +31,6 @@ from gateway.store.records import (
     RefusedFrame,
     Reservation,
     SessionRequest,
-    SignedRecord,
     StationDeviation,
     StationRecord,
     read,
@@ -193,22 +192,6 @@ class Queries:
         )
         return [read(ReadingRecord, row) for row in rows]
 
-    async def signed_readings(self, session_id: str) -> list[SignedRecord]:
-        """The signed meter records of a session, as they came."""
-        rows = await self.rows(
-            f"{SignedRecord.SELECT} WHERE coalesce(session_id, station_id) = ?"
-            " ORDER BY sampled_at",
-            (session_id,),
-        )
-        return [read(SignedRecord, row) for row in rows]
-
-    async def start_leaf(self, session_id: SessionId) -> int | None:
-        """Index of the leaf that sealed the start of a session."""
-        rows = await self.rows(
-            "SELECT start_leaf_index FROM session WHERE session_id = ?", (session_id,)
-        )
-        return rows[0][0] if rows else None
-
     async def id_tokens(self, *, limit: int = 1000) -> list[IdTokenRecord]:
         """Known tokens."""
         rows = await self.rows(
@@ -334,11 +317,6 @@ class Queries:
             f"{SessionRequest.SELECT} WHERE session_id = ?", (session_id,)
         )
         return read(SessionRequest, rows[0]) if rows else None
-
-    async def latest_offset(self) -> int:
-        """Position of the newest entry of the journal; 0 while it is empty."""
-        rows = await self.rows("SELECT coalesce(max(offset), 0) FROM frame")
-        return int(rows[0][0])
 
     async def latest_received_at(self) -> datetime | None:
         """Site time of the newest entry: where a scaled clock resumes."""

@@ -120,21 +120,6 @@ class ReadingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRecord:
-    """A signed meter record, exactly as it came."""
-
-    session_id: str | None
-    station_id: str
-    evse_id: int
-    sampled_at: datetime
-    context: str
-    encoding: str | None
-    raw: str
-    frame_offset: int
-    SELECT: ClassVar[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
     """A fact about a transaction that nobody knows."""
 
@@ -255,7 +240,6 @@ _TABLES: dict[type, str] = {
     RefusedFrame: "refused_frame",
     EvseStatus: "evse_status",
     ReadingRecord: "reading",
-    SignedRecord: "signed_reading",
     Orphan: "orphan",
     IdTokenRecord: "id_token",
     Reservation: "reservation",

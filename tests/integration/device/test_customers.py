@@ -34,6 +34,14 @@ async def test_what_a_station_knows_is_read_once_by_an_admin_and_kept_nowhere(
     async with site.station("CUST", "2.0.1") as station:
         await station.boot()
         await site.call("POST", PATH, BODY, status=403)
+        for path in ("calls", "commands"):
+            refused = await site.call(
+                "POST",
+                f"/stations/CUST/{path}",
+                {"action": "CustomerInformation"},
+                status=403,
+            )
+            assert refused["error"] == "admin_only"
         said = await site.call("POST", PATH, BODY, role="admin")
         assert said["status"] == "Accepted"
         number = said["request_id"]
