@@ -265,7 +265,11 @@ class Parts:
         self.calls.observe(DeviceRecords(writer).observe)
         self.calls.observe(self.device.networks.observe)
         self.command_effects = CommandEffects(
-            log=self.command_log, queries=self.queries, bus=self.bus, clock=clock
+            log=self.command_log,
+            queries=self.queries,
+            bus=self.bus,
+            evse_ids=self._evse_ids,
+            clock=clock,
         )
         self.command_queue = CommandQueue(
             log=self.command_log,
@@ -495,6 +499,11 @@ class Parts:
 
     def _site(self) -> Site:
         return self.directory.site
+
+    def _evse_ids(self, station_id: StationId) -> frozenset[int]:
+        station = self.directory.site.station(station_id)
+        evses = () if station is None else station.evses
+        return frozenset(evse.ref.evse_id for evse in evses)
 
     def _limit_w(self, ref: EvseRef) -> int | None:
         now = self.dispatch.evse(ref.station_id, ref.evse_id)

@@ -1,6 +1,7 @@
 """Watches for what accepted commands should bring about; facts decide, or time does."""
 
 import asyncio
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Final
 
@@ -52,13 +53,21 @@ class CommandEffects:
         log: Where steps are written; it tells of each.
         queries: For what is true already when a command is accepted.
         bus: Where committed facts come from.
+        evse_ids: EVSEs that a station is registered with; all of it is all of these.
         clock: Site time.
     """
 
     def __init__(
-        self, *, log: CommandLog, queries: Queries, bus: Bus, clock: Clock
+        self,
+        *,
+        log: CommandLog,
+        queries: Queries,
+        bus: Bus,
+        evse_ids: Callable[[StationId], Collection[int]],
+        clock: Clock,
     ) -> None:
         self._commands = log
+        self._evse_ids = evse_ids
         self._queries = queries
         self._bus = bus
         self._clock = clock
@@ -211,6 +220,10 @@ class CommandEffects:
             if one.evse_id == expected.evse_id
             or (expected.evse_id == 0 and one.evse_id != 0)
         ]
+        if expected.evse_id == 0:
+            told = {one.evse_id for one in asked}
+            if not told.issuperset(self._evse_ids(row.station_id)):
+                return None
         words = {one.wire_status for one in asked}
         holds = (expected.holds(Availability(one.availability)) for one in asked)
         return ", ".join(sorted(words)) if asked and all(holds) else None

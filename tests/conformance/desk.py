@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from gateway.clock import SystemClock
+from tests.support import pki
 from tests.support.certificates import Authority, client_context
 from tests.support.gateway_process import (
     READY_TIMEOUT_S,
@@ -58,6 +59,7 @@ class Desk:
     admin_token: str
     folder: Path
     root: Authority
+    contract_root: pki.Holder
 
 
 @contextmanager
@@ -65,12 +67,16 @@ def running_desk(folder: Path) -> Iterator[Desk]:
     """The gateway as a process of its own, stopped with the block."""
     root, tls_port = Authority.new(), free_port()
     server = root.issue(folder, "server")
-    tls = (
-        f'[ca]\n[ocpp]\ndata_vendors = ["{DATA_VENDOR}"]\n'
+    contract_root = pki.root("Contract root")
+    (folder / "contract-roots.pem").write_text(contract_root.pem)
+    sections = (
+        "[ca]\n"
+        '[iso15118]\nroots = ["contract-roots.pem"]\n'
+        f'[ocpp]\ndata_vendors = ["{DATA_VENDOR}"]\n'
         f"[ocpp.tls]\nport = {tls_port}\n"
         f"certificates = [{{cert = '{server.cert}', key = '{server.key}'}}]\n"
     )
-    ports = write_config(folder, {}, extra=tls)
+    ports = write_config(folder, {}, extra=sections)
     config = folder / "config.toml"
     costs = f"[billing]\ncost_interval_s = {COST_INTERVAL_S}"
     config.write_text(config.read_text("utf-8").replace("[billing]", costs), "utf-8")
@@ -94,6 +100,7 @@ def running_desk(folder: Path) -> Iterator[Desk]:
                 admin_token=made,
                 folder=folder,
                 root=root,
+                contract_root=contract_root,
             )
         finally:
             process.terminate()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.conformance.desk import Operator, Transaction
 from tests.conformance.states import ended, session_of
+from tests.support import pki
 from tests.support.raw_station import RawStation
 
 NOBODY: dict[str, Any] = {"idToken": {"idToken": "", "type": "NoAuthorization"}}
@@ -134,3 +135,31 @@ async def test_who_was_let_in_from_the_list_is_judged_by_the_start(
         charging = Transaction(station, "C14GONE")
         answer = await charging.event("Started", "Authorized", authorized=True)
     assert answer["idTokenInfo"]["status"] == "Expired"
+
+
+@pytest.mark.use_case("C07")
+@pytest.mark.parametrize(
+    ("token", "issuer", "verdict"),
+    [
+        ("Accepted", "known", ("Accepted", "Accepted")),
+        ("Blocked", "known", ("ContractCancelled", "Blocked")),
+        (None, "known", ("ContractCancelled", "Invalid")),
+        ("Accepted", "unknown", ("CertChainError", "Invalid")),
+        ("Accepted", "garbage", ("CertChainError", "Invalid")),
+    ],
+)
+async def test_a_contract_certificate_counts_with_its_token(
+    operator: Operator, token: str | None, issuer: str, verdict: tuple[str, str]
+) -> None:
+    number = ("Accepted", "Blocked", None).index(token)
+    emaid = f"DEABCC0700000{number}X"
+    if token is not None:
+        await operator.token(emaid, status=token, type="eMAID")
+    root = operator.desk.contract_root if issuer == "known" else pki.root("Nobody")
+    pem = "garbage" if issuer == "garbage" else pki.issue(emaid, issuer=root).pem
+    async with operator.booted() as station:
+        answer = await station.ask(
+            "Authorize",
+            {"idToken": {"idToken": emaid, "type": "eMAID"}, "certificate": pem},
+        )
+    assert (answer["certificateStatus"], answer["idTokenInfo"]["status"]) == verdict

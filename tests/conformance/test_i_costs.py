@@ -13,9 +13,9 @@ from tests.support.raw_station import RawStation
 TEXT = "0.40 EUR per kWh incl. VAT"
 
 
-async def priced(operator: Operator, **members: object) -> str:
+async def priced(operator: Operator, *, tariff_id: str | None = None) -> str:
     """A managed station that is told prices."""
-    station_id = await operator.register(managed=True, **members)
+    station_id = await operator.register(managed=True, tariff_id=tariff_id)
     answer = await operator.http.put(
         f"/stations/{station_id}/pricing", json={"enabled": True}
     )

@@ -92,7 +92,7 @@ async def test_clock_aligned_values_come_beside_a_transaction(
     assert session["energy_milliwh"] == 400_000
 
 
-@pytest.mark.use_case("J02", "J03")
+@pytest.mark.use_case("J02")
 @pytest.mark.case("TC_J_03_CSMS", "TC_J_04_CSMS", "TC_J_10_CSMS", "TC_J_11_CSMS")
 @pytest.mark.parametrize("context", ["Sample.Clock", "Sample.Periodic"])
 @pytest.mark.parametrize("signed", [False, True])

@@ -108,7 +108,7 @@ async def test_a_profile_that_is_refused_is_told_with_its_reason(
         assert len(station.calls("SetChargingProfile")) == 1
 
 
-@pytest.mark.use_case("K01", "K02", "K10")
+@pytest.mark.use_case("K01", "K02", "K06", "K07", "K10")
 async def test_our_own_limits_are_a_default_and_one_per_transaction(
     operator: Operator,
 ) -> None:

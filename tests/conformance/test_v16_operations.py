@@ -1,5 +1,6 @@
 """OCPP 1.6: what operators ask of a station, and what shows that it was done."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -58,13 +59,12 @@ async def test_availability_is_changed_when_the_connectors_say_so(
     operator: Operator, connector_id: int
 ) -> None:
     async with operator.booted(version="1.6") as station:
-        for number in (1, 2):
-            await status(station, "Available", connectorId=number)
         wanted = {"connectorId": connector_id, "type": "Inoperative"}
         asked = await operator.command(
             station, "ChangeAvailability", wanted, "accepted"
         )
         for number in (1, 2) if connector_id == 0 else (1,):
+            await asyncio.sleep(0.1)
             await operator.command_until(asked, "accepted")
             await status(station, "Unavailable", connectorId=number)
         await operator.command_until(asked, "effected")
@@ -193,11 +193,11 @@ async def test_a_profile_is_set_replaced_and_cleared(
             assert told == {"status": "Accepted"}
             assert station.calls("SetChargingProfile")[-1] == asked
         clear = {"connectorId": connector_id, "chargingProfilePurpose": purpose}
+        answers = iter(({"status": "Accepted"}, {"status": "Unknown"}))
+        station.handlers["ClearChargingProfile"] = lambda _: next(answers)
         for word in ("Accepted", "Unknown"):
-            said = {"status": word}
-            station.handlers["ClearChargingProfile"] = lambda _, said=said: said
             told = await operator.accepted(station, "ClearChargingProfile", clear)
-            assert told == said
+            assert told == {"status": word}
         assert station.calls("ClearChargingProfile") == [clear] * 2
 
 
