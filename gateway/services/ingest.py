@@ -47,6 +47,8 @@ REFUSED_PER_MINUTE: Final = 60
 """Refused frames kept per connection and minute; the rest are only counted."""
 MAX_REFUSED_BYTES: Final = 16_384
 
+UNANSWERABLE: Final = "stored, but not to be answered"
+
 _EMPTY: Final = b"{}"
 
 _log: Final = structlog.get_logger()
@@ -262,7 +264,7 @@ class Ingest:
             if error is None or isinstance(error, StoreError):
                 self._unanswered(error)
             else:
-                self._fail(message, error)
+                self._fail(message, error, "the message was not stored")
             return
         if self._is_down:
             self._is_down = False
@@ -273,7 +275,10 @@ class Ingest:
             station.boot_answer = receipt.registration
             station.is_accepted = receipt.registration == "Accepted"
         if respond is not None:
-            self._respond(message, respond, receipt)
+            try:
+                self._respond(message, respond, receipt)
+            except Exception as failure:  # noqa: BLE001 - the outer edge of an answer: logged, and the facts stand
+                self._fail(message, failure, UNANSWERABLE)
         self._publish(receipt)
         if receipt.registration is not None and self._on_boot is not None:
             self._on_boot(station, receipt.registration)
@@ -295,11 +300,14 @@ class Ingest:
 
         def found(finding: Finding | None) -> None:
             told = replace(answer, finding=finding)
-            respond(_result(message.call, message.decoded, told))
+            try:
+                respond(_result(message.call, message.decoded, told))
+            except Exception as failure:  # noqa: BLE001 - as in _committed, but later
+                self._fail(message, failure, UNANSWERABLE)
 
         self._inquire(message.station.station_id, inquiry, found)
 
-    def _fail(self, message: _Message, error: BaseException) -> None:
+    def _fail(self, message: _Message, error: BaseException, told: str) -> None:
         """A bug of ours: say so, keep the frame, and let the station try again."""
         _log.error(
             "message.failed",
@@ -307,7 +315,7 @@ class Ingest:
             action=message.call.action,
             exc_info=error,
         )
-        internal = RemoteError(ErrorKind.INTERNAL, "the message was not stored")
+        internal = RemoteError(ErrorKind.INTERNAL, told)
         message.refuse(message.call, internal, message.respond)
 
     def _publish(self, receipt: Receipt) -> None:

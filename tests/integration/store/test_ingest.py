@@ -266,3 +266,34 @@ async def test_only_as_many_sessions_as_a_token_may_have(tmp_path: Path) -> None
             for answer in answers
         ]
         assert found == ["Accepted", "ConcurrentTx", "ConcurrentTx", "ConcurrentTx"]
+
+
+async def test_a_fact_whose_answer_cannot_be_made_is_told_to_all_and_answered(
+    tmp_path: Path,
+) -> None:
+    """A station that hears nothing would send it again for ever."""
+
+    def breaks(_session: object) -> str:
+        raise ZeroDivisionError
+
+    async with bench(tmp_path) as site:
+        site.ingest._total_cost = breaks  # a bug in a service of ours
+        event = {
+            "eventType": "Started",
+            "timestamp": "2026-06-01T12:00:00Z",
+            "triggerReason": "CablePluggedIn",
+            "seqNo": 0,
+            "transactionInfo": {"transactionId": "tx"},
+            "evse": {"id": 1, "connectorId": 1},
+        }
+        update = {**event, "eventType": "Updated", "seqNo": 1}
+        await site.ask("CP201", "TransactionEvent", event)
+        with capture_logs():
+            answer = await site.ask("CP201", "TransactionEvent", update)
+        assert answer[2] == "InternalError"
+        offsets = [
+            one.offset
+            for one in site.heard.drain()
+            if isinstance(one, FactCommitted) and one.session is not None
+        ]
+        assert len(offsets) == 2
