@@ -5,26 +5,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.desk import Operator, stamp, until
+from tests.conformance.states_v16 import start, status, stop
 from tests.support.raw_station import RawStation
-
-
-async def status(station: RawStation, word: str, **members: object) -> None:
-    told = {"connectorId": 1, "errorCode": "NoError", "status": word, **members}
-    assert await station.ask("StatusNotification", told) == {}
-
-
-async def start(
-    station: RawStation, token: str, register_wh: int = 1_000
-) -> dict[str, Any]:
-    told = {"connectorId": 1, "idTag": token, "meterStart": register_wh}
-    return await station.ask("StartTransaction", told | {"timestamp": stamp()})
-
-
-async def stop(
-    station: RawStation, number: int, register_wh: int, **members: object
-) -> dict[str, Any]:
-    told = {"transactionId": number, "meterStop": register_wh, "timestamp": stamp()}
-    return await station.ask("StopTransaction", told | members)
 
 
 async def newest(operator: Operator, station: RawStation) -> dict[str, Any]:

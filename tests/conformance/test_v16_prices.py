@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.desk import Operator, stamp, until
-from tests.conformance.test_v16_charging import start, stop
+from tests.conformance.states_v16 import start, stop
 from tests.support.raw_station import RawStation
 
 VENDOR = "org.openchargealliance.costmsg"
