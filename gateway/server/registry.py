@@ -101,6 +101,7 @@ class Links:
         return {
             "remote": link.remote,
             "opened_at": link.opened_at.isoformat(),
+            "contested_by": list(self.contested(station_id)),
             "profile": used.profile,
             "tls_version": used.tls_version,
             "cipher": used.cipher,

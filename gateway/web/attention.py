@@ -74,6 +74,16 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
                 _trouble(OFFLINE, f"{name} is offline", f"{cars}last seen {said}")
             )
             continue
+        rivals = (station.get("connection") or {}).get("contested_by")
+        if rivals:
+            faulted.append(
+                _trouble(
+                    FAULT,
+                    f"{name} is fought over",
+                    f"{' and '.join(rivals)} keep taking it from each other:"
+                    " two senders know its password. Rotate it.",
+                )
+            )
         faulted += [
             _trouble(FAULT, f"{name} / {evse['evse_id']} reports a fault", "")
             for evse in station["evses"]

@@ -272,7 +272,13 @@ async def test_two_senders_that_fight_for_one_station_raise_an_alarm(
                 await until(lambda: port.links.is_online(StationId("CP1")))
                 async with port.station(source=f"127.0.0.{2 - number % 2}"):
                     pass
-        assert port.links.contested(StationId("CP1")) == ("127.0.0.1", "127.0.0.2")
+        rivals = ("127.0.0.1", "127.0.0.2")
+        assert port.links.contested(StationId("CP1")) == rivals
+        async with port.station():
+            await until(lambda: port.links.is_online(StationId("CP1")))
+            shown = port.links.connection(StationId("CP1"))
+            assert shown is not None
+            assert shown["contested_by"] == list(rivals)
 
 
 @pytest.mark.quirk(4)

@@ -207,3 +207,12 @@ def test_a_step_line_is_the_same_without_its_treads(values: list[float]) -> None
         max((p for p in kept if p[0] <= at), key=lambda p: p[0])[1] for at, _ in points
     ]
     assert redrawn == values
+
+
+def test_a_station_that_two_senders_fight_for_needs_a_person() -> None:
+    rivals = {"connection": {"contested_by": ["10.0.0.1", "10.0.0.2"]}}
+    html = attention([_station() | rivals], [], {}, EPOCH)
+    assert "CP-1 is fought over" in html
+    assert "10.0.0.1 and 10.0.0.2" in html
+    calm = attention([_station() | {"connection": None}], [], {}, EPOCH)
+    assert "Nothing needs you" in calm
