@@ -11,11 +11,14 @@ make. `msgspec.structs.replace` makes a changed copy.
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from gateway.domain.ids import EvseRef, IdToken, StationId
+
+if TYPE_CHECKING:
+    from gateway.domain.metering import Sample
 
 REGISTER = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
@@ -132,6 +135,8 @@ class SessionUpdated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         evse: ``None`` when the message does not say (2.0.1 may leave it out).
         transaction_id: Wire id as text; ``None`` when samples came without one.
+        samples: What the readings come to, where the adapter has sorted them itself;
+            then ``readings`` is empty. `gateway.domain.metering.samples_in` has both.
     """
 
     station_id: StationId
@@ -140,6 +145,7 @@ class SessionUpdated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_at: datetime
     transaction_id: str | None
     readings: tuple[Reading, ...] = ()
+    samples: "tuple[Sample, ...]" = ()
     signed: tuple[SignedReading, ...] = ()
     charging_state: ChargingState | None = None
     id_token: IdToken | None = None

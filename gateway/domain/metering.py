@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from gateway.domain.events import CURRENT, POWER, REGISTER, SOC
+from gateway.domain.events import CURRENT, POWER, REGISTER, SOC, SessionUpdated
 from gateway.domain.units import MAX_REGISTER_WH, floor_milliwh
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from gateway.domain.events import Reading
-    from gateway.domain.session import Session
+    from gateway.domain.session import Session, SessionEvent
 
 BEGIN: Final = "Transaction.Begin"
 END: Final = "Transaction.End"
@@ -89,6 +89,13 @@ class Judgement:
     register_start_milliwh: int | None
     register_end_milliwh: int | None
     energy_milliwh: int
+
+
+def samples_in(event: SessionEvent) -> tuple[Sample, ...]:
+    """The samples of an event, sorted by the adapter or here."""
+    if isinstance(event, SessionUpdated) and event.samples:
+        return event.samples
+    return samples_of(event.readings)
 
 
 def samples_of(readings: Sequence[Reading]) -> tuple[Sample, ...]:

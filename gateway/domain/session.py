@@ -22,7 +22,7 @@ from gateway.domain.events import (
     SessionUpdated,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
-from gateway.domain.metering import BEGIN, END, Sample, samples_of
+from gateway.domain.metering import BEGIN, END, Sample, samples_in
 
 SessionEvent: TypeAlias = SessionStarted | SessionUpdated | SessionEnded
 
@@ -167,7 +167,7 @@ def apply(
     Args:
         session: The state before.
         event: The fact.
-        samples: `samples_of` the event's readings, where the caller has them already.
+        samples: `samples_in` the event's readings, where the caller has them already.
     """
     match event:
         case SessionStarted():
@@ -181,7 +181,7 @@ def apply(
             session = _end(_common(session, event, event.evse), event)
         case _:
             assert_never(event)
-    for sample in samples_of(event.readings) if samples is None else samples:
+    for sample in samples_in(event) if samples is None else samples:
         session = _sample(session, sample)
     return session
 

@@ -98,7 +98,7 @@ def _scales() -> dict[tuple[str, str | None], int]:
 
 
 _SCALES: Final = _scales()
-_POWERS: Final = {
+POWERS: Final = {
     power: Decimal(10**power) if power >= 0 else Decimal(1).scaleb(power)
     for power in range(-MAX_MULTIPLIER - 3, MAX_MULTIPLIER + 4)
 }
@@ -213,7 +213,7 @@ def reading(  # noqa: PLR0917 - keywords cost a tenth of the whole message
     if not MIN_ADJUSTED <= value.adjusted() + power <= MAX_ADJUSTED:
         _note(notes, "value_range", path, f"{shown(value)} is out of range")
         return None
-    exact = value * _POWERS[power] if power else +value
+    exact = value * POWERS[power] if power else +value
     if name == REGISTER and not 0 <= exact <= MAX_REGISTER_WH:
         _note(notes, "value_range", path, f"{shown(value)} is not a register")
         return None

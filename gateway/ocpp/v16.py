@@ -39,6 +39,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
+from gateway.ocpp.templates import TEXT_VALUE, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_certificates import V16Certificates
 from gateway.ocpp.v16_commands import V16Commands
@@ -59,7 +60,7 @@ PRICES: Final = V16Prices()
 
 
 class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
-    """The adapter of OCPP 1.6J. Stateless; one serves every station."""
+    """The adapter of OCPP 1.6J. One serves every station."""
 
     def __init__(self) -> None:
         self._reader = Reader(
@@ -67,6 +68,7 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
             ESSENTIALS,
             exact=frozenset({"meterStart", "meterStop"}),
         )
+        self._templates = Templates(TEXT_VALUE, self._decode)
 
     @property
     @override
@@ -100,6 +102,13 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
 
     @override
     def decode(
+        self, station_id: StationId, call: Call, received_at: datetime
+    ) -> Decoded:
+        if call.action == "MeterValues":
+            return self._templates.decode(station_id, call, received_at)
+        return self._decode(station_id, call, received_at)
+
+    def _decode(
         self, station_id: StationId, call: Call, received_at: datetime
     ) -> Decoded:
         handler = _ACTIONS.get(call.action)

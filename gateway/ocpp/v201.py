@@ -41,6 +41,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
+from gateway.ocpp.templates import NUMBER_VALUE, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v201_certificates import (
     V201Certificates,
@@ -68,15 +69,17 @@ from gateway.ocpp.v201_tables import (
 )
 from gateway.ocpp.v201_transfers import V201Transfers
 
+_SAMPLED: Final = frozenset({"MeterValues", "TransactionEvent"})
 LISTS: Final = V201Lists()
 PRICES: Final = V201Prices()
 
 
 class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter):
-    """The adapter of OCPP 2.0.1. Stateless; one serves every station."""
+    """The adapter of OCPP 2.0.1. One serves every station."""
 
     def __init__(self) -> None:
         self._reader = Reader(Version.V201, ESSENTIALS)
+        self._templates = Templates(NUMBER_VALUE, self._decode)
 
     @property
     @override
@@ -110,6 +113,13 @@ class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter)
 
     @override
     def decode(
+        self, station_id: StationId, call: Call, received_at: datetime
+    ) -> Decoded:
+        if call.action in _SAMPLED:
+            return self._templates.decode(station_id, call, received_at)
+        return self._decode(station_id, call, received_at)
+
+    def _decode(
         self, station_id: StationId, call: Call, received_at: datetime
     ) -> Decoded:
         handler = _ACTIONS.get(call.action)

@@ -14,7 +14,7 @@ from typing import Final
 from gateway.domain import session as folding
 from gateway.domain.events import SessionUpdated
 from gateway.domain.ids import SessionId
-from gateway.domain.metering import Sample, samples_of
+from gateway.domain.metering import Sample, samples_in
 from gateway.domain.session import Session
 from gateway.store import deviations, facts, readings, sessions
 from gateway.store.entry import (
@@ -54,7 +54,7 @@ class Batch:
         before = sessions.remembered(self._conn, entry.station_id, event.transaction_id)
         if before is None or not _is_underway(before):
             return None
-        samples = samples_of(event.readings)
+        samples = samples_in(event)
         if len(samples) > 1 and readings.falls(samples):
             return None
         for sample in samples:

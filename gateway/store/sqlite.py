@@ -26,7 +26,7 @@ from gateway.domain.events import (
     StationNotified,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId, session_id_of
-from gateway.domain.metering import FIRST_TRUSTED_YEAR, Sample, judge, samples_of
+from gateway.domain.metering import FIRST_TRUSTED_YEAR, Sample, judge, samples_in
 from gateway.domain.session import EndedBy, Session, SessionEvent, SessionPhase
 from gateway.store import (
     clocks,
@@ -273,7 +273,7 @@ class _Append:
                 reason=reason,
                 offset=self.offset,
             )
-        return None, self._readings(event, None, samples_of(event.readings)) or is_new
+        return None, self._readings(event, None, samples_in(event)) or is_new
 
     def _ended(self, event: SessionEnded) -> tuple[Session | None, bool]:
         known, reason = self._find(event)
@@ -292,9 +292,7 @@ class _Append:
                     reason=reason or "unknown_transaction",
                     offset=self.offset,
                 )
-                return None, self._readings(
-                    event, None, samples_of(event.readings)
-                ) or is_new
+                return None, self._readings(event, None, samples_in(event)) or is_new
             if matched:
                 known = self._remember(known, "matched_by_place")
         return self._fold(known, event)
@@ -424,7 +422,7 @@ class _Append:
             before, event
         ):
             is_new = facts.amended(self.conn, event, before.session_id, self.offset)
-        samples = samples_of(event.readings)
+        samples = samples_in(event)
         dropped = readings.falls(samples) or any(
             readings.has_drop(self.conn, before, sample) for sample in samples
         )

@@ -1,0 +1,108 @@
+"""Meter values that differ from earlier ones in nothing but their numbers.
+
+A station sends the same text over and over, with other times, counters and values in
+it. Cut these out (the *spots*), and what is left is the key to what such a text says:
+the JSON decoder, the schema and the sorting of samples need not run again.
+
+It is exact because a spot lies inside one token, is made of characters that cannot end
+that token, and has the form it had before: two payloads with the same rest consist of
+the same tokens but for the spots, so one decodes as the other does. What a spot means
+is not guessed: the ordinary way decodes a *probe*, the same text with telling numbers
+in the spots, and what comes out says which number went where, and by which power of
+ten. Whatever is not plain (a negative value, a long one, an odd time) takes the
+ordinary way. ``tests/property/ocpp/test_templates.py`` compares the two.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, TypeAlias, TypeVar
+
+from gateway.domain.ids import StationId
+from gateway.errors import RemoteError
+from gateway.ocpp.adapter import Decoded
+from gateway.ocpp.frames import Call
+from gateway.ocpp.probe import HEAD, Probe
+from gateway.ocpp.template import NotPlain, Template
+
+MAX_TEMPLATES: Final = 512
+"""Texts known at a time, about 3 KB each; stations of one make share theirs."""
+MAX_SEEN: Final = 4_096
+"""Keys remembered after their first sight; at the second the text is learnt."""
+
+TEXT_VALUE: Final = re.compile(rb'"value": ?"((?:0|[1-9]\d{0,8})(?:\.\d{1,6})?)"')
+"""A value as OCPP 1.6 writes it. `str` of its Decimal is the same text."""
+NUMBER_VALUE: Final = re.compile(
+    rb'"value": ?((?:0|[1-9]\d{0,8})(?:\.\d{1,6})?)(?=[,}])'
+)
+"""A value as OCPP 2.0.1 writes it."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+Decode: TypeAlias = Callable[[StationId, Call, datetime], Decoded]
+_Key: TypeAlias = tuple[bytes, ...]
+
+
+class Templates:
+    """What one adapter has learnt. Loop thread only.
+
+    Args:
+        value: How values are written: `TEXT_VALUE` or `NUMBER_VALUE`.
+        decode: The ordinary way.
+    """
+
+    def __init__(self, value: re.Pattern[bytes], decode: Decode) -> None:
+        self._value = value
+        self._decode = decode
+        self._known: dict[_Key, Template | None] = {}
+        self._seen: dict[int, None] = {}
+
+    def decode(
+        self, station_id: StationId, call: Call, received_at: datetime
+    ) -> Decoded:
+        """Understand a CALL, by its template if there is one.
+
+        Raises:
+            RemoteError: As the ordinary way does.
+        """
+        parts = self._value.split(call.payload)
+        if len(parts) == 1:
+            return self._decode(station_id, call, received_at)
+        head = HEAD.split(parts[0])
+        spots = head[2::3]
+        del head[2::3]
+        key = (call.action.encode(), *head, *parts[2::2])
+        template = self._known.get(key)
+        if template is not None:
+            try:
+                return template.fill(station_id, spots, parts[1::2], received_at)
+            except NotPlain:
+                pass
+        elif key not in self._known:
+            self._meet(key, station_id, call, received_at)
+        return self._decode(station_id, call, received_at)
+
+    def _meet(
+        self, key: _Key, station_id: StationId, call: Call, received_at: datetime
+    ) -> None:
+        """Learn what comes a second time; what comes once is not worth it."""
+        number = hash(key)
+        if number not in self._seen:
+            _make_room(self._seen, MAX_SEEN)
+            self._seen[number] = None
+            return
+        del self._seen[number]
+        probe = Probe(self._value, call, received_at)
+        try:
+            decoded = self._decode(station_id, probe.call, received_at)
+        except RemoteError:
+            learnt = None
+        else:
+            learnt = probe.template(decoded)
+        _make_room(self._known, MAX_TEMPLATES)
+        self._known[key] = learnt
+
+
+def _make_room(kept: dict[K, V], most: int) -> None:
+    if len(kept) >= most:
+        del kept[next(iter(kept))]
