@@ -5,28 +5,23 @@ first, then plans and bills, then the evidence, and the store last of all.
 """
 
 import asyncio
-import gc
 import os
-import signal
 import sqlite3
 import sys
-import threading
 import time
 import uuid
 from collections.abc import (
     AsyncIterator,
     Callable,
-    Coroutine,
-    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
@@ -47,6 +42,15 @@ from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
+from gateway.process import (
+    Start,
+    calm_collector,
+    on_hangup,
+    run_to_end,
+    share_interpreter,
+    stop_on_signals,
+    tasks,
+)
 from gateway.server.link import FrameSink
 from gateway.server.listener import Listener, ListenerOptions
 from gateway.server.registry import Links
@@ -101,19 +105,9 @@ from gateway.web.pages import mount
 HOUSEKEEPING_S: Final = 10.0
 """Real seconds between two rounds of housekeeping."""
 FLUSH_S: Final = 20.0
-SWITCH_S: Final = 0.0005
-"""How long a thread keeps the interpreter when another one wants it."""
-YOUNG_OBJECTS: Final = 20_000
-"""Allocations between two looks of the collector at young objects."""
-RESTART_S: Final = 1.0
-"""Real seconds before a part that failed is started again."""
 MICRO: Final = 1_000_000
 
 _log = structlog.get_logger()
-
-
-T = TypeVar("T")
-Start: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]], str], None]
 
 
 class Parts:
@@ -710,50 +704,6 @@ def run_gateway(config: Config) -> int:
     return 0
 
 
-def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run on a loop of its own; what kept a part from starting comes out plain.
-
-    Raises:
-        StartupError: A part could not start.
-    """
-    try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(work)
-    except BaseExceptionGroup as group:
-        expected, others = group.split(StartupError)
-        if expected is None or others is not None:
-            raise
-        raise _first(expected) from None
-
-
-def _first(group: BaseExceptionGroup[StartupError]) -> StartupError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it exists."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """First SIGINT or SIGTERM: stop gracefully; the second: at once."""
-    loop = asyncio.get_running_loop()
-
-    def told() -> None:
-        if stop.is_set():
-            os._exit(130)
-        sys.stderr.write("stopping; once more to stop at once\n")
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told)
-
-
 async def _run(config: Config, secrets: Mapping[StationId, bytes]) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -812,7 +762,7 @@ async def running(
         await parts.command_queue.prepare()
         await parts.dispatch.ship_proven(shipped_proven)
         stack.push_async_callback(parts.finish)
-        parts.start(await stack.enter_async_context(_tasks()))
+        parts.start(await stack.enter_async_context(tasks()))
         await parts.dispatch.ready()
         api_url = parts.api_url = _url("http", *bound.getsockname()[:2])
         app = create_app(parts.api_context(), version=version("wattproof"))
@@ -822,11 +772,11 @@ async def running(
         on_stage("opening the OCPP port")
         listener = parts.listener()
         port = await stack.enter_async_context(listener.listening(ocpp, ocpp_tls))
-        stack.enter_context(_on_hangup(listener.reload_tls))
+        stack.enter_context(on_hangup(listener.reload_tls))
         parts.is_listening = True
         link = await parts.admin_link(api_url)
-        _calm_collector()
-        _share_interpreter()
+        calm_collector()
+        share_interpreter()
         yield Running(
             clock=clock,
             writer=parts.writer,
@@ -842,77 +792,6 @@ async def running(
             stop=stop,
         )
         on_stage("stopping")
-
-
-@contextmanager
-def _on_hangup(told: Callable[[], None]) -> Iterator[None]:
-    """Call ``told`` on SIGHUP within the block, where there is such a thing."""
-    number = getattr(signal, "SIGHUP", None)
-    loop = asyncio.get_running_loop()
-    if number is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop.add_signal_handler(number, told)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(number)
-
-
-def _calm_collector() -> None:
-    """Take what the start made out of the collector's sight: it is here to stay.
-
-    Half a million objects of the libraries would else be walked again and again, a
-    tenth of a second each time, while stations wait.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
-
-
-def _share_interpreter() -> None:
-    """Let the writer's thread have the interpreter soon after it asks.
-
-    It asks after every statement; at Python's 5 ms, a busy loop would make a group of
-    messages wait for tens of milliseconds.
-    """
-    sys.setswitchinterval(SWITCH_S)
-
-
-@asynccontextmanager
-async def _tasks() -> AsyncIterator["Start"]:
-    """Parts that run for ever and end with the block."""
-    async with asyncio.TaskGroup() as group:
-        started: list[asyncio.Task[None]] = []
-
-        def start(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-            started.append(group.create_task(supervised(work, name), name=name))
-
-        try:
-            yield start
-        finally:
-            for task in started:
-                task.cancel()
-
-
-async def supervised(
-    work: Callable[[], Coroutine[Any, Any, None]],
-    name: str,
-    *,
-    pause_s: float = RESTART_S,
-) -> None:
-    """Run a part for ever: what fails in one must not stop the others.
-
-    Every part finds its place again from the store, so a restart loses nothing.
-    """
-    while True:
-        try:
-            await work()
-        except StartupError:
-            raise
-        except Exception:  # noqa: BLE001 - the outer edge of a part: told, then restarted
-            _log.exception("part.failed", part=name)
-        await asyncio.sleep(pause_s)
 
 
 def _say(line: str) -> None:

@@ -23,13 +23,14 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from gateway.app import Running, run_to_end, running, stop_on_signals
+from gateway.app import Running, running
 from gateway.clock import ScaledClock, SystemClock
 from gateway.config import Config, station_to_json
 from gateway.domain.ids import StationId
 from gateway.domain.phases import rotation_text
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
+from gateway.process import run_to_end, stop_on_signals
 from gateway.store import api_tokens, money, tokens
 from gateway.store.api_tokens import Role
 from gateway.store.queries import Queries

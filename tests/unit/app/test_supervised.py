@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.app import supervised
 from gateway.errors import StartupError
+from gateway.process import supervised
 
 
 async def test_a_part_that_fails_is_logged_and_runs_again() -> None:
