@@ -602,7 +602,9 @@ class Parts:
 
     async def _mirror_boots(self) -> None:
         """Keep the directory in step with what stations say of themselves."""
-        with self.bus.subscribe("directory", wants=_is_boot) as subscription:
+        with self.bus.subscribe(
+            "directory", wants=_is_boot, of=(StationBooted,)
+        ) as subscription:
             async for notice in subscription:
                 if isinstance(notice, Lagged):
                     await self.directory.reload()

@@ -4,8 +4,9 @@ Facts reach the bus only after their commit. A slow subscriber never slows the o
 and never blocks the publisher: its oldest notices are dropped and it is told so
 (``Lagged``), upon which it re-reads the state it needs from the store.
 
-Most facts are readings, thousands a second, and matter to few: a subscriber says which
-notices it ``wants``, and sleeps through the others.
+Most facts are readings, thousands a second, and matter to few: a subscriber says of
+which classes its notices are and which of them it ``wants``, and sleeps through the
+others.
 """
 
 import asyncio
@@ -205,12 +206,20 @@ class Subscription:
 
     Attributes:
         wants: Which notices it is offered.
+        of: Classes of which it wants some; ``None`` for all.
     """
 
-    def __init__(self, name: str, limit: int, wants: Wants | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        limit: int,
+        wants: Wants | None = None,
+        of: tuple[type, ...] | None = None,
+    ) -> None:
         self.name = name
         self._limit = limit
         self.wants = _everything if wants is None else wants
+        self.of = of
         self._notices: deque[Notice] = deque()
         self._dropped = 0
         self._wake = asyncio.Event()
@@ -251,6 +260,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._routes: dict[type, tuple[Subscription, ...]] = {}
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -259,13 +269,30 @@ class Bus:
 
     def publish(self, notice: Notice) -> None:
         """Hand a notice to every subscriber that wants it; never blocks."""
-        for subscription in self._subscriptions:
+        kind = type(notice.event) if isinstance(notice, FactCommitted) else type(notice)
+        route = self._routes.get(kind)
+        if route is None:
+            route = self._routes[kind] = self._route(kind, type(notice))
+        for subscription in route:
             if subscription.wants(notice):
                 subscription.offer(notice)
 
+    def _route(self, *kinds: type) -> tuple[Subscription, ...]:
+        """Who may want notices of one class; the same until somebody comes or goes."""
+        return tuple(
+            one
+            for one in self._subscriptions
+            if one.of is None or not set(kinds).isdisjoint(one.of)
+        )
+
     @contextmanager
     def subscribe(
-        self, name: str, *, limit: int = 10_000, wants: Wants | None = None
+        self,
+        name: str,
+        *,
+        limit: int = 10_000,
+        wants: Wants | None = None,
+        of: tuple[type, ...] | None = None,
     ) -> Iterator[Subscription]:
         """A subscription that ends with the block.
 
@@ -273,10 +300,14 @@ class Bus:
             name: Whose it is.
             limit: Notices that may wait.
             wants: Asked for every notice, so it must be quick; ``None`` wants all.
+            of: Classes of notices, or of the events of facts, of which it may want
+                some: it is not even asked about others. ``None`` for all.
         """
-        subscription = Subscription(name, limit, wants)
+        subscription = Subscription(name, limit, wants, of)
         self._subscriptions.add(subscription)
+        self._routes.clear()
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+            self._routes.clear()

@@ -75,8 +75,7 @@ class Authorization:
     evse_ids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything a reply may need; each reply takes what its message has room for.
 
     Attributes:

@@ -20,7 +20,9 @@ class Alarms:
 
     async def run(self) -> None:
         """Tell alarms, for ever."""
-        with self._bus.subscribe("alarms", wants=_tells_events) as subscription:
+        with self._bus.subscribe(
+            "alarms", wants=_tells_events, of=(StationNotified,)
+        ) as subscription:
             async for notice in subscription:
                 match notice:
                     case FactCommitted(event=StationNotified() as event):

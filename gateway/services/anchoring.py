@@ -154,7 +154,9 @@ class Anchoring:
         await self._writer.run(install_ledger)
         if self._settings.ledger.backend is LedgerBackend.NONE:
             return
-        with self._bus.subscribe("anchoring", wants=_is_settled) as subscription:
+        with self._bus.subscribe(
+            "anchoring", wants=_is_settled, of=(SessionSettled,)
+        ) as subscription:
             while True:
                 await self._step_safely()
                 await self._pause(subscription)

@@ -93,7 +93,10 @@ class CommandEffects:
     async def run(self) -> None:
         """Follow the facts, for ever."""
         with self._bus.subscribe(
-            "commands.effects", limit=100_000, wants=self._wants
+            "commands.effects",
+            limit=100_000,
+            wants=self._wants,
+            of=(FactCommitted, CommandChanged),
         ) as subscription:
             self._check_all()
             while True:

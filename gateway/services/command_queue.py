@@ -189,7 +189,10 @@ class CommandQueue:
         """Know since when each station is back; wake the sender for news."""
         loop = asyncio.get_running_loop()
         with self._bus.subscribe(
-            "commands.queue", limit=100_000, wants=_is_news
+            "commands.queue",
+            limit=100_000,
+            wants=_is_news,
+            of=(LinkChanged, CommandChanged),
         ) as subscription:
             async for notice in subscription:
                 match notice:

@@ -77,7 +77,9 @@ class GapWatch:
                 task.add_done_callback(lambda _task: places.release())
 
     async def _watch_links(self) -> None:
-        with self._bus.subscribe("gaps", wants=_is_return) as subscription:
+        with self._bus.subscribe(
+            "gaps", wants=_is_return, of=(LinkChanged,)
+        ) as subscription:
             async for notice in subscription:
                 if isinstance(notice, LinkChanged):
                     await self._ask_again(notice.station_id)

@@ -6,12 +6,13 @@ only: no task, no future per message.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from gateway.bus import Bus, FactCommitted
 from gateway.clock import Clock

@@ -180,7 +180,9 @@ class LocalLists:
 
     async def _follow_links(self) -> None:
         await self._ports.features.until_in_use(Feature.LOCAL_LIST)
-        with self._ports.bus.subscribe("lists", wants=is_link) as subscription:
+        with self._ports.bus.subscribe(
+            "lists", wants=is_link, of=(LinkChanged,)
+        ) as subscription:
             while True:
                 for notice in await subscription.batch():
                     if not isinstance(notice, LinkChanged):

@@ -80,7 +80,9 @@ class Networks:
 
     async def run(self) -> None:
         """Follow upgrades to their end, for ever."""
-        with self._bus.subscribe("upgrades", wants=is_link) as subscription:
+        with self._bus.subscribe(
+            "upgrades", wants=is_link, of=(LinkChanged,)
+        ) as subscription:
             await self._resume()
             async for notice in subscription:
                 match notice:

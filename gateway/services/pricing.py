@@ -132,7 +132,9 @@ class Pricing:
                 task.add_done_callback(lambda _task: places.release())
 
     async def _follow_sessions(self) -> None:
-        with self._ports.bus.subscribe("pricing", wants=_is_news) as subscription:
+        with self._ports.bus.subscribe(
+            "pricing", wants=_is_news, of=(FactCommitted,)
+        ) as subscription:
             while True:
                 for notice in await subscription.batch():
                     if isinstance(notice, FactCommitted):

@@ -42,7 +42,9 @@ class Registration:
         """Ask for boots as stations become accepted, for ever."""
         places = asyncio.Semaphore(MAX_AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
-            with self._bus.subscribe("registration", wants=is_setting) as subscription:
+            with self._bus.subscribe(
+                "registration", wants=is_setting, of=(SettingChanged,)
+            ) as subscription:
                 async for notice in subscription:
                     station_id = self._to_boot(notice)
                     if station_id is None:

@@ -166,7 +166,9 @@ class Reports:
         """
         station_id = exchange.station_id
         with self._bus.subscribe(
-            f"report.{station_id}", wants=partial(_concerns, station_id)
+            f"report.{station_id}",
+            wants=partial(_concerns, station_id),
+            of=(DeviceReported, StationNotified),
         ) as subscription:
             sent = await self.send(exchange, action, payload)
             state = await self.state(station_id, kind, sent.request_id)

@@ -84,7 +84,9 @@ class SecurityWatch:
 
     async def run(self) -> None:
         """Follow the committed events, for ever; the store says which are new."""
-        with self._bus.subscribe("security", wants=_concerns) as subscription:
+        with self._bus.subscribe(
+            "security", wants=_concerns, of=(StationNotified,)
+        ) as subscription:
             await self._catch_up()
             while True:
                 await subscription.batch()

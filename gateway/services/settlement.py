@@ -72,7 +72,9 @@ class Settlement:
 
     async def run(self) -> None:
         """Catch up with what ended meanwhile, then follow the bus for ever."""
-        with self._bus.subscribe("settlement", wants=_may_settle) as subscription:
+        with self._bus.subscribe(
+            "settlement", wants=_may_settle, of=(FactCommitted,)
+        ) as subscription:
             await self._patiently(self.catch_up)
             while True:
                 await self._follow(subscription)

@@ -245,7 +245,9 @@ class Signing:
 
     async def _redeliver(self) -> None:
         """Send what a station was not there to take, once it is back."""
-        with self._bus.subscribe("signing", wants=is_link) as subscription:
+        with self._bus.subscribe(
+            "signing", wants=is_link, of=(LinkChanged,)
+        ) as subscription:
             async for notice in subscription:
                 match notice:
                     case LinkChanged(station_id=station_id, is_online=True):

@@ -150,7 +150,9 @@ class Transfers:
 
     async def run(self) -> None:
         """Follow what stations say, for ever."""
-        with self._bus.subscribe("transfers", wants=_is_told) as subscription:
+        with self._bus.subscribe(
+            "transfers", wants=_is_told, of=(StationNotified,)
+        ) as subscription:
             async for notice in subscription:
                 match notice:
                     case FactCommitted(event=StationNotified() as event):

@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
+from itertools import compress
+from operator import is_not
 from typing import Any, Final
 
 import msgspec
@@ -368,12 +370,10 @@ def _all(
 
 def _changed(before: Session, after: Session) -> dict[str, object]:
     """The fields that changed, with their new values."""
+    olds, news = _values(before), _values(after)
+    others = compress(zip(_FIELDS, olds, news, strict=True), map(is_not, olds, news))
     changed: dict[str, object] = {
-        field: new
-        for field, old, new in zip(
-            _FIELDS, _values(before), _values(after), strict=True
-        )
-        if old is not new and old != new
+        field: new for field, old, new in others if old != new
     }
     if "id_token" in changed:
         changed["token_key"] = _token_key(after)
