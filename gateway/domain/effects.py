@@ -16,6 +16,7 @@ from gateway.domain.events import (
     StationNotified,
 )
 from gateway.domain.ids import EvseRef
+from gateway.domain.metering import samples_in
 from gateway.domain.session import Session
 
 TOLERANCE: Final = 1.05
@@ -274,7 +275,7 @@ def _held(
 ) -> EffectSeen | OverLimit | None:
     if session is None or not isinstance(event, SessionUpdated | SessionStarted):
         return None
-    if not event.readings or expected.evse_id not in {0, session.evse_id}:
+    if not samples_in(event) or expected.evse_id not in {0, session.evse_id}:
         return None
     if expected.is_power:
         if session.power_w is None or session.power_at != session.sampled_at:
