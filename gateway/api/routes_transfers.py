@@ -76,15 +76,6 @@ async def update_firmware(
     entry = context.directory.require(station_id)
     if body.override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may override a limit")
-    await context.operator_guard(
-        entry.station_id, "UpdateFirmware", {}, override=body.override
-    )
-    await context.audit(
-        caller,
-        "firmware.updated",
-        f"station/{entry.station_id}",
-        {"location": public_address(body.location)},
-    )
     wanted = FirmwareWanted(
         location=body.location,
         retrieve_at=_aware(body.retrieve_at, "retrieve_at") or context.clock.now(),
@@ -93,6 +84,16 @@ async def update_firmware(
         signature=body.signature,
         retries=body.retries,
         retry_interval_s=body.retry_interval_s,
+    )
+    context.transfers.check_firmware(entry.station_id, wanted)
+    await context.operator_guard(
+        entry.station_id, "UpdateFirmware", {}, override=body.override
+    )
+    await context.audit(
+        caller,
+        "firmware.updated",
+        f"station/{entry.station_id}",
+        {"location": public_address(body.location)},
     )
     return await context.transfers.update_firmware(entry.station_id, wanted)
 

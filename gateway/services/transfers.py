@@ -82,19 +82,29 @@ class Transfers:
         self._call = call
         self._adapter_of = adapter_of
         self._call_timeout_s = call_timeout_s
+        self._last_number = 0
         self._unclaimed: OrderedDict[StationId, deque[StationNotified]] = OrderedDict()
 
-    async def update_firmware(
-        self, station_id: StationId, wanted: FirmwareWanted
-    ) -> View:
-        """Ask for an update; a signing certificate is checked first (L01.FR.11).
+    def check_firmware(self, station_id: StationId, wanted: FirmwareWanted) -> None:
+        """Whether an update can be asked for at all (L01.FR.11).
 
         Raises:
             RequestError: 409 not connected; 422 the certificate cannot be used.
         """
         self._check_signing(wanted)
+        self._connected(station_id)
+
+    async def update_firmware(
+        self, station_id: StationId, wanted: FirmwareWanted
+    ) -> View:
+        """Ask for an update; see `check_firmware`.
+
+        Raises:
+            RequestError: 409 not connected; 422 the certificate cannot be used.
+        """
+        self.check_firmware(station_id, wanted)
         adapter = self._connected(station_id)
-        number = await self._writer.run(rows.next_request_id)
+        number = await self._next_number()
         return await self._ask(station_id, adapter.encode_firmware(wanted, number))
 
     async def get_log(self, station_id: StationId, wanted: LogWanted) -> View:
@@ -104,8 +114,14 @@ class Transfers:
             RequestError: 409 not connected.
         """
         adapter = self._connected(station_id)
-        number = await self._writer.run(rows.next_request_id)
+        number = await self._next_number()
         return await self._ask(station_id, *adapter.encode_log(wanted, number))
+
+    async def _next_number(self) -> int:
+        """A request id that nothing has had, also not what is being asked just now."""
+        stored = await self._writer.run(rows.next_request_id)
+        self._last_number = max(stored, self._last_number + 1)
+        return self._last_number
 
     async def transfers(self, station_id: StationId) -> list[View]:
         """What a station was asked to transfer, newest first."""

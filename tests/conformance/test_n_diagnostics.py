@@ -127,3 +127,16 @@ async def test_customer_information_is_found_by_an_identifier(
         }
         await customer(operator, station, asked, "Accepted")
         await report(station, "all there is")
+
+
+async def test_a_refused_report_about_a_customer_is_kept_without_its_contents(
+    operator: Operator,
+) -> None:
+    async with operator.booted() as station:
+        told = {"requestId": 5, "generatedAt": stamp(), "data": "Ada Lovelace"}
+        answer = await station.call("NotifyCustomerInformation", told)
+        assert (answer[0], answer[2]) == (4, "OccurrenceConstraintViolation")
+        path = f"/stations/{station.station_id}/refused-frames"
+        (kept,) = await operator.get(path)
+    assert kept["action"] == "NotifyCustomerInformation"
+    assert "Ada" not in str(kept)

@@ -1,5 +1,6 @@
 """Firmware and logs by operators' words: asked for, followed, received."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -98,6 +99,24 @@ async def test_a_certificate_that_signs_nothing_now_is_refused_before_it_is_sent
             )
             assert answer.status_code == 422
         assert station.calls("UpdateFirmware") == []
+        commands = await operator.get("/commands", station_id=station.station_id)
+        assert commands == [], "nothing was begun"
+
+
+async def test_two_updates_at_once_have_request_ids_of_their_own(
+    operator: Operator,
+) -> None:
+    async with operator.booted() as station, asyncio.TaskGroup() as tasks:
+        asked = [
+            tasks.create_task(
+                ask(operator, station, "firmware-updates", {"location": LOCATION})
+            )
+            for _ in range(4)
+        ]
+        for one in asked:
+            await one
+        numbers = {one["requestId"] for one in station.calls("UpdateFirmware")}
+    assert len(numbers) == 4
 
 
 @pytest.mark.use_case("N01")
