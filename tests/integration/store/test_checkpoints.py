@@ -9,17 +9,21 @@ from gateway.store.checkpoints import Checkpointer, checkpoint
 from gateway.store.schema import open_database
 from gateway.store.writer import Writer
 
+KNOWS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'knocking'"
+
 
 def _insert(conn: sqlite3.Connection, name: str) -> None:
     conn.execute("INSERT INTO knocking VALUES (?, '', '', 1, '', '')", (name,))
 
 
 def _in_file_alone(path: Path, folder: Path) -> set[str]:
-    """What the database file holds without its log."""
+    """What the database file holds without its log; it may have no table yet."""
     copy = folder / "copy.sqlite3"
     copy.write_bytes(path.read_bytes())
     conn = sqlite3.connect(copy)
     try:
+        if not conn.execute(KNOWS_TABLE).fetchone():
+            return set()
         return {row[0] for row in conn.execute("SELECT station_id FROM knocking")}
     finally:
         conn.close()
