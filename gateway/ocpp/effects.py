@@ -229,3 +229,9 @@ def _is_good(action: str, word: str) -> bool:
     if action == "GetInstalledCertificateIds" and word == "NotFound":
         return True
     return word in GOOD_WORDS
+
+
+def number_of(payload: Mapping[str, object], name: str) -> int | None:
+    """A member that is a whole number; ``None`` where it is left out."""
+    value = payload.get(name)
+    return value if isinstance(value, int) else None

@@ -18,12 +18,12 @@ from gateway.ocpp.effects import public_address
 from gateway.ocpp.outbound import compact, optional_time
 from gateway.ocpp.readings import wire_time
 
-NOTICES: Final[Mapping[str, tuple[TransferKind, ...]]] = MappingProxyType(
+NOTICES: Final[Mapping[str, TransferKind]] = MappingProxyType(
     {
-        "DiagnosticsStatusNotification": (TransferKind.DIAGNOSTICS,),
-        "FirmwareStatusNotification": (TransferKind.FIRMWARE,),
-        "LogStatusNotification": (TransferKind.LOG,),
-        "SignedFirmwareStatusNotification": (TransferKind.FIRMWARE,),
+        "DiagnosticsStatusNotification": TransferKind.DIAGNOSTICS,
+        "FirmwareStatusNotification": TransferKind.FIRMWARE,
+        "LogStatusNotification": TransferKind.LOG,
+        "SignedFirmwareStatusNotification": TransferKind.FIRMWARE,
     }
 )
 """Messages of stations about a transfer, by action."""

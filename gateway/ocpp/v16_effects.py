@@ -14,7 +14,13 @@ from gateway.domain.effects import (
 )
 from gateway.domain.ids import IdToken
 from gateway.ocpp.adapter import Command
-from gateway.ocpp.effects import FIRMWARE_WRONG, LOG_WRONG, holds_limit, reports
+from gateway.ocpp.effects import (
+    FIRMWARE_WRONG,
+    LOG_WRONG,
+    holds_limit,
+    number_of,
+    reports,
+)
 
 
 def expected(  # noqa: C901 - one arm per action
@@ -25,7 +31,7 @@ def expected(  # noqa: C901 - one arm per action
     match command.action:
         case "RemoteStartTransaction":
             return StartsSession(
-                evse_id=_number(payload, "connectorId"),
+                evse_id=number_of(payload, "connectorId"),
                 token_key=IdToken(value=str(payload["idTag"])).key,
             )
         case "RemoteStopTransaction":
@@ -34,7 +40,7 @@ def expected(  # noqa: C901 - one arm per action
             return Boots()
         case "ChangeAvailability":
             return ShowsAvailability(
-                evse_id=_number(payload, "connectorId") or 0,
+                evse_id=number_of(payload, "connectorId") or 0,
                 is_operative=payload["type"] == "Operative",
             )
         case "TriggerMessage" | "ExtendedTriggerMessage":
@@ -69,9 +75,4 @@ def _triggered(payload: Mapping[str, object]) -> Expectation:
         return AtOnce()
     if message == "SignChargePointCertificate":
         message = "SignCertificate"
-    return SendsMessage(message=message, evse_id=_number(payload, "connectorId"))
-
-
-def _number(payload: Mapping[str, object], name: str) -> int | None:
-    value = payload.get(name)
-    return value if isinstance(value, int) else None
+    return SendsMessage(message=message, evse_id=number_of(payload, "connectorId"))

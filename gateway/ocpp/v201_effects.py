@@ -14,7 +14,13 @@ from gateway.domain.effects import (
 )
 from gateway.domain.ids import IdToken
 from gateway.ocpp.adapter import Command
-from gateway.ocpp.effects import FIRMWARE_WRONG, LOG_WRONG, holds_limit, reports
+from gateway.ocpp.effects import (
+    FIRMWARE_WRONG,
+    LOG_WRONG,
+    holds_limit,
+    number_of,
+    reports,
+)
 
 
 def expected(  # noqa: C901 - one arm per action
@@ -27,9 +33,9 @@ def expected(  # noqa: C901 - one arm per action
             token = payload["idToken"]
             assert isinstance(token, Mapping), "the schema was checked"
             return StartsSession(
-                evse_id=_number(payload, "evseId"),
+                evse_id=number_of(payload, "evseId"),
                 token_key=IdToken(value=str(token["idToken"])).key,
-                remote_start_id=_number(payload, "remoteStartId"),
+                remote_start_id=number_of(payload, "remoteStartId"),
             )
         case "RequestStopTransaction":
             return EndsSession(transaction_id=str(payload["transactionId"]))
@@ -76,9 +82,4 @@ def _triggered(payload: Mapping[str, object]) -> Expectation:
 
 def _evse_id(payload: Mapping[str, object]) -> int | None:
     evse = payload.get("evse")
-    return _number(evse, "id") if isinstance(evse, Mapping) else None
-
-
-def _number(payload: Mapping[str, object], name: str) -> int | None:
-    value = payload.get(name)
-    return value if isinstance(value, int) else None
+    return number_of(evse, "id") if isinstance(evse, Mapping) else None

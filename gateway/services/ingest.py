@@ -47,7 +47,7 @@ BOOT: Final = "BootNotification"
 REFUSED_PER_MINUTE: Final = 60
 """Refused frames kept per connection and minute; the rest are only counted."""
 MAX_REFUSED_BYTES: Final = 16_384
-PERSONAL: Final = frozenset({"NotifyCustomerInformation"})
+PERSONAL_ACTIONS: Final = frozenset({"NotifyCustomerInformation"})
 """Actions whose contents are about a person: refused ones are kept without them."""
 
 UNANSWERABLE: Final = "stored, but not to be answered"
@@ -416,7 +416,7 @@ class StationSink:
         respond: Callable[[bytes], None] | None,
     ) -> None:
         """Keep a refused CALL, then answer it, unless it was answered already."""
-        kept = b"{}" if call.action in PERSONAL else call.payload
+        kept = b"{}" if call.action in PERSONAL_ACTIONS else call.payload
         raw = encode_call(call.message_id, call.action, kept)
         code = self.station.adapter.error_code(error.kind)
         answer = encode_error(call.message_id, code, error.description, error.details)

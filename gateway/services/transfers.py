@@ -20,7 +20,6 @@ from gateway.domain.ids import StationId
 from gateway.domain.transfer import (
     FirmwareWanted,
     LogWanted,
-    TransferKind,
     TransferState,
     state_of,
 )
@@ -185,25 +184,20 @@ class Transfers:
         request_id = wire.request_number(number)
         if number is not None and request_id is None:
             return  # nobody ever asked for it
-        kinds: tuple[TransferKind, ...] = wire.NOTICES[event.topic]
 
-        def job(conn: sqlite3.Connection) -> bool:
-            found = [
-                rows.told(
-                    conn,
-                    event.station_id,
-                    kind,
-                    request_id=request_id,
-                    word=word,
-                    state=state,
-                    at=event.received_at,
-                )
-                for kind in kinds
-            ]
-            return any(one is not None for one in found)
+        def job(conn: sqlite3.Connection) -> int | None:
+            return rows.told(
+                conn,
+                event.station_id,
+                wire.NOTICES[event.topic],
+                request_id=request_id,
+                word=word,
+                state=state,
+                at=event.received_at,
+            )
 
         try:
-            if not await self._writer.run(job):
+            if await self._writer.run(job) is None:
                 self._keep_unclaimed(event)
         except StoreError as error:
             _log.warning(

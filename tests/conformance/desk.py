@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,13 @@ from tests.support.raw_station import RawStation
 
 PASSWORD = "a-password-of-twenty"
 OCCUPIED, AVAILABLE = "Occupied", "Available"
+SIGNED = {
+    "signedMeterData": "T0NNRnx7fXx7fQ==",
+    "signingMethod": "ECDSA-secp256r1-SHA256",
+    "encodingMethod": "OCMF",
+    "publicKey": "",
+}
+"""A signed meter value in form; nobody verifies it here."""
 DATA_VENDOR = "com.example.meters"
 """Its messages are accepted and kept."""
 COST_INTERVAL_S = 5
@@ -139,7 +146,6 @@ class Operator:
 
     desk: Desk
     http: httpx.AsyncClient
-    stations: list[RawStation] = field(default_factory=list)
 
     async def register(self, *, evses: int = 2, **members: object) -> str:
         """Register a new station of its own name; returns its id."""
@@ -285,6 +291,20 @@ def connector_event(status: str, *, evse_id: int = 1) -> dict[str, Any]:
                 "eventNotificationType": "HardWiredNotification",
             }
         ],
+    }
+
+
+def variables_set(asked: dict[str, Any], status: str = "Accepted") -> dict[str, Any]:
+    """The answer to a SetVariables that meets all its items alike."""
+    return {
+        "setVariableResult": [
+            {
+                "attributeStatus": status,
+                "component": one["component"],
+                "variable": one["variable"],
+            }
+            for one in asked["setVariableData"]
+        ]
     }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.conformance.desk import AVAILABLE, PASSWORD, Operator
+from tests.conformance.desk import AVAILABLE, PASSWORD, Operator, variables_set
 from tests.conformance.states import tell_state
 from tests.support.raw_station import RawStation
 
@@ -51,16 +51,7 @@ async def test_only_an_accepted_password_replaces_the_old_one(
     operator: Operator, status: str
 ) -> None:
     async with operator.booted() as station:
-        station.handlers["SetVariables"] = lambda asked: {
-            "setVariableResult": [
-                {
-                    "attributeStatus": status,
-                    "component": one["component"],
-                    "variable": one["variable"],
-                }
-                for one in asked["setVariableData"]
-            ]
-        }
+        station.handlers["SetVariables"] = lambda asked: variables_set(asked, status)
         await operator.accepted(station, "SetVariables", new_password(NEW_PASSWORD))
     valid, other = NEW_PASSWORD, PASSWORD
     if status == "Rejected":
@@ -76,16 +67,7 @@ async def test_the_old_password_opens_until_the_new_one_was_used(
     operator: Operator,
 ) -> None:
     async with operator.booted() as station:
-        station.handlers["SetVariables"] = lambda asked: {
-            "setVariableResult": [
-                {
-                    "attributeStatus": "Accepted",
-                    "component": one["component"],
-                    "variable": one["variable"],
-                }
-                for one in asked["setVariableData"]
-            ]
-        }
+        station.handlers["SetVariables"] = variables_set
         await operator.accepted(station, "SetVariables", new_password(NEW_PASSWORD))
         await operator.accepted(station, "SetVariables", new_password("x" * 20))
     station_id = station.station_id
@@ -127,16 +109,7 @@ async def test_after_an_upgrade_the_lower_profile_is_never_accepted_again(
     operator: Operator,
 ) -> None:
     async with operator.booted() as station:
-        station.handlers["SetVariables"] = lambda asked: {
-            "setVariableResult": [
-                {
-                    "attributeStatus": "Accepted",
-                    "component": one["component"],
-                    "variable": one["variable"],
-                }
-                for one in asked["setVariableData"]
-            ]
-        }
+        station.handlers["SetVariables"] = variables_set
         await operator.accepted(station, "SetNetworkProfile", UPGRADE_201)
         await operator.accepted(station, "SetVariables", PRIORITY)
         await operator.accepted(station, "Reset", {"type": "Immediate"})

@@ -11,6 +11,7 @@ from tests.conformance.desk import (
     connector_event,
     connector_status,
     stamp,
+    variables_set,
 )
 from tests.conformance.states import ended, energy_transfer, tell_state
 from tests.support.raw_station import RawStation
@@ -163,16 +164,7 @@ async def test_variables_are_set(
     operator: Operator, variables: list[dict[str, Any]]
 ) -> None:
     async with operator.booted() as station:
-        station.handlers["SetVariables"] = lambda asked: {
-            "setVariableResult": [
-                {
-                    "attributeStatus": "Accepted",
-                    "component": one["component"],
-                    "variable": one["variable"],
-                }
-                for one in asked["setVariableData"]
-            ]
-        }
+        station.handlers["SetVariables"] = variables_set
         answer = await operator.http.post(
             f"/stations/{station.station_id}/variables/write", json={"items": variables}
         )

@@ -7,6 +7,7 @@ import pytest
 from tests.conformance.desk import (
     AVAILABLE,
     OCCUPIED,
+    SIGNED,
     Operator,
     Transaction,
     stamp,
@@ -22,13 +23,6 @@ from tests.conformance.states import (
     stop_authorized,
     tell_state,
 )
-
-SIGNED = {
-    "signedMeterData": "T0NNRnx7fXx7fQ==",
-    "signingMethod": "ECDSA-secp256r1-SHA256",
-    "encodingMethod": "OCMF",
-    "publicKey": "",
-}
 
 
 @pytest.mark.use_case("E01")

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from tests.conformance.desk import (
+    SIGNED,
     Operator,
     Transaction,
     stamp,
@@ -15,12 +16,6 @@ from tests.conformance.desk import (
 from tests.conformance.states import ended, energy_transfer, session_of
 
 INTERVAL = timedelta(seconds=30)
-SIGNED = {
-    "signedMeterData": "T0NNRnx7fXx7fQ==",
-    "signingMethod": "ECDSA-secp256r1-SHA256",
-    "encodingMethod": "OCMF",
-    "publicKey": "",
-}
 
 
 def values(

@@ -10,7 +10,6 @@ from gateway.clock import SystemClock
 from tests.conformance.desk import Operator, Transaction, stamp, wire
 
 LATER = timedelta(hours=3)
-UNPLUGGED = "not a transaction here"
 
 
 def needs(*, energy_wh: int = 12_000) -> dict[str, Any]:
