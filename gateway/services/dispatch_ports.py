@@ -14,6 +14,7 @@ from gateway.domain.topology import Site
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.group_problem import Prices
+from gateway.services.reach import OnLate
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome
 
@@ -39,8 +40,16 @@ class Stations(Protocol):
         *,
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
+        on_late: OnLate | None = None,
     ) -> Mapping[str, object]:
         """Send a command and wait for the answer.
+
+        Args:
+            station_id: Where to.
+            command: Valid by the schema of the station's version.
+            timeout_s: Real seconds to wait for the answer.
+            priority: Who goes first where several wait.
+            on_late: Gets an answer that comes within ten minutes after the timeout.
 
         Raises:
             CallFailed: No result came.

@@ -40,7 +40,11 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitAnswered:
-    """A station answered a limit, or did not."""
+    """A station answered a limit, or did not.
+
+    Attributes:
+        is_late: The call had timed out, and was taken for unanswered, before.
+    """
 
     outgoing: Outgoing
     command_id: int
@@ -48,6 +52,7 @@ class LimitAnswered:
     sent_at: datetime
     plan_id: int | None
     latency_s: float
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,10 @@ class GroupRecords:
         if gone:
             await self.write(lambda conn: rows.forget_commands(conn, gone))
 
+    async def hold_again(self, command_id: int) -> None:
+        """A station may hold a limit after all that was taken for gone."""
+        await self.write(lambda conn: rows.hold_command(conn, command_id))
+
     async def batch(
         self, batch: Sequence[Outgoing], *, plan_id: int | None, now: datetime
     ) -> list[int] | None:

@@ -58,6 +58,7 @@ from gateway.services.group_problem import Asked
 from gateway.services.group_records import GroupRecords
 from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
+from gateway.services.late_limits import LateLimits
 from gateway.services.limit_calls import clear_limits, send_limits
 from gateway.services.plan_words import reasons_in_words
 from gateway.services.session_need import read_need
@@ -113,6 +114,7 @@ class GroupRunner:
             start_clearing=self._start_clearing,
             retry=timedelta(seconds=CLEAR_RETRY_S * ports.clock.speed),
         )
+        self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
         self._tasks: asyncio.TaskGroup | None = None
@@ -314,7 +316,11 @@ class GroupRunner:
     async def _take_answer(self, item: LimitAnswered) -> None:
         now = self._now()
         gone: set[int] = set()
+        station_id, command = item.outgoing.station_id, item.outgoing.command
         match item.answer:
+            case _ if item.is_late:
+                gone = await self._late.take(self.state, item, now)
+                self._needs_plan = True
             case Answer.ACCEPTED:
                 gone = self.state.accepted(item.outgoing, item.command_id, now)
             case Answer.REFUSED | Answer.NOT_SENT:
@@ -323,11 +329,10 @@ class GroupRunner:
                 pass  # it stays: the station may hold it
             case _:
                 assert_never(item.answer)
-        command = item.outgoing.command
-        if item.answer is not Answer.ACCEPTED:
-            self._wait_before_retry(item.outgoing.station_id, now)
+        if item.answer is not Answer.ACCEPTED and not item.is_late:
+            self._wait_before_retry(station_id, now)
             if command.purpose is Purpose.DEFAULT:
-                self._setup.default_failed(item.outgoing.station_id, item.answer)
+                self._setup.default_failed(station_id, command.evse_id, item.answer)
         await self._records.answer(item, gone, now)
         for ref in item.outgoing.refs:
             self._ports.bus.publish(
@@ -345,6 +350,7 @@ class GroupRunner:
             purpose=command.purpose.value,
             limit_a=command.schedule.at(now) / 10,
             status=item.answer.value,
+            is_late=item.is_late,
             latency_s=round(item.latency_s, 3),
         )
 
@@ -493,7 +499,9 @@ class GroupRunner:
         sent_at: datetime,
         plan_id: int | None,
     ) -> None:
-        async for answered in send_limits(self._ports, limits, sent_at, plan_id):
+        async for answered in send_limits(
+            self._ports, limits, sent_at, plan_id, self.offer
+        ):
             self.offer(answered)
         self.offer(StationFree(station_id=station_id))
 

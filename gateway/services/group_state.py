@@ -9,6 +9,7 @@ left by the limits. ``services.group_limits`` decides what to send, and
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from gateway.domain import envelope as env
@@ -343,6 +344,14 @@ class GroupState:
     def add_sent(self, outgoing: Outgoing, sequence: int) -> None:
         """A limit is on its way: it counts from before it is sent."""
         command = outgoing.command
+        for one in self.concerned(outgoing):
+            self.hold_again(one, outgoing, sequence)
+            if command.purpose is Purpose.SESSION and sequence < TRIAL_SEQUENCE:
+                one.must_resend = False
+
+    def hold_again(self, one: EvseState, outgoing: Outgoing, sequence: int) -> None:
+        """A station may hold a limit that it was sent."""
+        command = outgoing.command
         held = HeldLimit(
             sequence=sequence,
             purpose=command.purpose,
@@ -354,10 +363,8 @@ class GroupState:
             number_phases=command.number_phases,
             nominal_v=command.nominal_v,
         )
-        for one in self.concerned(outgoing):
-            one.limits = (*one.limits, held)
-            if command.purpose is Purpose.SESSION and sequence < TRIAL_SEQUENCE:
-                one.must_resend = False
+        held_so_far = (*one.limits, held)
+        one.limits = tuple(sorted(held_so_far, key=attrgetter("sequence")))
 
     def add_held(self, ref: EvseRef, held: HeldLimit) -> None:
         """A limit from the store that the station may hold."""

@@ -1,8 +1,10 @@
 """The calls that set and clear limits at a station, and what their answers prove."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -22,8 +24,16 @@ come from one that had acted already, so its old and its new limit both count.""
 _log = structlog.get_logger()
 
 
-async def send_limit(ports: Ports, outgoing: Outgoing) -> Answer:
-    """Send one limit; only what surely did not act keeps the old one."""
+async def send_limit(
+    ports: Ports, outgoing: Outgoing, on_late: Callable[[Answer], None]
+) -> Answer:
+    """Send one limit; only what surely did not act keeps the old one.
+
+    Args:
+        ports: How stations are reached.
+        outgoing: What is sent.
+        on_late: Gets what a station said after `Answer.UNKNOWN` was returned.
+    """
     adapter = ports.stations.adapter(outgoing.station_id)
     if adapter is None:
         return Answer.NOT_SENT
@@ -42,18 +52,11 @@ async def send_limit(ports: Ports, outgoing: Outgoing) -> Answer:
             command,
             timeout_s=ports.call_timeout_s,
             priority=CallPriority.LIMIT,
+            on_late=lambda answer: on_late(_reading(answer, adapter, command.action)),
         )
-    except CallRefused as refusal:
-        return _answer_of(refusal, adapter)
-    except CallFailed:
-        return Answer.UNKNOWN
-    match adapter.outcome(command.action, payload):
-        case CallOutcome.ACCEPTED:
-            return Answer.ACCEPTED
-        case CallOutcome.REJECTED | CallOutcome.NOT_SUPPORTED:
-            return Answer.REFUSED
-        case CallOutcome.OTHER:
-            return Answer.UNKNOWN
+    except CallFailed as error:
+        return _reading(error, adapter, command.action)
+    return _reading(payload, adapter, command.action)
 
 
 async def send_limits(
@@ -61,20 +64,27 @@ async def send_limits(
     limits: Iterable[tuple[int, Outgoing]],
     sent_at: datetime,
     plan_id: int | None,
+    on_late: Callable[[LimitAnswered], None],
 ) -> AsyncIterator[LimitAnswered]:
-    """Send limits to one station, one call at a time; what became of each."""
+    """Send limits to one station, one call at a time; what became of each.
+
+    What was `Answer.UNKNOWN` may be answered later: ``on_late`` gets that.
+    """
     loop = asyncio.get_running_loop()
     for command_id, outgoing in limits:
-        began_s = loop.time()
-        answer = await send_limit(ports, outgoing)
-        yield LimitAnswered(
+        unanswered = LimitAnswered(
             outgoing=outgoing,
             command_id=command_id,
-            answer=answer,
+            answer=Answer.UNKNOWN,
             sent_at=sent_at,
             plan_id=plan_id,
-            latency_s=loop.time() - began_s,
+            latency_s=0.0,
         )
+        began_s = loop.time()
+        answer = await send_limit(
+            ports, outgoing, partial(_came_late, on_late, unanswered, loop, began_s)
+        )
+        yield replace(unanswered, answer=answer, latency_s=loop.time() - began_s)
 
 
 async def clear_limits(ports: Ports, station_id: StationId) -> bool:
@@ -105,6 +115,38 @@ async def clear_limits(ports: Ports, station_id: StationId) -> bool:
             )
             return False
     return True
+
+
+def _came_late(
+    on_late: Callable[[LimitAnswered], None],
+    unanswered: LimitAnswered,
+    loop: asyncio.AbstractEventLoop,
+    began_s: float,
+    answer: Answer,
+) -> None:
+    if answer is not Answer.UNKNOWN:  # that is what it counts as already
+        latency_s = loop.time() - began_s
+        on_late(replace(unanswered, answer=answer, latency_s=latency_s, is_late=True))
+
+
+def _reading(
+    answer: Mapping[str, object] | CallFailed, adapter: Adapter, action: str
+) -> Answer:
+    """What an answer proves about the limit that it answers."""
+    match answer:
+        case CallRefused():
+            return _answer_of(answer, adapter)
+        case CallFailed():
+            return Answer.UNKNOWN
+        case _:
+            pass
+    match adapter.outcome(action, answer):
+        case CallOutcome.ACCEPTED:
+            return Answer.ACCEPTED
+        case CallOutcome.REJECTED | CallOutcome.NOT_SUPPORTED:
+            return Answer.REFUSED
+        case CallOutcome.OTHER:
+            return Answer.UNKNOWN
 
 
 def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:

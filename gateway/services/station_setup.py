@@ -44,7 +44,7 @@ class StationSetup:
         self._start_clearing = start_clearing
         self._retry = retry
         self._stages: dict[StationId, SetupStage] = {}
-        self._failed: dict[StationId, Answer] = {}
+        self._failed: dict[StationId, dict[int, Answer]] = {}
         self._wiped: set[StationId] = set()
         self._clear_at: dict[StationId, datetime] = {}
 
@@ -89,9 +89,31 @@ class StationSetup:
         self._wiped.discard(station_id)
         self._start_clearing(station_id)
 
-    def default_failed(self, station_id: StationId, answer: Answer) -> None:
-        """A safe default was not accepted."""
-        self._failed[station_id] = answer
+    def default_failed(
+        self, station_id: StationId, target: int, answer: Answer
+    ) -> None:
+        """The safe default for an EVSE, or for all of them, was not accepted."""
+        self._failed.setdefault(station_id, {})[target] = answer
+
+    async def answered_late(
+        self,
+        state: GroupState,
+        station: StationState,
+        target: int,
+        answer: Answer,
+        now: datetime,
+    ) -> None:
+        """A safe default was answered after its time: setting up goes on from there."""
+        station_id = station.station.id
+        failed = self._failed.get(station_id, {})
+        if target not in failed:
+            return
+        if answer is Answer.ACCEPTED:
+            del failed[target]
+        else:
+            failed[target] = answer
+        if station.needs_setup and not station.is_busy:
+            await self.called(state, station, now)
 
     def cleared(self, station_id: StationId, now: datetime, *, done: bool) -> None:
         """The station was asked to clear everything; our default goes back at once."""
@@ -115,17 +137,17 @@ class StationSetup:
         if stage not in {SetupStage.DEFAULT, SetupStage.DEFAULT_AGAIN}:
             return
         station.blocks_sessions = False
-        failed = self._failed.get(station_id)
+        failed = set(self._failed.get(station_id, {}).values())
         is_known = station.trust.leftovers_known
         is_clean = is_known or station_id in self._wiped
         may_be_in_the_way = stage is SetupStage.DEFAULT and not is_known
-        if failed is not None and not (failed is Answer.REFUSED and may_be_in_the_way):
+        if failed and not (failed == {Answer.REFUSED} and may_be_in_the_way):
             return
         defaults = group_limits.defaults_of(station, now)
         has_strays = state.has_stray_defaults(
             station_id, {one.command.evse_id for one in defaults}
         )
-        if failed is None and is_clean and not has_strays:
+        if not failed and is_clean and not has_strays:
             self._stages[station_id] = SetupStage.DONE
             trust = state.cleared(station_id)
             if trust.leftovers_known and not is_known:

@@ -126,6 +126,13 @@ def forget_commands(conn: sqlite3.Connection, command_ids: Iterable[int]) -> Non
     )
 
 
+def hold_command(conn: sqlite3.Connection, command_id: int) -> None:
+    """The station may hold this after all."""
+    conn.execute(
+        "UPDATE limit_command SET is_held = 1 WHERE command_id = ?", (command_id,)
+    )
+
+
 def held_commands(
     conn: sqlite3.Connection, station_ids: Iterable[StationId]
 ) -> list[CommandRow]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,18 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitSchedule, Purpose, SetLimit
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.topology import Cabinet, Evse, Load, Site, Station
-from gateway.errors import CallRefused, CallTimedOut, ErrorKind, NotConnected
+from gateway.errors import (
+    CallFailed,
+    CallRefused,
+    CallTimedOut,
+    ErrorKind,
+    NotConnected,
+)
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports, SessionRequest
+from gateway.services.reach import OnLate
 from gateway.services.solver_pool import by_rule
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome
@@ -39,6 +46,8 @@ class FakeStation:
         keeps: The purpose of limits that it refuses to clear.
         ignores: Accepts everything and obeys nothing.
         log: Actions in the order of arrival.
+        late: Sends the answers that it still owes (mood ``late``: it accepts and acts;
+            ``late_no``: it refuses).
     """
 
     station_id: StationId
@@ -50,6 +59,7 @@ class FakeStation:
     ignores: bool = False
     keeps: str = ""
     log: list[str] = field(default_factory=list)
+    late: list[Callable[[], None]] = field(default_factory=list)
     limits: list[SetLimit] = field(default_factory=list)
 
     def limit_da(self, now: datetime) -> int | None:
@@ -123,6 +133,7 @@ class FakeStations:
         *,
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
+        on_late: OnLate | None = None,
     ) -> Mapping[str, object]:
         assert timeout_s > 0
         station = self.stations[station_id]
@@ -131,27 +142,29 @@ class FakeStations:
         assert priority is CallPriority.LIMIT
         await asyncio.sleep(0)
         station.log.append(command.action)
-        match station.mood:
-            case "gone":
-                raise NotConnected(station_id)
-            case "deaf":
-                raise CallTimedOut(station_id)
-            case "garbled":
-                raise CallRefused(ErrorKind.FORMAT.value, "no", {})
-            case "incapable":
-                raise CallRefused(ErrorKind.NOT_SUPPORTED.value, "no", {})
-            case "internal":
-                raise CallRefused(ErrorKind.INTERNAL.value, "no", {})
-            case "reject":
-                return {"status": "rejected"}
-            case _:
-                pass
+        if station.mood.startswith("late") and on_late and "limit" in command.payload:
+            self._answer_later(station, command, on_late)
+            raise CallTimedOut(station_id)
+        failure = _failure_of(station)
+        if failure is not None:
+            raise failure
+        if station.mood == "reject":
+            return {"status": "rejected"}
         if station.keeps and command.payload.get("purpose") == station.keeps:
             return {"status": "rejected"}
         self._act(station, command)
         if station.mood == "timeout":
             raise CallTimedOut(station_id)
         return {"status": "accepted"}
+
+    def _answer_later(
+        self, station: FakeStation, command: Command, on_late: OnLate
+    ) -> None:
+        is_yes = station.mood == "late"
+        if is_yes:
+            self._act(station, command)
+        answer = {"status": "accepted" if is_yes else "rejected"}
+        station.late.append(lambda: on_late(answer))
 
     def disconnect(self, station_id: StationId, reason: str) -> bool:
         assert reason
@@ -198,6 +211,23 @@ class FakeStations:
             station.default = limit.schedule
         else:
             station.session = limit.schedule
+
+
+def _failure_of(station: FakeStation) -> CallFailed | None:
+    """How a call to a station in this mood fails."""
+    match station.mood:
+        case "gone":
+            return NotConnected(station.station_id)
+        case "deaf":
+            return CallTimedOut(station.station_id)
+        case "garbled":
+            return CallRefused(ErrorKind.FORMAT.value, "no", {})
+        case "incapable":
+            return CallRefused(ErrorKind.NOT_SUPPORTED.value, "no", {})
+        case "internal":
+            return CallRefused(ErrorKind.INTERNAL.value, "no", {})
+        case _:
+            return None
 
 
 class FakeSessions:
