@@ -263,8 +263,11 @@ def machine() -> dict[str, Any]:
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
+    name = Path(sys.argv[0]).stem.removeprefix("bench_")
     made = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"wattproof bench {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--quick", action="store_true", help="small and short: a check")
     made.add_argument("--json", type=Path, help="also write the result here")

@@ -22,6 +22,7 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
 _PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+_PASS_ON_AFTER_NAME: Final = {**_PASS_ON, "allow_interspersed_args": False}
 
 app = typer.Typer(
     name="wattproof",
@@ -102,10 +103,13 @@ def site_check(config: ConfigPath = Path("config.toml")) -> None:
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}")
     now = SystemClock().now()
+    certificates = _part("gateway.services.certificate_check")
+    found = _part("gateway.config").check_passwords(loaded.password_sources, os.environ)
     if loaded.ocpp.tls is not None:
-        for warning in _part("gateway.server.tls").check(loaded.ocpp.tls, now):
-            typer.echo(f"warning: {warning}")
-    for warning in _part("gateway.services.certificate_check").check(loaded, now):
+        to_come = certificates.to_come(loaded)
+        tls = _part("gateway.server.tls")
+        found += tls.check(loaded.ocpp.tls, now, to_come=to_come)
+    for warning in (*found, *certificates.check(loaded, now)):
         typer.echo(f"warning: {warning}")
     for key in loaded.security.loosened():
         typer.echo(f"warning: {key} = true switches a protection off")
@@ -147,7 +151,7 @@ def verify(context: typer.Context) -> None:
     _become("-m", "ledger", "verify", *context.args)
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(context_settings=_PASS_ON_AFTER_NAME)
 def bench(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Which; without bench_ and .py.")],

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import (
     AsyncIterator,
     Callable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -28,7 +29,7 @@ from fastapi import FastAPI
 
 from gateway.api.app import create_app
 from gateway.api.context import ApiContext, Who
-from gateway.api.serving import bind, serving
+from gateway.api.serving import serving
 from gateway.bus import Bus, FactCommitted, Lagged, Notice
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, passwords
@@ -42,6 +43,7 @@ from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
+from gateway.ports import API, OCPP, OCPP_TLS, bind
 from gateway.process import (
     Start,
     calm_collector,
@@ -96,7 +98,7 @@ from gateway.store import api_tokens, money
 from gateway.store import stations as station_rows
 from gateway.store.api_tokens import ApiToken, Role
 from gateway.store.entry import TokenDecision
-from gateway.store.folder_lock import held
+from gateway.store.folder_lock import held, refuse_if_held
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
@@ -639,7 +641,9 @@ async def _open(
     try:
         config.store.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StartupError(f"cannot use {config.store.path}: {error}") from error
+        raise StartupError(
+            f"cannot use {config.store.path} (store.path): {error.strerror}"
+        ) from error
     stack.enter_context(held(config.store.path))
     pepper = Pepper.load(config.store.pepper_path)
     writer = Writer(config.store.database_path)
@@ -676,6 +680,7 @@ class Running:
     overview: Overview
     needs: Needs
     ocpp_url: str
+    ocpp_tls_url: str | None
     api_url: str
     admin_link: str | None
     stop: asyncio.Event
@@ -712,7 +717,8 @@ async def _run(config: Config, secrets: Mapping[StationId, bytes]) -> None:
     async with running(
         config, clock=SystemClock(), passwords=secrets, on_stage=_say, stop=stop
     ) as gateway:
-        _say(f"OCPP     {gateway.ocpp_url}/{{station_id}}")
+        for url, profiles in addresses(gateway, config):
+            _say(f"OCPP     {url}/{{station_id}}  ({profiles})")
         _say(f"API      {gateway.api_url}/api/docs")
         if gateway.admin_link is not None:
             _say(f"Cockpit  {gateway.admin_link}  (opens once)")
@@ -742,20 +748,22 @@ async def running(
         shipped_proven: Stations whose obedience is known from elsewhere (the demo's).
 
     Raises:
-        StartupError: A port is in use, or the store cannot be opened.
+        StartupError: A port is in use, another gateway runs on the folder, or the store
+            cannot be opened.
     """
     for key in config.security.loosened():
         _log.warning("security.loosened", setting=key)
     for warning in config.warnings:
         _log.warning("config.warning", text=warning)
+    refuse_if_held(config.store.path)
     async with AsyncExitStack() as stack:
-        bound = bind(config.api.host, config.api.port, "the API")
+        bound = bind(config.api.host, config.api.port, API)
         stack.callback(bound.close)
-        ocpp = bind(config.server.ocpp_host, config.server.ocpp_port, "OCPP")
+        ocpp = bind(config.server.ocpp_host, config.server.ocpp_port, OCPP)
         stack.callback(ocpp.close)
         tls, ocpp_tls = config.ocpp.tls, None
         if tls is not None:
-            ocpp_tls = bind(config.server.ocpp_host, tls.port, "OCPP over TLS")
+            ocpp_tls = bind(config.server.ocpp_host, tls.port, OCPP_TLS)
             stack.callback(ocpp_tls.close)
         on_stage("opening the store")
         parts = await _open(config, clock, passwords, stack)
@@ -789,11 +797,25 @@ async def running(
             overview=parts.overview,
             needs=parts.needs,
             ocpp_url=_url("ws", config.server.ocpp_host, port) + "/ocpp",
+            ocpp_tls_url=None
+            if listener.tls_port is None
+            else _url("wss", config.server.ocpp_host, listener.tls_port) + "/ocpp",
             api_url=api_url,
             admin_link=link,
             stop=stop,
         )
         on_stage("stopping")
+
+
+def addresses(gateway: Running, config: Config) -> Iterator[tuple[str, str]]:
+    """Where stations connect, and the security profiles that each address serves."""
+    basic = "" if config.security.allow_unauthenticated is False else ", or no password"
+    yield gateway.ocpp_url, f"security profile 1{basic}"
+    tls = config.ocpp.tls
+    if tls is not None and gateway.ocpp_tls_url is not None:
+        profiles = "profile 2" if tls.client_ca is None else "profiles 2 and 3"
+        without = "; 3 needs ocpp.tls.client_ca" if tls.client_ca is None else ""
+        yield gateway.ocpp_tls_url, f"security {profiles}{basic}{without}"
 
 
 def _say(line: str) -> None:
@@ -802,5 +824,7 @@ def _say(line: str) -> None:
 
 
 def _url(scheme: str, host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - only compared
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
+    if ":" in shown:
+        shown = f"[{shown}]"
     return f"{scheme}://{shown}:{port}"

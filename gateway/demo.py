@@ -25,9 +25,10 @@ import structlog
 
 from gateway.app import Running, running
 from gateway.clock import ScaledClock, SystemClock
-from gateway.config import Config, station_to_json
+from gateway.config import Config, check_ports, station_to_json
 from gateway.domain.ids import StationId
 from gateway.domain.phases import rotation_text
+from gateway.domain.site_text import counted
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
 from gateway.process import run_to_end, stop_on_signals
@@ -88,7 +89,11 @@ def run_demo(
 def demo_config(
     data_dir: Path, *, ocpp_port: int | None = None, api_port: int | None = None
 ) -> Config:
-    """The configuration of the built-in site."""
+    """The configuration of the built-in site.
+
+    Raises:
+        ConfigError: Both ports are the same.
+    """
     document = tomllib.loads(SITE_FILE.read_text(), parse_float=Decimal)
     document["store"] = {"path": str(data_dir.absolute())}
     config = Config.from_dict(document, data_dir.absolute())
@@ -97,6 +102,7 @@ def demo_config(
         server = replace(server, ocpp_port=ocpp_port)
     if api_port is not None:
         api = replace(api, port=api_port)
+    check_ports(server, api, config.ocpp.tls)
     return replace(config, server=server, api=api)
 
 
@@ -117,7 +123,8 @@ async def _demo(
         shipped_proven=tuple(station.id for station in config.site.stations),
     ) as gateway:
         token = await _prepare(gateway)
-        _say(f"starting {len(config.site.stations)} simulated stations (seed {seed})")
+        stations = counted(len(config.site.stations), "simulated station")
+        _say(f"starting {stations} (seed {seed})")
         async with _simulating(
             gateway, config, clock, passwords, token, seed=seed
         ) as simulation:

@@ -20,7 +20,7 @@ MAX_LINE = 400
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ledger")
+    parser = argparse.ArgumentParser(prog="wattproof")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("verify", help="check a receipt")
     command.add_argument("file", type=Path)

@@ -197,7 +197,9 @@ def _check_inclusion(receipt: Receipt, opened: _Opened) -> str:
             head=receipt.head.root,
         ):
             raise _WrongError(f"leaf {leaf.index} is not in the log with this head")
-    return f"all {len(receipt.leaves)} leaves are in the log of {receipt.head.size}"
+    count = len(receipt.leaves)
+    leaves = "the one leaf is" if count == 1 else f"all {count} leaves are"
+    return f"{leaves} in the log of {receipt.head.size}"
 
 
 def _check_readings(receipt: Receipt, opened: _Opened) -> str:
@@ -205,11 +207,15 @@ def _check_readings(receipt: Receipt, opened: _Opened) -> str:
     facts = opened.settlement_record.body
     count = len(opened.readings)
     if count != facts["readings_count"]:
-        raise _WrongError(f"{count} readings, the settlement counts another number")
+        raise _WrongError(f"{_readings(count)}, the settlement counts another number")
     root = merkle.root([leaf.leaf_hash for leaf, _ in opened.readings])
     if root.hex() != facts["readings_root"]:
         raise _WrongError("the readings are not those that were settled")
-    return f"complete: {count} readings, as settled"
+    return f"complete: {_readings(count)}, as settled"
+
+
+def _readings(count: int) -> str:
+    return "1 reading" if count == 1 else f"{count} readings"
 
 
 def _check_registers(receipt: Receipt, opened: _Opened) -> str:

@@ -106,10 +106,11 @@ def _check_head(
     if not any(e["size"] == head.size and e["root"] == head.root for e in events):
         return _false("head", "that transaction anchored another head")
     depth = chain.latest_block() - found.block_number
+    blocks = "1 block" if depth == 1 else f"{depth} blocks"
     return Check(
         name="head",
         verdict=good,
-        reason=f"anchored in block {found.block_number}, {depth} blocks deep",
+        reason=f"anchored in block {found.block_number}, {blocks} deep",
     )
 
 

@@ -8,7 +8,8 @@ from optimizer.cli import DEADLINE_S, main
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
-        prog="optimizer", description="Plan the charging of one group of cabinets."
+        prog="wattproof solve",
+        description="Plan the charging of one group of cabinets.",
     )
     parser.add_argument("problem", type=Path, help="JSON file with the problem")
     parser.add_argument("--deadline-s", type=float, default=DEADLINE_S)

@@ -67,8 +67,12 @@ def _reason(
         phase=row_.phase,
         from_step=first,
         until_step=until,
-        text=f"{row_.name} is full in {len(steps)} steps from {begin} to {end}",
+        text=f"{row_.name} is full in {_steps(len(steps))} from {begin} to {end}",
     )
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
 
 
 def _plain(layout: Layout, index: int, cause: Cause, text: str) -> Reason:

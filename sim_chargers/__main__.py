@@ -35,10 +35,10 @@ named in [brackets]. Lines: flow_started, flow_step, flow_ended with "verdict": 
 failed or unfinished, and what a display shows. The run ends with its last flow.
 
 examples:
-  python -m sim_chargers --url ws://127.0.0.1:9000/ocpp --stations 10 --ocpp mixed
-  python -m sim_chargers --url ws://127.0.0.1:9000/ocpp --scenario depot.toml \\
+  wattproof sim --url ws://127.0.0.1:9000/ocpp --stations 10 --ocpp mixed
+  wattproof sim --url ws://127.0.0.1:9000/ocpp --scenario depot.toml \\
       --speed 60 --api http://127.0.0.1:8080 --api-token-file token.txt --duration 240
-  python -m sim_chargers --url ws://127.0.0.1:9000/ocpp --ocpp 2.0.1 --stations 1 \\
+  wattproof sim --url ws://127.0.0.1:9000/ocpp --ocpp 2.0.1 --stations 1 \\
       --flow charging-needs --flow firmware --speed 10
 """
 
@@ -46,7 +46,7 @@ examples:
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     made = argparse.ArgumentParser(
-        prog="python -m sim_chargers",
+        prog="wattproof sim",
         description="Physically simulated chargers and cars over OCPP 1.6J and 2.0.1.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,8 +10,11 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from gateway.errors import StartupError
+from gateway.ports import API, listen
 
 GRACE_S = 3
+BACKLOG = 2048
+"""As uvicorn's own."""
 START_TIMEOUT_S = 30.0
 
 
@@ -25,39 +28,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int, what: str) -> socket.socket:
-    """Bind a port now, so that a port in use is said before anything starts.
-
-    Args:
-        host: Address; one with a colon is IPv6.
-        port: TCP port; 0 picks one.
-        what: Whose port it is, for the error.
-
-    Raises:
-        StartupError: The port is in use or may not be bound.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        reason = error.strerror or str(error)
-        raise StartupError(
-            f"cannot listen on {host}:{port} for {what}: {reason}"
-        ) from error
-    bound.set_inheritable(False)
-    return bound
-
-
 @contextlib.asynccontextmanager
 async def serving(app: FastAPI, bound: socket.socket) -> AsyncIterator[None]:
     """Serve within the block.
 
     Raises:
-        StartupError: The server did not start.
+        StartupError: The server did not start, or another program listens there.
     """
+    listen(bound, BACKLOG, API)
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -1,7 +1,9 @@
 """Configuration: a TOML file read once into frozen, checked dataclasses."""
 
 from gateway.config.certificates import CaConfig, Iso15118Config, OcspConfig
-from gateway.config.load import Config, passwords
+from gateway.config.load import Config
+from gateway.config.ports import check_ports
+from gateway.config.secrets import check_passwords, passwords
 from gateway.config.sections import (
     ApiConfig,
     BillingConfig,
@@ -33,6 +35,8 @@ __all__ = [
     "SecurityConfig",
     "ServerConfig",
     "StoreConfig",
+    "check_passwords",
+    "check_ports",
     "passwords",
     "station_from_json",
     "station_to_json",

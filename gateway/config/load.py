@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from gateway.config import certificates, sections, tables
+from gateway.config.ports import check_ports
 from gateway.config.reader import read, unknown
 from gateway.config.site import site_of
 from gateway.domain import site_check
@@ -50,7 +51,8 @@ class Config:
         ca: ``None`` without a section ``[ca]``: nothing is signed.
         site: Checked: limits nest, floors fit.
         tariffs: By id; their windows are in the site's time zone.
-        password_sources: Where each station's password comes from, see `passwords`.
+        password_sources: Where each station's password comes from, see
+            `gateway.config.passwords`.
         warnings: What is allowed but should be known, one sentence each.
     """
 
@@ -126,11 +128,15 @@ class Config:
         optimizer = section(sections.OptimizerConfig, "optimizer")
         _check_tariff_ids(built, billing, optimizer, tariffs)
         store = section(sections.StoreConfig, "store")
+        server = section(sections.ServerConfig, "server")
+        api = section(sections.ApiConfig, "api")
+        ocpp = section(sections.OcppConfig, "ocpp")
+        check_ports(server, api, ocpp.tls)
         return cls(
-            server=section(sections.ServerConfig, "server"),
-            api=section(sections.ApiConfig, "api"),
+            server=server,
+            api=api,
             store=sections.StoreConfig(path=base_dir / store.path),
-            ocpp=section(sections.OcppConfig, "ocpp"),
+            ocpp=ocpp,
             ca=certificates.ca_of(document, base_dir),
             ocsp=section(certificates.OcspConfig, "ocsp"),
             iso15118=section(certificates.Iso15118Config, "iso15118"),
@@ -146,37 +152,6 @@ class Config:
                 for problem in site_check.warnings(built)
             ),
         )
-
-
-def passwords(
-    sources: Mapping[StationId, Path | str], environment: Mapping[str, str]
-) -> dict[StationId, bytes]:
-    """Read the station passwords that the configuration points to.
-
-    Args:
-        sources: `Config.password_sources`: a file, or the name of a variable.
-        environment: Where variables are looked up.
-
-    Raises:
-        ConfigError: A file cannot be read, or a variable is not set.
-    """
-    found: dict[StationId, bytes] = {}
-    for station_id, source in sources.items():
-        if isinstance(source, Path):
-            try:
-                found[station_id] = source.read_bytes().strip()
-            except OSError as error:
-                raise ConfigError(
-                    f"station {station_id}.password_file",
-                    f"{source} cannot be read: {error.strerror}",
-                ) from None
-        elif source in environment:
-            found[station_id] = environment[source].encode()
-        else:
-            raise ConfigError(
-                f"station {station_id}.password_env", f"{source} is not set"
-            )
-    return found
 
 
 def key_of(built: Site, problem: site_check.Problem) -> str:

@@ -18,9 +18,13 @@ from gateway.domain.topology import (
 
 def describe(site: Site) -> list[str]:
     """One line per cabinet, indented by depth, with what hangs behind it."""
-    counts = (
-        f"{len(site.cabinets)} cabinets, {len(site.stations)} stations, "
-        f"{len(site.evses)} EVSEs"
+    counts = ", ".join(
+        counted(len(parts), name)
+        for parts, name in (
+            (site.cabinets, "cabinet"),
+            (site.stations, "station"),
+            (site.evses, "EVSE"),
+        )
     )
     lines = [f"site {site.name}: {counts}"]
     for group in site.groups():
@@ -33,6 +37,11 @@ def describe(site: Site) -> list[str]:
         lines.append("  outside every cabinet (never limited):")
         lines.extend(f"    {line}" for s in free for line in _station(s))
     return lines
+
+
+def counted(number: int, name: str) -> str:
+    """A number of things: ``1 cabinet``, ``2 cabinets``."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _cabinet(site: Site, cabinet: Cabinet) -> Iterator[str]:

@@ -21,6 +21,7 @@ from gateway.errors import ConfigError, StartupError
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.frames import Call, CallError, CallResult
 from gateway.ocpp.rpc import Endpoint
+from gateway.ports import OCPP, OCPP_TLS, bind, listen
 from gateway.server.handshake import Admitted, Gate, Handshake, Knock, Refusal
 from gateway.server.handshake import come_later as busy
 from gateway.server.link import FrameSink, Link
@@ -137,7 +138,7 @@ class Listener:
             if options.tls is not None:
                 self._tls = TlsPort(
                     config=options.tls,
-                    bound=tls or _bound(options.host, options.tls.port),
+                    bound=tls or bind(options.host, options.tls.port, OCPP_TLS),
                     serve=self._open,
                     clock=self._clock,
                 )
@@ -149,7 +150,7 @@ class Listener:
                 watcher = group.create_task(self._tls.watch(), name="listener.tls")
                 stack.callback(watcher.cancel)
             server = await self._open(
-                _bound(options.host, options.port) if bound is None else bound, None
+                bound or bind(options.host, options.port, OCPP), None
             )
             stack.callback(server.close)
             yield _port_of(server)
@@ -162,23 +163,16 @@ class Listener:
     async def _open(
         self, bound: socket.socket, context: ssl.SSLContext | None
     ) -> asyncio.Server:
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                lambda: WebSocket(self),
-                sock=bound,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
-                ssl_shutdown_timeout=None if context is None else CLOSE_TIMEOUT_S,
-                backlog=BACKLOG,
-            )
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StartupError(f"cannot listen for OCPP: {reason}") from error
-        for listening in server.sockets:
-            listening.setsockopt(
-                socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES
-            )
-        return server
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        listen(bound, BACKLOG, OCPP if context is None else OCPP_TLS)
+        return await asyncio.get_running_loop().create_server(
+            lambda: WebSocket(self),
+            sock=bound,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
+            ssl_shutdown_timeout=None if context is None else CLOSE_TIMEOUT_S,
+            backlog=BACKLOG,
+        )
 
     async def _stop(self) -> None:
         """Close every connection politely, and wait until all are gone."""
@@ -296,17 +290,6 @@ class Listener:
 
 def _refuse(socket: WebSocket, refusal: Refusal) -> None:
     socket.refuse(HTTPStatus(refusal.status), refusal.text, refusal.headers)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StartupError(
-            f"cannot listen on {host}:{port} for OCPP: {reason}"
-        ) from error
 
 
 def _port_of(server: asyncio.Server) -> int:

@@ -44,8 +44,16 @@ REFUSALS_PER_MINUTE: Final = 60
 _log = structlog.get_logger()
 
 
-def check(config: TlsConfig, now: datetime) -> list[str]:
+def check(
+    config: TlsConfig, now: datetime, *, to_come: Path | None = None
+) -> list[str]:
     """Check the files; what is usable but should be known, one sentence each.
+
+    Args:
+        config: The section.
+        now: The time that X.509 counts in.
+        to_come: A certificate that the first start will make: as ``client_ca`` it is
+            nothing to be missed yet.
 
     Raises:
         ConfigError: A file cannot be read or used; names the dotted key.
@@ -62,11 +70,11 @@ def check(config: TlsConfig, now: datetime) -> list[str]:
                 f"{path}.cert: replaces an earlier one of the same key type"
             )
         kinds.add(kind)
-    if config.client_ca is not None:
+    if config.client_ca is not None and not _is_same(config.client_ca, to_come):
         path = "ocpp.tls.client_ca"
         for authority in _certificates(config.client_ca, path):
             warnings.extend(_validity(authority, path, now))
-    elif config.organization is not None:
+    elif config.client_ca is None and config.organization is not None:
         warnings.append("ocpp.tls.organization: means nothing without client_ca")
     return warnings
 
@@ -171,6 +179,10 @@ def _files(config: TlsConfig) -> Iterator[Path]:
         yield from (files.cert, files.key)
     if config.client_ca is not None:
         yield config.client_ca
+
+
+def _is_same(path: Path, other: Path | None) -> bool:
+    return other is not None and path.resolve() == other.resolve()
 
 
 def _check_pair(files: CertificateFiles, path: str) -> x509.Certificate:

@@ -12,13 +12,10 @@ from typing import Final, Protocol, TypeAlias
 import structlog
 
 from gateway.clock import Clock
+from gateway.config.secrets import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES
 from gateway.domain.connection import PLAIN, TLS_CERTIFICATE, ConnectionSecurity
 from gateway.domain.ids import StationId
-from gateway.services.credentials import (
-    MAX_PASSWORD_BYTES,
-    MIN_PASSWORD_BYTES,
-    Pepper,
-)
+from gateway.services.credentials import Pepper
 from gateway.services.stations import StationDirectory
 from gateway.store.stations import StationRow
 

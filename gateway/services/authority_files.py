@@ -46,14 +46,18 @@ def open_authority(config: CaConfig, *, folder: Path, clock: Clock) -> Authority
         return CommandAuthority(
             config.command, timeout_s=config.command_timeout_s, clock=clock
         )
-    cert_path = config.cert or folder / "ca.pem"
-    key_path = config.key or folder / "ca.key"
+    cert_path, key_path = paths_of(config, folder)
     if not cert_path.exists() and not key_path.exists():
         _make(cert_path, key_path, config.cpo_name or "Wattproof", clock.now())
     chain, key = load(cert_path, key_path)
     return EmbeddedAuthority(
         chain, key, clock=clock, validity=timedelta(days=config.validity_days)
     )
+
+
+def paths_of(config: CaConfig, folder: Path) -> tuple[Path, Path]:
+    """Certificate and key of the embedded authority."""
+    return config.cert or folder / "ca.pem", config.key or folder / "ca.key"
 
 
 def load(

@@ -2,12 +2,22 @@
 
 import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from gateway.config import Config
 from gateway.errors import ConfigError
-from gateway.services.authority_files import load
+from gateway.services.authority_files import load, paths_of
 from gateway.services.contracts15118 import load_roots
 from gateway.services.x509 import subject_of
+
+
+def to_come(config: Config) -> Path | None:
+    """The authority's certificate, if the next start is the one that makes it."""
+    ca = config.ca
+    if ca is None or ca.command:
+        return None
+    cert, key = paths_of(ca, config.store.ca_path)
+    return None if cert.exists() or key.exists() else cert
 
 
 def check(config: Config, now: datetime) -> list[str]:
@@ -22,9 +32,8 @@ def check(config: Config, now: datetime) -> list[str]:
         if shutil.which(ca.command[0]) is None:
             raise ConfigError("ca.command", f"{ca.command[0]} is not a program")
     elif ca is not None:
-        cert = ca.cert or config.store.ca_path / "ca.pem"
-        key = ca.key or config.store.ca_path / "ca.key"
-        if cert.exists() or key.exists():
+        cert, key = paths_of(ca, config.store.ca_path)
+        if to_come(config) is None:
             authority = load(cert, key)[0][0]
             if authority.not_valid_after_utc <= now + timedelta(days=ca.validity_days):
                 warnings.append(

@@ -19,8 +19,6 @@ from typing import Final
 from gateway.errors import StartupError
 
 PEPPER_BYTES: Final = 32
-MIN_PASSWORD_BYTES: Final = 8
-MAX_PASSWORD_BYTES: Final = 64
 _SCHEME: Final = "hs256"
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.config.secrets import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES
 from gateway.errors import RequestError
-from gateway.services.credentials import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES
 from gateway.store.stations import StationRow
 
 REGISTRATIONS: Final = ("Accepted", "Pending", "Rejected")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.gateway_process import (
     GatewayProcess,
     environment,
@@ -78,7 +79,9 @@ async def test_a_port_in_use_is_said_in_one_line(tmp_path: Path, which: str) -> 
         err = await refused(tmp_path)
     assert f"127.0.0.1:{port}" in err
     assert which in err
-    assert "in use" in err
+    assert "in use by another program" in err
+    assert f"change {'server.ocpp' if which == 'OCPP' else 'api'}" in err
+    assert not (tmp_path / "data").exists(), "nothing was touched"
 
 
 async def test_two_gateways_never_share_a_folder(tmp_path: Path) -> None:
@@ -89,8 +92,91 @@ async def test_two_gateways_never_share_a_folder(tmp_path: Path) -> None:
             config = config.replace(str(port), str(free_port()))
         (tmp_path / "second.toml").write_text(config)
         err = await refused(tmp_path, "second.toml")
-        assert "another gateway" in err
+        assert f"another gateway (process {first.process.pid}) runs on" in err
+        assert str(tmp_path / "data") in err
+        assert "store.path" in err
+        again = await refused(tmp_path)  # its ports are in use, too
+        assert again == err
         assert await is_well(first)
+
+
+async def test_a_tls_port_in_use_is_said_with_its_setting(tmp_path: Path) -> None:
+    port = free_port()
+    write_config(tmp_path, {"CP1": PASSWORD}, extra=tls_section(tmp_path, port))
+    with socket.create_server(("127.0.0.1", port)):
+        err = await refused(tmp_path)
+    assert f"127.0.0.1:{port} for OCPP over TLS" in err
+    assert "change ocpp.tls.port" in err
+
+
+@pytest.mark.parametrize("which", ["ocpp", "tls", "api"])
+async def test_a_port_that_another_listens_on_meanwhile_is_no_traceback(
+    tmp_path: Path, which: str
+) -> None:
+    """Two programs may bind a port; only one of them can listen."""
+    tls_port = free_port()
+    ocpp_port, api_port = write_config(
+        tmp_path, {"CP1": PASSWORD}, extra=tls_section(tmp_path, tls_port)
+    )
+    port = {"ocpp": ocpp_port, "tls": tls_port, "api": api_port}[which]
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        async with asyncio.TaskGroup() as group:
+            # The lock is taken once the ports are bound.
+            lock = tmp_path / "data" / "gateway.lock"
+            group.create_task(_listen_when(lock, other))
+            code, out, err = await run_cli(tmp_path, "run")
+    assert code == 1
+    assert "Traceback" not in out + err
+    last = err.splitlines()[-1]
+    assert last.startswith(f"wattproof: cannot listen on 127.0.0.1:{port}")
+    assert "in use by another program: end it" in last
+
+
+async def _listen_when(path: Path, other: socket.socket) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240 - made by another process
+        await asyncio.sleep(0.01)
+    other.listen()
+
+
+async def test_one_port_for_two_listeners_is_told_by_run_and_site_check(
+    tmp_path: Path,
+) -> None:
+    ocpp_port, _ = write_config(tmp_path, {"CP1": PASSWORD})
+    path = tmp_path / "config.toml"
+    path.write_text(path.read_text() + tls_section(tmp_path, ocpp_port))
+    for command in (["run"], ["site", "check"]):
+        code, out, err = await run_cli(tmp_path, *command)
+        assert code == 2
+        assert one_line(err).startswith("wattproof: configuration: ocpp.tls.port: ")
+        assert "server.ocpp_port" in err
+        assert out == ""
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+async def test_bad_password_files_are_told_by_run_and_site_check(
+    tmp_path: Path, mode: int
+) -> None:
+    write_config(tmp_path, {"CP1": PASSWORD})
+    secret = tmp_path / "CP1.password"
+    secret.write_text("short" if mode == 0o600 else PASSWORD)
+    secret.chmod(mode)
+    for command in (["run"], ["site", "check"]):
+        code, _, err = await run_cli(tmp_path, *command)
+        assert code == 2
+        assert str(secret) in one_line(err)
+        assert "station CP1.password_file" in err
+        assert ("chmod 600" if mode == 0o644 else "8 to 64") in err
+    assert not (tmp_path / "data").exists(), "nothing was touched"
+
+
+def tls_section(folder: Path, port: int, more: str = "") -> str:
+    files = Authority.new().issue(folder, "server")
+    return (
+        f"\n[ocpp.tls]\nport = {port}\n{more}\n"
+        f"certificates = [{{cert = '{files.cert}', key = '{files.key}'}}]\n"
+    )
 
 
 async def is_well(running: GatewayProcess) -> bool:

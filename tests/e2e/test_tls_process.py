@@ -74,6 +74,39 @@ async def is_up(station: connect) -> bool:
         return False
 
 
+async def test_an_authority_still_to_be_made_may_be_the_client_ca(
+    tmp_path: Path,
+) -> None:
+    files, port = Authority.new().issue(tmp_path, "server"), free_port()
+    section = tls_section(files, Path("data/ca/ca.pem"), port)
+    ports = write_config(tmp_path, {"CP1": PASSWORD}, extra=f"[ca]\n{section}")
+    arguments = ("site", "check", "--config", "config.toml")
+    code, out, err = await run_cli(tmp_path, *arguments)
+    assert (code, err) == (0, "")
+    assert "ca.pem will be made at the first start" in out
+    async with gateway(tmp_path, ports) as process:
+        plain, tls = (line for line in process.log if "[wattproof] OCPP" in line)
+        assert f"ws://127.0.0.1:{ports[0]}/ocpp/" in plain
+        assert "(security profile 1)" in plain
+        assert f"wss://127.0.0.1:{port}/ocpp/{{station_id}}" in tls
+        assert "(security profiles 2 and 3)" in tls
+    code, out, err = await run_cli(tmp_path, *arguments)
+    assert (code, "will be made" in out) == (0, False), err
+    (tmp_path / "data" / "ca" / "ca.pem").unlink()  # its key is there: none is made
+    code, _, err = await run_cli(tmp_path, *arguments)
+    assert code == 2
+    assert "ocpp.tls.client_ca" in err
+
+
+async def test_another_client_ca_that_is_missing_is_missing(tmp_path: Path) -> None:
+    files = Authority.new().issue(tmp_path, "server")
+    section = tls_section(files, Path("data/ca/other.pem"), free_port())
+    write_config(tmp_path, {"CP1": PASSWORD}, extra=f"[ca]\n{section}")
+    code, _, err = await run_cli(tmp_path, "site", "check")
+    assert code == 2
+    assert "ocpp.tls.client_ca" in err
+
+
 async def test_site_check_and_run_name_files_that_cannot_serve(tmp_path: Path) -> None:
     files = Authority.new().issue(tmp_path, "server")
     section = tls_section(files, Authority.new().file(tmp_path), 9443)

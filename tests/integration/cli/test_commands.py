@@ -81,6 +81,38 @@ def test_help_is_there(arguments: list[str]) -> None:
     assert "--help" in shown.stdout
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run",
+        "demo",
+        "site",
+        "site check",
+        "token",
+        "token new",
+        "sim",
+        "solve",
+        "verify",
+        "bench",
+        "bench messages",
+        "bench durable",
+    ],
+)
+def test_every_usage_line_names_the_command_that_was_typed(name: str) -> None:
+    shown = wattproof(*name.split(), "--help")
+    assert shown.returncode == 0, shown.stderr
+    first = shown.stdout.splitlines()[0]
+    assert first.casefold().startswith(f"usage: wattproof {name} ["), first
+    assert "python -m" not in shown.stdout
+
+
+def test_bad_usage_of_a_command_that_is_passed_on_names_it_too() -> None:
+    for name in ("sim", "solve", "verify"):
+        shown = wattproof(name, "--no-such-option")
+        assert shown.returncode == 2
+        assert f"wattproof {name}: error:" in shown.stderr
+
+
 def test_help_does_not_load_the_parts() -> None:
     started = time.perf_counter()
     code = (
@@ -100,6 +132,7 @@ def test_site_check_prints_every_part(config: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for word in ("cabinet A", "CP1", "PV roof", "battery cellar", "load lift", "63/63"):
         assert word in shown.stdout
+    assert "1 cabinet, 1 station, 1 EVSE\n" in shown.stdout
 
 
 def test_site_check_fails_with_the_dotted_key_and_no_traceback(config: Path) -> None:

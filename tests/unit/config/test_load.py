@@ -273,6 +273,7 @@ def test_a_missing_file_and_broken_toml_are_configuration_errors(
 
 def test_passwords_come_from_files_and_the_environment(tmp_path: Path) -> None:
     (tmp_path / "cp1").write_text("sesame-sesame-1\n", encoding="utf-8")
+    (tmp_path / "cp1").chmod(0o600)
     text = """
         [[station]]
         id = "CP1"

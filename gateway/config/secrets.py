@@ -1,0 +1,97 @@
+"""Passwords of stations, from the files and variables that the configuration names."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway.domain.ids import StationId
+from gateway.errors import ConfigError
+
+MIN_PASSWORD_BYTES: Final = 8
+MAX_PASSWORD_BYTES: Final = 64
+MAX_FILE_BYTES: Final = 4096
+"""More of a file is not read: it holds no password."""
+
+
+def passwords(
+    sources: Mapping[StationId, Path | str], environment: Mapping[str, str]
+) -> dict[StationId, bytes]:
+    """Read the station passwords that the configuration points to.
+
+    Args:
+        sources: `Config.password_sources`: a file, or the name of a variable.
+        environment: Where variables are looked up.
+
+    Raises:
+        ConfigError: A file cannot be read or is open to others, a variable is not set,
+            or what they hold is no password that the API would take.
+    """
+    found: dict[StationId, bytes] = {}
+    for station_id, source in sources.items():
+        if isinstance(source, Path):
+            key = f"station {station_id}.password_file"
+            found[station_id] = _checked(_read(source, key), key, str(source))
+        elif source in environment:
+            key = f"station {station_id}.password_env"
+            found[station_id] = _checked(environment[source].encode(), key, source)
+        else:
+            raise ConfigError(
+                f"station {station_id}.password_env", f"{source} is not set"
+            )
+    return found
+
+
+def check_passwords(
+    sources: Mapping[StationId, Path | str], environment: Mapping[str, str]
+) -> list[str]:
+    """Check them without a gateway; what should be known, one sentence each.
+
+    A variable that is not set is only told: the service that runs the gateway may have
+    another environment than who checks.
+
+    Raises:
+        ConfigError: As `passwords`.
+    """
+    unset = {
+        station_id: source
+        for station_id, source in sources.items()
+        if isinstance(source, str) and source not in environment
+    }
+    passwords({k: v for k, v in sources.items() if k not in unset}, environment)
+    return [
+        f"station {station_id}.password_env: {source} is not set here"
+        for station_id, source in unset.items()
+    ]
+
+
+def _read(path: Path, key: str) -> bytes:
+    """What a file holds, without the white space around it."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(MAX_FILE_BYTES)
+    except OSError as error:
+        raise ConfigError(key, f"{path} cannot be read: {error.strerror}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(key, f"{path} is open to others: chmod 600 it")
+    return content.strip()
+
+
+def _checked(password: bytes, key: str, source: str) -> bytes:
+    size = len(password)
+    if not size:
+        raise ConfigError(key, f"{source} is empty")
+    if MIN_PASSWORD_BYTES <= size <= MAX_PASSWORD_BYTES:
+        return password
+    limit = (
+        f"fewer than {MIN_PASSWORD_BYTES}"
+        if size < MIN_PASSWORD_BYTES
+        else f"more than {MAX_PASSWORD_BYTES}"
+    )
+    raise ConfigError(
+        key,
+        f"{source} holds {limit} bytes: a password has"
+        f" {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES}",
+    )
