@@ -1,10 +1,7 @@
 """Certificate authorities: one of our own, or a program that reaches another's."""
 
-import asyncio
-import contextlib
 import itertools
 import os
-import signal
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Protocol
@@ -18,6 +15,7 @@ from gateway.clock import Clock
 from gateway.domain.certificates import CertificateUse
 from gateway.domain.ids import StationId
 from gateway.services.csr import to_pem
+from gateway.services.program import run_program
 from gateway.services.x509 import (
     MAX_CHAIN_CHARS,
     CertificateError,
@@ -151,39 +149,32 @@ class CommandAuthority:
     async def _run(self, request: bytes, environment: dict[str, str]) -> bytes:
         program = self._command[0]
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment,
-                start_new_session=True,
+            finished = await run_program(
+                self._command,
+                request,
+                environment=environment,
+                timeout_s=self._timeout_s,
+                max_output_bytes=MAX_OUTPUT_BYTES,
             )
+        except TimeoutError as error:
+            raise CertificateError(
+                f"ca.command: {program} took more than {self._timeout_s:g} s"
+            ) from error
         except OSError as error:
             raise CertificateError(
                 f"ca.command: {program} cannot be run: {error.strerror}"
             ) from error
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                output, said = await _talk(process, request)
-                code = await process.wait()
-        except TimeoutError as error:
-            _kill(process)  # and what it started: that may outlive it
+        if finished.code != 0:
+            words = " ".join(finished.said.decode(errors="replace").split())[:200]
             raise CertificateError(
-                f"ca.command: {program} took more than {self._timeout_s:g} s"
-            ) from error
-        finally:
-            await _end(process)
-        if code != 0:
-            words = " ".join(said.decode(errors="replace").split())[:200]
-            raise CertificateError(
-                f"ca.command: {program} ended with {code}: {words or 'no reason'}"
+                f"ca.command: {program} ended with {finished.code}:"
+                f" {words or 'no reason'}"
             )
-        if len(output) > MAX_OUTPUT_BYTES:
+        if len(finished.output) > MAX_OUTPUT_BYTES:
             raise CertificateError(
                 f"ca.command: {program} wrote more than {MAX_OUTPUT_BYTES} bytes"
             )
-        return output
+        return finished.output
 
     def _check(
         self, chain: list[x509.Certificate], request: x509.CertificateSigningRequest
@@ -271,42 +262,3 @@ def key_info(key: object) -> bytes:
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-
-
-async def _talk(
-    process: asyncio.subprocess.Process, request: bytes
-) -> tuple[bytes, bytes]:
-    """Give the program its input and take a bounded part of what it says."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with asyncio.TaskGroup() as tasks:
-        output = tasks.create_task(_read(process.stdout), name="ca.output")
-        said = tasks.create_task(_read(process.stderr), name="ca.said")
-        with contextlib.suppress(ConnectionError):  # a program may not read it
-            process.stdin.write(request)
-            await process.stdin.drain()
-        process.stdin.close()
-    return output.result(), said.result()
-
-
-async def _read(stream: asyncio.StreamReader) -> bytes:
-    """Up to one byte more than allowed; the rest is read and dropped."""
-    kept = b""
-    while chunk := await stream.read(8_192):
-        if len(kept) <= MAX_OUTPUT_BYTES:
-            kept += chunk
-    return kept
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing of the program behind."""
-    if process.returncode is None:
-        _kill(process)
-        await process.wait()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """End the program's own process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
