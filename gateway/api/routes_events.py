@@ -41,10 +41,10 @@ router = APIRouter(tags=["events"], route_class=CheckedRoute)
 async def events(
     request: Request, context: Context, _caller: Viewer
 ) -> StreamingResponse:
-    """Events ``station``, ``session``, ``limit``, ``plan``, ``anchor``.
+    """What becomes true, as it happens, as server-sent events.
 
-    Also ``command``, ``settlement``, ``request``, ``load``, ``setting`` and
-    ``security``. A reader that falls behind gets ``lagged`` and should read the
+    Events: ``station``, ``session``, ``limit``, ``plan``, ``anchor``, ``command``,
+    ``settlement``, ``request``, ``load``, ``setting``, ``alarm``, ``security``. A reader that falls behind gets ``lagged`` and should read the
     resources again. A comment goes out every 15 s without events. The stream ends when
     the token does.
     """

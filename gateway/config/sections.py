@@ -43,6 +43,8 @@ class ServerConfig:
     """Where stations connect; port 0 lets the system choose.
 
     Attributes:
+        ocpp_host: Address that the OCPP ports listen on.
+        ocpp_port: Number of the port without TLS.
         call_timeout_s: Real seconds that a station has to answer our call.
         max_frame_bytes: A longer frame closes the connection.
         compression: permessage-deflate; costs memory per connection.
@@ -60,6 +62,8 @@ class ApiConfig:
     """Where API, cockpit and driver pages listen.
 
     Attributes:
+        host: Address; others than this machine only behind a TLS proxy.
+        port: Number of the port; 0 lets the system choose.
         public_url: How stations and drivers reach it from outside, e.g. through a
             proxy; ``None``: by the host and port it listens on.
     """
@@ -75,7 +79,11 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
-    """Where everything durable lives: database, keys, embedded chain."""
+    """Where everything durable lives: database, keys, embedded chain.
+
+    Attributes:
+        path: The folder; made at the first start. Back it up as a whole.
+    """
 
     path: Path = Path("data")
 
@@ -184,7 +192,9 @@ class OptimizerConfig:
     """How plans are made.
 
     Attributes:
-        step_s: Length of a plan's step, site seconds.
+        engine: Which solvers may be used; ``cvxpy`` is the slow reference.
+        step_s: Length of a plan's step, site seconds; also the least time between two
+            anchors of the log's head.
         horizon_s: How far plans look ahead; a multiple of ``step_s``.
         deadline_s: Real seconds that a solve may take before a rule decides.
         workers: Processes that solve.
@@ -209,6 +219,8 @@ class LedgerConfig:
     """Where evidence is anchored; all but ``backend`` is for ``rpc`` only.
 
     Attributes:
+        backend: Where heads are anchored: a chain of one's own in a file, an EVM node,
+            or nowhere.
         rpc_url: JSON-RPC endpoint of an EVM node, http or https.
         chain_id: The chain that must be there; without it any chain is taken.
         key_file: A folder with one key per role (made on first use), or a file with one
@@ -239,13 +251,16 @@ class BillingConfig:
     """Money.
 
     Attributes:
+        currency: ISO 4217, of every tariff and bill.
         default_tariff: Id of the ``[[tariff]]`` for stations that name none;
             without one their sessions wait with the verdict ``no_tariff``.
+        regime: What settles by itself: ``standard``: the verdicts ``ok`` and
+            ``ok-unsigned``; ``eichrecht``: only readings signed by the meter.
         pricing_messages: Stations that can show prices and costs are told them, unless
             the API says otherwise for a station.
         cost_interval_s: Least time between two messages with a running cost; 2.0.1
             stations get such messages only if it is set, as answers tell costs there.
-        language: RFC 5646, of texts for everybody.
+        language: RFC 5646, of texts for everybody: en, de, fr or nl; any other is en.
     """
 
     currency: str = "EUR"

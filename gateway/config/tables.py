@@ -33,7 +33,19 @@ HOURS: Final = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteTable:
-    """``[site]``."""
+    """``[site]``.
+
+    Attributes:
+        name: Shown in the cockpit.
+        timezone: IANA name; windows of tariffs and hours of profiles are in it.
+        latitude_deg: Place on the map, WGS 84.
+        longitude_deg: Place on the map, WGS 84.
+        grid: ``TN`` (also for TT); ``IT`` or ``delta`` have no neutral.
+        nominal_v: To neutral on ``TN``, line to line otherwise.
+        hold_time_s: With everything dead, stations are at their floors after this time.
+        default_energy_wh: Need of a driver who states none.
+        default_stay_s: Stay of a driver who states none.
+    """
 
     name: str = "Site"
     timezone: str = "UTC"
@@ -56,7 +68,20 @@ class SiteTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CabinetTable:
-    """``[[cabinet]]``."""
+    """``[[cabinet]]``.
+
+    Attributes:
+        id: Its name in the API.
+        parent: Id of the cabinet that feeds this one; limits nest.
+        limit_a: On L1, L2 and L3, as ``[63, 63, 63]``; this, ``limit_w`` or both.
+        limit_w: Over all phases.
+        margin_a: Kept free on every phase.
+        feeder_meter: Id for ``PUT /loads/ID/reading`` of the meter that sees the whole
+            cabinet; needed where ratings exceed the limit.
+        mode: ``control``, or ``advise``: plans are shown and nothing is sent.
+        latitude_deg: Place on the map, WGS 84.
+        longitude_deg: Place on the map, WGS 84.
+    """
 
     id: str
     parent: str | None = None
@@ -78,7 +103,20 @@ class CabinetTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseTable:
-    """``[[station.evse]]``."""
+    """``[[station.evse]]``.
+
+    Attributes:
+        id: Number from 1; in OCPP 1.6 the connector.
+        current_type: What the car gets.
+        phases: Supply phases in the order of the terminals, as ``L2L3L1`` or ``L3``.
+        max_a: Rating per phase; an AC EVSE needs it.
+        min_a: A car charges with at least this.
+        max_w: Rating of a DC EVSE, which needs it; of an AC one it is only shown.
+        floor_a: Reserved for ever, idle or offline: 0, or at least ``min_a``.
+        efficiency: Of DC: delivered over drawn power.
+        auxiliary_w: Of DC: drawn by cooling and electronics.
+        public: It is registered on chain, and its status anchored, in the open.
+    """
 
     id: Annotated[int, Range(low=1, high=1_000)]
     current_type: CurrentType = CurrentType.AC
@@ -108,7 +146,26 @@ class OcppVersion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationTable:
-    """``[[station]]``."""
+    """``[[station]]``.
+
+    Attributes:
+        id: Last part of its URL and its Basic user name: 1 to 48 letters, digits or
+            ``. _ : @ = + -``.
+        cabinet: Id of the cabinet that feeds it; without one it is never limited.
+        latitude_deg: Place on the map, WGS 84.
+        longitude_deg: Place on the map, WGS 84.
+        managed: ``false``: nothing is sent unasked, and its rating is reserved.
+        unit: What it wants limits in.
+        clock_skew_s: How wrong its clock may be.
+        tariff_id: Instead of ``billing.default_tariff``.
+        default_energy_wh: Instead of that of ``[site]``.
+        default_stay_s: Instead of that of ``[site]``.
+        password_file: File with its password; this, ``password_env``, or by the API.
+        password_env: Name of the environment variable with its password.
+        assume_version: Spoken where it offers no version when it connects.
+        pin_version: The only version that it may speak.
+        evse: One table ``[[station.evse]]`` for each of its EVSEs.
+    """
 
     id: str
     cabinet: str | None = None
@@ -138,7 +195,18 @@ class StationTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadTable:
-    """``[[load]]``."""
+    """``[[load]]``.
+
+    Attributes:
+        id: For ``PUT /loads/ID/reading``.
+        cabinet: Id of the cabinet that feeds it.
+        phases: As of an EVSE.
+        source: ``api``: readings come by PUT; ``profile``: plans expect ``profile_a``.
+        worst_case_a: Per phase; counts against the limit whenever no reading is fresh.
+        stale_after_s: Age from which a reading does not count.
+        profile_a: With ``source = "profile"``: 24 currents per phase, one per hour of
+            the day; for planning only.
+    """
 
     id: str
     cabinet: str
@@ -162,7 +230,19 @@ class LoadTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PvTable:
-    """``[[pv]]``."""
+    """``[[pv]]``.
+
+    Attributes:
+        id: For ``PUT /loads/ID/reading``.
+        cabinet: Id of the cabinet that it feeds into; it never raises a limit.
+        phases: As of an EVSE.
+        peak_w: Most that it gives; readings above it count as this.
+        source: Only ``api``: readings come by PUT.
+        stale_after_s: Age from which a reading does not count.
+        latitude_deg: Place on the map, WGS 84.
+        longitude_deg: Place on the map, WGS 84.
+        public: It is registered on chain in the open, not as a salted hash.
+    """
 
     id: str
     cabinet: str
@@ -183,7 +263,21 @@ class PvTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatteryTable:
-    """``[[battery]]``."""
+    """``[[battery]]``.
+
+    Attributes:
+        id: For ``PUT /loads/ID/reading``.
+        cabinet: Id of the cabinet that it hangs on.
+        phases: As of an EVSE.
+        capacity_wh: What it holds.
+        max_charge_w: Counts against the limit whenever no reading is fresh.
+        max_discharge_w: Most that it gives; never raises a limit.
+        efficiency: Recorded only: batteries are neither planned nor controlled.
+        stale_after_s: Age from which a reading does not count.
+        latitude_deg: Place on the map, WGS 84.
+        longitude_deg: Place on the map, WGS 84.
+        public: It is registered on chain in the open, not as a salted hash.
+    """
 
     id: str
     cabinet: str
