@@ -44,9 +44,9 @@ async def events(
     """What becomes true, as it happens, as server-sent events.
 
     Events: ``station``, ``session``, ``limit``, ``plan``, ``anchor``, ``command``,
-    ``settlement``, ``request``, ``load``, ``setting``, ``alarm``, ``security``. A reader that falls behind gets ``lagged`` and should read the
-    resources again. A comment goes out every 15 s without events. The stream ends when
-    the token does.
+    ``settlement``, ``request``, ``load``, ``setting``, ``alarm``, ``security``. A
+    reader that falls behind gets ``lagged`` and should read the resources again. A
+    comment goes out every 15 s without events. The stream ends when the token does.
     """
     secret = str(request.state.secret)
     loop_time = asyncio.get_running_loop().time
