@@ -141,7 +141,8 @@ class Parts:
             directory=self.directory,
             bus=self.bus,
             clock=clock,
-            has_tls=config.ocpp.tls is not None,
+            wall_clock=self.wall_clock,
+            ocpp=config.ocpp,
         )
         self.registration = Registration(
             reach=self.reach,
@@ -619,6 +620,7 @@ class Parts:
             try:
                 await expire_reservations(self.writer, self.clock.now())
                 await self.device.reports.sweep()
+                await self.device.networks.sweep()
                 await self._note_seen()
             except StoreError as error:
                 _log.warning("house.skipped", why=str(error))

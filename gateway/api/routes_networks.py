@@ -104,7 +104,8 @@ async def upgrade_state(
     """How far the last upgrade is.
 
     ``state``: ``started``, ``profile_set``, ``selected``, ``resetting``, ``done`` (the
-    station has come in with the profile), or ``failed`` with its ``problem``.
+    station has come in with the profile), or ``failed`` with its ``problem``: a step
+    was refused, or the station did not come in with the profile by ``complete_by``.
     """
     entry = context.directory.require(station_id)
     return await context.device.networks.upgrade_of(entry.station_id)
@@ -129,11 +130,17 @@ async def upgrade(
     )
     if exchange.adapter.base_reports and not body.url.startswith("wss://"):
         raise RequestError(422, "bad_url", "url: of our TLS port, wss://...")
+    networks = context.device.networks
+    await networks.check(exchange, body.security_profile, is_forced=body.force)
     await context.audit(
         caller,
-        "security.upgraded",
+        "security_upgrade.started",
         f"station/{exchange.station_id}",
-        {"security_profile": body.security_profile, "url": body.url},
+        {
+            "security_profile": body.security_profile,
+            "url": body.url,
+            "force": body.force,
+        },
     )
     asked = SecurityUpgrade(
         profile=body.security_profile,
@@ -142,4 +149,4 @@ async def upgrade(
         interface=body.interface,
         message_timeout_s=body.message_timeout_s,
     )
-    return await context.device.networks.upgrade(exchange, asked, is_forced=body.force)
+    return await networks.upgrade(exchange, asked)

@@ -128,6 +128,8 @@ class OcppConfig:
         sample_interval_s: Meter sampling asked for during transactions.
         connection_timeout_s: How long stations wait for the plug after a remote start
             (their ConnectionTimeOut): without a session by then it had no effect.
+        upgrade_deadline_s: Site seconds for an upgrade of the security profile, from
+            the request until the station has come in with it.
         tls: The TLS port; ``None``: there is none.
         max_sessions_per_token: Transactions at once, for tokens that say nothing of
             their own; without one any number.
@@ -146,6 +148,7 @@ class OcppConfig:
     heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
     sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
     connection_timeout_s: Annotated[int, Range(low=1, high=3_600)] = 60
+    upgrade_deadline_s: Annotated[int, Range(low=60, high=30 * DAY_S)] = DAY_S
     tls: TlsConfig | None = None
     max_sessions_per_token: Annotated[int | None, Range(low=1, high=1_000)] = None
     authorize_counts: bool = False

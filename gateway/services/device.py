@@ -1,9 +1,12 @@
 """The services around a station's own model, made together and handed out as one."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gateway.bus import Bus
 from gateway.clock import Clock
+from gateway.config import OcppConfig
+from gateway.services.certificates import CertificateRecords
 from gateway.services.configuration import Configuration
 from gateway.services.customers import Customers
 from gateway.services.displays import Displays
@@ -13,6 +16,7 @@ from gateway.services.networks import Networks
 from gateway.services.reach import Reach
 from gateway.services.reports import Reports
 from gateway.services.stations import StationDirectory
+from gateway.services.upgrade_checks import UpgradeChecks
 from gateway.services.variables import Variables
 from gateway.store.queries import Queries
 from gateway.store.writer import Writer
@@ -41,9 +45,10 @@ def make_device(
     directory: StationDirectory,
     bus: Bus,
     clock: Clock,
-    has_tls: bool,
+    wall_clock: Clock,
+    ocpp: OcppConfig,
 ) -> Device:
-    """Wire the services to each other."""
+    """Wire the services to each other; X.509 counts in ``wall_clock``."""
     variables = Variables(directory=directory, queries=queries)
     reports = Reports(
         writer=writer, queries=queries, directory=directory, bus=bus, clock=clock
@@ -63,6 +68,12 @@ def make_device(
             writer=writer,
             bus=bus,
             clock=clock,
-            has_tls=has_tls,
+            checks=UpgradeChecks(
+                tls=ocpp.tls,
+                records=CertificateRecords(writer=writer, queries=queries),
+                queries=queries,
+                clock=wall_clock,
+            ),
+            complete_within=timedelta(seconds=ocpp.upgrade_deadline_s),
         ),
     )

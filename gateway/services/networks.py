@@ -1,8 +1,9 @@
 """Network profiles of stations, and upgrades of their security profile (A05, B09, B10).
 
 An upgrade is a small state: ``started``, ``profile_set``, ``selected``, ``resetting``,
-then ``done`` when the station has come in with the higher profile, or ``failed``. From
-``done`` on no lower profile is accepted.
+then ``done`` when the station has come in with the higher profile, or ``failed``: a
+step was refused, or the station did not come in so by the deadline. Both ends are
+audited. From ``done`` on no lower profile is accepted.
 """
 
 import sqlite3
@@ -22,17 +23,15 @@ from gateway.services.asking import ask, send
 from gateway.services.reports import checked
 from gateway.services.station_calls import Exchange as AnsweredCall
 from gateway.services.stations import StationDirectory
+from gateway.services.upgrade_checks import NEEDS_CLIENT, UpgradeChecks
 from gateway.services.variable_words import objects
 from gateway.services.variables import Exchange
 from gateway.store import networks as rows
+from gateway.store.api_tokens import audit
 from gateway.store.queries import Queries
 from gateway.store.times import optional_time, to_text
 from gateway.store.writer import Writer
 
-NEEDS_CLIENT: Final = 3
-"""The security profile with client certificates."""
-COME_BACK: Final = timedelta(hours=24)
-"""Site time for a station to come back with the higher profile."""
 _GOOD: Final = frozenset({"Accepted", "RebootRequired", "Scheduled"})
 _OVER: Final = frozenset({"done", "failed"})
 _PRIORITY: Final = (
@@ -40,18 +39,8 @@ _PRIORITY: Final = (
     " AND component = 'OCPPCommCtrlr' AND variable = 'NetworkConfigurationPriority'"
     " AND attribute = 'Actual'"
 )
-_CLIENT: Final = (
-    "SELECT 1 FROM issued_certificate WHERE station_id = ? AND status = 'installed'"
-    " AND use = 'ChargingStationCertificate' AND not_after > ?"
-)
-_ROOTS: Final = (
-    "SELECT (SELECT count(*) FROM certificate_listing WHERE station_id = ?1 AND kind IN"
-    " ('CSMSRootCertificate', 'CentralSystemRootCertificate')),"
-    " (SELECT count(*) FROM listed_certificate WHERE station_id = ?1 AND kind IN"
-    " ('CSMSRootCertificate', 'CentralSystemRootCertificate'))"
-)
 _OPEN: Final = (
-    "SELECT station_id, target, updated_at FROM security_upgrade"
+    "SELECT station_id, target, started_at FROM security_upgrade"
     " WHERE state NOT IN ('done', 'failed')"
 )
 
@@ -59,7 +48,12 @@ _log = structlog.get_logger()
 
 
 class Networks:
-    """Sets network profiles and runs upgrades; run it as a task."""
+    """Sets network profiles and runs upgrades; run it as a task.
+
+    Args:
+        checks: What a station needs before an upgrade.
+        complete_within: Site time that an upgrade may take, from when it was asked for.
+    """
 
     def __init__(
         self,
@@ -69,14 +63,16 @@ class Networks:
         writer: Writer,
         bus: Bus,
         clock: Clock,
-        has_tls: bool,
+        checks: UpgradeChecks,
+        complete_within: timedelta,
     ) -> None:
         self._directory = directory
         self._queries = queries
         self._writer = writer
         self._bus = bus
         self._clock = clock
-        self._has_tls = has_tls
+        self._checks = checks
+        self._complete_within = complete_within
 
     async def run(self) -> None:
         """Follow upgrades to their end, for ever."""
@@ -144,7 +140,7 @@ class Networks:
         ]
 
     async def upgrade_of(self, station_id: StationId) -> dict[str, Any]:
-        """How far the station's last upgrade is.
+        """How far the station's last upgrade is, and when it is given up.
 
         Raises:
             RequestError: 404 there was none.
@@ -161,23 +157,47 @@ class Networks:
             "started_at",
             "updated_at",
         )
-        return dict(zip(names, found[0], strict=True))
+        known = dict(zip(names, found[0], strict=True))
+        started_at = optional_time(known["started_at"])
+        assert started_at is not None, "the column is not null"
+        complete_by = to_text(started_at + self._complete_within)
+        return {**known, "complete_by": complete_by}
+
+    async def check(
+        self, exchange: Exchange, profile: int, *, is_forced: bool = False
+    ) -> None:
+        """Refuse an upgrade that makes no sense, or that cannot succeed.
+
+        Args:
+            exchange: The station.
+            profile: The wanted one.
+            is_forced: Do not ask whether certificates are known to be there.
+
+        Raises:
+            RequestError: 409 it has the profile, or something is missing.
+        """
+        entry = self._directory.require(exchange.station_id)
+        if profile <= entry.security_profile:
+            raise RequestError(
+                409,
+                "not_higher",
+                f"{exchange.station_id} has security profile {entry.security_profile}",
+            )
+        await self._checks.check(exchange, profile, is_forced=is_forced)
 
     async def upgrade(
-        self, exchange: Exchange, asked: SecurityUpgrade, *, is_forced: bool = False
+        self, exchange: Exchange, asked: SecurityUpgrade
     ) -> dict[str, Any]:
-        """Bring a station to a higher security profile (A05).
+        """Bring a station to a higher security profile (A05); `check` first.
 
         Args:
             exchange: The station.
             asked: The profile, and how it is reached.
-            is_forced: Do not ask whether certificates are known to be there.
 
         Raises:
-            RequestError: 409 something is missing; 422 not valid for its version.
+            RequestError: 409 a step must not go out; 422 not valid for its version.
         """
         station_id = exchange.station_id
-        await self._check(station_id, asked.profile, is_forced=is_forced)
         priority = await self._queries.rows(_PRIORITY, (station_id,))
         known = str(priority[0][0] or "") if priority else ""
         steps = exchange.adapter.encode_upgrade(asked, known_slots=known)
@@ -205,7 +225,7 @@ class Networks:
             elif said.outcome != "result" or status not in _GOOD:
                 self._directory.expect_profile(station_id, None)
                 problem = f"{command.action}: {status or said.outcome}"
-                await self._note(station_id, "failed", problem)
+                await self._end(station_id, "failed", problem)
                 return await self.upgrade_of(station_id)
             needs_reboot = status == "RebootRequired"
             await self._note(
@@ -215,38 +235,10 @@ class Networks:
             )
         return await self.upgrade_of(station_id)
 
-    async def _check(
-        self, station_id: StationId, profile: int, *, is_forced: bool
-    ) -> None:
-        entry = self._directory.require(station_id)
-        if profile <= entry.security_profile:
-            raise RequestError(
-                409,
-                "not_higher",
-                f"{station_id} has security profile {entry.security_profile}",
-            )
-        if not self._has_tls:
-            raise RequestError(
-                409, "no_tls_port", "ocpp.tls is not configured: no TLS port"
-            )
-        if is_forced:
-            return
-        now = to_text(self._clock.now())
-        if profile == NEEDS_CLIENT and not await self._queries.rows(
-            _CLIENT, (station_id, now)
-        ):
-            raise RequestError(
-                409,
-                "no_client_certificate",
-                "no valid client certificate of it is known: renew it first",
-            )
-        ((n_listing, n_root),) = await self._queries.rows(_ROOTS, (station_id,))
-        if n_listing and not n_root:
-            raise RequestError(
-                409,
-                "no_root_certificate",
-                "it holds no root for our certificate: install one first",
-            )
+    async def sweep(self) -> None:
+        """Give up upgrades whose stations have not followed in time."""
+        for station_id, target, started in await self._queries.rows(_OPEN):
+            await self._give_up_if_old(station_id, target, started)
 
     async def _came_back(self, station_id: StationId) -> None:
         """A station has a new connection: perhaps with the profile that was wanted."""
@@ -254,29 +246,68 @@ class Networks:
         found = await self._queries.rows(rows.UPGRADE, (station_id,))
         if entry is None or not found or found[0][3] in _OVER:
             return
-        if entry.security_profile >= found[0][0]:
-            await self._note(station_id, "done", None)
-            _log.info(
-                "upgrade.done", station_id=station_id, profile=entry.security_profile
-            )
-        else:
-            await self._give_up_if_old(station_id, found[0][6])
+        target, state, started = found[0][0], found[0][3], found[0][5]
+        if entry.security_profile >= target:
+            await self._end(station_id, "done", None)
+        elif (
+            not await self._give_up_if_old(station_id, target, started)
+            and state == "resetting"
+        ):
+            await self._note(station_id, state, "it came back with a lower profile")
 
     async def _resume(self) -> None:
         """Expect what was under way when the gateway stopped; give up what is old."""
-        for station_id, target, updated in await self._queries.rows(_OPEN):
-            if not await self._give_up_if_old(station_id, updated):
+        for station_id, target, started in await self._queries.rows(_OPEN):
+            if not await self._give_up_if_old(station_id, target, started):
                 self._directory.expect_profile(station_id, target)
                 await self._came_back(station_id)
 
-    async def _give_up_if_old(self, station_id: StationId, updated: str) -> bool:
+    async def _give_up_if_old(
+        self, station_id: StationId, target: int, started: str
+    ) -> bool:
         """Whether an upgrade that the station did not follow is given up."""
-        updated_at = optional_time(updated)
-        if updated_at is None or self._clock.now() - updated_at <= COME_BACK:
+        started_at = optional_time(started)
+        assert started_at is not None, "the column is not null"
+        deadline = started_at + self._complete_within
+        if self._clock.now() <= deadline:
             return False
         self._directory.expect_profile(station_id, None)
-        await self._note(station_id, "failed", "it did not come back with it")
+        await self._end(
+            station_id,
+            "failed",
+            f"it did not come in with security profile {target} by {to_text(deadline)}",
+        )
         return True
+
+    async def _end(
+        self, station_id: StationId, state: str, problem: str | None
+    ) -> None:
+        """Note and audit the end of an upgrade, once."""
+        now = self._clock.now()
+
+        def job(conn: sqlite3.Connection) -> int | None:
+            if not rows.note_upgrade(conn, station_id, state, now, problem):
+                return None
+            ((target, *_),) = conn.execute(rows.UPGRADE, (station_id,))
+            audit(
+                conn,
+                at=now,
+                actor="system",
+                action=f"security_upgrade.{state}",
+                subject=f"station/{station_id}",
+                detail={"security_profile": target, "problem": problem},
+            )
+            return int(target)
+
+        target = await self._writer.run(job)
+        if target is None:
+            return
+        if state == "done":
+            _log.info("upgrade.done", station_id=station_id, profile=target)
+        else:
+            _log.warning(
+                "upgrade.failed", station_id=station_id, profile=target, why=problem
+            )
 
     async def _note(
         self, station_id: StationId, state: str, problem: str | None

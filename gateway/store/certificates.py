@@ -42,6 +42,9 @@ LISTED: Final = (
 KNOWN_BY_SERIAL: Final = (
     "SELECT pem FROM known_certificate WHERE serial = ? ORDER BY fingerprint"
 )
+KNOWN_BY_SUBJECT: Final = (
+    "SELECT pem FROM known_certificate WHERE subject = ? ORDER BY fingerprint"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,10 +78,15 @@ def note_upgrade(
     state: str,
     now: datetime,
     problem: str | None = None,
-) -> None:
-    """An upgrade has come further, or failed; one that is over stays so."""
-    conn.execute(
+) -> bool:
+    """An upgrade has come further, or failed; one that is over stays so.
+
+    Returns:
+        Whether it was not over yet.
+    """
+    cursor = conn.execute(
         "UPDATE security_upgrade SET state = ?, problem = ?, updated_at = ?"
         " WHERE station_id = ? AND state NOT IN ('done', 'failed')",
         (state, problem, to_text(now), station_id),
     )
+    return cursor.rowcount > 0

@@ -75,6 +75,7 @@ class Authority:
         files.key.write_bytes(
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
+        files.key.chmod(0o600)
         return files
 
     def file(self, folder: Path) -> Path:

@@ -1,80 +1,20 @@
 """What a station holds: listed, installed and deleted (blocks M03, M04, M05)."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.domain.certificates import CertificateHash
 from gateway.services.x509 import fingerprint_of, hash_of
 from tests.support import pki
 from tests.support.api_site import ApiSite, api_site
-from tests.support.raw_station import RawStation
+from tests.support.trust_store import TrustStore, wire
 
 VERSIONS = pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 CENTRAL = {"1.6": "CentralSystemRootCertificate", "2.0.1": "CSMSRootCertificate"}
 MAKER = "ManufacturerRootCertificate"
 PATH = "/stations/NEW/certificates"
-
-
-def wire(hashed: CertificateHash) -> dict[str, str]:
-    return {
-        "hashAlgorithm": hashed.algorithm,
-        "issuerNameHash": hashed.issuer_name_hash.upper(),
-        "issuerKeyHash": hashed.issuer_key_hash,
-        "serialNumber": hashed.serial_number,
-    }
-
-
-@dataclass
-class TrustStore:
-    """A station's store, answering as both versions have it."""
-
-    station: RawStation
-    algorithm: str = "SHA256"
-    roots: dict[str, list[pki.Holder]] = field(default_factory=dict)
-    extra: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.station.handlers["GetInstalledCertificateIds"] = self._listed
-        self.station.handlers["DeleteCertificate"] = self._deleted
-
-    def put(self, kind: str, holder: pki.Holder) -> None:
-        self.roots.setdefault(kind, []).append(holder)
-
-    def hash(self, holder: pki.Holder) -> dict[str, str]:
-        one = holder.certificate
-        return wire(hash_of(one, one, self.algorithm))
-
-    def _listed(self, payload: dict[str, Any]) -> dict[str, Any]:
-        asked = payload.get("certificateType")
-        kinds = [asked] if isinstance(asked, str) else asked or list(self.roots)
-        found = [(kind, one) for kind in kinds for one in self.roots.get(kind, ())]
-        if not found and not self.extra:
-            return {"status": "NotFound"}
-        if self.station.version == "1.6":
-            return {
-                "status": "Accepted",
-                "certificateHashData": [self.hash(one) for _, one in found],
-            }
-        chains = [
-            {"certificateType": kind, "certificateHashData": self.hash(one)}
-            for kind, one in found
-        ]
-        return {
-            "status": "Accepted",
-            "certificateHashDataChain": [*chains, *self.extra],
-        }
-
-    def _deleted(self, payload: dict[str, Any]) -> dict[str, Any]:
-        for holders in self.roots.values():
-            for one in holders:
-                if self.hash(one) == payload["certificateHashData"]:
-                    holders.remove(one)
-                    return {"status": "Accepted"}
-        return {"status": "NotFound"}
 
 
 @pytest.fixture

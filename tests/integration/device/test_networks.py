@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +14,15 @@ from websockets.exceptions import InvalidStatus
 from gateway.bus import LinkChanged
 from gateway.domain.ids import StationId
 from gateway.store import networks as rows
+from tests.support import pki
 from tests.support.api_site import ApiSite, api_site
+from tests.support.certificates import Authority
+from tests.support.raw_station import RawStation
+from tests.support.trust_store import TrustStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ROOT = Authority.new()
 URL = "wss://csms.example.com/ocpp"
 CONNECTION = {
     "ocppVersion": "OCPP20",
@@ -36,9 +43,22 @@ VPN = {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSite]:
-    async with api_site(tmp_path_factory.mktemp("site")) as running:
-        running.parts.device.networks._has_tls = True
+    folder = tmp_path_factory.mktemp("site")
+    files, clients = ROOT.issue(folder, "csms"), Authority.new("Station root")
+    tls = {
+        "port": 0,
+        "certificates": [{"cert": str(files.cert), "key": str(files.key)}],
+        "client_ca": str(clients.file(folder)),
+    }
+    async with api_site(folder, ocpp={"tls": tls}) as running:
         yield running
+
+
+def trusts(station: RawStation) -> None:
+    """Have the station list the root of our certificate."""
+    held = pki.Holder(certificate=ROOT.certificate, key=pki.new_key())
+    kinds = {"1.6": "CentralSystemRootCertificate", "2.0.1": "CSMSRootCertificate"}
+    TrustStore(station).put(kinds[station.version], held)
 
 
 @pytest.mark.use_case("B09")
@@ -77,12 +97,14 @@ async def test_an_upgrade_sets_chooses_restarts_and_is_done_when_the_station_is_
     await site.call("GET", path, status=404)
     async with site.station("UP", "2.0.1") as station:
         await station.boot()
+        trusts(station)
         station.handlers["SetVariables"] = _accepts
         body = {"security_profile": 2, "url": URL, "slot": 3}
         said = await site.call("POST", path, body)
         assert (said["state"], said["problem"]) == ("resetting", None)
         actions = [action for action, _, _ in station.heard]
-        assert actions == ["SetNetworkProfile", "SetVariables", "Reset"]
+        assert actions[0] == "GetInstalledCertificateIds"
+        assert actions[1:] == ["SetNetworkProfile", "SetVariables", "Reset"]
         (profile,) = station.calls("SetNetworkProfile")
         assert profile["configurationSlot"] == 3
         assert profile["connectionData"]["securityProfile"] == 2
@@ -160,6 +182,7 @@ async def test_a_refused_step_ends_an_upgrade_and_says_which(site: ApiSite) -> N
     body = {"security_profile": 2, "url": URL}
     async with site.station("FAILS", "2.0.1") as station:
         await station.boot()
+        trusts(station)
         station.handlers["SetNetworkProfile"] = lambda _: {"status": "Rejected"}
         said = await site.call("POST", path, body)
         assert said["state"] == "failed"
@@ -182,10 +205,21 @@ async def test_what_an_upgrade_needs_is_asked_for_first(site: ApiSite) -> None:
         assert refused["error"] == "no_client_certificate"
         await site.call("POST", path, {**three, "force": True}, status=403)
         await site.call("POST", path, {**body, "url": "ws://plain"}, status=422)
-        site.parts.device.networks._has_tls = False
-        refused = await site.call("POST", path, body, status=409)
-        assert refused["error"] == "no_tls_port"
-        site.parts.device.networks._has_tls = True
+        assert station.heard == []
+
+
+async def test_without_a_tls_port_there_is_nowhere_to_send_a_station(
+    tmp_path: Path,
+) -> None:
+    async with api_site(tmp_path) as site, AsyncExitStack() as stack:
+        await site.register("PLAIN")
+        station = await stack.enter_async_context(site.station("PLAIN"))
+        await station.boot()
+        for force in (False, True):
+            body = {"security_profile": 2, "force": force}
+            path = "/stations/PLAIN/security-upgrade"
+            refused = await site.call("POST", path, body, role="admin", status=409)
+            assert refused["error"] == "no_tls_port"
         assert station.heard == []
 
 
@@ -193,6 +227,7 @@ async def test_1_6_is_upgraded_by_its_key(site: ApiSite) -> None:
     await site.register("KEY")
     async with site.station("KEY") as station:
         await station.boot()
+        trusts(station)
         station.handlers["ChangeConfiguration"] = lambda _: {"status": "RebootRequired"}
         path = "/stations/KEY/security-upgrade"
         said = await site.call("POST", path, {"security_profile": 2})
