@@ -22,6 +22,8 @@ class ConnectionSecurity:
         client_serial: Serial number of the certificate, hexadecimal.
         client_not_after: When the certificate expires.
         client_certificate: All of it, DER.
+        client_flaw: Why the certificate cannot be taken, to follow its name; nothing of
+            it is known then.
     """
 
     profile: int
@@ -32,6 +34,7 @@ class ConnectionSecurity:
     client_serial: str | None = None
     client_not_after: datetime | None = None
     client_certificate: bytes | None = field(default=None, repr=False)
+    client_flaw: str | None = None
 
 
 PLAIN: Final = ConnectionSecurity(profile=BASIC)

@@ -35,6 +35,8 @@ from gateway.domain.connection import (
     ConnectionSecurity,
 )
 from gateway.errors import ConfigError
+from gateway.services.certificate_intake import load_pem
+from gateway.services.x509 import CertificateError, parse_der
 
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 STATIC_RSA_SUITES: Final = "AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -132,15 +134,17 @@ def security_of(ssl_object: object) -> ConnectionSecurity:
     der = ssl_object.getpeercert(binary_form=True)
     if not der:
         return security
-    certificate = x509.load_der_x509_certificate(der)
+    security = replace(security, profile=TLS_CERTIFICATE, client_certificate=der)
+    try:
+        certificate = parse_der(der)
+    except CertificateError as error:
+        return replace(security, client_flaw=str(error))
     return replace(
         security,
-        profile=TLS_CERTIFICATE,
         client_name=_name(certificate, NameOID.COMMON_NAME),
         client_organization=_name(certificate, NameOID.ORGANIZATION_NAME),
         client_serial=f"{certificate.serial_number:X}",
         client_not_after=certificate.not_valid_after_utc,
-        client_certificate=der,
     )
 
 
@@ -195,7 +199,7 @@ def _check_pair(files: CertificateFiles, path: str) -> x509.Certificate:
 
 def _certificates(path: Path, dotted: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(_read(path, dotted))
+        return load_pem(_read(path, dotted))
     except ValueError:
         raise ConfigError(dotted, f"{path} holds no PEM certificate") from None
 

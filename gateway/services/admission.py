@@ -206,6 +206,8 @@ def _certificate_problem(
 
     Its chain and dates were checked by the TLS handshake already.
     """
+    if security.client_flaw is not None:
+        return f"its certificate {security.client_flaw}"
     name = security.client_name
     own = {entry.station_id.casefold(), (entry.serial or entry.station_id).casefold()}
     if name is None or name.casefold() not in own:

@@ -24,6 +24,7 @@ from gateway.errors import (
     RequestError,
 )
 from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.certificate_intake import load_pem
 from gateway.services.certificates import (
     CertificateRecords,
     ExpiryWatch,
@@ -328,7 +329,7 @@ class CertificateDesk:
         }
 
     def _issued_view(self, row: IssuedCertificate) -> View:
-        leaf = x509.load_pem_x509_certificates(row.chain.encode())[0]
+        leaf = load_pem(row.chain.encode())[0]
         return {
             "source": "issued",
             "type": row.use.value,

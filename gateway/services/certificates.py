@@ -124,7 +124,10 @@ class CertificateRecords:
         if hashed.algorithm not in ALGORITHMS:
             return None
         for (pem,) in await self._queries.rows(rows.KNOWN_BY_SERIAL, (hashed.key[3],)):
-            certificate = x509.load_pem_x509_certificate(pem.encode())
+            try:
+                certificate = parse_chain(pem)[0]
+            except CertificateError:  # kept before it was refused
+                continue
             if name_hash(certificate.issuer, hashed.algorithm) == hashed.key[1]:
                 return certificate
         return None

@@ -15,13 +15,14 @@ from cryptography import x509
 
 from gateway.domain.ids import StationId
 from gateway.errors import StoreError
+from gateway.services.certificate_intake import UNREADABLE, load_pem
 from gateway.services.certificates import CertificateRecords
 from gateway.services.ocsp import OcspClient, OcspFailed, Revocation, responder_of
 from gateway.services.x509 import (
-    UNREADABLE,
     CertificateError,
     check_issued,
     fingerprint_of,
+    parse_der,
 )
 
 PAUSE_S: Final = 60.0
@@ -56,10 +57,10 @@ class ClientCertificates:
         A responder that cannot be asked keeps nobody out: it is logged.
         """
         try:
-            certificate = x509.load_der_x509_certificate(der)
+            certificate = parse_der(der)
             issued = await self._records.issued(fingerprint_of(certificate))
-        except UNREADABLE:
-            return "its certificate is unreadable"
+        except CertificateError as error:
+            return f"its certificate {error}"
         except StoreError as error:
             _log.warning("certificate.unchecked", station_id=station_id, why=str(error))
             return None
@@ -112,6 +113,6 @@ def authorities_of(path: Path | None) -> tuple[x509.Certificate, ...]:
     if path is None:
         return ()
     try:
-        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+        return tuple(load_pem(path.read_bytes()))
     except (OSError, *UNREADABLE):
         return ()

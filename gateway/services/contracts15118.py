@@ -25,6 +25,7 @@ from gateway.ocpp.inquiries import (
     ContractPresented,
     ContractStatus,
 )
+from gateway.services.certificate_intake import UNREADABLE
 from gateway.services.inquiries import Found
 from gateway.services.ocsp import (
     OcspAnswer,
@@ -34,7 +35,6 @@ from gateway.services.ocsp import (
 )
 from gateway.services.x509 import (
     ALGORITHMS,
-    UNREADABLE,
     CertificateError,
     check_issued,
     common_name,

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
+from gateway.services.certificate_intake import UNREADABLE, quiet
 from gateway.services.x509 import (
-    UNREADABLE,
     CertificateError,
     check_hash,
     common_name,
@@ -36,6 +36,9 @@ _PARTS: Final = frozenset(
         NameOID.EMAIL_ADDRESS,
     }
 )
+
+_LENGTHS: Final = {NameOID.COUNTRY_NAME: (2, 2), NameOID.COMMON_NAME: (1, 64)}
+"""RFC 5280, appendix A.1; what we sign keeps to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +66,10 @@ def read_request(text: str, expected: Expected) -> x509.CertificateSigningReques
     """
     request = _parse(text)
     try:
-        _check_subject(request.subject, expected)
-        key_of(request.public_key())
+        with quiet():
+            subject, key = request.subject, request.public_key()
+        _check_subject(subject, expected)
+        key_of(key)
         check_hash(request.signature_hash_algorithm)
         holds = request.is_signature_valid
     except UNREADABLE as error:
@@ -94,14 +99,7 @@ def _parse(text: str) -> x509.CertificateSigningRequest:
 
 
 def _check_subject(subject: x509.Name, expected: Expected) -> None:
-    parts = list(subject)
-    if len(parts) > MAX_NAME_PARTS:
-        raise CertificateError(f"its subject has more than {MAX_NAME_PARTS} parts")
-    for part in parts:
-        if part.oid not in _PARTS:
-            raise CertificateError(f"its subject has a part {part.oid.dotted_string}")
-        if not (isinstance(part.value, str) and part.value.isprintable()):
-            raise CertificateError("its subject is not printable text")
+    _check_parts(subject)
     name = common_name(subject)
     if not name:
         raise CertificateError("its subject needs exactly one common name (CN)")
@@ -116,4 +114,21 @@ def _check_subject(subject: x509.Name, expected: Expected) -> None:
         if [part.value for part in found] != [expected.organization]:
             raise CertificateError(
                 f"its organization (O) is not {expected.organization!r}"
+            )
+
+
+def _check_parts(subject: x509.Name) -> None:
+    parts = list(subject)
+    if len(parts) > MAX_NAME_PARTS:
+        raise CertificateError(f"its subject has more than {MAX_NAME_PARTS} parts")
+    for part in parts:
+        if part.oid not in _PARTS:
+            raise CertificateError(f"its subject has a part {part.oid.dotted_string}")
+        if not (isinstance(part.value, str) and part.value.isprintable()):
+            raise CertificateError("its subject is not printable text")
+        n_bytes = len(part.value.encode())
+        least, most = _LENGTHS.get(part.oid, (0, MAX_CSR_CHARS))
+        if not least <= n_bytes <= most:
+            raise CertificateError(
+                f"its subject has a part {part.oid.dotted_string} of {n_bytes} bytes"
             )

@@ -26,12 +26,17 @@ from gateway.domain.certificates import plain_serial
 from gateway.domain.ids import StationId
 from gateway.errors import WattproofError
 from gateway.ocpp.inquiries import CertificateStatusAnswered, CertificateStatusAsked
+from gateway.services.certificate_intake import (
+    UNREADABLE,
+    flaw_of,
+    quiet,
+    settled,
+)
 from gateway.services.fetch import FetchFailed, post
 from gateway.services.inquiries import Found
 from gateway.services.x509 import (
     ALGORITHMS,
     UNPROVEN,
-    UNREADABLE,
     CertificateError,
     check_signature,
     hash_of,
@@ -214,9 +219,10 @@ class OcspClient:
             raise ValueError("its answer is from the future")
         if (fresh_until or single.this_update_utc + UNDATED_LIFE) < now - CLOCK_SKEW:
             raise ValueError("its answer is stale")
-        issuer = _issuer_of(asked, (*issuers, *response.certificates))
+        enclosed = _enclosed(response)
+        issuer = _issuer_of(asked, (*issuers, *enclosed))
         if issuer is not None:
-            _check_signed(response, issuer, now)
+            _check_signed(response, issuer, enclosed, now)
         return OcspAnswer(
             der=der,
             status=Revocation(single.certificate_status.name.lower()),
@@ -309,8 +315,17 @@ def _issuer_of(
     return None
 
 
+def _enclosed(response: ocsp.OCSPResponse) -> list[x509.Certificate]:
+    """The certificates that came with an answer, those that can be worked with."""
+    with quiet():
+        return [one for one in map(settled, response.certificates) if not flaw_of(one)]
+
+
 def _check_signed(
-    response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime
+    response: ocsp.OCSPResponse,
+    issuer: x509.Certificate,
+    enclosed: Sequence[x509.Certificate],
+    now: datetime,
 ) -> None:
     """The issuer signed the answer, or a responder that it named (RFC 6960, 4.2.2.2).
 
@@ -318,7 +333,7 @@ def _check_signed(
         CertificateError: Neither did.
     """
     signers = [issuer]
-    signers += [one for one in response.certificates if _may_answer(one, issuer, now)]
+    signers += [one for one in enclosed if _may_answer(one, issuer, now)]
     for signer in signers:
         try:
             check_signature(

@@ -16,6 +16,12 @@ from cryptography.x509.oid import NameOID
 
 from gateway.domain.certificates import CertificateHash
 from gateway.errors import WattproofError
+from gateway.services.certificate_intake import (
+    UNREADABLE,
+    flaw_of,
+    load_der,
+    load_pem,
+)
 
 MAX_CHAIN_CHARS: Final = 10_000
 """``certificateChain`` (1.6 whitepaper, 5.1; 2.0.1, CertificateSignedRequest)."""
@@ -31,15 +37,6 @@ ALGORITHMS: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
     "SHA384": hashes.SHA384,
     "SHA512": hashes.SHA512,
 }
-UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-"""How parts of hostile certificates and requests fail, also when first looked at."""
 UNPROVEN: Final = (*UNREADABLE, InvalidSignature)
 """How ``verify_directly_issued_by`` says no."""
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
@@ -57,19 +54,41 @@ def parse_chain(
     """Certificates in PEM, in the order given.
 
     Raises:
-        CertificateError: Too long, none, too many, or not readable.
+        CertificateError: Too long, none, too many, not readable, or with a part that
+            no certificate may have.
     """
     if len(text) > max_chars:
         raise CertificateError(f"has more than {max_chars} characters")
     try:
-        chain = x509.load_pem_x509_certificates(text.encode())
+        chain = load_pem(text.encode())
     except UNREADABLE as error:
         raise CertificateError(
             f"is not a certificate in PEM: {_one_line(error)}"
         ) from error
     if len(chain) > MAX_CHAIN:
         raise CertificateError(f"has more than {MAX_CHAIN} certificates")
+    for one in chain:
+        flaw = flaw_of(one)
+        if flaw is not None:
+            which = "" if len(chain) == 1 else f"holds {subject_of(one)}, which "
+            raise CertificateError(f"{which}{flaw}")
     return chain
+
+
+def parse_der(der: bytes) -> x509.Certificate:
+    """One certificate in DER, as TLS hands it over.
+
+    Raises:
+        CertificateError: Not readable, or with a part that no certificate may have.
+    """
+    try:
+        certificate = load_der(der)
+    except UNREADABLE as error:
+        raise CertificateError(f"is unreadable: {_one_line(error)}") from error
+    flaw = flaw_of(certificate)
+    if flaw is not None:
+        raise CertificateError(flaw)
+    return certificate
 
 
 def to_pem(chain: Sequence[x509.Certificate]) -> str:

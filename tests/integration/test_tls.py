@@ -20,8 +20,10 @@ from gateway.config.tls import TlsConfig
 from gateway.domain.ids import StationId
 from gateway.errors import ConfigError
 from gateway.server import tls, tls_port
+from gateway.services.certificate_intake import load_pem
 from gateway.store import stations as rows
 from gateway.store.stations import StationSettings
+from tests.support import forgery
 from tests.support.certificates import (
     NOW,
     Authority,
@@ -234,6 +236,28 @@ async def test_a_certificate_that_does_not_verify_ends_the_handshake(
             async with here.station(context=context, password=None):
                 pytest.fail("connected")
         assert not here.port.links.is_online(CP1)
+
+
+@pytest.mark.parametrize("serial", [0, -1])
+async def test_a_certificate_with_an_impossible_serial_number_is_refused_and_seen(
+    tmp_path: Path, serial: int
+) -> None:
+    """OpenSSL lets it pass (RFC 5280, 4.1.2.2)."""
+    async with world(tmp_path) as here:
+        files = here.clients.issue(tmp_path, "CP1")
+        (good,) = load_pem(files.cert.read_bytes())
+        _, text = forgery.with_serial(good, here.clients.key, serial)
+        files.cert.write_text(text)
+        context = client_context(here.root, tmp_path, certificate=files)
+        assert await here.refused(context=context, password=None) == 401
+        assert await here.refused(context=context) == 401
+        why = (await here.port.knocks())["CP1"]
+        assert why == (
+            "its certificate has a serial number that is not positive"
+            " (RFC 5280, 4.1.2.2)"
+        )
+        async with here.station(name="CP1"):
+            assert here.used()["profile"] == 3
 
 
 async def test_a_connection_below_the_stations_profile_is_refused_and_seen(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.services.x509 import fingerprint_of, hash_of
-from tests.support import pki
+from tests.support import forgery, pki
 from tests.support.api_site import ApiSite, api_site
 from tests.support.trust_store import TrustStore, wire
 
@@ -263,6 +263,8 @@ async def test_nothing_but_a_valid_root_is_sent(site: ApiSite) -> None:
         )
         for bad in ("", "hello", leaf.pem, old.pem, root.pem + root.pem, "x" * 5_600):
             assert await refused(central, bad) in {"bad_certificate", "invalid"}
+        _, odd = forgery.with_serial(root.certificate, root.key, 0)
+        assert await refused(central, odd) == "bad_certificate"
         assert await refused("Whatever", root.pem) == "bad_type"
         assert await refused("V2GCertificateChain", root.pem) == "not_in_this_version"
         assert station.calls("InstallCertificate") == []

@@ -15,8 +15,9 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from structlog.testing import capture_logs
 
+from gateway.services.certificate_intake import load_der
 from gateway.services.x509 import hash_of
-from tests.support import pki
+from tests.support import forgery, pki
 from tests.support.api_site import api_site
 from tests.support.http_stub import Answer, HttpStub, http_stub
 from tests.support.ocsp_stub import Responder
@@ -221,6 +222,20 @@ async def test_a_responder_that_the_issuer_named_may_sign(scene: Scene) -> None:
     assert await scene.status(leaf) == {"status": "Failed"}
     scene.responder.signer = named
     scene.responder.carried = (named.certificate,)
+    assert (await scene.status(leaf))["status"] == "Accepted"
+
+
+async def test_a_responder_with_an_impossible_serial_number_may_not(
+    scene: Scene,
+) -> None:
+    may = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+    named = pki.issue("Responder", issuer=scene.issuer, extra=may)
+    der, _ = forgery.with_serial(named.certificate, scene.issuer.key, 0)
+    scene.responder.signer = named
+    scene.responder.carried = (load_der(der),)
+    leaf = pki.issue("SECC", issuer=scene.issuer)
+    assert await scene.status(leaf) == {"status": "Failed"}
+    scene.responder.carried = (load_der(der), named.certificate)
     assert (await scene.status(leaf))["status"] == "Accepted"
 
 

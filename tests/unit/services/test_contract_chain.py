@@ -12,7 +12,7 @@ from gateway.domain.ids import IdToken, StationId
 from gateway.ocpp.inquiries import ContractAnswered, ContractPresented, ContractStatus
 from gateway.services.contracts15118 import Contracts
 from gateway.services.ocsp import OcspClient
-from tests.support import pki
+from tests.support import forgery, pki
 
 ROOT = pki.root("MO root")
 SUB = pki.issue("MO sub", issuer=ROOT, is_ca=True)
@@ -72,6 +72,16 @@ async def test_a_chain_with_any_byte_of_its_leaf_changed_is_refused(
     raw[place] ^= data.draw(st.integers(1, 255))
     text = pki.pem_block("CERTIFICATE", bytes(raw))
     assert await judged(text + SUB.pem) is not ContractStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("serial", [0, -1, -(1 << 159)])
+async def test_a_chain_with_a_serial_number_that_is_not_positive_is_refused(
+    serial: int,
+) -> None:
+    _, leaf = forgery.with_serial(LEAF.certificate, SUB.key, serial)
+    assert await judged(leaf + SUB.pem) is ContractStatus.CHAIN_ERROR
+    _, sub = forgery.with_serial(SUB.certificate, ROOT.key, serial)
+    assert await judged(LEAF.pem + sub) is ContractStatus.CHAIN_ERROR
 
 
 async def test_too_many_cas_below_one_another_are_refused() -> None:
