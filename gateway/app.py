@@ -363,6 +363,7 @@ class Parts:
             backend=config.ledger.backend.value,
             alarms=self.certificates.security.alarms,
             commands=CommandTroubles(self.command_log, clock).recent,
+            plan_price_unit=self._plan_price_unit(),
         )
 
     def start(self, start: Start) -> None:
@@ -537,6 +538,11 @@ class Parts:
             return None
         price = Decimal(tariff.price_at(moment)) / MICRO
         return f"{price:.2f} {tariff.currency}/kWh"
+
+    def _plan_price_unit(self) -> str | None:
+        """Of the prices that plans reckon with; ``None``: they know none."""
+        tariff = self.config.tariffs.get(self.config.optimizer.import_tariff or "")
+        return None if tariff is None else f"{tariff.currency}/kWh"
 
     def _prices(self) -> Prices | None:
         tariff = self.config.tariffs.get(self.config.optimizer.import_tariff or "")

@@ -31,7 +31,9 @@ from gateway.ocpp.tolerant import MAX_INTEGER
 Payload: TypeAlias = dict[str, object]
 Reply: TypeAlias = Callable[[Answer], Payload]
 
-MAX_EVSE: Final = 2**31 - 1
+MAX_EVSE: Final = 65_535
+"""EVSEs and connectors are numbered from 1 on (1.6, 2.2; 2.0.1 part 1, 7.1); a number
+beyond is no place where a car could be."""
 
 _any = msgspec.json.Decoder(float_hook=float_or_text)
 

@@ -16,11 +16,44 @@ View = dict[str, Any]
 SHORTFALL_WH: Final = 500
 """Below half a kilowatt-hour a shortfall is noise, not news."""
 
+MAX_GAP: Final = 8
+"""EVSEs of which a station may not have spoken yet, below one of which it has."""
 
-def unwired(wired: Station | None, heard: Collection[EvseRef]) -> list[EvseRef]:
-    """EVSEs that a station spoke of and nobody registered."""
+
+def unwired(
+    wired: Station | None,
+    heard: Collection[EvseRef],
+    charging: Collection[EvseRef] = (),
+) -> list[EvseRef]:
+    """EVSEs that nobody registered but that surely are there.
+
+    A station numbers its EVSEs from 1 on without a gap (2.0.1 part 1, 7.1; connectors
+    likewise: 1.6, 2.2), but need not speak of them in that order. So a number is
+    believed if it is at most `MAX_GAP` above the next lower one, or if a session runs
+    there; a lone number far beyond is a slip of the station.
+
+    Args:
+        wired: The station as registered; ``None``: not at all.
+        heard: What the station spoke of.
+        charging: Where sessions run.
+    """
     known = set() if wired is None else {evse.ref for evse in wired.evses}
-    return sorted(ref for ref in heard if ref.evse_id > 0 and ref not in known)
+    numbers = {ref.evse_id for ref in (*known, *heard)}
+    highest = 0
+    for number in sorted(numbers):
+        if number > highest + MAX_GAP:
+            break
+        highest = number
+    return sorted(
+        ref
+        for ref in heard
+        if ref not in known and (0 < ref.evse_id <= highest or ref in charging)
+    )
+
+
+def unbelieved(heard: Collection[EvseRef], shown: Collection[int]) -> list[int]:
+    """Numbers a station used for EVSEs that are not shown as such."""
+    return sorted({ref.evse_id for ref in heard if ref.evse_id > 0} - set(shown))
 
 
 def unwired_evse(

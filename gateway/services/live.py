@@ -50,6 +50,7 @@ class Live:
         clock: Site clock.
         prices: The default tariff's price at a moment, in words.
         backend: Where heads are anchored, in a word.
+        plan_price_unit: Of the prices that plans reckon with, such as ``EUR/kWh``.
         alarms: Critical security events worth a person's look.
     """
 
@@ -65,6 +66,7 @@ class Live:
         backend: str,
         alarms: Callable[[], Sequence[View]] = tuple,
         commands: Callable[[], Sequence[View]] = tuple,
+        plan_price_unit: str | None = None,
     ) -> None:
         self._overview = overview
         self._queries = queries
@@ -75,6 +77,7 @@ class Live:
         self._backend = backend
         self._alarms = alarms
         self._commands = commands
+        self._plan_price_unit = plan_price_unit
         self._site: View = {}
         self._knocking: list[View] = []
         self._plans: dict[str, View] = {}
@@ -139,6 +142,7 @@ class Live:
             "alarms": self._alarms(),
             "commands": self._commands(),
             "price": self._prices(self._clock.now()),
+            "plan_price_unit": self._plan_price_unit,
             "ledger": {
                 "leaves": ledger["leaf_count"],
                 "anchored_size": ledger["anchored_size"],
@@ -394,8 +398,11 @@ def _empty_site() -> View:
         "n_station": 0,
         "n_online": 0,
         "n_session": 0,
+        "n_left_out": 0,
         "power_w": 0.0,
-        "limit_w": 0.0,
+        "allowed_w": None,
+        "supply_w": None,
+        "limit_w": None,
         "pv_w": None,
         "price": None,
         "knocking": [],

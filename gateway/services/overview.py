@@ -16,10 +16,12 @@ from gateway.domain.phases import PerPhase, rotation_text
 from gateway.domain.session import Session
 from gateway.domain.topology import Evse, Position, Station
 from gateway.errors import RequestError
+from gateway.services import site_totals
 from gateway.services.dispatch import Dispatch
 from gateway.services.evse_rows import (
     SHORTFALL_WH,
     promise_words,
+    unbelieved,
     unwired,
     unwired_evse,
     with_session,
@@ -140,26 +142,36 @@ class Overview:
         return await self._plan(plan)
 
     async def site(self) -> View:
-        """The site with everything on its map, and its totals."""
+        """The site with everything on its map, and its totals (`site_totals`)."""
         site = self._directory.site
         stations = await self.stations()
         cabinets = await self.cabinets()
         readings = await self._readings()
-        evses = [evse for station in stations for evse in station["evses"]]
+        now = self._clock.now()
+        totals = site_totals.charging(stations, now)
         return {
             "name": site.name,
             "timezone": site.timezone,
             "position": _position(site.position),
             "grid": site.grid.value,
             "nominal_v": site.nominal_v,
-            "now": optional_text(self._clock.now()),
+            "now": optional_text(now),
             "speed": self._clock.speed,
             "n_station": len(stations),
             "n_online": sum(station["online"] for station in stations),
-            "n_session": sum(evse["session_id"] is not None for evse in evses),
-            "power_w": round(sum(evse["power_w"] or 0.0 for evse in evses), 1),
-            "limit_w": round(sum(evse["limit_w"] or 0.0 for evse in evses), 1),
-            "pv_w": _latest_w(readings, [pv.id for pv in site.pvs]),
+            "n_session": totals.n_session,
+            "n_left_out": totals.n_left_out,
+            "power_w": totals.power_w,
+            "allowed_w": totals.allowed_w,
+            "supply_w": site_totals.supply_w(cabinets),
+            "limit_w": site_totals.supply_limit_w(cabinets, site.phase_v),
+            "pv_w": site_totals.produced_w(
+                [
+                    (readings.get(pv.id), timedelta(seconds=pv.stale_after_s))
+                    for pv in site.pvs
+                ],
+                now,
+            ),
             "ledger": dict(self._ledger()),
             "cabinets": cabinets,
             "stations": stations,
@@ -232,6 +244,14 @@ class Overview:
         wired = self._directory.site.station(entry.station_id)
         last = self._links.heard(entry.station_id)
         seen_at, version = last or (entry.last_seen_at, entry.ocpp_version)
+        spoken_of = heard.get(entry.station_id, ())
+        evses = [
+            *(self._evse(e, statuses, sessions, promises) for e in _evses(wired)),
+            *(
+                unwired_evse(ref, statuses.get(ref), sessions.get(ref))
+                for ref in unwired(wired, spoken_of, sessions)
+            ),
+        ]
         return {
             "station_id": entry.station_id,
             "source": entry.source,
@@ -251,13 +271,10 @@ class Overview:
             "managed": entry.managed,
             "position": None if wired is None else _position(wired.position),
             "definition": None if wired is None else station_to_json(wired),
-            "evses": [
-                *(self._evse(e, statuses, sessions, promises) for e in _evses(wired)),
-                *(
-                    unwired_evse(ref, statuses.get(ref), sessions.get(ref))
-                    for ref in unwired(wired, heard.get(entry.station_id, ()))
-                ),
-            ],
+            "evses": evses,
+            "unbelieved_evses": unbelieved(
+                spoken_of, [evse["evse_id"] for evse in evses]
+            ),
         }
 
     def _path(self, station: Station) -> list[str]:
@@ -431,8 +448,3 @@ def _position(position: Position | None) -> dict[str, float] | None:
 
 def _amps(text: str | None) -> list[float] | None:
     return None if text is None else [value / 10 for value in json.loads(text)]
-
-
-def _latest_w(readings: Mapping[str, View], ids: list[str]) -> float | None:
-    values = [readings[i]["power_w"] for i in ids if i in readings]
-    return sum(v for v in values if v is not None) if values else None

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.web.command_lines import explanation, headline
 from gateway.web.plan_table import NOISE_WH, shortfall_wh
 from gateway.web.ports import View
-from gateway.web.render import FAULT, OFFLINE, StateMark, age
+from gateway.web.render import FAULT, OFFLINE, StateMark, age, station_url
 
 MOST_TROUBLES: Final = 5
 
@@ -36,17 +36,25 @@ def attention(
         *_alarms(alarms, now),
         *_station_troubles(stations, now),
         *_plan_troubles(plans),
-        *(_trouble(_UNDONE, headline(one), explanation(one)) for one in commands),
+        *(
+            _trouble(_UNDONE, headline(one), explanation(one), one["station_id"])
+            for one in commands
+        ),
         *_knocks(knocking, now),
     ]
     if not found:
         return '<p class="calm"><i aria-hidden="true">✓</i> Nothing needs you.</p>'
     rest = len(found) - MOST_TROUBLES
-    more = f"<li>… and {rest} more</li>" if rest > 0 else ""
+    more = ""
+    if rest > 0:
+        more = (
+            f'<details class="more"><summary>and {rest} more</summary>'
+            f"<ul>{''.join(found[MOST_TROUBLES:])}</ul></details>"
+        )
     one = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
     return (
         f'<div class="troubles"><h2>{one}</h2>'
-        f"<ul>{''.join(found[:MOST_TROUBLES])}{more}</ul></div>"
+        f"<ul>{''.join(found[:MOST_TROUBLES])}</ul>{more}</div>"
     )
 
 
@@ -71,7 +79,7 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
             n_open = sum(e.get("session_id") is not None for e in station["evses"])
             cars = f"{n_open} with a car plugged in, " if n_open else ""
             offline.append(
-                _trouble(OFFLINE, f"{name} is offline", f"{cars}last seen {said}")
+                _trouble(OFFLINE, f"{name} is offline", f"{cars}last seen {said}", name)
             )
             continue
         rivals = (station.get("connection") or {}).get("contested_by")
@@ -82,10 +90,11 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
                     f"{name} is fought over",
                     f"{' and '.join(rivals)} keep taking it from each other:"
                     " two senders know its password. Rotate it.",
+                    name,
                 )
             )
         faulted += [
-            _trouble(FAULT, f"{name} / {evse['evse_id']} reports a fault", "")
+            _trouble(FAULT, f"{name} / {evse['evse_id']} reports a fault", "", name)
             for evse in station["evses"]
             if evse.get("availability") == "faulted"
         ]
@@ -94,6 +103,7 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
                 FAULT,
                 f"{name}: alarm of {alarm['component']}",
                 f"{alarm['variable']} is {alarm['value']}",
+                name,
             )
             for alarm in station.get("alarms", ())
         ]
@@ -127,6 +137,7 @@ def _alarms(alarms: Sequence[View], now: datetime) -> list[str]:
                 FAULT,
                 f"{alarm['station_id']} reports {alarm['type']}",
                 f"{times}, the last {said}",
+                alarm["station_id"],
             )
         )
     return found
@@ -145,13 +156,20 @@ def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:
                     f"{row['station_id']} / {row['evse_id']} will be short",
                     f"{(need - missing) / 1000:.1f} of {need / 1000:.1f} kWh. "
                     f"{row['why'] or ''}",
+                    row["station_id"],
                 )
             )
     return found
 
 
-def _trouble(mark: StateMark, headline: str, detail: str) -> str:
+def _trouble(
+    mark: StateMark, headline: str, detail: str, station_id: object = None
+) -> str:
+    """One line; with a station it leads to the station's page."""
+    name = f"<b>{escape(headline)}</b>"
+    if station_id is not None:
+        name = f'<a href="{station_url(str(station_id))}">{name}</a>'
     return (
         f'<li class="{mark.css}"><i aria-hidden="true">{mark.shape}</i>'
-        f'<b>{escape(headline)}</b> <span class="soft">{escape(detail)}</span></li>'
+        f'{name} <span class="soft">{escape(detail)}</span></li>'
     )

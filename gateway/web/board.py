@@ -5,7 +5,7 @@ differ from those it sent before, so rendering does not grow with the viewers.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.web import plan_table, render
 from gateway.web.attention import attention
 from gateway.web.chart import chart_json
+from gateway.web.header import header
 from gateway.web.ports import LiveView, View
 
 FRESH_S: Final = 0.8
@@ -33,6 +34,7 @@ class Snapshot:
         charts: Series as JSON by cabinet.
         title: For the browser's tab.
         age_s: Real seconds since the figures were true.
+        price_unit: Of the prices in the charts.
     """
 
     parts: Mapping[str, str]
@@ -40,6 +42,7 @@ class Snapshot:
     charts: Mapping[str, str]
     title: str
     age_s: float
+    price_unit: str
 
 
 class Board:
@@ -80,10 +83,11 @@ class Board:
         }
         is_due = now_s - self._charts_at_s >= CHART_S
         if is_due or self._charts.keys() != plans.keys():
-            self._charts = self._draw(plans, now, zone)
+            unit = str(site.get("plan_price_unit") or "per kWh")
+            self._charts = self._draw(plans, now, zone, unit)
             self._charts_at_s = now_s
         parts = {
-            "top": render.header(site, now, zone),
+            "top": header(site, now, zone),
             "attention": attention(
                 stations,
                 cabinets,
@@ -93,7 +97,7 @@ class Board:
                 alarms=site.get("alarms", ()),
                 commands=site.get("commands", ()),
             ),
-            "plan": plan_table.table(plans, zone),
+            "plan": plan_table.table(plans, now, zone, _offline(stations)),
             "ledger": render.ledger_strip(site["ledger"], now),
         }
         for cabinet in cabinets:
@@ -106,12 +110,23 @@ class Board:
             charts=self._charts,
             title=f"{render.kw(site['power_w'])} kW · {site['name']}",
             age_s=(present - now).total_seconds() / self._clock.speed,
+            price_unit=str(site.get("plan_price_unit") or "per kWh"),
         )
 
     def _draw(
-        self, plans: Mapping[str, View | None], now: datetime, zone: ZoneInfo
+        self,
+        plans: Mapping[str, View | None],
+        now: datetime,
+        zone: ZoneInfo,
+        price_unit: str,
     ) -> dict[str, str]:
         return {
-            key: chart_json(self._live.history(key), plan, now, zone)
+            key: chart_json(
+                self._live.history(key), plan, now, zone, price_unit=price_unit
+            )
             for key, plan in plans.items()
         }
+
+
+def _offline(stations: Sequence[View]) -> frozenset[str]:
+    return frozenset(str(s["station_id"]) for s in stations if not s["online"])

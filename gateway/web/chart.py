@@ -30,6 +30,8 @@ def chart_json(
     plan: View | None,
     now: datetime,
     zone: ZoneInfo,
+    *,
+    price_unit: str = "per kWh",
 ) -> str:
     """The series of one cabinet as JSON.
 
@@ -38,9 +40,11 @@ def chart_json(
         plan: See `gateway.web.ports.LiveView.plan`.
         now: Site time.
         zone: The site's time zone.
+        price_unit: Of the plan's prices, such as ``EUR/kWh``.
 
     Returns:
-        An object with ``now``, ``load``, ``limit``, ``plan`` and ``price`` (per kWh).
+        An object with ``now``, ``load``, ``limit``, ``plan``, ``price``, ``unit`` (of
+        the price) and ``zone`` (in a word, now).
     """
     past = [
         (wall_ms(datetime.fromisoformat(at), zone), load_a, limit_a)
@@ -62,6 +66,8 @@ def chart_json(
         "limit": corners(sorted(point for point in limit if point[1] > 0)),
         "plan": planned,
         "price": price,
+        "unit": price_unit,
+        "zone": f"{now.astimezone(zone):%Z}",
     }
     return json.dumps(drawn, separators=(",", ":"))
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from html import escape
 from typing import Final
 
 from fastapi import Depends, Request
@@ -27,7 +28,14 @@ _CHART_KEY: Final = (
     '<p class="key"><span><i class="load"></i>load</span>'
     '<span><i class="planned"></i>planned</span>'
     '<span><i class="limit"></i>limit</span>'
-    '<span><i class="price"></i>price per kWh</span></p>'
+    '<span><i class="price"></i>what the site pays, {unit}</span></p>'
+)
+
+
+_NO_CABINET: Final = (
+    '<h2>No cabinet yet</h2><p class="empty">Nothing is limited: state each'
+    " distribution cabinet and its limit as a <code>[[cabinet]]</code> of the"
+    " configuration, check it with <code>wattproof site check</code>, and restart.</p>"
 )
 
 
@@ -61,6 +69,8 @@ class Viewer:
             with ui.element("section").classes("panels").props('aria-label="Cabinets"'):
                 for key in snapshot.charts:
                     self._panel(key, snapshot)
+                if not snapshot.charts:
+                    ui.html(_NO_CABINET, sanitize=False, tag="article").classes("panel")
             ui.html(_rest(snapshot), sanitize=False).classes("rest")
         ui.timer(REFRESH_S, self.refresh)
 
@@ -70,7 +80,8 @@ class Viewer:
                 part(f"cabinet:{key}", snapshot.parts[f"cabinet:{key}"]), sanitize=False
             )
             if len(self._chart_ids) < MAX_CHARTS:
-                ui.html(_CHART_KEY, sanitize=False)
+                unit = escape(snapshot.price_unit)
+                ui.html(_CHART_KEY.format(unit=unit), sanitize=False)
                 chart = ui.echart({}).classes("chart")
                 chart.props('role="img"').props["aria-label"] = (
                     f"Load and plan of cabinet {key}; as a table below"

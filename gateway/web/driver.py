@@ -38,7 +38,13 @@ MAX_STREAMS: Final = 500
 MAX_STREAMS_PER_LINK: Final = 6
 MAX_TOKEN: Final = 200
 MAX_NEED_KWH: Final = 1000
-GONE: Final = "This page has expired"
+GONE: Final = "This link leads nowhere"
+GONE_WHY: Final = (
+    "<p>It may be mistyped or cut off: open it again from where you got it, or scan"
+    " the code once more.</p>"
+    "<p>A link also ends some weeks after charging. For a receipt from then, ask the"
+    " operator of the charger and say when and where you charged.</p>"
+)
 
 
 class DriverPages:
@@ -75,7 +81,7 @@ class DriverPages:
                 {
                     "title": GONE,
                     "headline": GONE,
-                    "body": Markup("<p>Receipt: scan your receipt code.</p>"),
+                    "body": Markup(GONE_WHY),
                     "head": "",
                 },
                 status=404,
@@ -183,7 +189,8 @@ class DriverPages:
             place = f"Socket {view['station_id']} · {place}"
         updated = "No meter reading yet"
         if sampled_at is not None:
-            updated = f"Meter read at {sampled_at.astimezone(zone):%H:%M:%S}"
+            local = sampled_at.astimezone(zone)
+            updated = f"Meter read at {local:%H:%M:%S %Z}, local time of the charger"
         texts = {name: str(value) for name, value in asdict(said).items()}
         return {**texts, "place": place, "updated": updated}
 

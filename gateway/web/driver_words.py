@@ -47,7 +47,7 @@ def words(view: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Words:
         energy = f"{_kwh(got)} of {_kwh(needed)} kWh"
         percent = max(0, min(100, round(100 * got / needed)))
     power = ""
-    if not view["ended"] and view["power_w"] is not None:
+    if _is_live(view, now) and view["power_w"] is not None:
         power = f"Charging at {view['power_w'] / 1000:.1f} kW"
     promise = ""
     if view["guaranteed_milliwh"] is not None and not view["ended"]:
@@ -64,6 +64,13 @@ def words(view: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Words:
         price=str(view["price"] or ""),
         percent=percent,
     )
+
+
+def _is_live(view: Mapping[str, Any], now: datetime) -> bool:
+    """Whether what the meter said last still describes the present."""
+    if view["ended"] or not view["online"] or view["sampled_at"] is None:
+        return False
+    return bool((now - view["sampled_at"]).total_seconds() <= STALE_S)
 
 
 def _headline(

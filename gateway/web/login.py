@@ -106,7 +106,12 @@ class LoginPages:
     def _ask(self, headline: str, text: str, *, status: int) -> HTMLResponse:
         body = Markup(f"<p>{escape(text)}</p>{_FORM}{_HOW}")
         return self._page.response(
-            {"title": "Log in", "headline": headline, "body": body, "head": ""},
+            {
+                "title": "Log in · Wattproof",
+                "headline": headline,
+                "body": body,
+                "head": "",
+            },
             status=status,
         )
 

@@ -12,6 +12,7 @@ from gateway.web.cockpit import add_cockpit
 from gateway.web.driver import add_driver
 from gateway.web.headers import COCKPIT_PATH, PageHeaders
 from gateway.web.login import add_login
+from gateway.web.missing import add_missing
 from gateway.web.ports import Access, LiveView
 
 RECONNECT_S: Final = 10.0
@@ -48,6 +49,7 @@ def mount(app: FastAPI, live: LiveView, access: Access, *, clock: Clock) -> None
         return RedirectResponse(f"{COCKPIT_PATH}/", 303)
 
     add_cockpit(Board(live, clock), access)
+    add_missing()
     ui.run_with(
         app,
         mount_path=COCKPIT_PATH,

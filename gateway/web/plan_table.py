@@ -1,31 +1,45 @@
 """The plan in words: per car what it needs, gets and why."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from html import escape
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.web.ports import View
-from gateway.web.render import age
+from gateway.web.render import OFFLINE, age, mark_html, station_url
 
+LEAVES: Final = "Leaves"
 COLUMNS: Final = (
     "Socket",
     "Delivered",
     "Expected",
-    "Leaves",
+    LEAVES,
     "Limit now",
     "Why",
 )
 NOISE_WH: Final = 500
 """Below half a kilowatt-hour a shortfall is noise, not news."""
-NUMERIC: Final = frozenset({"Expected", "Leaves", "Limit now"})
+NUMERIC: Final = frozenset({"Expected", LEAVES, "Limit now"})
 
 
-def table(plans: Mapping[str, View | None], zone: ZoneInfo) -> str:
-    """All planned sessions, by cabinet and then by departure."""
+def table(
+    plans: Mapping[str, View | None],
+    now: datetime,
+    zone: ZoneInfo,
+    offline: Collection[str] = (),
+) -> str:
+    """All planned sessions, by cabinet and then by departure.
+
+    Args:
+        plans: By cabinet.
+        now: Site time.
+        zone: The site's; its name stands over the departures.
+        offline: Stations that cannot be told anything now.
+    """
+    leaves = f"Leaves ({now.astimezone(zone):%Z})"
     rows = [
-        _row(row, plan, cabinet_id, zone)
+        _row(row, plan, cabinet_id, zone, is_offline=row["station_id"] in offline)
         for cabinet_id, plan in plans.items()
         if plan is not None
         for row in sorted(
@@ -38,7 +52,8 @@ def table(plans: Mapping[str, View | None], zone: ZoneInfo) -> str:
             " one is plugged in.</p>"
         )
     heads = "".join(
-        f'<th scope="col"{" class=number" if name in NUMERIC else ""}>{name}</th>'
+        f'<th scope="col"{" class=number" if name in NUMERIC else ""}>'
+        f"{escape(leaves) if name == LEAVES else name}</th>"
         for name in COLUMNS
     )
     return (
@@ -47,7 +62,9 @@ def table(plans: Mapping[str, View | None], zone: ZoneInfo) -> str:
     )
 
 
-def _row(row: View, plan: View, cabinet_id: str, zone: ZoneInfo) -> str:
+def _row(
+    row: View, plan: View, cabinet_id: str, zone: ZoneInfo, *, is_offline: bool
+) -> str:
     need, got, likely = (
         row["need_wh"],
         row["delivered_wh"] or 0,
@@ -59,11 +76,13 @@ def _row(row: View, plan: View, cabinet_id: str, zone: ZoneInfo) -> str:
         percent = max(0, min(100, round(100 * got / need)))
         done = f'<i class="done"><i style="width:{percent}%"></i></i>'
     risk = '<span class="fault">▲ short</span> ' if is_short else ""
-    name = f"<b>{escape(str(row['station_id']))}</b>"
+    station_id = str(row["station_id"])
+    name = f'<a href="{station_url(station_id)}"><b>{escape(station_id)}</b></a>'
     where = f"/ {escape(str(row['evse_id']))} · {escape(cabinet_id)}"
     of = "kWh" if need is None else f"of {_kwh(need)} kWh"
+    lost = f" {mark_html(OFFLINE)}" if is_offline else ""
     cells = (
-        (f'{name} <span class="soft">{where}</span>', "name"),
+        (f'{name} <span class="soft">{where}</span>{lost}', "name"),
         (f'{done}<span>{_kwh(got)} <span class="soft">{of}</span></span>', "got"),
         (f"{risk}{_kwh(likely)} kWh", "number"),
         (_clock(row["departure_at"], zone), "number"),

@@ -57,8 +57,10 @@ class LiveView(Protocol):
         """The whole site.
 
         Members: ``name``, ``timezone`` (IANA), ``now`` (``None`` before the first
-        look), ``speed``, ``n_station``, ``n_online``, ``n_session``, ``power_w``,
-        ``limit_w``, ``pv_w``, ``price`` (a text such as ``0.24 EUR/kWh``) and
+        look), ``speed``, ``n_station``, ``n_online``, ``n_session``; of the sessions
+        with a live meter ``power_w`` and ``allowed_w``, of the others their number
+        ``n_left_out``; of the root cabinets ``supply_w`` and ``limit_w``; ``pv_w``,
+        ``price`` (a text such as ``0.24 EUR/kWh``), ``plan_price_unit`` and
         ``ledger`` with ``leaves``, ``anchored_size``, ``last_anchor_at``, ``backlog``
         and ``backend``.
         """

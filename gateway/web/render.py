@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import Final
-from zoneinfo import ZoneInfo
+from urllib.parse import quote
 
+from gateway.web.headers import COCKPIT_PATH
 from gateway.web.ports import View
 
 FRESH_S: Final = 300.0
@@ -106,59 +107,22 @@ def age(moment: str | None, now: datetime) -> tuple[str, float]:
     return f"{seconds / 86400:.0f} days ago", seconds
 
 
-def header(site: View, now: datetime, zone: ZoneInfo) -> str:
-    """The site in six figures."""
-    local = now.astimezone(zone)
-    speed = float(site["speed"])
-    scaled = f'<span class="chip">× {speed:g}</span>' if speed != 1 else ""
-    n_off = site["n_station"] - site["n_online"]
-    off = f'<span class="fault">✕ {n_off} offline</span>' if n_off else "all online"
-    limit_w = site["limit_w"]
-    allowed = "no limit" if limit_w is None else f"of {kw(limit_w)} kW"
-    figures = (
-        _figure("Power", kw(site["power_w"]), "kW", allowed),
-        _figure("Sessions", str(site["n_session"]), "", "cars plugged in"),
-        _figure("Stations", f"{site['n_online']}", f"/ {site['n_station']}", off),
-        _figure("Solar", kw(site["pv_w"]), "kW", "produced now"),
-        _price_figure(site["price"]),
-        _figure("Site time", f"{local:%H:%M}", "", f"{local:%a %d %b} · {local:%Z}"),
-    )
-    return (
-        f'<div class="name"><h1>{escape(str(site["name"]))}</h1>{scaled}</div>'
-        f'<dl class="figures">{"".join(figures)}</dl>'
-        f"{_site_bar(site['power_w'], limit_w)}"
-    )
+def station_url(station_id: str) -> str:
+    """Where a station's page is."""
+    return f"{COCKPIT_PATH}/stations/{quote(station_id, safe='')}"
 
 
-def _price_figure(price: str | None) -> str:
-    number, _, unit = str(price or "–").partition(" ")
-    return _figure("Price now", number, "", unit)
+def evse_tile(
+    station: View, evse: View, now: datetime, *, is_linked: bool = True
+) -> str:
+    """One EVSE: state, and one bar of power against limit against rating.
 
-
-def _figure(name: str, value: str, unit: str, under: str) -> str:
-    """A figure; ``under`` is HTML already unless it comes from `_price_figure`."""
-    tail = f"<small>{escape(unit)}</small>" if unit else ""
-    under = under if under.startswith("<span") else escape(under)
-    return (
-        f"<div><dt>{name}</dt><dd><b>{escape(value)}</b>{tail}"
-        f'<span class="under">{under}</span></dd></div>'
-    )
-
-
-def _site_bar(power_w: float | None, limit_w: float | None) -> str:
-    if limit_w is None or power_w is None:
-        return ""
-    percent = 100 * power_w / max(limit_w, 1.0)
-    over = " over" if percent > 100 else ""  # noqa: PLR2004 - per cent
-    return (
-        f'<div class="bar thin{over}" role="img"'
-        f' aria-label="{percent:.0f} percent of the site limit in use">'
-        f'<i class="drawn" style="width:{min(100.0, percent):.1f}%"></i></div>'
-    )
-
-
-def evse_tile(station: View, evse: View, now: datetime) -> str:
-    """One EVSE: state, and one bar of power against limit against rating."""
+    Args:
+        station: Its station.
+        evse: One of its EVSEs.
+        now: Site time.
+        is_linked: Whether the tile leads to the station's page.
+    """
     mark = mark_of(station, evse)
     rated_w = float(evse.get("rated_w") or 0)
     power_w = evse.get("power_w")
@@ -167,7 +131,9 @@ def evse_tile(station: View, evse: View, now: datetime) -> str:
     said, seconds = age(evse.get("measured_at") or station.get("last_seen_at"), now)
     if seconds > LOST_S and is_open:
         power_w = None
-    stale = " stale" if seconds > FRESH_S and (is_open or mark is OFFLINE) else ""
+    is_offline = mark is OFFLINE
+    stale = " stale" if is_offline or (seconds > FRESH_S and is_open) else ""
+    was = '<span class="soft">was</span> ' if is_offline and power_w else ""
     name = str(station["station_id"])
     if len(station["evses"]) > 1:
         name += f" / {evse['evse_id']}"
@@ -175,13 +141,17 @@ def evse_tile(station: View, evse: View, now: datetime) -> str:
     promise = str(evse.get("promise") or "")
     none = ' class="none"' if power_w is None else ""
     aged = f'<span class="age">{escape(said)}</span>' if stale else ""
+    heading = f"<b>{escape(name)}</b>"
+    if is_linked:
+        url = station_url(str(station["station_id"]))
+        heading = f'<a href="{url}">{heading}</a>'
     return (
         f'<article class="tile {mark.css}{stale}" aria-label="{escape(name)}">'
-        f"<header><b>{escape(name)}</b>{mark_html(mark)}</header>"
-        f'<p class="power"><b{none}>{kw(power_w)}</b> kW'
+        f"<header>{heading}{mark_html(mark)}</header>"
+        f'<p class="power">{was}<b{none}>{kw(power_w)}</b> kW'
         f'<span class="soft">limit {kw(limit_w)}<i class="sep"></i>'
         f"rated {kw(rated_w)}</span></p>"
-        f"{power_bar(power_w, limit_w, rated_w)}"
+        f"{power_bar(None if is_offline else power_w, limit_w, rated_w)}"
         f'<p class="foot"><span>{extra}</span>{aged}</p>'
         f'<p class="promise">{escape(promise)}</p></article>'
     )
@@ -234,8 +204,10 @@ def evse_wall(tiles: Mapping[str, str]) -> str:
     """The tiles, each in a place that can be refilled by its key."""
     if not tiles:
         return (
-            '<p class="empty">No stations yet. Point one at this system\'s OCPP URL'
-            " and it appears here.</p>"
+            '<p class="empty">No station is registered yet. Add a <code>[[station]]'
+            "</code> to the configuration or send <code>PUT /api/v1/stations/ID</code>,"
+            " then enter this system's OCPP URL in the charger. One that connects"
+            " before it is registered is shown above as knocking.</p>"
         )
     places = "".join(part(key, html, tag="div") for key, html in tiles.items())
     return f'<div class="wall">{places}</div>'

@@ -261,8 +261,12 @@ class FakeSite:
             "n_station": 9 + self.n_more,
             "n_online": 8 + self.n_more,
             "n_session": 6,
+            "n_left_out": 1,
             "power_w": 61_200.0,
-            "limit_w": 86_600.0,
+            "allowed_w": 68_000.0,
+            "supply_w": 71_400.0,
+            "limit_w": 86_250.0,
+            "plan_price_unit": "EUR/kWh",
             "pv_w": 14_030.0,
             "price": "0.29 EUR/kWh",
             "ledger": {
@@ -337,9 +341,10 @@ def pages_app(site: FakeSite) -> FastAPI:
     return app
 
 
-async def _serve(n_more: int) -> None:
+async def serve(site: FakeSite) -> None:
+    """Serve a site's pages on a free port until the process is ended."""
     config = uvicorn.Config(
-        pages_app(fake_site(n_more=n_more)),
+        pages_app(site),
         port=0,
         log_level="warning",
         ws="websockets-sansio",
@@ -356,4 +361,4 @@ async def _serve(n_more: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(os.environ.get("PAGES_MORE", "0"))))
+    asyncio.run(serve(fake_site(n_more=int(os.environ.get("PAGES_MORE", "0")))))

@@ -7,11 +7,44 @@
 
   function place(key) {
     let found = places.get(key);
-    if (!found || !found.isConnected) {
+    if (!found || !found.isConnected || found.dataset.part !== key) {
       found = document.querySelector('[data-part="' + CSS.escape(key) + '"]');
       if (found) places.set(key, found);
     }
     return found;
+  }
+
+  // Changes only what differs, so that focus, selection and what is unfolded stay.
+  function refill(target, html) {
+    const wanted = document.createElement("template");
+    wanted.innerHTML = html;
+    morph(target, wanted.content);
+  }
+
+  function morph(target, wanted) {
+    const present = Array.from(target.childNodes);
+    const next = Array.from(wanted.childNodes);
+    next.forEach((node, index) => {
+      const old = present[index];
+      if (!old) target.appendChild(node);
+      else if (old.nodeName !== node.nodeName) target.replaceChild(node, old);
+      else if (old.nodeType !== Node.ELEMENT_NODE) {
+        if (old.data !== node.data) old.data = node.data;
+      } else {
+        dress(old, node);
+        morph(old, node);
+      }
+    });
+    present.slice(next.length).forEach((old) => old.remove());
+  }
+
+  function dress(old, node) {
+    for (const { name } of Array.from(old.attributes)) {
+      if (!node.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+    }
+    for (const { name, value } of Array.from(node.attributes)) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
   }
 
   function take(message) {
@@ -20,7 +53,7 @@
     if (document.title !== message.title) document.title = message.title;
     for (const [key, html] of Object.entries(message.parts || {})) {
       const found = place(key);
-      if (found) found.innerHTML = html;
+      if (found) refill(found, html);
     }
     for (const [id, series] of Object.entries(message.charts || {})) {
       drawn.set(id, series);
@@ -51,6 +84,12 @@
     return { ink: of("ink"), soft: of("soft"), line: of("line"), card: of("card"), load: of("charging"), price: of("price") };
   }
 
+  function escaped(text) {
+    const element = document.createElement("i");
+    element.textContent = text;
+    return element.innerHTML;
+  }
+
   const clock = (ms) => new Date(ms).toISOString().slice(11, 16);
 
   function at(points, ms) {
@@ -72,13 +111,13 @@
     const series = drawn.get(id);
     if (chart.wattproofStyle !== scheme.matches) {
       chart.wattproofStyle = scheme.matches;
-      chart.setOption(look());
+      chart.setOption(look(id));
     }
     const all = series.load.concat(series.limit, series.plan).map((point) => point[0]);
     const highest = Math.max(...series.load.concat(series.plan, series.limit).map((point) => point[1]), 1);
     chart.setOption({
       xAxis: { min: all.length ? Math.min(...all) : null, max: all.length ? Math.max(...all) : null },
-      yAxis: [{ max: niceCeiling(highest * 1.08) }, { show: series.price.length > 0 }],
+      yAxis: [{ max: niceCeiling(highest * 1.08) }, { show: series.price.length > 0, name: series.unit }],
       series: [
         { id: "price", data: series.price },
         { id: "load", data: series.load },
@@ -94,7 +133,7 @@
     return 10 * unit;
   }
 
-  function look() {
+  function look(id) {
     const c = colours();
     const label = { color: c.soft, fontSize: 11, hideOverlap: true };
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -112,7 +151,7 @@
         borderColor: c.line,
         textStyle: { color: c.ink, fontSize: 12 },
         axisPointer: { lineStyle: { color: c.soft } },
-        formatter: tooltip,
+        formatter: (points) => tooltip(points, drawn.get(id)),
       },
       xAxis: {
         type: "time",
@@ -123,7 +162,7 @@
       },
       yAxis: [
         { type: "value", min: 0, name: "A", nameGap: 8, nameTextStyle: { color: c.soft, fontSize: 11, align: "right" }, axisLabel: label, splitNumber: 4, splitLine: { lineStyle: { color: c.line } } },
-        { type: "value", scale: true, name: "price", nameGap: 8, nameTextStyle: { color: c.soft, fontSize: 11, align: "left" }, axisLabel: Object.assign({ formatter: (v) => v.toFixed(2) }, label), splitNumber: 3, splitLine: { show: false } },
+        { type: "value", scale: true, name: "", nameGap: 8, nameTextStyle: { color: c.soft, fontSize: 11, align: "right" }, axisLabel: Object.assign({ formatter: (v) => v.toFixed(2) }, label), splitNumber: 3, splitLine: { show: false } },
       ],
       series: [
         { id: "price", type: "line", step: "end", yAxisIndex: 1, showSymbol: false, lineStyle: { color: c.price, width: 1.5 }, itemStyle: { color: c.price }, data: [] },
@@ -137,13 +176,13 @@
     };
   }
 
-  function tooltip(points) {
+  function tooltip(points, series) {
     const names = { load: "Load", plan: "Planned", limit: "Limit", price: "Price" };
     const rows = points.map((point) => {
       const value = point.value[1];
-      return point.marker + names[point.seriesId] + " <b>" + (point.seriesId === "price" ? value.toFixed(3) : value.toFixed(1) + " A") + "</b>";
+      return point.marker + names[point.seriesId] + " <b>" + (point.seriesId === "price" ? value.toFixed(3) + " " + escaped(series.unit) : value.toFixed(1) + " A") + "</b>";
     });
-    return "<b>" + clock(points[0].value[0]) + "</b><br>" + rows.join("<br>");
+    return "<b>" + clock(points[0].value[0]) + " " + escaped(series.zone) + "</b><br>" + rows.join("<br>");
   }
 
   function fillTwin(id) {
@@ -156,7 +195,7 @@
     const past = series.load.filter((_, index) => index % Math.ceil(series.load.length / 16) === 0).map((p) => row(p[0], p[1], null, null));
     const ahead = series.plan.map((p) => row(p[0], null, p[1], at(series.price, p[0])));
     twin.querySelector("div").innerHTML =
-      "<table class=figures><thead><tr><th scope=col>Time</th><th scope=col>Load A</th><th scope=col>Planned A</th><th scope=col>Limit A</th><th scope=col>Price</th></tr></thead><tbody>" +
+      "<table class=figures><thead><tr><th scope=col>Time (" + escaped(series.zone) + ")</th><th scope=col>Load A</th><th scope=col>Planned A</th><th scope=col>Limit A</th><th scope=col>" + escaped(series.unit) + "</th></tr></thead><tbody>" +
       past.concat(ahead).join("") + "</tbody></table>";
   }
 

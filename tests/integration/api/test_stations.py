@@ -251,6 +251,22 @@ async def test_what_a_station_says_is_visible_as_soon_as_it_is_answered(
     assert (await site.call("GET", "/stations/FAST"))["online"] is False
 
 
+async def test_an_absurd_evse_number_is_a_deviation_and_no_evse(site: ApiSite) -> None:
+    await site.register("WILD", evses=[EVSE | {"min_a": 6, "floor_a": 6}])
+    async with site.station("WILD") as station:
+        await station.boot()
+        for number in (1, 1_634_030_126, 60_000):
+            await station.ask(
+                "StatusNotification",
+                {"connectorId": number, "errorCode": "NoError", "status": "Available"},
+            )
+        view = await site.call("GET", "/stations/WILD")
+        assert [one["evse_id"] for one in view["evses"]] == [1]
+        assert view["unbelieved_evses"] == [60_000]
+    (found,) = await site.call("GET", "/stations/WILD/deviations")
+    assert (found["kind"], found["action"]) == ("value_range", "StatusNotification")
+
+
 async def test_refused_frames_and_deviations_are_kept(site: ApiSite) -> None:
     await site.register("ODD")
     async with site.station("ODD") as station:

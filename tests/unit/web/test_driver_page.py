@@ -68,7 +68,7 @@ async def test_a_link_that_leads_nowhere_says_so(
     for path in ("", "/need"):
         answer = await client.get(f"/d/{token}{path}")
         assert answer.status_code == 404
-        assert "This page has expired" in answer.text
+        assert "This link leads nowhere" in answer.text
     assert (await client.get(f"/d/{token}/events")).status_code == 404
     assert (await client.post(f"/d/{token}/need", data={})).status_code == 404
 

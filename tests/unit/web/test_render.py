@@ -13,6 +13,7 @@ from gateway.clock import ScaledClock
 from gateway.web import plan_table, render
 from gateway.web.attention import attention
 from gateway.web.chart import Point, chart_json, corners, thinned, wall_ms
+from gateway.web.header import header
 from tests.support.pages_site import EPOCH, EVIL, FakeSite
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -79,9 +80,9 @@ def test_texts_of_stations_never_become_markup() -> None:
     html = "".join(
         [
             render.evse_wall(render.evse_tiles(site.stations(), EPOCH)),
-            plan_table.table(plans, BERLIN),
+            plan_table.table(plans, EPOCH, BERLIN),
             attention(site.stations(), site.cabinets(), plans, EPOCH),
-            render.header(site.site() | {"name": EVIL, "price": EVIL}, EPOCH, BERLIN),
+            header(site.site() | {"name": EVIL, "price": EVIL}, EPOCH, BERLIN),
             render.cabinet_panel(site.cabinets()[0] | {"cabinet_id": EVIL}),
             render.ledger_strip(site.site()["ledger"] | {"backend": EVIL}, EPOCH),
         ]
@@ -169,7 +170,7 @@ def test_a_waiting_car_without_a_reason_is_told_when_it_starts() -> None:
     plan["rows"] = [
         plan["rows"][0] | {"why": None, "limit_a": 0.0, "limits_a": [0, 0, 16.0]}
     ]
-    assert "planned to start at 21:30" in plan_table.table({"A": plan}, BERLIN)
+    assert "planned to start at 21:30" in plan_table.table({"A": plan}, EPOCH, BERLIN)
 
 
 def test_the_chart_shows_the_wall_clock_of_the_site() -> None:
@@ -216,3 +217,61 @@ def test_a_station_that_two_senders_fight_for_needs_a_person() -> None:
     assert "10.0.0.1 and 10.0.0.2" in html
     calm = attention([_station() | {"connection": None}], [], {}, EPOCH)
     assert "Nothing needs you" in calm
+
+
+def many_offline(number: int) -> list[dict[str, Any]]:
+    return [
+        _station() | {"station_id": f"CP-{n}", "online": False} for n in range(number)
+    ]
+
+
+def test_troubles_beyond_five_can_be_unfolded() -> None:
+    html = attention(many_offline(12), [], {}, EPOCH)
+    first, _, rest = html.partition('<details class="more">')
+    assert "12 things need you" in first
+    assert first.count("<li") == 5
+    assert "and 7 more</summary>" in rest
+    assert rest.count("<li") == 7
+
+
+def test_a_trouble_leads_to_its_station() -> None:
+    html = attention(
+        [_station() | {"station_id": "A:1", "online": False}], [], {}, EPOCH
+    )
+    assert 'href="/cockpit/stations/A%3A1"' in html
+
+
+def test_an_offline_station_shows_its_last_power_as_past() -> None:
+    station = _station(session_id="s", power_w=7_000, measured_at=EPOCH.isoformat()) | {
+        "online": False
+    }
+    tile = render.evse_tile(station, station["evses"][0], EPOCH)
+    assert '<span class="soft">was</span> <b>7.0</b>' in tile
+    assert " stale" in tile
+    assert '<i class="drawn" style="width:0.0%">' in tile
+
+
+def test_a_planned_car_at_an_offline_station_says_so() -> None:
+    plan = still_site().plan("A")
+    html = plan_table.table({"A": plan}, EPOCH, BERLIN, offline={"CP-02"})
+    assert html.count("offline") == 2  # colour and word of one row
+    assert "Leaves (CET)" in html
+
+
+def test_the_header_says_what_it_does_not_count() -> None:
+    site = still_site().site()
+    html = header(site, EPOCH, BERLIN)
+    assert "1 not counted" in html
+    assert "of 86.2 kW" in html
+    assert "68.0 kW allowed" in header(site | {"n_left_out": 0}, EPOCH, BERLIN)
+    assert html.count('class="means"') == html.count("<dt>")
+
+
+def test_a_header_of_nothing_claims_nothing() -> None:
+    empty = dict.fromkeys(
+        ("allowed_w", "supply_w", "limit_w", "pv_w", "price", "power_w")
+    )
+    html = header(still_site().site() | empty | {"n_left_out": 0}, EPOCH, BERLIN)
+    assert "no limit set" in html
+    assert "no tariff" in html
+    assert "no fresh reading" in html
