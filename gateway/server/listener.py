@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,12 +29,7 @@ from gateway.server.reconnects import Reconnects
 from gateway.server.registry import Links
 from gateway.server.tls import security_of
 from gateway.server.tls_port import TlsPort
-from gateway.server.websocket import (
-    CLOSE_TIMEOUT_S,
-    OPEN_TIMEOUT_S,
-    PROTOCOL_ERROR,
-    WebSocket,
-)
+from gateway.server.websocket import PROTOCOL_ERROR, WebSocket
 
 BACKLOG: Final = 4096
 """Handshakes the kernel holds for us: a site that comes back at once must not meet a
@@ -136,43 +130,46 @@ class Listener:
             stack.push_async_callback(self._stop)
             options = self._options
             if options.tls is not None:
-                self._tls = TlsPort(
-                    config=options.tls,
-                    bound=tls or bind(options.host, options.tls.port, OCPP_TLS),
-                    serve=self._open,
-                    clock=self._clock,
-                )
-                stack.callback(self._tls.close)
-                try:
-                    await self._tls.open()
-                except ConfigError as error:  # checked before: changed since
-                    raise StartupError(str(error)) from error
-                watcher = group.create_task(self._tls.watch(), name="listener.tls")
-                stack.callback(watcher.cancel)
-            server = await self._open(
-                bound or bind(options.host, options.port, OCPP), None
-            )
+                own = tls or bind(options.host, options.tls.port, OCPP_TLS)
+                stack.callback(own.close)
+                self._tls = self._tls_port_of(own, options.tls)
+                for work, name in (
+                    (self._tls.watch, "listener.tls.watch"),
+                    (self._tls.run, "listener.tls"),
+                ):
+                    task = group.create_task(work(), name=name)
+                    stack.push_async_callback(asyncio.wait, [task])
+                    stack.callback(task.cancel)
+            server = await self._open(bound or bind(options.host, options.port, OCPP))
             stack.callback(server.close)
             yield _port_of(server)
 
     def reload_tls(self) -> None:
         """Read the TLS port's files again, as on SIGHUP."""
         if self._tls is not None and self._group is not None:
-            self._group.create_task(self._tls.reload(), name="listener.tls.reload")
+            self._tls.reload()
 
-    async def _open(
-        self, bound: socket.socket, context: ssl.SSLContext | None
-    ) -> asyncio.Server:
+    async def _open(self, bound: socket.socket) -> asyncio.Server:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        listen(bound, BACKLOG, OCPP if context is None else OCPP_TLS)
+        listen(bound, BACKLOG, OCPP)
         return await asyncio.get_running_loop().create_server(
-            lambda: WebSocket(self),
-            sock=bound,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else OPEN_TIMEOUT_S,
-            ssl_shutdown_timeout=None if context is None else CLOSE_TIMEOUT_S,
-            backlog=BACKLOG,
+            lambda: WebSocket(self), sock=bound, backlog=BACKLOG
         )
+
+    def _tls_port_of(self, bound: socket.socket, config: TlsConfig) -> TlsPort:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        port = TlsPort(
+            config=config,
+            bound=bound,
+            make=lambda: WebSocket(self),
+            has_room=lambda n_trying: len(self._opening) + n_trying < MAX_OPENING,
+            clock=self._clock,
+        )
+        try:
+            port.open(BACKLOG)
+        except ConfigError as error:  # checked before: changed since
+            raise StartupError(str(error)) from error
+        return port
 
     async def _stop(self) -> None:
         """Close every connection politely, and wait until all are gone."""

@@ -6,14 +6,12 @@ better gets them, and ``static_rsa = false`` takes them away.
 """
 
 import ssl
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import (
     PrivateKeyTypes,
@@ -25,7 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
-from typing_extensions import override
 
 from gateway.config.tls import CertificateFiles, TlsConfig
 from gateway.domain.connection import (
@@ -41,9 +38,6 @@ from gateway.services.x509 import CertificateError, parse_der
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 STATIC_RSA_SUITES: Final = "AES128-GCM-SHA256:AES256-GCM-SHA384"
 SOON_DAYS: Final = 30
-REFUSALS_PER_MINUTE: Final = 60
-
-_log = structlog.get_logger()
 
 
 def check(
@@ -93,7 +87,6 @@ def context_of(config: TlsConfig) -> ssl.SSLContext:
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     suites = [SUITES, STATIC_RSA_SUITES] if config.static_rsa else [SUITES]
     context.set_ciphers(":".join(suites))
-    context.sslobject_class = _TellingObject
     for index, files in enumerate(config.certificates):
         try:
             context.load_cert_chain(files.cert, files.key, password="")
@@ -146,36 +139,6 @@ def security_of(ssl_object: object) -> ConnectionSecurity:
         client_serial=f"{certificate.serial_number:X}",
         client_not_after=certificate.not_valid_after_utc,
     )
-
-
-class _TellingObject(ssl.SSLObject):
-    """Logs why a TLS handshake failed (A00.FR.323): the event loops do not tell."""
-
-    _minute = 0.0
-    _n_told = 0
-
-    @override
-    def do_handshake(self) -> None:
-        try:
-            super().do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            self._tell(error)
-            raise
-
-    @classmethod
-    def _tell(cls, error: ssl.SSLError) -> None:
-        minute = time.monotonic() // 60
-        if minute != cls._minute:
-            cls._minute, cls._n_told = minute, 0
-        cls._n_told += 1
-        if cls._n_told <= REFUSALS_PER_MINUTE:
-            _log.warning(
-                "security.tls_refused",
-                why=error.reason,
-                certificate=getattr(error, "verify_message", None),
-            )
 
 
 def _files(config: TlsConfig) -> Iterator[Path]:

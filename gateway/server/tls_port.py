@@ -1,75 +1,90 @@
-"""The TLS port's files in use: read at the start, read again when they change."""
+"""The TLS port: its files as they are now, and the handshakes of who comes.
+
+Connections are accepted here and given to the event loop one by one: its own servers
+drop a failed handshake without a word, and whose it was is what an operator needs.
+"""
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
 from gateway.clock import Clock
 from gateway.config.tls import TlsConfig
-from gateway.errors import ConfigError, StartupError
+from gateway.errors import ConfigError
+from gateway.ports import OCPP_TLS, listen
 from gateway.server import tls
+from gateway.server.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S
 
 LOOK_S: Final = 10.0
 """Real seconds between two looks whether a file has changed."""
+PAUSE_S: Final = 1.0
+"""Real seconds to wait when the system has no connection to give."""
+REFUSALS_PER_MINUTE: Final = 60
+REFUSALS_PER_HOST: Final = 10
+"""Of those: one noisy host must not hide the others."""
 
 _log = structlog.get_logger()
-
-Serve = Callable[[socket.socket, ssl.SSLContext], Awaitable[asyncio.Server]]
 
 
 class TlsPort:
     """One listening socket, served with the certificates as they are now.
 
-    New certificates get a new server on the same socket: connections that are up stay,
+    New certificates count for handshakes from then on: connections that are up stay,
     and no handshake is lost in between.
+
+    Args:
+        config: The files.
+        bound: The socket; closed by `run`.
+        make: Makes the protocol of a connection whose handshake is done.
+        has_room: Whether one more may try: called with how many are trying.
+        clock: The time that X.509 counts in.
     """
 
     def __init__(
-        self, *, config: TlsConfig, bound: socket.socket, serve: Serve, clock: Clock
+        self,
+        *,
+        config: TlsConfig,
+        bound: socket.socket,
+        make: Callable[[], asyncio.Protocol],
+        has_room: Callable[[int], bool],
+        clock: Clock,
     ) -> None:
         self._config = config
         self._bound = bound
-        self._serve = serve
+        self._make = make
+        self._has_room = has_room
         self._clock = clock
-        self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext
         self._seen: object = None
-        self._turn = asyncio.Lock()
-        self._is_closed = False
+        self._n_trying = 0
+        self._refusals = Refusals()
 
     @property
     def number(self) -> int:
         """The TCP port."""
         return int(self._bound.getsockname()[1])
 
-    async def open(self) -> None:
-        """Serve.
+    def open(self, backlog: int) -> None:
+        """Read the files and listen; `run` serves.
 
         Raises:
             ConfigError: A file cannot be used.
             StartupError: The socket cannot be listened on.
         """
-        self._seen = tls.fingerprint(self._config)
-        for warning in tls.check(self._config, self._clock.now()):
-            _log.warning("tls.warning", text=warning)
-        context = tls.context_of(self._config)
-        old, server = self._server, await self._serve(self._bound.dup(), context)
-        if self._is_closed:  # meanwhile
-            server.close()
-            return
-        self._server = server
-        if old is not None:
-            old.close()
+        self._read()
+        self._bound.setblocking(False)
+        listen(self._bound, backlog, OCPP_TLS)
 
-    async def reload(self) -> None:
+    def reload(self) -> None:
         """Read the files again; what cannot be used changes nothing."""
         try:
-            async with self._turn:  # or of two servers, one would be left behind
-                await self.open()
-        except (ConfigError, StartupError, OSError) as error:
+            self._read()
+        except (ConfigError, OSError) as error:
             _log.error("tls.not_reloaded", why=str(error))
         else:
             _log.info("tls.reloaded")
@@ -84,12 +99,92 @@ class TlsPort:
                 _log.warning("tls.file_missing", why=str(error))
                 continue
             if seen != self._seen:
-                await self.reload()
+                self.reload()
 
-    def close(self) -> None:
-        """Take no more connections."""
-        self._is_closed = True
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self._bound.close()
+    async def run(self) -> None:
+        """Take connections until cancelled; handshakes under way end with it."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    try:
+                        taken, address = await loop.sock_accept(self._bound)
+                    except OSError as error:
+                        if not isinstance(error, ConnectionAbortedError):
+                            _log.error("tls.not_accepting", why=str(error))
+                            await asyncio.sleep(PAUSE_S)
+                        continue
+                    if self._has_room(self._n_trying):
+                        self._n_trying += 1
+                        group.create_task(self._shake_hands(taken, address))
+                    else:
+                        taken.close()
+                    await asyncio.sleep(0)  # others have their turn in a storm
+        finally:
+            self._bound.close()
+
+    def _read(self) -> None:
+        self._seen = tls.fingerprint(self._config)
+        for warning in tls.check(self._config, self._clock.now()):
+            _log.warning("tls.warning", text=warning)
+        self._context = tls.context_of(self._config)
+
+    async def _shake_hands(
+        self, taken: socket.socket, address: tuple[str, int]
+    ) -> None:
+        host, port = address[:2]
+        why, certificate = None, None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._make,
+                taken,
+                ssl=self._context,
+                ssl_handshake_timeout=OPEN_TIMEOUT_S,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
+            )
+        except ssl.SSLError as error:
+            why = error.reason or str(error)
+            certificate = getattr(error, "verify_message", None)
+        except ConnectionAbortedError:
+            why = "the handshake took too long"
+        except OSError as error:  # gone before: also whoever only looks for open ports
+            _log.debug("tls.left", remote=f"{host}:{port}", why=str(error))
+        except Exception:  # noqa: BLE001 - the outer edge: one handshake never takes others down
+            _log.exception("tls.failed", remote=f"{host}:{port}")
+        finally:
+            self._n_trying -= 1
+        if why is not None and self._refusals.may_tell(host):
+            _log.warning(
+                "security.tls_refused",
+                remote=f"{host}:{port}",
+                why=why,
+                certificate=certificate,
+            )
+
+
+class Refusals:
+    """Rations what is told of failed handshakes (A00.FR.323)."""
+
+    def __init__(self) -> None:
+        self._minute = -1
+        self._of_host: Counter[str] = Counter()
+        self._n_told = 0
+        self._n_kept = 0
+
+    def may_tell(self, host: str) -> bool:
+        """Whether one more is told; the number of others is, in the next minute."""
+        minute = int(asyncio.get_running_loop().time() // 60)
+        if minute != self._minute:
+            if self._n_kept:
+                _log.warning("security.tls_refusals_left_out", count=self._n_kept)
+            self._minute, self._n_told, self._n_kept = minute, 0, 0
+            self._of_host.clear()
+        if (
+            self._n_told >= REFUSALS_PER_MINUTE
+            or self._of_host[host] >= REFUSALS_PER_HOST
+        ):
+            self._n_kept += 1
+            return False
+        self._n_told += 1
+        self._of_host[host] += 1
+        return True

@@ -5,8 +5,8 @@ The station's side is the ``websockets`` client with certificates made here.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from gateway.config.tls import TlsConfig
@@ -334,7 +335,7 @@ async def test_new_certificates_are_served_and_nobody_is_dropped(
 async def test_a_station_that_hangs_in_the_tls_handshake_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.server.listener.OPEN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(tls_port, "OPEN_TIMEOUT_S", 0.2)
     async with world(tmp_path) as here:
         assert here.port.listener.tls_port is not None
         reader, writer = await asyncio.open_connection(
@@ -360,6 +361,11 @@ def test_tls_works_on_uvloop_as_well(tmp_path: Path) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(both())
+
+
+def test_the_port_ends_with_handshakes_under_way_on_uvloop(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_end_with_handshakes_under_way(tmp_path))
 
 
 @pytest.fixture
@@ -408,25 +414,100 @@ def test_what_is_usable_but_odd_is_said(config: TlsConfig, tmp_path: Path) -> No
         assert words in said
 
 
-async def test_of_two_reloads_at_once_one_server_is_left(tmp_path: Path) -> None:
-    """A signal and the watch may both see a change; the port closes with the last."""
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_failed_handshake_is_told_with_the_address_it_came_from(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    monkeypatch.setattr(tls_port, "OPEN_TIMEOUT_S", 0.2)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_fail_in_every_way(tmp_path))
+
+
+async def _fail_in_every_way(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
-        tls_of = here.port.listener._tls
-        assert tls_of is not None
-        made: list[asyncio.Server] = []
-        serve = tls_of._serve
+        number = here.port.listener.tls_port
+        with capture_logs() as logs:
+            certificate = here.clients.issue(
+                tmp_path, "CP1", until=NOW - timedelta(days=1)
+            )
+            context = client_context(here.root, tmp_path, certificate=certificate)
+            with pytest.raises((ssl.SSLError, InvalidMessage, ConnectionError)):
+                async with here.station(context=context, password=None):
+                    pytest.fail("connected")
+            for first in (b"GET / HTTP/1.1\r\n\r\n", b""):
+                reader, writer = await asyncio.open_connection("127.0.0.1", number)
+                address = "{}:{}".format(*writer.get_extra_info("sockname"))
+                writer.write(first)
+                async with asyncio.timeout(5):
+                    while await reader.read(100):
+                        pass
+                writer.close()
+                assert [one for one in logs if one.get("remote") == address], logs
+        told = [one for one in logs if one["event"] == "security.tls_refused"]
+        assert told[0]["certificate"] == "certificate has expired"
+        assert told[0]["remote"].startswith("127.0.0.1:")
+        assert told[1]["why"] == "HTTP_REQUEST"
+        assert told[2]["why"] == "the handshake took too long"
+        async with here.station(name="CP1"):
+            assert here.used()["profile"] == 3
 
-        async def noted(bound: Any, context: Any) -> asyncio.Server:
-            made.append(await serve(bound, context))
-            return made[-1]
 
-        tls_of._serve = noted
-        async with asyncio.TaskGroup() as group:
-            for _ in range(3):
-                group.create_task(tls_of.reload())
-        assert len([one for one in made if one.is_serving()]) == 1
-        async with here.station():
-            pass
-        tls_of.close()
-        await tls_of.reload()
-        assert not any(one.is_serving() for one in made)
+async def test_failed_handshakes_are_rationed_by_host_and_in_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 60.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now_s)
+    refusals = tls_port.Refusals()
+    noisy = [refusals.may_tell("192.0.2.1") for _ in range(1000)]
+    assert noisy.count(True) == tls_port.REFUSALS_PER_HOST
+    others = [refusals.may_tell(f"198.51.100.{n}") for n in range(200)]
+    assert others.count(True) == (
+        tls_port.REFUSALS_PER_MINUTE - tls_port.REFUSALS_PER_HOST
+    )
+    now_s = 120.0
+    with capture_logs() as logs:
+        assert refusals.may_tell("192.0.2.1")
+    (left_out,) = logs
+    assert left_out["event"] == "security.tls_refusals_left_out"
+    assert left_out["count"] == 1000 + 200 - tls_port.REFUSALS_PER_MINUTE
+
+
+async def test_who_never_ends_the_tls_handshake_takes_no_room_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.listener.MAX_OPENING", 3)
+    async with world(tmp_path) as here:
+        number = here.port.listener.tls_port
+        idle = [await asyncio.open_connection("127.0.0.1", number) for _ in range(3)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", number)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""  # dropped, before any of our work
+        writer.close()
+        for _, other in idle:
+            other.close()
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    async with here.station(name="CP1"):
+                        break
+                except (ConnectionError, InvalidMessage, ssl.SSLError):
+                    await asyncio.sleep(0.02)
+
+
+async def test_the_port_ends_with_handshakes_under_way(tmp_path: Path) -> None:
+    await _end_with_handshakes_under_way(tmp_path)
+
+
+async def _end_with_handshakes_under_way(tmp_path: Path) -> None:
+    async with asyncio.timeout(10):
+        async with world(tmp_path) as here:
+            number = here.port.listener.tls_port
+            reader, writer = await asyncio.open_connection("127.0.0.1", number)
+            await asyncio.sleep(0.05)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", number)
