@@ -458,6 +458,7 @@ class Parts:
             commission=self.commissioning.run,
             call_timeout_s=self.config.server.call_timeout_s,
             billing=self.config.billing,
+            rating=self._rating,
             readiness=self._readiness,
             metrics=self.metrics.render,
             find_token=self._find_token,

@@ -22,6 +22,8 @@ ZONE: Final = timedelta(hours=2)
 DROP_EVERY: Final = 3
 STOP_EXTRA_WH: Final = 100
 
+_RELATING: Final = ("relative-registers", "fresh-registers")
+
 Body: TypeAlias = dict[str, Any]
 
 
@@ -33,6 +35,7 @@ class Distorter:
     _sent: dict[str, int] = field(default_factory=dict)
     _start: tuple[str, Body] | None = None
     _start_wh: dict[Any, float] = field(default_factory=dict)
+    _place: dict[Any, Any] = field(default_factory=dict)
 
     def outgoing(self, action: str, payload: Payload) -> Payload:
         """Return the payload as this firmware sends it."""
@@ -40,15 +43,16 @@ class Distorter:
         count = self._sent[action] = self._sent.get(action, 0) + 1
         if "restarted-starts" in self.faults and is_start(action, payload):
             self._start = (action, dict(payload))
-        if "relative-registers" in self.faults:
+        relating = [name for name in _RELATING if name in self.faults]
+        if relating:
             self._note_start(action, payload)
-            names.append("relative-registers")
+            names += relating
         if not names:
             return payload
         body: Body = deepcopy(dict(payload))
         for name in names:
-            if name == "relative-registers":
-                self._relate(action, body)
+            if name in _RELATING:
+                self._relate(action, body, is_whole=name == "fresh-registers")
             else:
                 body = _DISTORTIONS[name](action, body, count)
         return body
@@ -78,17 +82,29 @@ class Distorter:
                 key = payload["transactionInfo"]["transactionId"]
                 self._start_wh[key] = float(value["value"])
 
-    def _relate(self, action: str, body: Body) -> None:
-        """Count the samples of a transaction from its start."""
+    def _relate(self, action: str, body: Body, *, is_whole: bool) -> None:
+        """Count the samples of a transaction, or all of it, from its start."""
         if action == "MeterValues" and "transactionId" in body:
             base_wh = self._start_wh.get(body["connectorId"], 0.0)
-        elif action == "TransactionEvent" and body["eventType"] == "Updated":
+            self._place[body["transactionId"]] = body["connectorId"]
+        elif action == "TransactionEvent" and (
+            is_whole or body["eventType"] == "Updated"
+        ):
             key = body["transactionInfo"]["transactionId"]
             base_wh = self._start_wh.get(key, 0.0)
+        elif is_whole and action == "StartTransaction":
+            body["meterStart"] = 0
+            return
+        elif is_whole and action == "StopTransaction":
+            last = next(reversed(self._start_wh), None)
+            base_wh = self._start_wh.get(
+                self._place.get(body["transactionId"], last), 0
+            )
+            body["meterStop"] -= round(base_wh)
         else:
             return
         for value in registers(body):
-            relative = float(value["value"]) - base_wh
+            relative = round(float(value["value"]) - base_wh, 3)
             value["value"] = _like(value["value"], relative)
 
 
@@ -106,7 +122,7 @@ def registers(body: Body) -> list[Body]:
     """List the sampled import registers of a call."""
     return [
         value
-        for group in body.get("meterValue", ())
+        for group in (*body.get("meterValue", ()), *body.get("transactionData", ()))
         for value in group["sampledValue"]
         if value.get("measurand") == REGISTER
     ]
@@ -184,6 +200,26 @@ def _register_drops(action: str, body: Body, count: int) -> Body:
     return body
 
 
+def _placeholder_start(action: str, body: Body, _count: int) -> Body:
+    if action == "StartTransaction":
+        body["meterStart"] = 0
+    elif body.get("eventType") == "Started":
+        for value in registers(body):
+            value["value"] = _like(value["value"], 0.0)
+    return body
+
+
+def _kilo_registers(_action: str, body: Body, _count: int) -> Body:
+    for name in ("meterStart", "meterStop"):
+        if name in body:
+            body[name] //= 1000
+    for value in registers(body):
+        kwh = float(value["value"]) / 1000
+        is_text = isinstance(value["value"], str)
+        value["value"] = f"{kwh:.3f}" if is_text else round(kwh, 3)
+    return body
+
+
 def _odd_units(action: str, body: Body, _count: int) -> Body:
     """Kilowatt-hours with a comma, no measurand, text that is no number."""
     for value in registers(body):
@@ -226,6 +262,8 @@ _DISTORTIONS: Final[dict[str, Callable[[str, Body, int], Body]]] = {
     "absurd-values": _absurd_values,
     "odd-transaction-ids": _odd_transaction_ids,
     "register-drops": _register_drops,
+    "placeholder-start": _placeholder_start,
+    "kilo-registers": _kilo_registers,
     "odd-units": _odd_units,
     "no-transaction-id": _no_transaction_id,
     "local-time": _local_time,

@@ -23,6 +23,7 @@ from gateway.api import (
     routes_events,
     routes_ledger,
     routes_lists,
+    routes_meters,
     routes_monitoring,
     routes_networks,
     routes_pricing,
@@ -67,6 +68,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
     for routes in (
         routes_stations,
         routes_deviations,
+        routes_meters,
         routes_calls,
         routes_certificates,
         routes_transfers,

@@ -102,6 +102,7 @@ class ApiContext:
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
     call_timeout_s: float
     billing: BillingConfig
+    rating: Callable[[StationId, int], float | None]
     readiness: Callable[[], Mapping[str, bool]]
     metrics: Callable[[], bytes]
     find_token: Callable[[str], Awaitable[ApiToken | None]]

@@ -216,10 +216,11 @@ def _is_placeholder(session: Session, low: int, rated_w: float | None) -> bool:
     if session.started_at is None or session.first_sample_at is None:
         return False
     elapsed = session.first_sample_at - session.started_at
-    return low > _most_milliwh(elapsed, rated_w)
+    return low > most_milliwh(elapsed, rated_w)
 
 
-def _most_milliwh(duration: timedelta, rated_w: float | None) -> float:
+def most_milliwh(duration: timedelta, rated_w: float | None) -> float:
+    """The most that an EVSE may have delivered in a time; rating ``None``: unknown."""
     watts = LARGEST_STATION_W if rated_w is None else rated_w * RATING_TOLERANCE
     seconds = max(0.0, duration.total_seconds())
     return watts * seconds / 3.6 + REGISTER_TOLERANCE_MILLIWH
@@ -236,7 +237,7 @@ def _check_power(
     if "start_from_previous" in held:
         return  # nobody knows when that was
     duration = session.ended_at - session.started_at
-    if energy_milliwh > _most_milliwh(duration, rated_w):
+    if energy_milliwh > most_milliwh(duration, rated_w):
         held["faster_than_rated"] = Verdict.SUSPICIOUS
 
 

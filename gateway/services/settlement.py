@@ -28,6 +28,7 @@ from gateway.domain.tariff import Tariff, TariffError
 from gateway.errors import RequestError, StoreError
 from gateway.services import sealing
 from gateway.services.clock_doubt import is_price_doubtful
+from gateway.services.register_doubt import register_doubt
 from gateway.store import api_tokens, continuity, money, sessions
 from gateway.store.money import BillRow
 from gateway.store.times import to_text
@@ -215,6 +216,10 @@ def settle_in(
         may_settle = False
     if tariff is not None and is_price_doubtful(conn, session, tariff):
         reasons.append("clock_offset")
+        may_settle = False
+    doubt = register_doubt(conn, session, terms.rating)
+    if doubt is not None:
+        reasons.append(doubt)
         may_settle = False
     settlement = None
     if bill is not None and may_settle:

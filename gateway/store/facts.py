@@ -18,6 +18,7 @@ from gateway.domain.events import (
     StationNotified,
 )
 from gateway.domain.metering import FIRST_TRUSTED_YEAR
+from gateway.store import meters
 from gateway.store.entry import Entry
 from gateway.store.times import to_text
 
@@ -57,6 +58,7 @@ def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
             event.station_id,
         ),
     ).fetchone()
+    meters.note_boot(conn, event.station_id, event.received_at)
     return str(row[0])
 
 

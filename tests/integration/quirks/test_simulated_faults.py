@@ -6,12 +6,14 @@ Row numbers are those of ``docs/conformance.md``, Real chargers.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway.domain.ids import StationId
 from gateway.domain.session import Session, SessionPhase
+from gateway.services.register_doubt import CONTRADICTED, register_doubt
 from sim_chargers.charger import Charger
 from tests.integration.sim.test_flow import car, lines, settled, station
 from tests.integration.sim.tiny_csms import TinyCsms
@@ -44,12 +46,20 @@ FAULTS = {
     "lost-starts": HELD,
     "relative-registers": HELD,
     "register-drops": HELD,
+    "fresh-registers": SETTLES,
+    "placeholder-start": HELD,
+    "kilo-registers": SETTLES + HELD,
     "odd-units": SETTLES,
     "no-transaction-id": SETTLES,
     "local-time": SETTLES,
     "accepts-only": SETTLES,
 }
 """Fault -> verdicts that are right for a session of such a station."""
+
+
+def unrated(_station_id: StationId, _evse_id: int) -> float | None:
+    """Nothing is known of any EVSE."""
+    return None
 
 
 async def seen(condition: Callable[[], object]) -> None:
@@ -106,7 +116,12 @@ async def test_no_fault_makes_a_wrong_bill(
         session: Session = sessions[0]
         assert session.phase is SessionPhase.ENDED
         assert session.verdict is not None
-        if session.verdict in SETTLES:
+        if fault == "kilo-registers":  # a bill is held whatever the registers say
+            doubt = await port.writer.run(
+                partial(register_doubt, session=session, rating=unrated)
+            )
+            assert doubt == CONTRADICTED
+        elif session.verdict in SETTLES:
             assert session.energy_milliwh == delivered
         assert delivered > 0
         assert session.verdict in FAULTS[fault]
