@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, assert_never
 
 import structlog
@@ -46,6 +47,18 @@ from gateway.store.writer import Writer
 
 MAX_ISSUED: Final = 200
 """Certificates of one station that a list goes back to."""
+GAUGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "certificates_installed": "Station certificates in use that we signed",
+        "certificates_expiring": (
+            "Of those, how many end within ca.expiry_warning_days, or have ended"
+        ),
+        "certificate_first_end_seconds": (
+            "Seconds until the first of them ends; only while there is one"
+        ),
+    }
+)
+"""For ``/metrics``: what each counts, by name."""
 
 _log = structlog.get_logger()
 
@@ -227,21 +240,13 @@ class ExpiryWatch:
                 )
         self._warned = {row.fingerprint: self._warned[row.fingerprint] for row in soon}
         ends = [(row.not_after - now).total_seconds() for row in held]
-        self._gauges = {
-            "certificates_installed": (
-                "Station certificates in use that we signed",
-                len(held),
-            ),
-            "certificates_expiring": (
-                "Station certificates in use that end soon or have ended",
-                len(soon),
-            ),
+        values: dict[str, float] = {
+            "certificates_installed": len(held),
+            "certificates_expiring": len(soon),
         }
         if ends:
-            self._gauges["certificate_first_end_seconds"] = (
-                "Until the first station certificate ends",
-                min(ends),
-            )
+            values["certificate_first_end_seconds"] = min(ends)
+        self._gauges = {name: (GAUGES[name], value) for name, value in values.items()}
         return len(soon)
 
 

@@ -1,6 +1,8 @@
 """Prometheus metrics, collected when asked: nothing is counted twice."""
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,6 +12,36 @@ from typing_extensions import override
 from gateway.services.anchoring import Anchoring
 from gateway.services.ingest import Ingest
 from gateway.store.writer import Writer
+
+PREFIX: Final = "wattproof_"
+
+COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "messages": "CALLs received from stations",
+        "messages_refused": "CALLs answered with a CALLERROR",
+        "messages_unanswered": "CALLs left unanswered: nothing could be stored",
+        "messages_repeated": (
+            "CALLs whose facts were stored before: answered, without a second effect"
+        ),
+        "store_commits": "Group commits that reached the disk",
+        "store_jobs": "Pieces of work in those commits",
+        "store_failed_groups": "Group commits that did not reach the disk",
+    }
+)
+"""What is counted since the start of the process; shown with ``_total``."""
+
+GAUGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "stations_online": "Stations connected now",
+        "store_pending": "Pieces of work that wait for a commit",
+        "store_last_commit_seconds": "How long the last commit took on the disk",
+        "ledger_backlog_leaves": "Records that no anchored head covers yet",
+        "ledger_anchored_size": "Records that the newest anchored head covers",
+        "ledger_settlements_pending": "Bills on their way to the chain",
+        "ledger_alarms": "Alarms of the evidence, listed by GET /api/v1/ledger",
+    }
+)
+"""What is so at the moment it is asked."""
 
 
 class Metrics(Collector):
@@ -45,37 +77,27 @@ class Metrics(Collector):
         """Read every counter now."""
         messages, store = self._ingest.counters, self._writer.counters
         evidence = self._anchoring.state
-        yield from (
-            _counter("messages", "CALLs received", messages.messages),
-            _counter("messages_refused", "CALLs answered CALLERROR", messages.refused),
-            _counter(
-                "messages_unanswered",
-                "CALLs left unanswered because nothing could be stored",
-                messages.unanswered,
-            ),
-            _counter("messages_repeated", "Repetitions", messages.repeated),
-            _gauge("stations_online", "Stations connected", self._n_online()),
-            _counter("store_commits", "Group commits", store.commits),
-            _counter("store_jobs", "Jobs in group commits", store.jobs),
-            _counter("store_failed_groups", "Groups that failed", store.failed_groups),
-            _gauge("store_pending", "Jobs waiting for a commit", self._writer.pending),
-            _gauge("store_last_commit_seconds", "Last commit", store.last_commit_s),
-            _gauge("ledger_backlog_leaves", "Leaves not anchored", evidence.backlog),
-            _gauge("ledger_anchored_size", "Size anchored", evidence.anchored_size),
-            _gauge(
-                "ledger_settlements_pending",
-                "Settlements not on chain",
-                evidence.settlements_pending,
-            ),
-            _gauge("ledger_alarms", "Alarms of the evidence", len(evidence.alarms)),
-        )
+        counted = {
+            "messages": messages.messages,
+            "messages_refused": messages.refused,
+            "messages_unanswered": messages.unanswered,
+            "messages_repeated": messages.repeated,
+            "store_commits": store.commits,
+            "store_jobs": store.jobs,
+            "store_failed_groups": store.failed_groups,
+        }
+        for name, text in COUNTERS.items():
+            yield CounterMetricFamily(f"{PREFIX}{name}", text, value=counted[name])
+        found: dict[str, float] = {
+            "stations_online": self._n_online(),
+            "store_pending": self._writer.pending,
+            "store_last_commit_seconds": store.last_commit_s,
+            "ledger_backlog_leaves": evidence.backlog,
+            "ledger_anchored_size": evidence.anchored_size,
+            "ledger_settlements_pending": evidence.settlements_pending,
+            "ledger_alarms": len(evidence.alarms),
+        }
+        for name, text in GAUGES.items():
+            yield GaugeMetricFamily(f"{PREFIX}{name}", text, value=found[name])
         for name, (text, value) in self._more().items():
-            yield _gauge(name, text, value)
-
-
-def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"wattproof_{name}", text, value=value)
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"wattproof_{name}", text, value=value)
+            yield GaugeMetricFamily(f"{PREFIX}{name}", text, value=value)
