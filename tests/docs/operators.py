@@ -40,8 +40,9 @@ def error_codes() -> set[str]:
     for tree in _trees(("gateway",)):
         for node in ast.walk(tree):
             name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-            if name == "RequestError" and isinstance(node, ast.Call):
-                found |= {text for text in _texts(node.args[1], tree) if text}
+            place = {"RequestError": 1, "_refusal": 0}.get(name)
+            if place is not None and isinstance(node, ast.Call):
+                found |= _texts(node.args[place], tree)
     return found
 
 
