@@ -10,11 +10,10 @@ from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.config.reader import Range, read
+from gateway.config.tls import MAX_ORGANIZATION_CHARS
 from gateway.errors import ConfigError
 
 MAX_VALIDITY_DAYS: Final = 3_650
-MAX_ORGANIZATION_CHARS: Final = 64
-"""X.520, ub-organization-name."""
 _HOST: Final = re.compile(r"[a-z0-9_.:-]+")
 
 

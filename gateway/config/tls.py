@@ -8,6 +8,8 @@ from gateway.config.reader import Range
 from gateway.errors import ConfigError
 
 MAX_PORT: Final = 65_535
+MAX_ORGANIZATION_CHARS: Final = 64
+"""X.520, ub-organization-name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +48,9 @@ class TlsConfig:
     def __post_init__(self) -> None:
         if not self.certificates:
             raise ConfigError("certificates", "needs at least one {cert, key}")
+        if self.organization is not None and not (
+            0 < len(self.organization) <= MAX_ORGANIZATION_CHARS
+        ):
+            raise ConfigError(
+                "organization", f"has 1 to {MAX_ORGANIZATION_CHARS} characters"
+            )

@@ -167,7 +167,7 @@ class Listener:
         )
         try:
             port.open(BACKLOG)
-        except ConfigError as error:  # checked before: changed since
+        except (ConfigError, OSError) as error:  # checked before: changed since
             raise StartupError(str(error)) from error
         return port
 

@@ -5,8 +5,10 @@ no forward secrecy; they come last in our order, so only a station that knows no
 better gets them, and ``static_rsa = false`` takes them away.
 """
 
+import os
 import ssl
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.config.tls import CertificateFiles, TlsConfig
 from gateway.domain.connection import (
@@ -32,12 +34,14 @@ from gateway.domain.connection import (
     ConnectionSecurity,
 )
 from gateway.errors import ConfigError
-from gateway.services.certificate_intake import load_pem
-from gateway.services.x509 import CertificateError, parse_der
+from gateway.services.certificate_intake import UNREADABLE, load_pem
+from gateway.services.x509 import CertificateError, parse_der, subject_of, walk
 
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 STATIC_RSA_SUITES: Final = "AES128-GCM-SHA256:AES256-GCM-SHA384"
 SOON_DAYS: Final = 30
+SERVER_AUTH: Final = ExtendedKeyUsageOID.SERVER_AUTH
+ANY_USAGE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
 def check(
@@ -58,9 +62,9 @@ def check(
     kinds: set[str] = set()
     for index, files in enumerate(config.certificates):
         path = f"ocpp.tls.certificates[{index}]"
-        leaf = _check_pair(files, path)
-        warnings.extend(_validity(leaf, f"{path}.cert", now))
-        kind = type(leaf.public_key()).__name__
+        chain = _check_pair(files, path)
+        warnings.extend(_pair_warnings(chain, files, path, now))
+        kind = type(chain[0].public_key()).__name__
         if kind in kinds:
             warnings.append(
                 f"{path}.cert: replaces an earlier one of the same key type"
@@ -72,6 +76,8 @@ def check(
             warnings.extend(_validity(authority, path, now))
     elif config.client_ca is None and config.organization is not None:
         warnings.append("ocpp.tls.organization: means nothing without client_ca")
+    is_made_later = _is_same(config.client_ca, to_come)
+    context_of(replace(config, client_ca=None) if is_made_later else config)
     return warnings
 
 
@@ -148,22 +154,62 @@ def _files(config: TlsConfig) -> Iterator[Path]:
         yield config.client_ca
 
 
-def _is_same(path: Path, other: Path | None) -> bool:
-    return other is not None and path.resolve() == other.resolve()
+def _is_same(path: Path | None, other: Path | None) -> bool:
+    if path is None or other is None:
+        return False
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _check_pair(files: CertificateFiles, path: str) -> x509.Certificate:
-    leaf = _certificates(files.cert, f"{path}.cert")[0]
+def _check_pair(files: CertificateFiles, path: str) -> list[x509.Certificate]:
+    chain = _certificates(files.cert, f"{path}.cert")
     key = _key(files.key, f"{path}.key")
-    if _spki(leaf.public_key()) != _spki(key.public_key()):
+    try:
+        public = chain[0].public_key()
+    except UNREADABLE:
+        raise ConfigError(
+            f"{path}.cert", f"{files.cert} has a key of an unknown kind"
+        ) from None
+    if _spki(public) != _spki(key.public_key()):
         raise ConfigError(f"{path}.key", f"does not belong to {files.cert}")
-    return leaf
+    return chain
+
+
+def _pair_warnings(
+    chain: Sequence[x509.Certificate],
+    files: CertificateFiles,
+    path: str,
+    now: datetime,
+) -> Iterator[str]:
+    """What is odd about a server certificate, its chain and its key.
+
+    A group may read the key: that is how distributions hand keys to services.
+    """
+    for one in chain:
+        yield from _validity(one, f"{path}.cert", now)
+    signed = walk(chain)
+    if len(signed) < len(chain):
+        yield (
+            f"{path}.cert: {subject_of(signed[-1])} is not signed by"
+            f" {subject_of(chain[len(signed)])}, which follows it: the server's own"
+            " certificate comes first, then whoever signed the one before"
+        )
+    try:
+        usage = chain[0].extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        pass  # for everything
+    except UNREADABLE:
+        yield f"{path}.cert: has an extension that cannot be read"
+    else:
+        if not {SERVER_AUTH, ANY_USAGE} & set(usage.value):
+            yield f"{path}.cert: is not for servers (extended key usage)"
+    if files.key.stat().st_mode & stat.S_IRWXO:
+        yield f"{path}.key: {files.key} is open to others: chmod 600 it"
 
 
 def _certificates(path: Path, dotted: str) -> list[x509.Certificate]:
     try:
         return load_pem(_read(path, dotted))
-    except ValueError:
+    except UNREADABLE:
         raise ConfigError(dotted, f"{path} holds no PEM certificate") from None
 
 
@@ -172,7 +218,7 @@ def _key(path: Path, dotted: str) -> PrivateKeyTypes:
         return load_pem_private_key(_read(path, dotted), None)
     except TypeError:
         raise ConfigError(dotted, f"{path} has a passphrase: take it off") from None
-    except ValueError:
+    except UNREADABLE:
         raise ConfigError(dotted, f"{path} holds no PEM private key") from None
 
 
@@ -192,12 +238,12 @@ def _validity(
 ) -> Iterator[str]:
     until = certificate.not_valid_after_utc
     if until <= now:
-        yield f"{dotted}: expired at {until.isoformat()}"
+        yield f"{dotted}: {subject_of(certificate)} expired at {until.isoformat()}"
     elif (until - now).days < SOON_DAYS:
-        yield f"{dotted}: expires at {until.isoformat()}"
+        yield f"{dotted}: {subject_of(certificate)} expires at {until.isoformat()}"
     if certificate.not_valid_before_utc > now:
         since = certificate.not_valid_before_utc.isoformat()
-        yield f"{dotted}: is not valid before {since}"
+        yield f"{dotted}: {subject_of(certificate)} is not valid before {since}"
 
 
 def _name(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str | None:

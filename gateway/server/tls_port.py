@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -22,6 +23,8 @@ from gateway.server.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S
 
 LOOK_S: Final = 10.0
 """Real seconds between two looks whether a file has changed."""
+CHECK_AGAIN: Final = timedelta(days=1)
+"""Between two looks at the ends of certificates that stay the same."""
 PAUSE_S: Final = 1.0
 """Real seconds to wait when the system has no connection to give."""
 REFUSALS_PER_MINUTE: Final = 60
@@ -60,6 +63,7 @@ class TlsPort:
         self._has_room = has_room
         self._clock = clock
         self._context: ssl.SSLContext
+        self._checked_at: datetime
         self._seen: object = None
         self._n_trying = 0
         self._refusals = Refusals()
@@ -100,6 +104,8 @@ class TlsPort:
                 continue
             if seen != self._seen:
                 self.reload()
+            elif self._clock.now() - self._checked_at >= CHECK_AGAIN:
+                self._check_again()
 
     async def run(self) -> None:
         """Take connections until cancelled; handshakes under way end with it."""
@@ -125,9 +131,20 @@ class TlsPort:
 
     def _read(self) -> None:
         self._seen = tls.fingerprint(self._config)
-        for warning in tls.check(self._config, self._clock.now()):
-            _log.warning("tls.warning", text=warning)
+        self._tell(self._clock.now())
         self._context = tls.context_of(self._config)
+
+    def _check_again(self) -> None:
+        """Say what has come near its end while nothing else happened."""
+        try:
+            self._tell(self._clock.now())
+        except (ConfigError, OSError) as error:
+            _log.error("tls.warning", text=str(error))
+
+    def _tell(self, now: datetime) -> None:
+        self._checked_at = now
+        for warning in tls.check(self._config, now):
+            _log.warning("tls.warning", text=warning)
 
     async def _shake_hands(
         self, taken: socket.socket, address: tuple[str, int]

@@ -123,6 +123,7 @@ class Certificates:
                 *_own(authority),
                 *authorities_of(None if tls is None else tls.client_ca),
             ),
+            clock=ports.wall_clock,
         )
         contracts = Contracts(roots=roots, ocsp=self.ocsp, clock=ports.wall_clock)
         ports.calls.observe(self.records.observe)

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 from cryptography import x509
 
+from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.errors import StoreError
 from gateway.services.certificate_intake import UNREADABLE, load_pem
@@ -22,6 +23,7 @@ from gateway.services.x509 import (
     CertificateError,
     check_issued,
     fingerprint_of,
+    is_within,
     parse_der,
 )
 
@@ -37,6 +39,7 @@ class ClientCertificates:
 
     Args:
         authorities: Who may have issued it.
+        clock: The time that X.509 counts in.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class ClientCertificates:
         records: CertificateRecords,
         ocsp: OcspClient,
         authorities: Sequence[x509.Certificate],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._records = records
         self._ocsp = ocsp
         self._authorities = tuple(authorities)
@@ -66,6 +71,8 @@ class ClientCertificates:
             return None
         if issued is not None and issued.station_id != station_id:
             return f"its certificate was issued to {issued.station_id}"
+        if not is_within(certificate, self._clock.now()):
+            return "its certificate is not valid now"  # a resumed session checks none
         return await self._revoked(station_id, certificate)
 
     async def _revoked(

@@ -16,6 +16,7 @@ from gateway.domain.certificates import CertificateHash, CertificateKind, Certif
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
 from gateway.services.asking import Said, send
+from gateway.services.certificate_intake import UNREADABLE, load_pem
 from gateway.services.certificates import CertificateRecords, HeldCertificate
 from gateway.services.client_certificates import authorities_of
 from gateway.services.reports import checked
@@ -23,7 +24,6 @@ from gateway.services.variables import Exchange
 from gateway.services.x509 import (
     ALGORITHMS,
     MAX_SUBJECT_CHARS,
-    UNREADABLE,
     CertificateError,
     check_issued,
     is_self_signed,
@@ -32,6 +32,7 @@ from gateway.services.x509 import (
     name_hash,
     parse_chain,
     serial_of,
+    walk,
 )
 from gateway.store.certificates import KNOWN_BY_SUBJECT
 from gateway.store.queries import Queries
@@ -196,8 +197,9 @@ class UpgradeChecks:
             return [top]
         name = top.issuer.rfc4514_string()[:MAX_SUBJECT_CHARS]
         found = [
-            x509.load_pem_x509_certificate(pem.encode())
+            certificate
             for (pem,) in await self._queries.rows(KNOWN_BY_SUBJECT, (name,))
+            for certificate in load_pem(pem.encode())
         ]
         return [one for one in found if _is_issued(top, one)]
 
@@ -221,19 +223,9 @@ class UpgradeChecks:
         return hashed.key[1] == name_hash(chain[-1].issuer, hashed.algorithm)
 
 
-def walk(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """The part of a chain in which each certificate is signed by the next."""
-    found = [chain[0]]
-    for one in chain[1:]:
-        if not _is_issued(found[-1], one):
-            break
-        found.append(one)
-    return found
-
-
 def _server_chain(files: CertificateFiles, key: str) -> list[x509.Certificate]:
     try:
-        return walk(x509.load_pem_x509_certificates(files.cert.read_bytes()))
+        return walk(load_pem(files.cert.read_bytes()))
     except (OSError, *UNREADABLE) as error:
         raise _refusal(
             "no_server_certificate", f"{key}: {files.cert} cannot be read"

@@ -204,6 +204,18 @@ def check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> Non
         raise CertificateError(f"{subject_of(issuer)} may not sign certificates")
 
 
+def walk(chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """The part of a chain, leaf first, in which each is signed by the next."""
+    found = [chain[0]]
+    for one in chain[1:]:
+        try:
+            check_issued(found[-1], one)
+        except CertificateError:
+            break
+        found.append(one)
+    return found
+
+
 def is_ca(certificate: x509.Certificate) -> bool:
     """Whether it may sign certificates (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
     try:

@@ -14,17 +14,20 @@ from typing import Any
 
 import pytest
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from structlog.testing import capture_logs
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
-from gateway.config.tls import TlsConfig
+from gateway.config.tls import CertificateFiles, TlsConfig
 from gateway.domain.ids import StationId
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StartupError
 from gateway.server import tls, tls_port
 from gateway.services.certificate_intake import load_pem
 from gateway.store import stations as rows
 from gateway.store.stations import StationSettings
-from tests.support import forgery
+from tests.support import forgery, pki
 from tests.support.certificates import (
     NOW,
     Authority,
@@ -402,6 +405,70 @@ def test_files_that_cannot_serve_are_named(
     with pytest.raises(ConfigError, match=text) as caught:
         tls.check(config, NOW)
     assert caught.value.key == f"ocpp.tls.certificates[0].{part}"
+
+
+def test_a_chain_in_the_wrong_order_a_key_open_to_all_and_a_client_certificate_are_said(
+    config: TlsConfig, tmp_path: Path
+) -> None:
+    key = config.certificates[0].key
+    key.chmod(0o640)
+    assert tls.check(config, NOW) == []
+    key.chmod(0o644)
+    assert tls.check(config, NOW) == [
+        f"ocpp.tls.certificates[0].key: {key} is open to others: chmod 600 it"
+    ]
+    root = pki.root("Top")
+    sub = pki.issue("Sub", issuer=root, is_ca=True, end=timedelta(days=9))
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    leaf = pki.issue("csms", issuer=sub, extra=usage, end=timedelta(days=90))
+    odd = CertificateFiles(cert=tmp_path / "odd.pem", key=tmp_path / "odd.key")
+    odd.key.write_text(pki.key_pem(leaf.key))
+    odd.key.chmod(0o600)
+    odd.cert.write_text(leaf.pem + root.pem + sub.pem)
+    said = tls.check(replace(config, certificates=(odd,)), pki.now())
+    assert len([one for one in said if "CN=Sub expires at" in one]) == 1
+    assert len([one for one in said if "CN=csms is not signed by CN=Top" in one]) == 1
+    assert "ocpp.tls.certificates[0].cert: is not for servers" in " ".join(said)
+    odd.cert.write_text(leaf.pem + sub.pem)
+    said = tls.check(replace(config, certificates=(odd,)), pki.now())
+    assert not [one for one in said if "is not signed" in one]
+
+
+def test_what_openssl_will_not_serve_is_found_by_a_check(
+    config: TlsConfig, tmp_path: Path
+) -> None:
+    weak = rsa.generate_private_key(public_exponent=65_537, key_size=1024)  # noqa: S505 - refused
+    files = Authority.new().issue(tmp_path, "weak", key=weak)
+    with pytest.raises(ConfigError, match=r"certificates\[0\]: cannot be used"):
+        tls.check(replace(config, certificates=(files,)), NOW)
+
+
+async def test_files_that_go_away_while_starting_end_the_start_in_one_line(
+    tmp_path: Path, config: TlsConfig
+) -> None:
+    config.certificates[0].cert.unlink()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with world(tmp_path, config):
+            pytest.fail("started")
+    assert caught.group_contains(StartupError)
+
+
+async def test_a_certificate_near_its_end_is_told_every_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_port, "LOOK_S", 0.01)
+    monkeypatch.setattr(tls_port, "CHECK_AGAIN", timedelta())
+    root, clients = Authority.new(), Authority.new("Station root")
+    ending = root.issue(tmp_path, "ending", until=NOW + timedelta(days=3))
+    plain = server_tls(tmp_path, root, clients)
+    with capture_logs() as logs:
+        async with world(tmp_path, replace(plain, certificates=(ending,))):
+
+            def told() -> bool:
+                texts = [one["text"] for one in logs if one["event"] == "tls.warning"]
+                return len([text for text in texts if "expires at" in text]) > 2
+
+            await until(told)
 
 
 @pytest.mark.quirk(9)

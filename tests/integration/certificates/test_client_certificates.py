@@ -40,7 +40,18 @@ def judge(site: ApiSite, *authorities: pki.Holder) -> ClientCertificates:
             clock=SystemClock(),
         ),
         authorities=[one.certificate for one in authorities],
+        clock=SystemClock(),
     )
+
+
+async def test_a_certificate_that_has_ended_since_its_session_began_is_not_taken(
+    site: ApiSite,
+) -> None:
+    """A resumed TLS session checks no dates."""
+    judged, root = judge(site), pki.root()
+    ended = pki.issue("NEW", issuer=root, end=timedelta(seconds=-1))
+    why = await judged.problem(CP, ended.certificate.public_bytes(DER))
+    assert why == "its certificate is not valid now"
 
 
 async def test_a_revoked_certificate_keeps_its_station_out(site: ApiSite) -> None:

@@ -113,6 +113,11 @@ def test_a_chain_over_rpc_is_read_whole(tmp_path: Path) -> None:
             "https",
         ),
         ("[ocpp.tls]\nport = 9443", "ocpp.tls.certificates", "required"),
+        (
+            "[ocpp.tls]\norganization = ''\ncertificates = [{cert = 'x', key = 'y'}]",
+            "ocpp.tls.organization",
+            "1 to 64",
+        ),
         ("[ocpp.tls]\ncertificates = []", "ocpp.tls.certificates", "at least one"),
         (
             "[ocpp.tls]\ncertificates = [{cert = 'x'}]",
