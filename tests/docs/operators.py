@@ -37,7 +37,7 @@ def log_events() -> set[str]:
 def error_codes() -> set[str]:
     """Every ``error`` that the API answers with, as written in the code."""
     found = set()
-    for tree in _trees(("gateway",)):
+    for tree in _trees(("gateway/api", "gateway/services", "gateway/web")):
         for node in ast.walk(tree):
             name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
             place = {"RequestError": 1, "_refusal": 0}.get(name)
