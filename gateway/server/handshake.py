@@ -45,6 +45,10 @@ class Gate(Protocol):
         """Remember a refused attempt for the cockpit."""
         ...
 
+    def entered(self, station_id: StationId) -> None:
+        """Remember that a station is connected."""
+        ...
+
     def is_throttled(self, station_id: str, remote: str) -> bool:
         """Whether this sender failed too often of late."""
         ...

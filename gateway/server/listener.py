@@ -269,6 +269,7 @@ class Listener:
         )
         log.info("link.opened", remote=link.remote, profile=knock.security.profile)
         self._links.attach(link)
+        self._gate.entered(station_id)
         socket.start(link)
 
     async def _sweep(self) -> None:

@@ -136,6 +136,10 @@ class Admission:
         )
         self._directory.note_knock(station_id, remote, reason)
 
+    def entered(self, station_id: StationId) -> None:
+        """Whoever is in knocks no more."""
+        self._directory.forget_knocks(station_id)
+
     def is_throttled(self, station_id: str, remote: str) -> bool:
         """Whether this sender failed too often of late under this id."""
         failures = self._failures.get(_key(station_id, remote))

@@ -1,6 +1,7 @@
 """Everything about certificates, wired together from the configuration."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +38,7 @@ from gateway.store.queries import Queries
 from gateway.store.writer import Writer
 
 LOOK_EVERY_S: Final = 3_600.0
-"""Real seconds between two looks at what ends soon."""
+"""Real seconds between two looks at what ends soon, while nothing changes."""
 WARNING_DAYS: Final = 30
 """Without a section ``[ca]``; see ``ca.expiry_warning_days``."""
 
@@ -146,11 +147,14 @@ class Certificates:
 
     async def _watch_ends(self) -> None:
         while True:
+            self.records.changed.clear()
             try:
                 await self.watch.look()
             except StoreError as error:
                 _log.warning("certificate.unwatched", why=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self.records.changed.wait()
 
 
 def _own(authority: Authority | None) -> tuple[x509.Certificate, ...]:

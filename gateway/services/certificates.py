@@ -4,6 +4,7 @@ Whatever a station answers to a certificate CALL, whoever sent it, ends in the r
 (`CertificateRecords.observe`), so a list can be given also while it is offline.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ class CertificateRecords:
     def __init__(self, *, writer: Writer, queries: Queries) -> None:
         self._writer = writer
         self._queries = queries
+        self.changed = asyncio.Event()
+        """Set once the certificates in use are others than before."""
 
     async def observe(self, exchange: Exchange) -> None:
         """Record what an answered certificate CALL made true."""
@@ -175,6 +178,7 @@ class CertificateRecords:
                 rows.put_known(conn, _known(one), at)
 
         await self._writer.run(job)
+        self.changed.set()
         if not fact.is_accepted:
             _log.warning(
                 "certificate.rejected", station_id=station_id, serial=row.serial

@@ -61,6 +61,8 @@ class StationDirectory:
         self._entries: dict[StationId, StationRow] = {}
         self._folded: dict[str, list[StationId]] = {}
         self._upgrades: dict[StationId, int] = {}
+        self._knocking: dict[str, None] = {}
+        """Folded ids with refused attempts, the first of them first."""
 
     @property
     def site(self) -> Site:
@@ -86,6 +88,8 @@ class StationDirectory:
         for station_id in gone:
             _log.warning("station.left_configuration", station_id=station_id)
         await self.reload()
+        known_knocks = await self._writer.run(rows.knocks)
+        self._knocking = {one.station_id.casefold(): None for one in known_knocks}
         for station_id, password in passwords.items():
             await self._take_configured(self._entries[station_id], password)
         for entry in self._entries.values():
@@ -372,8 +376,27 @@ class StationDirectory:
     def note_knock(self, station_id: str, remote: str, reason: str) -> None:
         """Keep a refused attempt; never waits."""
         at = self._clock.now()
+        self._knocking[station_id.casefold()] = None
+        while len(self._knocking) > rows.MAX_KNOCKING:
+            self._knocking.pop(next(iter(self._knocking)))
         self._writer.submit_with(
             lambda conn: rows.add_knock(conn, station_id, remote, reason, at),
+            _ignore_outcome,
+        )
+
+    def forget_knocks(self, station_id: StationId) -> None:
+        """A station is in: its refused attempts are history; never waits.
+
+        An id that differs only in case is another station's if one is registered so.
+        """
+        folded = station_id.casefold()
+        if folded not in self._knocking:
+            return
+        is_only = len(self._folded.get(folded, ())) <= 1
+        if is_only:
+            del self._knocking[folded]
+        self._writer.submit_with(
+            lambda conn: rows.forget_knock(conn, station_id, in_any_case=is_only),
             _ignore_outcome,
         )
 

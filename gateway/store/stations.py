@@ -226,9 +226,21 @@ def add_knock(
     )
 
 
-def forget_knock(conn: sqlite3.Connection, station_id: str) -> None:
-    """A stranger is one no longer."""
-    conn.execute("DELETE FROM knocking WHERE station_id = ?", (station_id,))
+def forget_knock(
+    conn: sqlite3.Connection, station_id: str, *, in_any_case: bool = False
+) -> None:
+    """A stranger is one no longer.
+
+    Args:
+        conn: The writer's.
+        station_id: As it was asked for.
+        in_any_case: Also attempts with an id that differs in case only.
+    """
+    conn.execute(
+        "DELETE FROM knocking WHERE station_id = ?1"
+        " OR (?2 AND station_id = ?1 COLLATE NOCASE)",
+        (station_id, in_any_case),
+    )
 
 
 def knocks(conn: sqlite3.Connection) -> tuple[KnockRow, ...]:

@@ -302,3 +302,26 @@ async def test_what_the_api_set_survives_a_restart(tmp_path: Path) -> None:
     async with api_site(tmp_path, station=[]) as site:
         await site.call("GET", "/stations/OLD", status=404)
         assert (await site.call("GET", "/stations/NEW"))["source"] == "api"
+
+
+async def test_a_station_that_got_in_knocks_no_more(site: ApiSite) -> None:
+    async def knock(*names: str) -> None:
+        async def are_seen() -> bool:
+            return set(names) <= await knocking()
+
+        for name in names:
+            assert not await is_let_in(site, name, "not-the-right-password")
+        await site.until(are_seen)
+
+    async def knocking() -> set[str]:
+        return {row["station_id"] for row in await site.call("GET", "/knocking")}
+
+    async def is_gone() -> bool:
+        return not {"GETS-IN", "gets-in"} & await knocking()
+
+    await site.register("GETS-IN")
+    await knock("GETS-IN", "gets-in", "STAYS-OUT")
+    async with site.station("GETS-IN"):
+        await site.until(is_gone)
+        assert "STAYS-OUT" in await knocking()
+        await knock("GETS-IN")

@@ -123,16 +123,16 @@ async def test_certificates_that_end_soon_are_counted_and_warned_of_once_a_day(
         await site.register("NEW")
         watch = site.parts.certificates.watch
         assert await watch.look() == 0
-        async with site.station("NEW", "1.6") as station:
-            await station.boot()
-            await station.ask("SignCertificate", {"csr": pki.csr("NEW")})
-
-            async def is_installed() -> bool:
-                found = await site.call("GET", "/stations/NEW/certificates")
-                return any(one["status"] == "installed" for one in found)
-
-            await site.until(is_installed)
         with capture_logs() as logs:
+            async with site.station("NEW", "1.6") as station:
+                await station.boot()
+                await station.ask("SignCertificate", {"csr": pki.csr("NEW")})
+
+                async def is_installed() -> bool:
+                    found = await site.call("GET", "/stations/NEW/certificates")
+                    return any(one["status"] == "installed" for one in found)
+
+                await site.until(is_installed)
             assert await watch.look() == 1
             assert await watch.look() == 1
         assert [log["event"] for log in logs].count("certificate.expiring") == 1
@@ -142,3 +142,20 @@ async def test_certificates_that_end_soon_are_counted_and_warned_of_once_a_day(
         assert "wattproof_certificates_installed 1.0" in text
         assert "wattproof_certificates_expiring 1.0" in text
         assert "wattproof_certificate_first_end_seconds 1.7" in text
+
+
+async def test_the_count_of_certificates_in_use_follows_the_store_at_once(
+    tmp_path: Path,
+) -> None:
+    async with api_site(tmp_path, ca={}) as site:
+        await site.register("NEW")
+
+        async def counts(text: str) -> bool:
+            metrics = (await site.client.get("/metrics")).text
+            return f"wattproof_certificates_installed {text}" in metrics
+
+        await site.until(lambda: counts("0.0"))
+        async with site.station("NEW", "1.6") as station:
+            await station.boot()
+            await station.ask("SignCertificate", {"csr": pki.csr("NEW")})
+            await site.until(lambda: counts("1.0"))
