@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,11 +13,11 @@ from gateway.errors import (
     CallRefused,
     CallTimedOut,
     NotConnected,
-    RemoteError,
     RequestError,
 )
 from gateway.ocpp.adapter import Command
 from gateway.services.command_log import call_id
+from gateway.services.dialects import check_request
 from gateway.store.commands import CommandRow
 
 MAX_TIMEOUT_S: Final = 600.0
@@ -85,12 +84,7 @@ async def call_station(
         raise RequestError(409, "not_connected", f"{entry.station_id} is not connected")
     context.device.reach.check(entry.station_id)
     payload = body.payload
-    try:
-        adapter.check_request(body.action, msgspec.json.encode(payload))
-    except RemoteError as error:
-        raise RequestError(
-            422, adapter.error_code(error.kind), error.description
-        ) from error
+    check_request(entry.station_id, adapter, body.action, payload)
     if body.override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may override a limit")
     await context.operator_guard(

@@ -21,8 +21,14 @@ from gateway.services.command_rules import (
     REMOTE_STOP,
 )
 from gateway.services.commands import CommandFilter, number_of, view
+from gateway.services.dialects import version_of
 
 MAX_LIMIT: Final = 1000
+
+UNCHECKED: Final = (
+    "the station was never connected, so its OCPP version is not known: the command is"
+    " checked when it comes, and fails as not_valid if its version has no such action"
+)
 
 router = APIRouter(tags=["commands"], route_class=CheckedRoute)
 
@@ -136,8 +142,11 @@ async def post_command(
     accepted, or its deadline is over: 30 s for starting, stopping, resetting,
     triggering and unlocking, a day for charging profiles (the newest replaces those
     that wait), 7 days for configuration, lists, firmware and logs, else 5 min. It
-    survives a restart of the gateway. The schema is checked against the version that
-    is connected, limits of cabinets when it is sent.
+    survives a restart of the gateway. The action is checked against the version that
+    the station speaks or last spoke (422 names it); of a station that was never here it
+    only has to be known to some version, and what does not fit fails as ``not_valid``
+    when it comes. The schema is checked against the version that is connected, limits
+    of cabinets when it is sent.
     """
     check_action(caller, body.action)
     entry = context.directory.require(station_id)
@@ -256,6 +265,8 @@ async def withdraw(command_id: str, context: Context, caller: Operator) -> Comma
 async def _submit(context: Context, caller: Caller, wish: Wish) -> CommandView:
     row = await context.queue.submit(wish)
     shown = view(row)
+    if version_of(context.links, context.directory, wish.station_id) is None:
+        shown["detail"] = UNCHECKED
     await context.audit(
         caller,
         "command.asked",

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api import views
-from gateway.api.exchanges import exchange_of
+from gateway.api.exchanges import exchange_of, require_action
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
 from gateway.api.security import Context, Operator, Viewer
@@ -57,6 +57,7 @@ async def configuration(
         "complete",
     )
     if not keys and not is_whole:
+        require_action(context, entry.station_id, "GetConfiguration")
         raise RequestError(404, "not_read", "its configuration was not read yet")
     return {
         "station_id": entry.station_id,
@@ -82,6 +83,7 @@ async def diff(
 ) -> dict[str, list[dict[str, Any]]]:
     """Compare wanted values with those that were last read; nothing is sent."""
     entry = context.directory.require(station_id)
+    require_action(context, entry.station_id, "GetConfiguration")
     return await context.device.configuration.diff(entry.station_id, body.wanted)
 
 
@@ -107,11 +109,8 @@ async def apply(
         station_id,
         timeout_s=body.timeout_s,
         override=body.override,
+        needs="ChangeConfiguration",
     )
-    if exchange.adapter.base_reports:
-        raise RequestError(
-            422, "not_supported", "2.0.1 has variables: use /variables/write"
-        )
     await context.audit(
         caller,
         "configuration.applied",

@@ -86,7 +86,13 @@ async def request(
     caller: Admin,
 ) -> dict[str, Any]:
     """Have the station report or delete what it knows of a customer; audited."""
-    exchange = exchange_of(context, caller, station_id, timeout_s=body.timeout_s)
+    exchange = exchange_of(
+        context,
+        caller,
+        station_id,
+        timeout_s=body.timeout_s,
+        needs="CustomerInformation",
+    )
     kind, customer = body.customer()
     await context.audit(
         caller,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.api import views
-from gateway.api.exchanges import exchange_of
+from gateway.api.exchanges import exchange_of, require_action
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
 from gateway.api.security import Context, Operator, Viewer
@@ -81,7 +81,13 @@ async def ask_report(
     The device model changes when a report is complete: a base report replaces it
     (``SummaryInventory`` and criteria: are merged into it).
     """
-    exchange = exchange_of(context, caller, station_id, timeout_s=body.timeout_s)
+    exchange = exchange_of(
+        context,
+        caller,
+        station_id,
+        timeout_s=body.timeout_s,
+        needs="GetReport" if body.base is None else "GetBaseReport",
+    )
     await context.audit(
         caller, "report.asked", f"station/{exchange.station_id}", {"base": body.base}
     )
@@ -154,6 +160,7 @@ async def device_model(
         if _is_named(row.component, component) and _is_named(row.variable, variable)
     ]
     if source is None and not variables:
+        require_action(context, entry.station_id, "GetBaseReport")
         raise RequestError(404, "no_report", "no report of it has come yet")
     return {
         "station_id": entry.station_id,

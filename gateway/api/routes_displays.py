@@ -72,7 +72,9 @@ async def show(
     caller: Operator,
 ) -> dict[str, Any]:
     """Show a message, always or during a transaction."""
-    exchange = exchange_of(context, caller, station_id, timeout_s=body.timeout_s)
+    exchange = exchange_of(
+        context, caller, station_id, timeout_s=body.timeout_s, needs="SetDisplayMessage"
+    )
     await context.audit(caller, "display.set", f"station/{exchange.station_id}", {})
     return await context.device.displays.show(exchange, body.wire())
 
@@ -82,7 +84,7 @@ async def refresh(
     station_id: str, context: Context, caller: Operator
 ) -> dict[str, Any]:
     """Have all messages reported and wait for it."""
-    exchange = exchange_of(context, caller, station_id)
+    exchange = exchange_of(context, caller, station_id, needs="GetDisplayMessages")
     return await context.device.displays.refresh(exchange)
 
 
@@ -91,7 +93,7 @@ async def clear(
     station_id: str, message_id: int, context: Context, caller: Operator
 ) -> dict[str, Any]:
     """Clear a message."""
-    exchange = exchange_of(context, caller, station_id)
+    exchange = exchange_of(context, caller, station_id, needs="ClearDisplayMessage")
     await context.audit(
         caller,
         "display.cleared",

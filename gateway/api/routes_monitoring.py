@@ -69,7 +69,13 @@ async def set_monitors(
     caller: Operator,
 ) -> dict[str, list[dict[str, Any]]]:
     """Set monitors; items have ``component``, ``variable`` and the wire's members."""
-    exchange = exchange_of(context, caller, station_id, timeout_s=body.timeout_s)
+    exchange = exchange_of(
+        context,
+        caller,
+        station_id,
+        timeout_s=body.timeout_s,
+        needs="SetVariableMonitoring",
+    )
     await context.audit(caller, "monitors.set", f"station/{exchange.station_id}", {})
     return {"items": await context.device.monitoring.set(exchange, body.items)}
 
@@ -79,7 +85,7 @@ async def refresh_monitors(
     station_id: str, context: Context, caller: Operator
 ) -> dict[str, Any]:
     """Have all monitors reported and wait for it."""
-    exchange = exchange_of(context, caller, station_id)
+    exchange = exchange_of(context, caller, station_id, needs="GetMonitoringReport")
     return await context.device.monitoring.refresh(exchange)
 
 
@@ -91,7 +97,7 @@ async def clear_monitors(
     monitor_id: Annotated[list[int], Query(alias="id", min_length=1)],
 ) -> dict[str, list[dict[str, Any]]]:
     """Clear monitors: ``?id=1&id=2``."""
-    exchange = exchange_of(context, caller, station_id)
+    exchange = exchange_of(context, caller, station_id, needs="ClearVariableMonitoring")
     await context.audit(
         caller,
         "monitors.cleared",
@@ -109,7 +115,9 @@ async def set_monitoring(
     caller: Operator,
 ) -> dict[str, dict[str, Any]]:
     """Set the monitoring base (N03) and level (N05); what is left out stays."""
-    exchange = exchange_of(context, caller, station_id, timeout_s=body.timeout_s)
+    exchange = exchange_of(
+        context, caller, station_id, timeout_s=body.timeout_s, needs="SetMonitoringBase"
+    )
     found: dict[str, dict[str, Any]] = {}
     if body.base is not None:
         said = await ask(exchange, "SetMonitoringBase", {"monitoringBase": body.base})

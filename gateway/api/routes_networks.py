@@ -87,7 +87,12 @@ async def set_network_profile(
     if body.override and not caller.is_admin:
         raise RequestError(403, "admin_only", "only an admin may override a limit")
     exchange = exchange_of(
-        context, caller, station_id, timeout_s=body.timeout_s, override=body.override
+        context,
+        caller,
+        station_id,
+        timeout_s=body.timeout_s,
+        override=body.override,
+        needs="SetNetworkProfile",
     )
     await context.audit(
         caller, "network.set", f"station/{exchange.station_id}", {"slot": body.slot}

@@ -45,8 +45,8 @@ class Gate(Protocol):
         """Remember a refused attempt for the cockpit."""
         ...
 
-    def entered(self, station_id: StationId) -> None:
-        """Remember that a station is connected."""
+    def entered(self, station_id: StationId, version: str) -> None:
+        """Remember that a station is connected, and in which OCPP version."""
         ...
 
     def is_throttled(self, station_id: str, remote: str) -> bool:

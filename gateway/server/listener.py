@@ -269,7 +269,7 @@ class Listener:
         )
         log.info("link.opened", remote=link.remote, profile=knock.security.profile)
         self._links.attach(link)
-        self._gate.entered(station_id)
+        self._gate.entered(station_id, adapter.version)
         socket.start(link)
 
     async def _sweep(self) -> None:

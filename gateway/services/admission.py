@@ -136,9 +136,10 @@ class Admission:
         )
         self._directory.note_knock(station_id, remote, reason)
 
-    def entered(self, station_id: StationId) -> None:
-        """Whoever is in knocks no more."""
+    def entered(self, station_id: StationId, version: str) -> None:
+        """Whoever is in knocks no more, and has said which version it speaks."""
         self._directory.forget_knocks(station_id)
+        self._directory.note_version(station_id, version)
 
     def is_throttled(self, station_id: str, remote: str) -> bool:
         """Whether this sender failed too often of late under this id."""

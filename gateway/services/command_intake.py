@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from gateway.domain.command import Dropped, Progress
 from gateway.domain.ids import StationId
-from gateway.errors import RemoteError, RequestError
+from gateway.errors import RequestError
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.effects import redacted, replace_key
 from gateway.services import command_rules as rules
+from gateway.services.dialects import check_request
 from gateway.store import commands as rows
 from gateway.store.commands import CommandRow, NewCommand
 
@@ -96,20 +95,20 @@ def _key_of(wire: Mapping[str, Any]) -> tuple[object, ...] | None:
 
 
 def checked(
-    action: str, payload: Mapping[str, Any], adapter: Adapter, command_id: int
+    station_id: StationId,
+    action: str,
+    payload: Mapping[str, Any],
+    adapter: Adapter,
+    command_id: int,
 ) -> Command:
-    """A command in the version's words, valid by its schema.
+    """A command in the words of the station's version, valid by its schema.
 
     Raises:
         RequestError: 422 with the version's error code.
     """
     try:
         command = rules.spelled(action, payload, adapter, command_id)
-        adapter.check_request(command.action, msgspec.json.encode(command.payload))
-    except RemoteError as error:
-        raise RequestError(
-            422, adapter.error_code(error.kind), error.description
-        ) from error
     except ValueError as error:
         raise RequestError(422, "not_sendable", str(error)) from error
+    check_request(station_id, adapter, command.action, command.payload)
     return command

@@ -22,6 +22,7 @@ from gateway.ocpp.adapter import Adapter, Command
 from gateway.services import command_rules as rules
 from gateway.services.command_intake import Wish, checked, take
 from gateway.services.command_log import CommandLog
+from gateway.services.dialects import check_action, version_of
 from gateway.services.station_calls import StationCalls
 from gateway.services.stations import StationDirectory
 from gateway.store import commands as rows
@@ -122,9 +123,11 @@ class CommandQueue:
         """
         rules.check_neutral(wish.action, wish.payload)
         rules.check_may_wait(wish.payload)
+        version = version_of(self._links, self._directory, wish.station_id)
+        check_action(wish.station_id, version, wish.action, also=rules.NEUTRAL)
         adapter = self._links.adapter(wish.station_id)
         if adapter is not None:
-            checked(wish.action, wish.payload, adapter, 0)
+            checked(wish.station_id, wish.action, wish.payload, adapter, 0)
         now = self._clock.now()
         progress = Progress(
             state=CommandState.QUEUED,
@@ -300,7 +303,11 @@ class CommandQueue:
         """
         assert row.wire is not None, "it waits"
         command = checked(
-            row.wire["action"], row.wire["payload"], adapter, row.command_id
+            row.station_id,
+            row.wire["action"],
+            row.wire["payload"],
+            adapter,
+            row.command_id,
         )
         await self._guard(
             row.station_id, command.action, command.payload, override=row.is_override

@@ -18,11 +18,11 @@ from gateway.errors import (
     CallRefused,
     CallTimedOut,
     NotConnected,
-    RemoteError,
     RequestError,
 )
 from gateway.ocpp import device_words
 from gateway.ocpp.adapter import Command
+from gateway.services.dialects import check_request
 from gateway.services.splitting import MessageLimits, chunks, reported_limits
 from gateway.services.stations import StationDirectory
 from gateway.services.variables import Exchange
@@ -234,14 +234,9 @@ async def checked(exchange: Exchange, command: Command) -> None:
     Raises:
         RequestError: 422 or 409.
     """
-    try:
-        exchange.adapter.check_request(
-            command.action, msgspec.json.encode(command.payload)
-        )
-    except RemoteError as error:
-        raise RequestError(
-            422, exchange.adapter.error_code(error.kind), error.description
-        ) from error
+    check_request(
+        exchange.station_id, exchange.adapter, command.action, command.payload
+    )
     await exchange.guard(command.action, command.payload)
 
 

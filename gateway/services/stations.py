@@ -400,6 +400,16 @@ class StationDirectory:
             _ignore_outcome,
         )
 
+    def note_version(self, station_id: StationId, version: str) -> None:
+        """Keep what a station speaks, for when it is not here; never waits."""
+        entry = self._entries.get(station_id)
+        if entry is None or entry.ocpp_version == version:
+            return
+        self._remember(replace(entry, ocpp_version=version))
+        self._writer.submit_with(
+            lambda conn: rows.set_version(conn, station_id, version), _ignore_outcome
+        )
+
     def on_boot(self, fact: FactCommitted, accepted_at: datetime | None) -> None:
         """Mirror what a committed boot said about the station."""
         event = fact.event
@@ -474,4 +484,4 @@ def _upsert_job(station: Station, source: str) -> Job[None]:
 
 
 def _ignore_outcome(_result: object, _error: BaseException | None) -> None:
-    """A knock that could not be written is in the log all the same."""
+    """What could not be written is in the log, or comes with the next connection."""

@@ -9,19 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from gateway.domain.ids import StationId
 from gateway.errors import (
     CallFailed,
     CallRefused,
     CallTimedOut,
     NotConnected,
-    RemoteError,
     RequestError,
 )
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.services import variable_words as words
+from gateway.services.dialects import check_request
 from gateway.services.splitting import MessageLimits, chunks, reported_limits
 from gateway.services.stations import StationDirectory
 from gateway.services.variable_words import Item, Words
@@ -111,7 +109,9 @@ class Variables:
             Command(action=kind.action, payload=kind.payload(part)) for part in parts
         ]
         for command in commands:
-            _check(exchange.adapter, command)
+            check_request(
+                exchange.station_id, exchange.adapter, command.action, command.payload
+            )
             await exchange.guard(command.action, command.payload)
         answered: list[Item] = []
         for part in parts:
@@ -160,12 +160,3 @@ def _checked(kind: Words, raw: object, index: int) -> Item:
         return kind.item(raw)
     except ValueError as error:
         raise RequestError(422, "bad_item", f"items[{index}]: {error}") from error
-
-
-def _check(adapter: Adapter, command: Command) -> None:
-    try:
-        adapter.check_request(command.action, msgspec.json.encode(command.payload))
-    except RemoteError as error:
-        raise RequestError(
-            422, adapter.error_code(error.kind), error.description
-        ) from error

@@ -209,6 +209,14 @@ def set_last_seen(
     )
 
 
+def set_version(conn: sqlite3.Connection, station_id: StationId, version: str) -> None:
+    """Note the OCPP version that a station agreed to."""
+    conn.execute(
+        "UPDATE station SET ocpp_version = ? WHERE station_id = ?",
+        (version, station_id),
+    )
+
+
 def add_knock(
     conn: sqlite3.Connection, station_id: str, remote: str, reason: str, at: datetime
 ) -> None:

@@ -142,5 +142,5 @@ async def test_2_0_1_and_bad_wishes_are_refused_with_a_reason(site: ApiSite) -> 
         await site.call("POST", path, wrong, status=422)
     async with site.station("WRONG", "2.0.1") as station:
         refused = await site.call("POST", path, body, status=422)
-        assert refused["error"] == "not_supported"
+        assert refused["error"] == "NotImplemented"
         assert station.heard == []
