@@ -134,14 +134,19 @@ async def put_cabinet_limit(
     context: Context,
     caller: Operator,
 ) -> dict[str, Any]:
-    """Set the CPO's threshold; it never raises the configured limit."""
+    """Set the CPO's threshold; it never raises the configured limit.
+
+    ``threshold`` of the answer: the limits in force while it holds, and as ``note``
+    what of it is above the fuse (or the configured power) and therefore without effect.
+    """
     key = CabinetId(cabinet_id)
+    counts: dict[str, object] | None = None
     if body.limit_a is None and body.limit_w is None:
         await context.dispatch.clear_thresholds(key)
     else:
         one, two, three = body.limit_a or (0.0, 0.0, 0.0)
         limit_da = (_floor_da(one), _floor_da(two), _floor_da(three))
-        await context.dispatch.set_threshold(
+        counts = await context.dispatch.set_threshold(
             key,
             limit_da=None if body.limit_a is None else limit_da,
             limit_w=None if body.limit_w is None else int(body.limit_w),
@@ -151,7 +156,7 @@ async def put_cabinet_limit(
     await context.audit(
         caller, "limit.set", f"cabinet/{cabinet_id}", body.model_dump(mode="json")
     )
-    return await context.overview.cabinet(cabinet_id)
+    return await context.overview.cabinet(cabinet_id) | {"threshold": counts}
 
 
 @router.put("/cabinets/{cabinet_id}/mode")

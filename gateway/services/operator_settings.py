@@ -14,6 +14,7 @@ from gateway.services.dispatch_ports import Ports
 from gateway.services.group_index import Groups
 from gateway.services.group_runner import GroupRunner
 from gateway.services.loads import LoadReading, Threshold
+from gateway.services.thresholds import effective
 from gateway.store import settings
 
 _FUTURE: Final = timedelta(minutes=1)
@@ -57,8 +58,11 @@ class OperatorSettings:
         limit_w: int | None,
         from_at: datetime | None = None,
         until_at: datetime | None = None,
-    ) -> None:
+    ) -> dict[str, object]:
         """Set the CPO's threshold of a cabinet, now or for a time.
+
+        Returns:
+            What counts while it holds; see `thresholds.effective`.
 
         Raises:
             RequestError: 404 unknown cabinet; 422 nothing given or an empty time; 409
@@ -91,6 +95,9 @@ class OperatorSettings:
             )
         )
         self._changed(f"cabinet/{cabinet_id}/limit")
+        state = runner.state
+        cabinet = next(one for one in state.group.cabinets if one.id == cabinet_id)
+        return effective(cabinet, threshold, phase_v=state.site.phase_v)
 
     async def clear_thresholds(self, cabinet_id: CabinetId) -> None:
         """Back to the configured limit.

@@ -80,8 +80,20 @@ async def test_a_threshold_lowers_and_is_lifted_again(site: ApiSite) -> None:
         return bool((await cabinet(site))["limit_a"] == [limit_a] * 3)
 
     path = "/cabinets/main/limit"
-    await site.call("PUT", path, {"limit_a": [40.19, 40.19, 40.19]})
+    low = await site.call("PUT", path, {"limit_a": [40.19, 40.19, 40.19]})
+    assert low["threshold"] == {"limit_a": [40.1] * 3, "limit_w": None, "note": None}
     await site.until(lambda: has_limit(40.1))
+    high = await site.call("PUT", path, {"limit_a": [500, 40, 63.1]})
+    assert high["threshold"] == {
+        "limit_a": [63.0, 40.0, 63.0],
+        "limit_w": None,
+        "note": "limit_a: 500 A on L1 (fuse 63 A), 63.1 A on L3 (fuse 63 A) is above"
+        " the configured limit: the lower counts",
+    }
+    power = await site.call("PUT", path, {"limit_w": 90_000})
+    assert power["threshold"]["note"] == (
+        "limit_w: 90000 W is more than the fuses of 43470 W: the lower counts"
+    )
     await site.call("PUT", path, {"limit_a": [500, 500, 500]})
     await site.until(lambda: has_limit(63.0))
     await site.call("PUT", path, {"limit_a": None})
