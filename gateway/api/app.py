@@ -37,6 +37,7 @@ from gateway.api import (
 )
 from gateway.api.context import ApiContext
 from gateway.api.docs_page import DOCUMENT, add_docs
+from gateway.api.requests import MAX_TOLD
 from gateway.errors import RequestError, StoreError
 
 PREFIX: Final = "/api/v1"
@@ -45,6 +46,12 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     403: {"description": "The token's role does not allow it"},
     503: {"description": "The store cannot be written or read now"},
 }
+MAX_MESSAGE_CHARS: Final = 4_000
+"""Of an error's text; some repeat what the caller sent."""
+MAX_NAME_CHARS: Final = 100
+"""Of a member's name that an answer repeats; the caller chose it."""
+_PREFIX: Final = "Value error, "
+"""What pydantic puts before the words of a check of ours."""
 _WORDS: Final = {404: "not_found", 405: "method_not_allowed"}
 
 _log = structlog.get_logger()
@@ -123,6 +130,8 @@ def _add_probes(app: FastAPI, context: ApiContext) -> None:
 
 
 def _body(code: str, message: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    if len(message) > MAX_MESSAGE_CHARS:
+        message = f"{message[: MAX_MESSAGE_CHARS // 2]}... (cut)"
     return {"error": code, "message": message, **more}
 
 
@@ -153,11 +162,17 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    items = error.errors()
     problems = [
-        {"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]}
-        for item in error.errors()
+        {
+            "where": ".".join(str(part)[:MAX_NAME_CHARS] for part in item["loc"]),
+            "what": item["msg"].removeprefix(_PREFIX),
+        }
+        for item in items[:MAX_TOLD]
     ]
+    first = f"{problems[0]['where']}: {problems[0]['what']}" if problems else "it"
+    more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
     return JSONResponse(
-        _body("invalid", "the request is not valid", problems=problems),
+        _body("invalid", f"not valid: {first}{more}", problems=problems),
         status_code=422,
     )

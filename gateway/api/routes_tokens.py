@@ -81,16 +81,27 @@ async def id_tokens(
 async def id_token(
     token: str, context: Context, _caller: Viewer, kind: Kind = None
 ) -> dict[str, Any]:
-    """One token, of a type or of any; an unknown one answers ``Invalid``."""
+    """One token, of a type or of any; an unknown one answers ``Invalid``.
+
+    ``unknown_stations``: those of its ``stations`` that are not registered (yet), or
+    not spelled so.
+    """
     row = await context.queries.id_token(token, kind or "")
-    return views.unknown_token(token) if row is None else views.id_token(row)
+    view = views.unknown_token(token) if row is None else views.id_token(row)
+    known = {entry.station_id for entry in context.directory.all()}
+    strangers = [one for one in view["stations"] or () if one not in known]
+    return view | {"unknown_stations": strangers}
 
 
 @router.put("/id-tokens/{token:path}")
 async def put_id_token(
     token: str, body: Annotated[TokenBody, Body()], context: Context, caller: Operator
 ) -> dict[str, Any]:
-    """Make a token known, or change it; one entry per type, and one for any."""
+    """Make a token known, or change it; one entry per type, and one for any.
+
+    Its ``stations`` may be registered later: those that are not known are taken, and
+    named in ``unknown_stations`` of the answer.
+    """
     row = TokenRow(
         status=body.status,
         expires_at=body.expires_at,

@@ -1,7 +1,9 @@
 """The site's tables of ``config.toml`` turned into the topology and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +36,22 @@ from gateway.domain.topology import (
     phase_voltage,
     rotation_text,
 )
+from gateway.errors import ConfigError
 
 _NAMES: Final = {"cabinet_id": "cabinet", "evses": "evse"}
+_TABLE_ONLY: Final = frozenset(
+    {"id", "cabinet", "evse", "password_file", "password_env"}
+)
+MAX_NAME_CHARS: Final = 100
+"""Of a member's name that an error repeats."""
+STATION_MEMBERS: Final = tuple(
+    sorted({one.name for one in fields(StationTable)} - _TABLE_ONLY | _NAMES.keys())
+)
+"""Members of a station's wiring in JSON."""
+EVSE_MEMBERS: Final = tuple(
+    sorted({one.name for one in fields(EvseTable)} - {"id"} | {"evse_id"})
+)
+"""Members of one of its EVSEs in JSON."""
 
 
 Positioned = SiteTable | CabinetTable | StationTable | PvTable | BatteryTable
@@ -118,14 +134,43 @@ def station_from_json(
     table["id"] = station_id
     evses = table.get("evses")
     if isinstance(evses, list | tuple):
+        _check_evses(evses)
         table["evses"] = [_renamed(evse, {"evse_id": "id"}) for evse in evses]
-    read_table = read(StationTable, _renamed(table, _NAMES), "", Path())
+    try:
+        read_table = read(StationTable, _renamed(table, _NAMES), "", Path())
+    except ConfigError as error:
+        raise ConfigError(_json_key(error.key), error.problem) from None
     return station_of(
         read_table,
         grid=site.grid,
         nominal_v=site.nominal_v,
         origin="api" if known is None else known.origin,
     )
+
+
+def no_member(key: str, path: str, known: Sequence[str]) -> ConfigError:
+    """The error for a member of a body that does not exist."""
+    close = get_close_matches(key[:MAX_NAME_CHARS], known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return ConfigError(f"{path}{key[:MAX_NAME_CHARS]}", f"no such member; {hint}")
+
+
+def _check_evses(evses: Sequence[object]) -> None:
+    """Name members of EVSEs that do not exist as JSON has them, not as the tables."""
+    for index, evse in enumerate(evses):
+        if isinstance(evse, Mapping):
+            for key in evse:
+                if key not in EVSE_MEMBERS:
+                    raise no_member(key, f"evses[{index}].", EVSE_MEMBERS)
+
+
+def _json_key(key: str) -> str:
+    """The JSON member behind a key of the ``[[station]]`` table."""
+    if key.startswith("evse"):
+        where, dot, name = key.partition(".")
+        name = "evse_id" if name == "id" else name
+        return f"evses{where.removeprefix('evse')}{dot}{name}"
+    return "cabinet_id" if key == "cabinet" else key
 
 
 def station_to_json(station: Station) -> dict[str, object]:

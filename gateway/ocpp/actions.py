@@ -21,6 +21,8 @@ FROM_STATIONS: Final = frozenset(
     action for version in Version for action in actions(version)
 ) - frozenset(action for known in TO_STATIONS.values() for action in known)
 
+MAX_NAME_CHARS: Final = 100
+"""Of an action's name that an error repeats."""
 _PAIRS: Final = (
     ("ChangeConfiguration", "SetVariables"),
     ("ExtendedTriggerMessage", "TriggerMessage"),
@@ -77,10 +79,11 @@ def problem(
         text = f"exists from {others[0]} on" if is_newer else f"is of {others[-1]} only"
         return f"{speaks}; {action} {text}{_instead(action, version)}"
     names = sorted({*also, *(one for known in possible.values() for one in known)})
-    close = get_close_matches(action, names, n=1)
+    asked = action[:MAX_NAME_CHARS]
+    close = get_close_matches(asked, names, n=1)
     return "; ".join(
         (
-            f"no version of OCPP has an action {action!r} for stations",
+            f"no version of OCPP has an action {asked!r} for stations",
             *([f"did you mean {close[0]}?"] if close else []),
             *([] if version is None else [speaks]),
             *(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.config.secrets import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES
+from gateway.config.site import STATION_MEMBERS, no_member
 from gateway.errors import RequestError
 from gateway.store.stations import StationRow
 
@@ -31,6 +32,12 @@ def check_members(
     for name in CONFIG_ONLY:
         if name in body:
             raise RequestError(422, "bad_station", f"{name}: only in config.toml")
+    known_names = (*STATION_MEMBERS, *NOT_WIRING)
+    for name in body:
+        if name not in known_names:
+            raise RequestError(
+                422, "bad_station", str(no_member(name, "", known_names))
+            )
     if body.get("registration", "Accepted") not in REGISTRATIONS:
         raise RequestError(
             422, "bad_registration", f"registration: one of {', '.join(REGISTRATIONS)}"

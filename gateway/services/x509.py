@@ -4,6 +4,7 @@ Everything here is pure and quick; what comes in may be hostile.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -39,6 +40,9 @@ ALGORITHMS: Final[Mapping[str, type[hashes.HashAlgorithm]]] = {
 }
 UNPROVEN: Final = (*UNREADABLE, InvalidSignature)
 """How ``verify_directly_issued_by`` says no."""
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
+_LABEL: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _WEAK: Final = (hashes.MD5, hashes.SHA1)
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -63,7 +67,7 @@ def parse_chain(
         chain = load_pem(text.encode())
     except UNREADABLE as error:
         raise CertificateError(
-            f"is not a certificate in PEM: {_one_line(error)}"
+            f"is not a certificate in PEM: {_pem_problem(text)}"
         ) from error
     if len(chain) > MAX_CHAIN:
         raise CertificateError(f"has more than {MAX_CHAIN} certificates")
@@ -73,6 +77,18 @@ def parse_chain(
             which = "" if len(chain) == 1 else f"holds {subject_of(one)}, which "
             raise CertificateError(f"{which}{flaw}")
     return chain
+
+
+def _pem_problem(text: str) -> str:
+    """Why a text is no certificate in PEM, as far as its lines tell."""
+    if _BEGIN not in text:
+        found = _LABEL.search(text)
+        if found is not None:
+            return f"it is a {found[1]}, not a CERTIFICATE"
+        return f"it has no line {_BEGIN}"
+    if _END not in text[text.index(_BEGIN) :]:
+        return f"the line {_END} is missing"
+    return f"what stands between {_BEGIN} and {_END} is damaged"
 
 
 def parse_der(der: bytes) -> x509.Certificate:
