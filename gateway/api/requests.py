@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from typing_extensions import override
 
-from gateway.api.security import authenticated
+from gateway.api.security import Admits, authenticated
 from gateway.errors import RequestError
 
 MAX_BODY_BYTES: Final = 1_048_576
@@ -28,7 +28,7 @@ MAX_DRAINED_BYTES: Final = 16_777_216
 
 
 class CheckedRoute(APIRoute):
-    """A route below ``/api/v1``: 401, 413, 415 and 422 come before its own.
+    """A route below ``/api/v1``: 401, 403, 413, 415 and 422 come before its own.
 
     422: a query parameter that it does not know, malformed JSON, or a body for a route
     that takes none (``{}`` is none).
@@ -44,9 +44,16 @@ class CheckedRoute(APIRoute):
         """The handler behind the checks."""
         handler = super().get_route_handler()
         known, takes_body = self.query_names, self.body_field is not None
+        admitting = [
+            one.call
+            for one in self.dependant.dependencies
+            if isinstance(one.call, Admits)
+        ]
 
         async def checked(request: Request) -> Response:
-            await authenticated(request)
+            caller = await authenticated(request)
+            for one in admitting:
+                one.check(caller)
             _check_query(request, known)
             strict = _StrictRequest(request.scope, request.receive)
             await strict.load(takes_body=takes_body)

@@ -1,6 +1,5 @@
 """Who asks: bearer tokens with roles, checked on every request; deny by default."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -100,24 +99,40 @@ async def authenticate(
     return await authenticated(request)
 
 
-def at_least(role: Role) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that admits callers of this role or a higher one."""
+@dataclass(frozen=True, slots=True)
+class Admits:
+    """A dependency that admits callers of some roles.
 
-    async def check(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
-        if _RANK[caller.role] < _RANK[role]:
-            raise RequestError(403, "forbidden", f"this needs the role {role.value}")
+    `gateway.api.requests.CheckedRoute` asks it before anything else of a request.
+    """
+
+    roles: frozenset[Role]
+    text: str
+
+    def check(self, caller: Caller) -> None:
+        """Refuse a caller of another role.
+
+        Raises:
+            RequestError: 403.
+        """
+        if caller.role not in self.roles:
+            raise RequestError(403, "forbidden", f"this needs the role {self.text}")
+
+    async def __call__(
+        self, caller: Annotated[Caller, Depends(authenticate)]
+    ) -> Caller:
+        """The caller, if admitted."""
+        self.check(caller)
         return caller
 
-    return check
+
+def at_least(role: Role) -> Admits:
+    """A dependency that admits callers of this role or a higher one."""
+    roles = frozenset(one for one in Role if _RANK[one] >= _RANK[role])
+    return Admits(roles, role.value)
 
 
-async def _reads_evidence(
-    caller: Annotated[Caller, Depends(authenticate)],
-) -> Caller:
-    if caller.role is Role.VIEWER:
-        raise RequestError(403, "forbidden", "this needs the role auditor or operator")
-    return caller
-
+_reads_evidence = Admits(frozenset(Role) - {Role.VIEWER}, "auditor or operator")
 
 Viewer = Annotated[Caller, Depends(at_least(Role.VIEWER))]
 Operator = Annotated[Caller, Depends(at_least(Role.OPERATOR))]

@@ -35,7 +35,7 @@ def test_members_left_out_keep_their_value() -> None:
     ("body", "key"),
     [
         ({"cabinets": "A"}, "cabinets"),
-        ({"evses": [{"evse_id": 1, "max_kw": 3}]}, "evse[0].max_kw"),
+        ({"evses": [{"evse_id": 1, "max_kw": 3}]}, "evses[0].max_kw"),
         ({"evses": 3}, "evse"),
         ({"unit": "kW"}, "unit"),
         ({"evses": [{"evse_id": 1, "max_a": float("nan")}]}, "evse[0].max_a"),
