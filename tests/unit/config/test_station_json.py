@@ -36,9 +36,9 @@ def test_members_left_out_keep_their_value() -> None:
     [
         ({"cabinets": "A"}, "cabinets"),
         ({"evses": [{"evse_id": 1, "max_kw": 3}]}, "evses[0].max_kw"),
-        ({"evses": 3}, "evse"),
+        ({"evses": 3}, "evses"),
         ({"unit": "kW"}, "unit"),
-        ({"evses": [{"evse_id": 1, "max_a": float("nan")}]}, "evse[0].max_a"),
+        ({"evses": [{"evse_id": 1, "max_a": float("nan")}]}, "evses[0].max_a"),
     ],
 )
 def test_a_wrong_member_is_named(body: dict[str, object], key: str) -> None:
