@@ -10,6 +10,7 @@ from starlette.routing import Match
 from typing_extensions import override
 
 from gateway.api import app
+from gateway.api.security import Admits
 from gateway.store.api_tokens import Role
 from tests.docs.pages import DOCS, blocks
 
@@ -109,10 +110,6 @@ def examples() -> Iterator[Example]:
 def _role(route: APIRoute) -> str:
     """The least role, as the parameters of the endpoint say."""
     for dependant in route.dependant.dependencies:
-        closure = getattr(dependant.call, "__closure__", None) or ()
-        for cell in closure:
-            if isinstance(cell.cell_contents, Role):
-                return str(cell.cell_contents.value)
-        if getattr(dependant.call, "__name__", "") == "_reads_evidence":
-            return "auditor, or operator"
+        if isinstance(dependant.call, Admits):
+            return dependant.call.text.replace(" or operator", ", or operator")
     raise AssertionError(f"{route.path}: nobody is asked who he is")
