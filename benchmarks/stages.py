@@ -25,7 +25,6 @@ from benchmarks import harness, ocpp_load
 from gateway.bus import Bus
 from gateway.clock import SystemClock
 from gateway.domain.ids import StationId
-from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
@@ -130,7 +129,6 @@ async def measure(version: str, folder: Path) -> Stages:
                 )
             ),
             clock=clock,
-            parse=frames.parse,
             remote="local",
             epoch=1,
         )

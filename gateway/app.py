@@ -37,7 +37,6 @@ from gateway.domain.events import StationBooted
 from gateway.domain.ids import EvseRef, IdToken, StationId
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError, WattproofError
-from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
@@ -425,7 +424,6 @@ class Parts:
             ),
             links=self.links,
             clock=self.clock,
-            parse=frames.parse,
             make_endpoint=lambda: Endpoint(lambda: uuid.uuid4().hex),
             make_sink=self._sink,
         )

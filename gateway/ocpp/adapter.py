@@ -26,7 +26,7 @@ from gateway.domain.limits import SetLimit
 from gateway.domain.transfer import FirmwareWanted, LogWanted
 from gateway.errors import ErrorKind, RemoteError
 from gateway.ocpp.certificate_facts import CertificateFact
-from gateway.ocpp.frames import Call, FrameError, encode_error
+from gateway.ocpp.frames import Call, Frame, FrameError, encode_error
 from gateway.ocpp.inquiries import Finding, Inquiry
 
 if TYPE_CHECKING:
@@ -124,6 +124,12 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     wants_cost: bool = False
 
 
+class Understood(Call, frozen=True, gc=False):
+    """A CALL that was understood while it was read (`gateway.ocpp.templates`)."""
+
+    decoded: Decoded
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A CALL we send: wire action and payload in wire spelling."""
@@ -205,6 +211,14 @@ class Adapter(Protocol):
     @property
     def base_reports(self) -> tuple[str, ...]:
         """Base reports that tell the whole model, the best first; 1.6 has none."""
+        ...
+
+    def read(self, raw: bytes, station_id: StationId, received_at: datetime) -> Frame:
+        """Read one message of a station; a CALL may come `Understood` already.
+
+        Raises:
+            FrameError: As `gateway.ocpp.frames.parse` does.
+        """
         ...
 
     def decode(

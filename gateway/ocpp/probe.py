@@ -17,9 +17,10 @@ from gateway.ocpp.template import MILLI_POWER, NotPlain, Spot, Template
 MAX_VALUES: Final = 100
 
 HEAD: Final = re.compile(
-    rb'("(?:timestamp|transactionId|seqNo)": ?"?)([0-9A-Za-z*_=:+|@.-]+)'
+    r'("(?:timestamp|transactionId|seqNo)": ?"?)([0-9A-Za-z*_=:+|@.-]+)'
 )
 """A spot before the first value: its name as written, and what stands there."""
+_NONE: Final = (None, None, None)
 _FIRST_PROBE: Final = 101  # odd, so that no power of ten makes one of another
 
 
@@ -27,17 +28,17 @@ class Probe:
     """A text with telling numbers in its spots."""
 
     def __init__(
-        self, value: re.Pattern[bytes], call: Call, received_at: datetime
+        self, value: re.Pattern[str], call: Call, received_at: datetime
     ) -> None:
         self.received_at = received_at
         self.spots: list[str | datetime] = []
         self.n_value = 0
-        payload = call.payload
+        payload = call.payload.decode()
         match = value.search(payload)
         start = len(payload) if match is None else match.start()
         probed = HEAD.sub(self._spot, payload[:start])
         probed += value.sub(self._number, payload[start:])
-        self.call = Call(call.message_id, call.action, probed)
+        self.call = Call(call.message_id, call.action, probed.encode())
 
     def template(self, decoded: Decoded) -> Template | None:
         """What the decoded probe tells; ``None`` if not everything is clear."""
@@ -94,13 +95,12 @@ class Probe:
                 if register is None
                 else self._source(Decimal(register).scaleb(-MILLI_POWER))
             ),
-            power=self._source_or_none(sample.power_w),
-            currents=(
-                None
-                if currents is None
-                else tuple(self._source_or_none(one or None) for one in currents)
+            numbers=(
+                self._source_or_none(sample.power_w),
+                *(self._source_or_none(one or None) for one in currents or _NONE),
+                self._source_or_none(sample.soc_percent),
             ),
-            soc=self._source_or_none(sample.soc_percent),
+            has_currents=currents is not None,
             others=tuple(
                 (label, *self._source(Decimal(text))) for label, text in sample.others
             ),
@@ -113,9 +113,7 @@ class Probe:
         used = {found.occurred, found.sampled, found.transaction, found.sequence}
         sorted_in = (
             found.register,
-            found.power,
-            found.soc,
-            *(found.currents or ()),
+            *found.numbers,
             *(other[1:] for other in found.others),
         )
         indices = {spot[0] for spot in sorted_in if spot is not None}
@@ -126,23 +124,23 @@ class Probe:
         if found.register is not None and found.register[1] < -MILLI_POWER:
             raise NotPlain
 
-    def _spot(self, match: re.Match[bytes]) -> bytes:
+    def _spot(self, match: re.Match[str]) -> str:
         number = len(self.spots)
         name = match[1]
-        if b"timestamp" in name:
+        if "timestamp" in name:
             moment = self.received_at - timedelta(seconds=number + 1)
             text = wire_time(moment)
             self.spots.append(datetime.fromisoformat(text))
-        elif b"seqNo" in name or not name.endswith(b'"'):
+        elif "seqNo" in name or not name.endswith('"'):
             text = str(_FIRST_PROBE + number)
             self.spots.append(text)
         else:
             text = f"probe-{number}"
             self.spots.append(text)
-        return name + text.encode()
+        return name + text
 
-    def _number(self, match: re.Match[bytes]) -> bytes:
-        text = str(_FIRST_PROBE + 2 * self.n_value).encode()
+    def _number(self, match: re.Match[str]) -> str:
+        text = str(_FIRST_PROBE + 2 * self.n_value)
         self.n_value += 1
         return match[0].replace(match[1], text)
 

@@ -227,18 +227,20 @@ class Endpoint:
             processed, one answer will serve both; do nothing. A second repetition
             is processed anew (facts are idempotent): the answer may never have come.
         """
-        fingerprint = hash((call.action, call.payload))
-        known = self._inbound.get(call.message_id)
-        if known is not None and known[0] == fingerprint:
-            if known[1] == _BEING_PROCESSED:
-                self._inbound[call.message_id] = (fingerprint, _REPEATED_ONCE)
-                return b""
-            if known[1] != _REPEATED_ONCE:
-                return known[1]
-        self._inbound[call.message_id] = (fingerprint, _BEING_PROCESSED)
-        self._inbound.move_to_end(call.message_id)
-        if len(self._inbound) > MAX_REPLAYS:
-            self._inbound.popitem(last=False)
+        inbound, message_id = self._inbound, call.message_id
+        fingerprint = hash(call.payload) ^ hash(call.action)
+        known = inbound.get(message_id)
+        if known is not None:
+            if known[0] == fingerprint:
+                if known[1] == _BEING_PROCESSED:
+                    inbound[message_id] = (fingerprint, _REPEATED_ONCE)
+                    return b""
+                if known[1] != _REPEATED_ONCE:
+                    return known[1]
+            inbound.move_to_end(message_id)
+        inbound[message_id] = (fingerprint, _BEING_PROCESSED)
+        if len(inbound) > MAX_REPLAYS:
+            inbound.popitem(last=False)
         return None
 
     def on_response(self, call: Call, response: bytes) -> None:
@@ -248,7 +250,7 @@ class Endpoint:
         authorization), nor a refusal, whose cause may have passed.
         """
         known = self._inbound.get(call.message_id)
-        if known is None or known[0] != hash((call.action, call.payload)):
+        if known is None or known[0] != hash(call.payload) ^ hash(call.action):
             return
         if call.action in _NEVER_REPLAYED or not response.startswith(_RESULT_PREFIX):
             del self._inbound[call.message_id]

@@ -5,23 +5,24 @@ it. Cut these out (the *spots*), and what is left is the key to what such a text
 the JSON decoder, the schema and the sorting of samples need not run again.
 
 It is exact because a spot lies inside one token, is made of characters that cannot end
-that token, and has the form it had before: two payloads with the same rest consist of
-the same tokens but for the spots, so one decodes as the other does. What a spot means
-is not guessed: the ordinary way decodes a *probe*, the same text with telling numbers
-in the spots, and what comes out says which number went where, and by which power of
-ten. Whatever is not plain (a negative value, a long one, an odd time) takes the
-ordinary way. ``tests/property/ocpp/test_templates.py`` compares the two.
+that token, and has the form it had before: two frames with the same rest consist of
+the same tokens but for the spots, so one is as sound and as deep as the other, and
+decodes as it does. What a spot means is not guessed: the ordinary way decodes a
+*probe*, the same text with telling numbers in the spots, and what comes out says which
+number went where, and by which power of ten. Whatever is not plain (a negative value,
+a long one, an odd time) takes the ordinary way.
+``tests/property/ocpp/test_templates.py`` compares the two.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final, TypeAlias, TypeVar
 
 from gateway.domain.ids import StationId
 from gateway.errors import RemoteError
-from gateway.ocpp.adapter import Decoded
-from gateway.ocpp.frames import Call
+from gateway.ocpp.adapter import Decoded, Understood
+from gateway.ocpp.frames import Call, Frame, parse
 from gateway.ocpp.probe import HEAD, Probe
 from gateway.ocpp.template import NotPlain, Template
 
@@ -30,57 +31,70 @@ MAX_TEMPLATES: Final = 512
 MAX_SEEN: Final = 4_096
 """Keys remembered after their first sight; at the second the text is learnt."""
 
-TEXT_VALUE: Final = re.compile(rb'"value": ?"((?:0|[1-9]\d{0,8})(?:\.\d{1,6})?)"')
+TEXT_VALUE: Final = re.compile(r'"value": ?"((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?)"')
 """A value as OCPP 1.6 writes it. `str` of its Decimal is the same text."""
 NUMBER_VALUE: Final = re.compile(
-    rb'"value": ?((?:0|[1-9]\d{0,8})(?:\.\d{1,6})?)(?=[,}])'
+    r'"value": ?((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?)(?=[,}])'
 )
 """A value as OCPP 2.0.1 writes it."""
+
+_HEAD: Final = r'\[2, ?"([!#-\[\]-~]{1,36})", ?"(%s)", ?(?=\{)'
+"""A CALL up to its payload: a plain message id, one of the actions."""
+_TAIL: Final = b"}]"
 
 K = TypeVar("K")
 V = TypeVar("V")
 Decode: TypeAlias = Callable[[StationId, Call, datetime], Decoded]
-_Key: TypeAlias = tuple[bytes, ...]
+_Key: TypeAlias = tuple[str, ...]
 
 
 class Templates:
     """What one adapter has learnt. Loop thread only.
 
     Args:
+        actions: Those that carry values.
         value: How values are written: `TEXT_VALUE` or `NUMBER_VALUE`.
         decode: The ordinary way.
     """
 
-    def __init__(self, value: re.Pattern[bytes], decode: Decode) -> None:
+    def __init__(
+        self, actions: Collection[str], value: re.Pattern[str], decode: Decode
+    ) -> None:
+        pattern = _HEAD % "|".join(sorted(actions))
+        self._call = re.compile(pattern.encode())
         self._value = value
         self._decode = decode
         self._known: dict[_Key, Template | None] = {}
         self._seen: dict[int, None] = {}
 
-    def decode(
-        self, station_id: StationId, call: Call, received_at: datetime
-    ) -> Decoded:
-        """Understand a CALL, by its template if there is one.
+    def read(self, raw: bytes, station_id: StationId, received_at: datetime) -> Frame:
+        """Read a frame; one of a known text comes `Understood`.
 
         Raises:
-            RemoteError: As the ordinary way does.
+            FrameError: As `gateway.ocpp.frames.parse` does.
         """
-        parts = self._value.split(call.payload)
+        call = self._call.match(raw)
+        if call is None or not raw.isascii() or not raw.endswith(_TAIL):
+            return parse(raw)
+        parts = self._value.split(raw.decode())
         if len(parts) == 1:
-            return self._decode(station_id, call, received_at)
-        head = HEAD.split(parts[0])
+            return parse(raw)
+        head = HEAD.split(parts[0][call.end(1) :])
         spots = head[2::3]
         del head[2::3]
-        key = (call.action.encode(), *head, *parts[2::2])
+        key = (*head, *parts[2::2])
         template = self._known.get(key)
         if template is not None:
             try:
-                return template.fill(station_id, spots, parts[1::2], received_at)
+                decoded = template.fill(station_id, spots, parts[1::2], received_at)
             except NotPlain:
-                pass
-        elif key not in self._known:
-            self._meet(key, station_id, call, received_at)
-        return self._decode(station_id, call, received_at)
+                return parse(raw)
+            message_id, payload = call[1].decode(), raw[call.end() : -1]
+            return Understood(message_id, decoded.action, payload, decoded)
+        frame = parse(raw)
+        if isinstance(frame, Call) and key not in self._known:
+            self._meet(key, station_id, frame, received_at)
+        return frame
 
     def _meet(
         self, key: _Key, station_id: StationId, call: Call, received_at: datetime

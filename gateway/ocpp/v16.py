@@ -24,11 +24,12 @@ from gateway.ocpp.adapter import (
     Authorization,
     Decoded,
     Durability,
+    Understood,
 )
 from gateway.ocpp.certificate_wire import signing_asked, signing_reply
 from gateway.ocpp.data_transfer import data_offered, text_reply
 from gateway.ocpp.explain import shown
-from gateway.ocpp.frames import Call
+from gateway.ocpp.frames import Call, Frame
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
 from gateway.ocpp.readings import (
     DEFAULT_CONTEXT,
@@ -68,7 +69,7 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
             ESSENTIALS,
             exact=frozenset({"meterStart", "meterStop"}),
         )
-        self._templates = Templates(TEXT_VALUE, self._decode)
+        self._templates = Templates(("MeterValues",), TEXT_VALUE, self._decode)
 
     @property
     @override
@@ -101,11 +102,15 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
         return ()
 
     @override
+    def read(self, raw: bytes, station_id: StationId, received_at: datetime) -> Frame:
+        return self._templates.read(raw, station_id, received_at)
+
+    @override
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime
     ) -> Decoded:
-        if call.action == "MeterValues":
-            return self._templates.decode(station_id, call, received_at)
+        if isinstance(call, Understood):
+            return call.decoded
         return self._decode(station_id, call, received_at)
 
     def _decode(

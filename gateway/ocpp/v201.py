@@ -28,10 +28,11 @@ from gateway.ocpp.adapter import (
     Authorization,
     Decoded,
     Durability,
+    Understood,
 )
 from gateway.ocpp.certificate_wire import signing_asked, signing_reply
 from gateway.ocpp.data_transfer import data_offered, json_reply
-from gateway.ocpp.frames import Call
+from gateway.ocpp.frames import Call, Frame
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
 from gateway.ocpp.readings import (
     DEFAULT_CONTEXT,
@@ -79,7 +80,7 @@ class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter)
 
     def __init__(self) -> None:
         self._reader = Reader(Version.V201, ESSENTIALS)
-        self._templates = Templates(NUMBER_VALUE, self._decode)
+        self._templates = Templates(_SAMPLED, NUMBER_VALUE, self._decode)
 
     @property
     @override
@@ -112,11 +113,15 @@ class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter)
         return ("FullInventory", "ConfigurationInventory")
 
     @override
+    def read(self, raw: bytes, station_id: StationId, received_at: datetime) -> Frame:
+        return self._templates.read(raw, station_id, received_at)
+
+    @override
     def decode(
         self, station_id: StationId, call: Call, received_at: datetime
     ) -> Decoded:
-        if call.action in _SAMPLED:
-            return self._templates.decode(station_id, call, received_at)
+        if isinstance(call, Understood):
+            return call.decoded
         return self._decode(station_id, call, received_at)
 
     def _decode(

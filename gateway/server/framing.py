@@ -9,12 +9,18 @@ try:
 except ImportError:  # no compiled part for this platform
     apply_mask = utils.apply_mask
 
-__all__ = ["MASKED", "TEXT", "apply_mask", "payload_of", "text_head"]
+__all__ = ["MASKED", "TEXT", "apply_mask", "only_text", "payload_of", "text_head"]
 
 TEXT: Final = 0x81
 """First byte of a frame: final, text, no reserved bits."""
 MASKED: Final = 0x80
 """Of the second byte."""
+
+HEAD_7: Final = 6
+"""Bytes of a masked frame before its payload: two and the mask; with a length of 16
+bits two more."""
+HEAD_16: Final = 8
+MIN_FRAME: Final = HEAD_7
 
 _LENGTH: Final = 0x7F
 _LENGTH_16: Final = 126
@@ -44,6 +50,26 @@ def payload_of(data: bytes | bytearray, at: int, end: int) -> tuple[int, int]:
     if end - at < 2 + size:
         return 0, 0
     return at + 6 + size, int.from_bytes(data[at + 2 : at + 2 + size], "big")
+
+
+def only_text(data: bytes, max_bytes: int) -> bytes | None:
+    """The text of one whole masked frame, if ``data`` is exactly that.
+
+    Args:
+        data: What came in.
+        max_bytes: Longer texts are left to others.
+    """
+    size = len(data)
+    if size < MIN_FRAME or data[0] != TEXT:
+        return None
+    start, length = HEAD_7, data[1] - MASKED  # below 0 where it is not masked
+    if length == _LENGTH_16:
+        start, length = HEAD_16, data[2] << 8 | data[3]
+    elif length == _LENGTH_64:
+        return None
+    if start + length != size or length > max_bytes:
+        return None
+    return apply_mask(data[start:], data[start - 4 : start])
 
 
 def text_head(length: int) -> bytes:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from websockets.extensions.base import ServerExtensionFactory
 from websockets.http11 import Request
 
+from gateway.server.outbox import Outbox
+
 if TYPE_CHECKING:
     from gateway.server.websocket import WebSocket
 
@@ -21,6 +23,11 @@ class Host(Protocol):
     @property
     def extensions(self) -> Sequence[ServerExtensionFactory]:
         """WebSocket extensions to agree to."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where frames wait for the end of a turn."""
         ...
 
     def arrived(self, socket: "WebSocket") -> bool:

@@ -18,9 +18,10 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain.connection import PLAIN, ConnectionSecurity
+from gateway.domain.ids import StationId
 from gateway.errors import CallFailed, CallRefused, CallTimedOut, NotConnected
 from gateway.ocpp.adapter import Adapter
-from gateway.ocpp.frames import Call, CallError, CallResult, encode_payload
+from gateway.ocpp.frames import Call, CallError, CallResult, Frame, encode_payload
 from gateway.ocpp.rpc import CallPriority, Completion, Endpoint, Outcome
 
 MAX_UNANSWERED: Final = 64
@@ -29,6 +30,7 @@ PATIENCE_S: Final = 10.0
 """Answers that have not come by then will not come: the store was away."""
 MAX_FRAMES_PER_S: Final = 1000.0
 """What one station may send on average: far above a replayed backlog."""
+SHARE_S: Final = 1 / MAX_FRAMES_PER_S
 BURST_S: Final = 2.0
 """How much of that may come at once, as seconds of it."""
 
@@ -82,7 +84,13 @@ class Receiver(Protocol):
 class FrameSink(Protocol):
     """Where a link's inbound frames go (``services.ingest``)."""
 
-    def handle(self, frame: Call, respond: Callable[[bytes], None], raw: bytes) -> None:
+    def handle(
+        self,
+        frame: Call,
+        respond: Callable[[bytes], None],
+        raw: bytes,
+        received_at: datetime,
+    ) -> None:
         """Take one CALL; ``respond`` is called at most once, now or later."""
         ...
 
@@ -120,7 +128,6 @@ class Link:
         "_n_unanswered",
         "_on_lost",
         "_paced_to_s",
-        "_parse",
         "_sink",
         "_timer",
         "_transport",
@@ -139,13 +146,12 @@ class Link:
     def __init__(
         self,
         *,
-        station_id: str,
+        station_id: StationId,
         adapter: Adapter,
         transport: Transport,
         endpoint: Endpoint,
         sink: FrameSink,
         clock: Clock,
-        parse: Callable[[bytes], Call | CallResult | CallError],
         remote: str,
         epoch: int,
         security: ConnectionSecurity = PLAIN,
@@ -164,7 +170,6 @@ class Link:
         self._endpoint = endpoint
         self._sink = sink
         self._clock = clock
-        self._parse = parse
         self._on_lost = on_lost
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -176,19 +181,22 @@ class Link:
 
     def take(self, raw: bytes) -> None:
         """Take one message of the station."""
-        now_s = self._loop.time()
         self.counters.frames_in += 1
-        self.last_frame_s = now_s
-        self.last_frame_at = self._clock.now()
+        self.last_frame_s = now_s = self._loop.time()
+        self.last_frame_at = now = self._clock.now()
         try:
-            frame = self._parse(raw)
+            frame = self.adapter.read(raw, self.station_id, now)
         except ValueError as error:
             answer = self._sink.refuse(raw, error)
             if answer is not None:
                 self.post(answer)
         else:
-            self._take_frame(frame, raw, now_s)
-        self._pace(now_s)
+            self._take_frame(frame, raw, now, now_s)
+        paced_to_s = self._paced_to_s
+        paced_to_s = max(paced_to_s, now_s)
+        self._paced_to_s = paced_to_s = paced_to_s + SHARE_S
+        if paced_to_s - now_s > BURST_S or self._n_unanswered >= MAX_UNANSWERED:
+            self._slow_down(paced_to_s - now_s)
 
     def heard(self) -> None:
         """Note a sign of life that is no message: a ping, a pong."""
@@ -262,14 +270,14 @@ class Link:
         return _answer_of(await future, self.station_id, action)
 
     def _take_frame(
-        self, frame: Call | CallResult | CallError, raw: bytes, now_s: float
+        self, frame: Frame, raw: bytes, now: datetime, now_s: float
     ) -> None:
         match frame:
             case Call():
                 replay = self._endpoint.on_call(frame)
                 if replay is None:
                     self._n_unanswered += 1
-                    self._sink.handle(frame, partial(self._respond, frame), raw)
+                    self._sink.handle(frame, partial(self._respond, frame), raw, now)
                 elif replay:
                     self.post(replay)
             case CallResult() | CallError():
@@ -288,15 +296,13 @@ class Link:
         if self._hold_timer is not None and self._n_unanswered == MAX_UNANSWERED // 2:
             self._go_on()
 
-    def _pace(self, now_s: float) -> None:
+    def _slow_down(self, ahead_s: float) -> None:
         """Read no further while the station has more than its share."""
-        self._paced_to_s = max(self._paced_to_s, now_s) + 1 / MAX_FRAMES_PER_S
-        ahead_s = self._paced_to_s - now_s
         if self._hold_timer is not None:
             return
         if self._n_unanswered >= MAX_UNANSWERED:
             self._hold(PATIENCE_S)
-        elif ahead_s > BURST_S:
+        else:
             self._hold(ahead_s - BURST_S / 2)
 
     def _hold(self, at_most_s: float) -> None:

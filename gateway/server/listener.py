@@ -18,12 +18,12 @@ from gateway.config.tls import TlsConfig
 from gateway.domain.ids import StationId
 from gateway.errors import ConfigError, StartupError
 from gateway.ocpp.adapter import Adapter
-from gateway.ocpp.frames import Call, CallError, CallResult
 from gateway.ocpp.rpc import Endpoint
 from gateway.ports import OCPP, OCPP_TLS, bind, listen
 from gateway.server.handshake import Admitted, Gate, Handshake, Knock, Refusal
 from gateway.server.handshake import come_later as busy
 from gateway.server.link import FrameSink, Link
+from gateway.server.outbox import Outbox
 from gateway.server.pressure import Pressure
 from gateway.server.reconnects import Reconnects
 from gateway.server.registry import Links
@@ -75,7 +75,6 @@ class Listener:
         gate: Gate,
         links: Links,
         clock: Clock,
-        parse: Callable[[bytes], Call | CallResult | CallError],
         make_endpoint: Callable[[], Endpoint],
         make_sink: Callable[[StationId, Adapter, str], FrameSink],
     ) -> None:
@@ -83,11 +82,11 @@ class Listener:
         self.extensions: Sequence[ServerExtensionFactory] = (
             (ServerPerMessageDeflateFactory(),) if options.compression else ()
         )
+        self.outbox = Outbox(asyncio.get_running_loop().call_soon)
         self._options = options
         self._gate = gate
         self._links = links
         self._clock = clock
-        self._parse = parse
         self._make_endpoint = make_endpoint
         self._make_sink = make_sink
         self._reconnects = Reconnects()
@@ -261,7 +260,6 @@ class Listener:
             endpoint=self._make_endpoint(),
             sink=self._make_sink(station_id, adapter, knock.remote),
             clock=self._clock,
-            parse=self._parse,
             remote=knock.remote,
             epoch=self._links.next_epoch(),
             security=knock.security,

@@ -21,7 +21,14 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gateway.server.framing import MASKED, TEXT, apply_mask, payload_of, text_head
+from gateway.server.framing import (
+    MASKED,
+    TEXT,
+    apply_mask,
+    only_text,
+    payload_of,
+    text_head,
+)
 from gateway.server.host import Host
 from gateway.server.link import Receiver
 
@@ -53,6 +60,7 @@ class WebSocket(asyncio.Protocol):
         "_is_due",
         "_is_ending",
         "_is_held",
+        "_is_open",
         "_loop",
         "_n_unsent",
         "_parts",
@@ -61,6 +69,7 @@ class WebSocket(asyncio.Protocol):
         "_rest",
         "_timer",
         "_transport",
+        "_unwritten",
         "remote",
     )
 
@@ -77,6 +86,8 @@ class WebSocket(asyncio.Protocol):
         self._parts: list[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._n_unsent = 0
+        self._unwritten: list[bytes] = []  # frames that leave with the outbox
+        self._is_open = False  # frames may be sent
         self._is_bypassed = False  # whole text frames need not pass the protocol object
         self._is_choked = False  # the peer does not read
         self._is_ending = False  # closing, and the timer for that is running
@@ -123,16 +134,28 @@ class WebSocket(asyncio.Protocol):
     def send(self, frame: bytes) -> None:
         """Send one text frame; nothing once closing.
 
-        Frames of one turn of the loop leave in one write.
+        Frames of one turn of the loop leave in one write (`gateway.server.outbox`).
         """
-        protocol = self._protocol
-        if protocol.state is not State.OPEN:
+        if not self._is_open:
             return
+        protocol = self._protocol
         if protocol.extensions:
             protocol.send_text(frame)
             self._flush()
             return
-        self._write(text_head(len(frame)) + frame)
+        unwritten = self._unwritten
+        unwritten.append(text_head(len(frame)) + frame)
+        if len(unwritten) == 1:
+            self._host.outbox.add(self)
+
+    def write_out(self) -> None:
+        """Write the frames that wait for it."""
+        unwritten = self._unwritten
+        if not unwritten:
+            return
+        self._unwritten = []
+        if not self._transport.is_closing():
+            self._write(b"".join(unwritten), len(unwritten))
 
     def close(self, code: int, reason: str) -> None:
         """Close with a status after what is already sent; the first one counts."""
@@ -178,6 +201,10 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; what is no whole frame yet, or not its turn, is kept."""
         if self._rest is None and not self._is_held and self._is_bypassed:
+            text = only_text(data, self._host.max_frame_bytes)
+            if text is not None:
+                self._serve(text)
+                return
             used = self._take_safely(data)
             if used < len(data):
                 self._rest = bytearray(data[used:])
@@ -192,6 +219,7 @@ class WebSocket(asyncio.Protocol):
     def eof_received(self) -> None:
         """The peer says no more: the transport closes."""
         self._protocol.receive_eof()
+        self._note_state()
         self._flush()
 
     @override
@@ -200,8 +228,9 @@ class WebSocket(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._is_bypassed = False
+        self._is_open = self._is_bypassed = False
         self._rest = None
+        self._unwritten = []
         self._protocol.receive_eof()
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
@@ -268,7 +297,8 @@ class WebSocket(asyncio.Protocol):
             return  # gone while it was decided about
         response.headers["Server"] = "wattproof"
         self._protocol.send_response(response)
-        if self._protocol.state is State.OPEN and self._timer is not None:
+        self._note_state()
+        if self._is_open and self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._flush()
@@ -280,12 +310,24 @@ class WebSocket(asyncio.Protocol):
         try:
             return self._take(data)
         except Exception:  # noqa: BLE001 - the outer edge: one station never takes others down
-            _log.exception("link.failed", remote=self.remote)
-            with suppress(ProtocolError):
-                self._protocol.fail(INTERNAL_ERROR)
-            self._note_state()
-            self._flush()
+            self._fail()
             return len(data)
+
+    def _serve(self, text: bytes) -> None:
+        """Give the receiver one message that came by itself: nearly every one."""
+        try:
+            if self._receiver is not None:
+                self._receiver.take(text)
+        except Exception:  # noqa: BLE001 - the outer edge: one station never takes others down
+            self._fail()
+
+    def _fail(self) -> None:
+        """Close because of a bug of ours, which is being handled."""
+        _log.exception("link.failed", remote=self.remote)
+        with suppress(ProtocolError):
+            self._protocol.fail(INTERNAL_ERROR)
+        self._note_state()
+        self._flush()
 
     def _take(self, data: bytes | bytearray) -> int:
         """Serve whole frames; how many bytes they took."""
@@ -317,6 +359,7 @@ class WebSocket(asyncio.Protocol):
         protocol, receiver = self._protocol, self._receiver
         protocol.receive_data(frame)
         events = protocol.events_received()
+        self._note_state()
         self._flush()
         for event in events:
             if not isinstance(event, Frame) or receiver is None:
@@ -341,23 +384,23 @@ class WebSocket(asyncio.Protocol):
             receiver.take(whole)
 
     def _note_state(self) -> None:
+        self._is_open = self._protocol.state is State.OPEN
         self._is_bypassed = (
-            self._receiver is not None
-            and self._protocol.state is State.OPEN
-            and self._parts is None
+            self._receiver is not None and self._is_open and self._parts is None
         )
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, n_frame: int = 1) -> None:
         self._transport.write(data)
         if self._is_choked:
-            self._n_unsent += 1
-            if self._n_unsent == MAX_UNSENT_FRAMES:
-                self.close(POLICY_VIOLATION, "answers are not being read")
-            elif self._n_unsent > 2 * MAX_UNSENT_FRAMES:
+            self._n_unsent += n_frame
+            if self._n_unsent > 2 * MAX_UNSENT_FRAMES:
                 self.abort()  # pings, without reading that it was closed
+            elif self._n_unsent >= MAX_UNSENT_FRAMES:
+                self.close(POLICY_VIOLATION, "answers are not being read")
 
     def _flush(self) -> None:
         """Send what the protocol object has to say, and see to it that closing ends."""
+        self.write_out()  # what was sent before
         transport = self._transport
         for data in self._protocol.data_to_send():
             if transport.is_closing():

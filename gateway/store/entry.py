@@ -21,6 +21,8 @@ from gateway.domain.session import Session
 
 BACKLOG_AFTER: Final = timedelta(minutes=5)
 
+_OF_SESSIONS: Final = (SessionUpdated, SessionStarted, SessionEnded)
+
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One understood message of a station, to be stored as a whole or not at all.
@@ -137,7 +139,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def is_new(self) -> bool:
         """Whether anything changed."""
-        return any(fact.is_new for fact in self.facts)
+        for fact in self.facts:  # noqa: SIM110 - a generator costs more, on the hot path
+            if fact.is_new:
+                return True
+        return False
 
     @property
     def is_backlog(self) -> bool:
@@ -170,8 +175,6 @@ Rating: TypeAlias = Callable[[StationId, int], float | None]
 
 def is_backlog(event: Event) -> bool:
     """Whether an event is too old to drive live state."""
-    was_offline = (
-        isinstance(event, SessionStarted | SessionUpdated | SessionEnded)
-        and event.was_offline
-    )
-    return was_offline or event.received_at - event.occurred_at > BACKLOG_AFTER
+    if isinstance(event, _OF_SESSIONS) and event.was_offline:
+        return True
+    return event.received_at - event.occurred_at > BACKLOG_AFTER

@@ -22,7 +22,7 @@ from gateway.store import meters
 from gateway.store.entry import Entry
 from gateway.store.times import to_text
 
-FrameRow: TypeAlias = tuple[int | None, str, str, str, str, bytes, str | None]
+FrameRow: TypeAlias = tuple[int | None, str, str, str, str, bytearray, str | None]
 
 _INSERT_FRAME: Final = (
     "INSERT INTO frame (offset, station_id, received_at, message_id, action, raw,"
@@ -235,7 +235,9 @@ def frame_row(offset: int | None, entry: Entry) -> FrameRow:
         to_text(entry.received_at),
         entry.message_id,
         entry.action,
-        entry.raw,
+        bytearray(
+            entry.raw
+        ),  # sqlite3 looks for adapters of bytes, at five times the cost
         deviations,
     )
 

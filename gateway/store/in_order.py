@@ -42,7 +42,7 @@ class Batch:
         self._conn = conn
         self._sealer = sealer
         self._next_offset = 0
-        self._frames: list[facts.FrameRow] = []
+        self._frames: list[tuple[int, Entry]] = []
         self._readings: list[tuple[StoredReading, int]] = []
         self._sessions: dict[SessionId, tuple[Session, Session]] = {}
 
@@ -51,10 +51,12 @@ class Batch:
         event = _only_update(entry)
         if event is None or event.transaction_id is None:
             return None
-        before = sessions.remembered(self._conn, entry.station_id, event.transaction_id)
-        if before is None or not _is_underway(before):
-            return None
-        samples = samples_in(event)
+        remembered = self._conn.remembered
+        key = (entry.station_id, event.transaction_id)
+        before: Session | None = remembered.get(key)
+        if before is None or not before.has_start or before.evse_id <= 0:
+            return None  # an update leaves where and when a session began only if known
+        samples = event.samples or samples_in(event)
         if len(samples) > 1 and readings.falls(samples):
             return None
         for sample in samples:
@@ -64,7 +66,7 @@ class Batch:
         if after.register_end_milliwh != before.register_end_milliwh:
             return None  # it may tell something about the session after it
         offset = self._offset()
-        self._frames.append(facts.frame_row(offset, entry))
+        self._frames.append((offset, entry))
         if entry.deviations:
             deviations.count(self._conn, entry, offset)
         for sample in samples:
@@ -78,9 +80,10 @@ class Batch:
             self._readings.append((stored, offset))
         is_changed = after != before
         if is_changed:
-            first, _ = self._sessions.get(after.session_id, (before, before))
-            self._sessions[after.session_id] = (first, after)
-            sessions.remember(self._conn, after)
+            first = self._sessions.get(after.session_id)
+            before = before if first is None else first[0]
+            self._sessions[after.session_id] = (before, after)
+            remembered[key] = after  # an update never ends a session
         fact = CommittedFact(
             event=event,
             session=after,
@@ -94,7 +97,9 @@ class Batch:
         if not self._frames:
             return
         conn = self._conn
-        facts.insert_frames(conn, self._frames)
+        facts.insert_frames(
+            conn, [facts.frame_row(offset, entry) for offset, entry in self._frames]
+        )
         if self._readings:
             stored = [one for one, _ in self._readings]
             first = None if self._sealer is None else self._sealer.metered(conn, stored)
@@ -121,11 +126,6 @@ def _only_update(entry: Entry) -> SessionUpdated | None:
     if entry.is_ours and event.transaction_id in NO_NUMBER:
         return None
     return event
-
-
-def _is_underway(session: Session) -> bool:
-    """Whether it is known where and when a session began: an update leaves both."""
-    return session.has_start and session.evse_id > 0
 
 
 def _is_next(before: Session, sample: Sample) -> bool:

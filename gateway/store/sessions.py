@@ -383,9 +383,12 @@ def _changed(before: Session, after: Session) -> dict[str, object]:
 def _row(changed: dict[str, object], *more: object) -> list[object]:
     """Fields as the columns of `_sql` take them, and what follows them."""
     values: list[object] = []
+    moment, text = None, ""  # most of the times of one row are the same
     for field, value in changed.items():
         if isinstance(value, datetime):
-            values.append(to_text(value))
+            if value is not moment:
+                moment, text = value, to_text(value)
+            values.append(text)
         elif field == "current_a":
             values.extend(value or (None, None, None))  # type: ignore[arg-type]  # a triple
         elif field == "sequences":

@@ -21,7 +21,6 @@ from gateway.config.tls import TlsConfig
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
-from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
@@ -265,7 +264,6 @@ async def open_port(
             ),
             links=links,
             clock=clock,
-            parse=frames.parse,
             make_endpoint=lambda: Endpoint(lambda: uuid.uuid4().hex),
             make_sink=sink,
         )

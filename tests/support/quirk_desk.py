@@ -69,9 +69,13 @@ class Desk:
         """Send one CALL, with a new id by default; the payload of its CALLRESULT."""
         answers: asyncio.Queue[list[Any]] = asyncio.Queue()
         message_id = message_id or f"m{next(self._ids)}"
+        raw = json.dumps([2, message_id, action, payload]).encode()
         call = frames.Call(message_id, action, json.dumps(payload).encode())
         self.ingest.sink(self._stations[station]).handle(
-            call, lambda frame: answers.put_nowait(json.loads(frame))
+            call,
+            lambda frame: answers.put_nowait(json.loads(frame)),
+            raw,
+            self.clock.now(),
         )
         answer = await asyncio.wait_for(answers.get(), 5)
         assert answer[:2] == [3, call.message_id], answer

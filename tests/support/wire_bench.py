@@ -16,7 +16,6 @@ from typing import Any
 
 from gateway.bus import Bus
 from gateway.domain.ids import StationId
-from gateway.ocpp import frames
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
@@ -154,7 +153,6 @@ class Bench:
                 endpoint=Endpoint(map("ours-{}".format, itertools.count(1)).__next__),
                 sink=self.ingest.sink(station),
                 clock=self.clock,
-                parse=frames.parse,
                 remote="127.0.0.1",
                 epoch=1,
             )

@@ -58,6 +58,7 @@ class Bench:
     store: Store
     queries: Queries
     ingest: Ingest
+    clock: SteppingClock
     heard: Subscription
     sinks: dict[str, StationSink] = field(default_factory=dict)
 
@@ -74,9 +75,14 @@ class Bench:
     ) -> asyncio.Queue[list[Any]]:
         """Send one CALL; its answers, should they come, are in the queue."""
         answers: asyncio.Queue[list[Any]] = asyncio.Queue()
-        call = frames.Call("m", action, json.dumps(payload).encode())
+        raw = frames.encode_call("m", action, payload)
+        call = frames.parse(raw)
+        assert isinstance(call, frames.Call)
         self.sinks[name].handle(
-            call, lambda frame: answers.put_nowait(json.loads(frame))
+            call,
+            lambda frame: answers.put_nowait(json.loads(frame)),
+            raw,
+            self.clock.now(),
         )
         return answers
 
@@ -103,7 +109,7 @@ async def bench(path: Path) -> AsyncIterator[Bench]:
             loop_time=asyncio.get_running_loop().time,
         )
         with bus.subscribe("test") as heard:
-            made = Bench(store, queries, ingest, heard)
+            made = Bench(store, queries, ingest, clock, heard)
             made.connect("CP16", v16.V16())
             made.connect("CP201", v201.V201())
             yield made

@@ -67,7 +67,13 @@ class Sink:
         self.refused: list[bytes] = []
         self.held: list[Callable[[], None]] | None = None
 
-    def handle(self, frame: Call, respond: Callable[[bytes], None], raw: bytes) -> None:
+    def handle(
+        self,
+        frame: Call,
+        respond: Callable[[bytes], None],
+        raw: bytes,
+        received_at: datetime,  # noqa: ARG002 - of the protocol
+    ) -> None:
         self.calls.append(frame)
         self.raw.append(raw)
         answer = frames.encode_result(frame.message_id, {})
@@ -91,7 +97,6 @@ async def linked() -> AsyncIterator[tuple[Link, Wire, Sink]]:
         endpoint=Endpoint(lambda: f"ours-{next(ids)}", max_queued=3),
         sink=sink,
         clock=CLOCK,
-        parse=frames.parse,
         remote="127.0.0.1:1",
         epoch=1,
     )

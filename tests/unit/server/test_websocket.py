@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.extensions.base import ServerExtensionFactory
@@ -12,6 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from gateway.server import websocket
+from gateway.server.outbox import MOST, Outbox
 from gateway.server.websocket import WebSocket
 
 HANDSHAKE = (
@@ -25,11 +27,13 @@ class Pipe:
 
     def __init__(self) -> None:
         self.written = b""
+        self.n_write = 0
         self.is_closed = False
         self.is_paused = False
 
     def write(self, data: bytes) -> None:
         self.written += data
+        self.n_write += 1
 
     def pause_reading(self) -> None:
         self.is_paused = True
@@ -83,6 +87,7 @@ class House:
 
     def __init__(self, rest_after: frozenset[int] = frozenset()) -> None:
         self.rest_after = rest_after
+        self.outbox = Outbox(asyncio.get_running_loop().call_soon)
         self.desk: Desk
 
     def arrived(self, _socket: WebSocket) -> bool:
@@ -186,6 +191,7 @@ def test_what_is_sent_is_one_sound_frame(length: int) -> None:
         socket.data_received(HANDSHAKE)
         pipe.written = b""
         socket.send(b"x" * length)
+        await asyncio.sleep(0)
         expected = Frame(Opcode.TEXT, b"x" * length).serialize(mask=False)
         assert pipe.written == expected
         socket.connection_lost(None)
@@ -222,6 +228,80 @@ async def test_nothing_is_sent_once_it_is_closed() -> None:
     assert b"later" not in closing
     socket.connection_lost(None)
     socket.refuse(HTTPStatus.NOT_FOUND, "gone")  # a late decision harms nobody
+
+
+async def test_what_is_sent_in_one_turn_leaves_in_one_write_and_in_order() -> None:
+    house = House()
+    socket, pipe = opened(house)
+    socket.data_received(HANDSHAKE)
+    socket.data_received(Frame(Opcode.PING, b"1").serialize(mask=True))
+    pipe.written, pipe.n_write = b"", 0
+    socket.send(b"one")
+    socket.send(b"two")
+    assert pipe.written == b""
+    await asyncio.sleep(0)
+    assert pipe.written == b"\x81\x03one\x81\x03two"
+    assert pipe.n_write == 1
+    await asyncio.sleep(0)
+    assert pipe.n_write == 1
+
+
+@pytest.mark.parametrize("what", ["ping", "close"])
+async def test_what_was_sent_leaves_before_a_control_frame(what: str) -> None:
+    house = House()
+    socket, pipe = opened(house)
+    socket.data_received(HANDSHAKE)
+    pipe.written = b""
+    socket.send(b"first")
+    if what == "ping":
+        socket.data_received(Frame(Opcode.PING, b"1").serialize(mask=True))
+    else:
+        socket.close(1000, "")
+    text, control = pipe.written[:7], pipe.written[7:]
+    assert text == b"\x81\x05first"
+    assert control[0] == (0x8A if what == "ping" else 0x88)
+    await asyncio.sleep(0)
+    assert pipe.written == text + control
+    socket.connection_lost(None)
+
+
+async def test_what_waits_when_the_connection_is_lost_is_dropped() -> None:
+    house = House()
+    socket, pipe = opened(house)
+    socket.data_received(HANDSHAKE)
+    pipe.written = b""
+    socket.send(b"too late")
+    socket.connection_lost(None)
+    await asyncio.sleep(0)
+    assert pipe.written == b""
+
+
+async def test_a_connection_that_cannot_be_written_to_keeps_no_other_waiting() -> None:
+    house = House()
+    (bad, broken), (good, pipe) = opened(house), opened(house)
+    for socket in (bad, good):
+        socket.data_received(HANDSHAKE)
+
+    def fails(_data: bytes) -> None:
+        raise OSError("the fault under test")
+
+    broken.write = fails  # type: ignore[assignment,method-assign]  # the fault under test
+    pipe.written = b""
+    bad.send(b"one")
+    good.send(b"two")
+    await asyncio.sleep(0)
+    assert pipe.written == b"\x81\x03two"
+
+
+async def test_many_waiting_connections_are_written_at_once() -> None:
+    house = House()
+    pairs = [opened(house) for _ in range(MOST)]
+    for socket, pipe in pairs:
+        socket.data_received(HANDSHAKE)
+        pipe.written = b""
+    for socket, _ in pairs:
+        socket.send(b"x")
+    assert all(pipe.written == b"\x81\x01x" for _, pipe in pairs)
 
 
 async def test_a_message_that_fails_ends_its_connection_only() -> None:
