@@ -217,26 +217,31 @@ class Writer:
             self._queue.put(turn)
 
     def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            group: list[_Waiting] = []
-            item = self._queue.get()
-            while True:
-                if item is None:
-                    is_last = True
-                    break
-                group.extend(item)
-                if len(group) >= MAX_GROUP:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            with self._gate:
-                self._depth -= len(group)
-            if group:
-                self._deliver(self._write(group))
+        while self._serve_group():
+            pass
         self._shut()
+
+    def _serve_group(self) -> bool:
+        """Wait for jobs and do them; False when the last are done.
+
+        Nothing of them is kept while it waits again: who waited for them, a connection
+        that is closed by then, is kept by nobody else.
+        """
+        group: list[_Waiting] = []
+        item = self._queue.get()
+        while item is not None:
+            group.extend(item)
+            if len(group) >= MAX_GROUP:
+                break
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        with self._gate:
+            self._depth -= len(group)
+        if group:
+            self._deliver(self._write(group))
+        return item is not None
 
     def _write(self, group: list[_Waiting]) -> list[_Outcome]:
         try:
