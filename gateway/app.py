@@ -40,6 +40,7 @@ from gateway.errors import StartupError, StoreError, WattproofError
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
+from gateway.ocpp.strict import StrictV16, StrictV201
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
 from gateway.ports import API, OCPP, OCPP_TLS, bind
@@ -400,6 +401,9 @@ class Parts:
         """The OCPP port, not opened yet."""
         server, tls = self.config.server, self.config.ocpp.tls
         adapters: dict[str, Adapter] = {a.subprotocol: a for a in (V16(), V201())}
+        strict: dict[str, Adapter] = {
+            a.subprotocol: a for a in (StrictV16(), StrictV201())
+        }
         return Listener(
             options=ListenerOptions(
                 host=server.ocpp_host,
@@ -409,11 +413,13 @@ class Parts:
                 tls=tls,
             ),
             adapters=adapters,
+            strict_adapters=strict,
             gate=Admission(
                 rules=AdmissionRules(
                     allow_unauthenticated=self.config.security.allow_unauthenticated,
                     auto_accept_stations=self.config.security.auto_accept_stations,
                     heartbeat_interval_s=self.config.ocpp.heartbeat_interval_s,
+                    strict=self.config.ocpp.strict,
                     organization=None if tls is None else tls.organization,
                 ),
                 directory=self.directory,

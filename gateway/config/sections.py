@@ -141,6 +141,8 @@ class OcppConfig:
             the tokens, unless the API says otherwise for a station.
         clear_cache_on_revoke: Have managed stations empty their authorization caches
             when a token that could charge no longer may.
+        strict: Answer what breaks its schema with the exact CALLERROR instead of
+            understanding it, for certification; stations in service lose by it.
         data_vendors: Vendor ids whose DataTransfer messages are accepted and kept.
     """
 
@@ -155,6 +157,7 @@ class OcppConfig:
     master_pass_group: str | None = None
     local_list: bool = False
     clear_cache_on_revoke: bool = False
+    strict: bool = False
     data_vendors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -107,6 +107,8 @@ def station_of(
         default_stay_s=table.default_stay_s,
         assume_version=_value(table.assume_version),
         pin_version=_value(table.pin_version),
+        strict=table.strict,
+        compression=table.compression,
         position=_position(table),
         origin=origin,
     )
@@ -185,6 +187,8 @@ def station_to_json(station: Station) -> dict[str, object]:
         "default_stay_s": station.default_stay_s,
         "assume_version": station.assume_version,
         "pin_version": station.pin_version,
+        "strict": station.strict,
+        "compression": station.compression,
         "evses": [evse_to_json(evse) for evse in station.evses],
     }
     if station.position is not None:

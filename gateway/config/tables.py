@@ -164,6 +164,8 @@ class StationTable:
         password_env: Name of the environment variable with its password.
         assume_version: Spoken where it offers no version when it connects.
         pin_version: The only version that it may speak.
+        strict: Instead of that of ``[ocpp]``.
+        compression: Instead of that of ``[server]``.
         evse: One table ``[[station.evse]]`` for each of its EVSEs.
     """
 
@@ -181,6 +183,8 @@ class StationTable:
     password_env: str | None = None
     assume_version: OcppVersion | None = None
     pin_version: OcppVersion | None = None
+    strict: bool | None = None
+    compression: bool | None = None
     evse: tuple[EvseTable, ...] = ()
 
     def __post_init__(self) -> None:

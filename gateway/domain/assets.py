@@ -191,6 +191,9 @@ class Station:
         default_stay_s: Stay of a driver who states none; ``None``: the site's.
         assume_version: OCPP version spoken when it offers none; ``None``: it must.
         pin_version: The only OCPP version it may speak; ``None``: any.
+        strict: Nothing against the specification is tolerated of it; ``None``: as the
+            site does.
+        compression: It is offered permessage-deflate; ``None``: as the port does.
         origin: ``config`` or ``api``.
     """
 
@@ -205,6 +208,8 @@ class Station:
     default_stay_s: int | None = None
     assume_version: str | None = None
     pin_version: str | None = None
+    strict: bool | None = None
+    compression: bool | None = None
     position: Position | None = None
     origin: str = "config"
 

@@ -1,7 +1,7 @@
 """What a handshake request is answered with: who may come in, speaking what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, Protocol
 from zlib import crc32
@@ -65,6 +65,14 @@ class Gate(Protocol):
         """The only OCPP version that a station may speak; ``None``: any."""
         ...
 
+    def is_strict(self, station_id: StationId) -> bool:
+        """Whether nothing against the specification is tolerated of a station."""
+        ...
+
+    def compression(self, station_id: StationId) -> bool | None:
+        """Whether a station is offered compression; ``None``: as the port does."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -84,12 +92,14 @@ class Admitted:
             completed without a subprotocol, then closed (OCPP-J 3.3).
         subprotocol: For the response; ``None`` where the station offered none.
         complaint: Why there is no adapter, for the station.
+        compression: Whether it is offered; ``None``: as the port does.
     """
 
     station_id: StationId
     adapter: Adapter | None
     subprotocol: str | None
     complaint: str = ""
+    compression: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +123,16 @@ class Handshake:
     """Decides about handshake requests. Loop thread only."""
 
     def __init__(
-        self, *, gate: Gate, adapters: Mapping[str, Adapter], reconnects: Reconnects
+        self,
+        *,
+        gate: Gate,
+        adapters: Mapping[str, Adapter],
+        strict_adapters: Mapping[str, Adapter],
+        reconnects: Reconnects,
     ) -> None:
         self._gate = gate
         self._adapters = adapters
+        self._strict_adapters = strict_adapters
         self._reconnects = reconnects
 
     async def decide(self, knock: Knock, now_s: float) -> Refusal | Admitted:
@@ -152,7 +168,17 @@ class Handshake:
                 text="too many connections: wait\n",
                 headers=(("Retry-After", str(RETRY_AFTER_S)),),
             )
-        return self._agree(admitted, knock)
+        return self._as_registered(self._agree(admitted, knock))
+
+    def _as_registered(self, agreed: Refusal | Admitted) -> Refusal | Admitted:
+        """What its operator settled for one station beside its version."""
+        if isinstance(agreed, Refusal) or agreed.adapter is None:
+            return agreed
+        adapter, station_id = agreed.adapter, agreed.station_id
+        if self._gate.is_strict(station_id):
+            adapter = self._strict_adapters[adapter.subprotocol]
+        compression = self._gate.compression(station_id)
+        return replace(agreed, adapter=adapter, compression=compression)
 
     def _agree(self, station_id: StationId, knock: Knock) -> Refusal | Admitted:
         """Agree on a version: the station's first choice spoken here (OCPP-J 3.1.2)."""

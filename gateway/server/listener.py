@@ -72,6 +72,7 @@ class Listener:
         *,
         options: ListenerOptions,
         adapters: Mapping[str, Adapter],
+        strict_adapters: Mapping[str, Adapter],
         gate: Gate,
         links: Links,
         clock: Clock,
@@ -92,7 +93,10 @@ class Listener:
         self._reconnects = Reconnects()
         self._pressure = Pressure()
         self._handshake = Handshake(
-            gate=gate, adapters=adapters, reconnects=self._reconnects
+            gate=gate,
+            adapters=adapters,
+            strict_adapters=strict_adapters,
+            reconnects=self._reconnects,
         )
         self._sockets: set[WebSocket] = set()
         self._opening: set[WebSocket] = set()
@@ -230,6 +234,8 @@ class Listener:
     def _let_in(
         self, socket: WebSocket, request: Request, admitted: Admitted, knock: Knock
     ) -> None:
+        if admitted.compression is not None:
+            socket.offer((ServerPerMessageDeflateFactory(),) * admitted.compression)
         if not socket.accept(request, admitted.subprotocol):
             return
         self._opening.discard(socket)

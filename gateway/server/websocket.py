@@ -16,6 +16,7 @@ from typing import Final, cast
 import structlog
 from typing_extensions import override
 from websockets.exceptions import ProtocolError
+from websockets.extensions.base import ServerExtensionFactory
 from websockets.frames import CTRL_OPCODES, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -114,6 +115,10 @@ class WebSocket(asyncio.Protocol):
         for name, value in headers:
             response.headers[name] = value
         self._respond(response)
+
+    def offer(self, extensions: Sequence[ServerExtensionFactory]) -> None:
+        """Agree on these extensions, instead of those of the port."""
+        self._protocol.available_extensions = extensions or None
 
     def accept(self, request: Request, subprotocol: str | None) -> bool:
         """Complete the handshake; False if the request is not a valid one (400)."""

@@ -52,6 +52,7 @@ class AdmissionRules:
     auto_accept_stations: bool
     heartbeat_interval_s: int
     organization: str | None = None
+    strict: bool = False
 
 
 class Admission:
@@ -165,6 +166,17 @@ class Admission:
         """The only OCPP version that a station may speak; ``None``: any."""
         station = self._directory.site.station(station_id)
         return None if station is None else station.pin_version
+
+    def is_strict(self, station_id: StationId) -> bool:
+        """Whether nothing against the specification is tolerated of a station."""
+        station = self._directory.site.station(station_id)
+        own = None if station is None else station.strict
+        return self._rules.strict if own is None else own
+
+    def compression(self, station_id: StationId) -> bool | None:
+        """Whether a station is offered compression; ``None``: as the port does."""
+        station = self._directory.site.station(station_id)
+        return None if station is None else station.compression
 
     async def _stranger(
         self, station_id: StationId, credentials: Presented | None, remote: str

@@ -23,6 +23,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
+from gateway.ocpp.strict import StrictV16, StrictV201
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
 from gateway.server.link import FrameSink
@@ -250,6 +251,9 @@ async def open_port(
                 tls=tls,
             ),
             adapters=adapters,
+            strict_adapters={
+                one.subprotocol: one for one in (StrictV16(), StrictV201())
+            },
             gate=Admission(
                 rules=AdmissionRules(
                     allow_unauthenticated=False,
