@@ -40,7 +40,6 @@ from gateway.errors import StartupError, StoreError, WattproofError
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
-from gateway.ocpp.strict import StrictV16, StrictV201
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
 from gateway.ports import API, OCPP, OCPP_TLS, bind
@@ -402,7 +401,7 @@ class Parts:
         server, tls = self.config.server, self.config.ocpp.tls
         adapters: dict[str, Adapter] = {a.subprotocol: a for a in (V16(), V201())}
         strict: dict[str, Adapter] = {
-            a.subprotocol: a for a in (StrictV16(), StrictV201())
+            a.subprotocol: a for a in (V16(is_strict=True), V201(is_strict=True))
         }
         return Listener(
             options=ListenerOptions(

@@ -40,6 +40,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
+from gateway.ocpp.strict import exact
 from gateway.ocpp.templates import TEXT_VALUE, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_certificates import V16Certificates
@@ -61,12 +62,17 @@ PRICES: Final = V16Prices()
 
 
 class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
-    """The adapter of OCPP 1.6J. One serves every station."""
+    """The adapter of OCPP 1.6J. One serves every station, or every strict one.
 
-    def __init__(self) -> None:
+    Args:
+        is_strict: Nothing against the specification is tolerated.
+    """
+
+    def __init__(self, *, is_strict: bool = False) -> None:
+        self._is_strict = is_strict
         self._reader = Reader(
             Version.V16,
-            ESSENTIALS,
+            {} if is_strict else ESSENTIALS,
             exact=frozenset({"meterStart", "meterStop"}),
         )
         self._templates = Templates(("MeterValues",), TEXT_VALUE, self._decode)
@@ -124,7 +130,8 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
                 )
             raise unknown_action(Version.V16, call.action)
         request, notes = self._reader.read(call.action, call.payload)
-        return handler(Message(station_id, received_at, call, request, notes))
+        decoded = handler(Message(station_id, received_at, call, request, notes))
+        return exact(decoded) if self._is_strict else decoded
 
     @override
     def error_code(self, kind: ErrorKind) -> str:

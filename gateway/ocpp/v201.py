@@ -42,6 +42,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
+from gateway.ocpp.strict import exact
 from gateway.ocpp.templates import NUMBER_VALUE, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v201_certificates import (
@@ -76,10 +77,15 @@ PRICES: Final = V201Prices()
 
 
 class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter):
-    """The adapter of OCPP 2.0.1. One serves every station."""
+    """The adapter of OCPP 2.0.1. One serves every station, or every strict one.
 
-    def __init__(self) -> None:
-        self._reader = Reader(Version.V201, ESSENTIALS)
+    Args:
+        is_strict: Nothing against the specification is tolerated.
+    """
+
+    def __init__(self, *, is_strict: bool = False) -> None:
+        self._is_strict = is_strict
+        self._reader = Reader(Version.V201, {} if is_strict else ESSENTIALS)
         self._templates = Templates(_SAMPLED, NUMBER_VALUE, self._decode)
 
     @property
@@ -135,7 +141,8 @@ class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter)
                 )
             raise unknown_action(Version.V201, call.action)
         request, notes = self._reader.read(call.action, call.payload)
-        return handler(Message(station_id, received_at, call, request, notes))
+        decoded = handler(Message(station_id, received_at, call, request, notes))
+        return exact(decoded) if self._is_strict else decoded
 
     @override
     def error_code(self, kind: ErrorKind) -> str:

@@ -23,7 +23,6 @@ from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
-from gateway.ocpp.strict import StrictV16, StrictV201
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
 from gateway.server.link import FrameSink
@@ -252,7 +251,8 @@ async def open_port(
             ),
             adapters=adapters,
             strict_adapters={
-                one.subprotocol: one for one in (StrictV16(), StrictV201())
+                one.subprotocol: one
+                for one in (V16(is_strict=True), V201(is_strict=True))
             },
             gate=Admission(
                 rules=AdmissionRules(
