@@ -180,7 +180,7 @@ class TlsPort:
 
 
 class Refusals:
-    """Rations what is told of failed handshakes (A00.FR.323)."""
+    """Rations what is told of failed handshakes (A00.FR.408)."""
 
     def __init__(self) -> None:
         self._minute = -1
