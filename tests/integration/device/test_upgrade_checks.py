@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from gateway.domain.certificates import CertificateUse
 from gateway.domain.ids import StationId
 from gateway.services.x509 import fingerprint_of, serial_of, subject_of
 from gateway.store import certificates as rows
 from tests.support import pki
-from tests.support.api_site import ApiSite, api_site
+from tests.support.api_site import PASSWORD, ApiSite, api_site
+from tests.support.certificates import Authority, client_context
+from tests.support.raw_station import RawStation
 from tests.support.trust_store import TrustStore
 
 KIND = "CSMSRootCertificate"
@@ -181,18 +184,66 @@ async def test_the_client_certificate_must_be_one_that_the_port_takes(
         code, text = await refusal(site, **three)
         assert code == "no_client_certificate"
         assert "certificate-renewal" in text
-        await installed(site, pki.issue(CP, issuer=pki.root("Stranger")))
+        await installed(site, pki.issue(CP, issuer=pki.root("Stranger")).pem)
         code, text = await refusal(site, **three)
         assert code == "client_certificate_not_trusted"
         assert "'CN=Stranger', which is not in ocpp.tls.client_ca" in text
-        await installed(site, pki.issue(CP, issuer=clients))
+        await installed(site, pki.issue(CP, issuer=clients).pem)
         code, text = await refusal(site, **three)
         assert "ocpp.tls.organization asks for, 'Ours'" in text
 
 
-async def installed(site: ApiSite, holder: pki.Holder) -> None:
+async def test_a_station_goes_from_profile_1_to_3_over_real_tls(tmp_path: Path) -> None:
+    root, clients = Authority.new("Server root"), Authority.new("Client root")
+    server, own = root.issue(tmp_path, "csms"), clients.issue(tmp_path, CP)
+    tls = {
+        "port": 0,
+        "certificates": [{"cert": str(server.cert), "key": str(server.key)}],
+        "client_ca": str(clients.file(tmp_path)),
+    }
+    async with api_site(tmp_path, ocpp={"tls": tls}) as site:
+        await site.register(CP)
+        url = site.gateway.ocpp_tls_url
+        assert url is not None
+        plain = site.station(CP)
+        by_password = RawStation(url, CP, PASSWORD, tls=client_context(root, tmp_path))
+        by_certificate = RawStation(
+            url, CP, None, tls=client_context(root, tmp_path, certificate=own)
+        )
+        for profile, before, after in (
+            (2, plain, by_password),
+            (3, by_password, by_certificate),
+        ):
+            async with before as station:
+                await station.boot()
+                known = pki.Holder(certificate=root.certificate, key=pki.new_key())
+                TrustStore(station).put(KIND_16, known)
+                if profile == 3:
+                    await installed(site, own.cert.read_text())
+                said = await site.call("POST", UPGRADE, {"security_profile": profile})
+                assert said["state"] == "resetting"
+            async with after as station:
+                await station.boot()
+
+                async def is_done() -> bool:
+                    return bool((await site.call("GET", UPGRADE))["state"] == "done")
+
+                await site.until(is_done)
+                shown = await site.call("GET", f"/stations/{CP}")
+                assert shown["security_profile"] == profile
+                assert shown["connection"]["profile"] == profile
+        trail = await site.call("GET", "/audit", role="auditor")
+        ends = [
+            (one["actor"], one["detail"]["security_profile"])
+            for one in trail
+            if one["action"] == "security_upgrade.done"
+        ]
+        assert ends == [("system", 3), ("system", 2)]
+
+
+async def installed(site: ApiSite, pem: str) -> None:
     """The station has taken this certificate, newest of all."""
-    leaf, now = holder.certificate, site.gateway.clock.now()
+    leaf, now = x509.load_pem_x509_certificate(pem.encode()), site.gateway.clock.now()
     row = rows.IssuedCertificate(
         fingerprint=fingerprint_of(leaf),
         station_id=StationId(CP),
@@ -201,7 +252,7 @@ async def installed(site: ApiSite, holder: pki.Holder) -> None:
         subject=subject_of(leaf),
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
-        chain=holder.pem,
+        chain=pem,
         status="installed",
         issued_at=now,
         changed_at=now,
