@@ -1,6 +1,7 @@
 """Network profiles, and upgrades of the security profile (A05, B09, B10)."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
@@ -133,10 +134,12 @@ async def upgrade(
     exchange = exchange_of(
         context, caller, station_id, timeout_s=body.timeout_s, override=body.override
     )
-    if exchange.adapter.base_reports and not body.url.startswith("wss://"):
-        raise RequestError(422, "bad_url", "url: of our TLS port, wss://...")
+    if (exchange.adapter.base_reports or body.url) and not _is_tls_url(body.url):
+        raise RequestError(422, "bad_url", "url: of our TLS port, wss://HOST:PORT/ocpp")
     networks = context.device.networks
-    await networks.check(exchange, body.security_profile, is_forced=body.force)
+    await networks.check(
+        exchange, body.security_profile, body.url, is_forced=body.force
+    )
     await context.audit(
         caller,
         "security_upgrade.started",
@@ -155,3 +158,12 @@ async def upgrade(
         message_timeout_s=body.message_timeout_s,
     )
     return await networks.upgrade(exchange, asked)
+
+
+def _is_tls_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_bare = parts.username is None and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme == "wss" and bool(parts.hostname) and is_bare

@@ -164,13 +164,14 @@ class Networks:
         return {**known, "complete_by": complete_by}
 
     async def check(
-        self, exchange: Exchange, profile: int, *, is_forced: bool = False
+        self, exchange: Exchange, profile: int, url: str, *, is_forced: bool = False
     ) -> None:
         """Refuse an upgrade that makes no sense, or that cannot succeed.
 
         Args:
             exchange: The station.
             profile: The wanted one.
+            url: Where it is sent; empty if that is set at the station.
             is_forced: Do not ask whether certificates are known to be there.
 
         Raises:
@@ -183,7 +184,7 @@ class Networks:
                 "not_higher",
                 f"{exchange.station_id} has security profile {entry.security_profile}",
             )
-        await self._checks.check(exchange, profile, is_forced=is_forced)
+        await self._checks.check(exchange, profile, url, is_forced=is_forced)
 
     async def upgrade(
         self, exchange: Exchange, asked: SecurityUpgrade

@@ -6,6 +6,7 @@ what can be known is looked at first: our settings, its roots, its own certifica
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -20,6 +21,7 @@ from gateway.services.certificate_intake import UNREADABLE, load_pem
 from gateway.services.certificates import CertificateRecords, HeldCertificate
 from gateway.services.client_certificates import authorities_of
 from gateway.services.reports import checked
+from gateway.services.server_names import is_name_of, names_of, server_chain
 from gateway.services.variables import Exchange
 from gateway.services.x509 import (
     ALGORITHMS,
@@ -69,7 +71,7 @@ class UpgradeChecks:
         self._clock = clock
 
     async def check(
-        self, exchange: Exchange, profile: int, *, is_forced: bool = False
+        self, exchange: Exchange, profile: int, url: str, *, is_forced: bool = False
     ) -> None:
         """Whether a station can come in with a profile, as far as we can know.
 
@@ -77,6 +79,7 @@ class UpgradeChecks:
             exchange: The station; it is asked for its roots if what it said before
                 does not do.
             profile: The wanted one.
+            url: Where it is sent; empty if that is set at the station.
             is_forced: Look at our own settings only.
 
         Raises:
@@ -97,6 +100,8 @@ class UpgradeChecks:
             )
         if is_forced:
             return
+        if url:
+            _check_name(urlsplit(url).hostname or "", tls)
         if profile == NEEDS_CLIENT:
             await self._check_client(exchange.station_id, tls)
         await self._check_roots(exchange, tls)
@@ -181,7 +186,7 @@ class UpgradeChecks:
         held = await self._held(station_id)
         for index, files in enumerate(tls.certificates):
             key = f"ocpp.tls.certificates[{index}]"
-            chain = _server_chain(files, f"{key}.cert")
+            chain = _chain_of(files, f"{key}.cert")
             roots = await self._roots_known(chain[-1])
             if not any(self._anchors(one, chain, roots) for one in held):
                 return (
@@ -223,9 +228,22 @@ class UpgradeChecks:
         return hashed.key[1] == name_hash(chain[-1].issuer, hashed.algorithm)
 
 
-def _server_chain(files: CertificateFiles, key: str) -> list[x509.Certificate]:
+def _check_name(host: str, tls: TlsConfig) -> None:
+    """Whether stations will take our certificates as those of a host (RFC 6125)."""
+    for index, files in enumerate(tls.certificates):
+        key = f"ocpp.tls.certificates[{index}]"
+        names = names_of(_chain_of(files, f"{key}.cert")[0])
+        if not any(is_name_of(name, host) for name in names):
+            raise _refusal(
+                "name_not_in_certificate",
+                f"url: {key} ({files.cert.name}) is not for the host {host!r}, but for"
+                f" {', '.join(map(repr, names)) or 'none'}: stations would refuse it",
+            )
+
+
+def _chain_of(files: CertificateFiles, key: str) -> list[x509.Certificate]:
     try:
-        return walk(load_pem(files.cert.read_bytes()))
+        return server_chain(files)
     except (OSError, *UNREADABLE) as error:
         raise _refusal(
             "no_server_certificate", f"{key}: {files.cert} cannot be read"

@@ -44,7 +44,10 @@ VPN = {
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSite]:
     folder = tmp_path_factory.mktemp("site")
-    files, clients = ROOT.issue(folder, "csms"), Authority.new("Station root")
+    files, clients = (
+        ROOT.issue(folder, "csms.example.com"),
+        Authority.new("Station root"),
+    )
     tls = {
         "port": 0,
         "certificates": [{"cert": str(files.cert), "key": str(files.key)}],

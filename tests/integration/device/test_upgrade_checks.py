@@ -1,5 +1,6 @@
 """Upgrades of the security profile that could not succeed are refused, with the fix."""
 
+import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -58,7 +59,7 @@ async def test_profile_3_needs_client_ca_and_force_does_not_help(
 ) -> None:
     root = pki.root("Server root")
     async with (
-        site_of(tmp_path, pki.issue("csms", issuer=root)) as site,
+        site_of(tmp_path, pki.issue("csms.example.com", issuer=root)) as site,
         site.station(CP, "2.0.1") as station,
     ):
         await station.boot()
@@ -79,7 +80,7 @@ async def test_only_a_root_that_signed_our_certificate_will_do(
     root, other = pki.root("Server root"), pki.root("Some other root")
     kind = KIND_16 if version == "1.6" else KIND
     async with (
-        site_of(tmp_path, pki.issue("csms", issuer=root)) as site,
+        site_of(tmp_path, pki.issue("csms.example.com", issuer=root)) as site,
         site.station(CP, version) as station,
     ):
         await station.boot()
@@ -120,12 +121,45 @@ async def test_only_a_root_that_signed_our_certificate_will_do(
         assert said["state"] == "resetting"
 
 
+async def test_the_url_must_name_a_host_that_our_certificate_is_for(
+    tmp_path: Path,
+) -> None:
+    root = pki.root("Server root")
+    names = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("*.wild.example"),
+            x509.IPAddress(ipaddress.ip_address("192.0.2.7")),
+        ]
+    )
+    leaf = pki.issue("csms.example.com", issuer=root, extra=names)
+    async with (
+        site_of(tmp_path, leaf) as site,
+        site.station(CP, "2.0.1") as station,
+    ):
+        await station.boot()
+        station.handlers["GetInstalledCertificateIds"] = lambda _: {
+            "status": "NotFound"
+        }
+        for host in ("other.example.com", "a.b.wild.example", "wild.example"):
+            code, text = await refusal(site, url=f"wss://{host}:9443/ocpp")
+            assert code == "name_not_in_certificate"
+            assert f"is not for the host '{host}'" in text
+            assert "but for 'csms.example.com', '*.wild.example', '192.0.2.7'" in text
+        assert station.heard == []
+        for host in ("CSMS.example.com.", "a.wild.example", "192.0.2.7:9443"):
+            code, _ = await refusal(site, url=f"wss://{host}/ocpp")
+            assert code == "no_root_certificate"
+        for url in ("wss://", "ws://csms.example.com", "wss://u:p@x/", "wss://x:0/"):
+            said = await site.call("POST", UPGRADE, {**BODY, "url": url}, status=422)
+            assert said["error"] == "bad_url"
+
+
 async def test_a_root_that_only_the_station_has_seen_counts_by_its_name(
     tmp_path: Path,
 ) -> None:
     root, sub = pki.root("Public root"), None
     sub = pki.issue("Public sub", issuer=root, is_ca=True)
-    chain = (pki.issue("csms", issuer=sub), sub)
+    chain = (pki.issue("csms.example.com", issuer=sub), sub)
     async with (
         site_of(tmp_path, *chain) as site,
         site.station(CP, "2.0.1") as station,
@@ -144,7 +178,7 @@ async def test_a_station_that_does_not_say_what_it_holds_needs_an_admin(
 ) -> None:
     root = pki.root("Server root")
     async with (
-        site_of(tmp_path, pki.issue("csms", issuer=root)) as site,
+        site_of(tmp_path, pki.issue("csms.example.com", issuer=root)) as site,
         site.station(CP) as station,
     ):
         await station.boot()
@@ -172,7 +206,7 @@ async def test_the_client_certificate_must_be_one_that_the_port_takes(
     async with (
         site_of(
             tmp_path,
-            pki.issue("csms", issuer=root),
+            pki.issue("csms.example.com", issuer=root),
             client_ca=str(file),
             organization="Ours",
         ) as site,
@@ -264,7 +298,7 @@ async def test_an_upgrade_that_is_not_followed_ends_by_its_deadline_and_is_audit
     tmp_path: Path,
 ) -> None:
     root = pki.root("Server root")
-    async with site_of(tmp_path, pki.issue("csms", issuer=root)) as site:
+    async with site_of(tmp_path, pki.issue("csms.example.com", issuer=root)) as site:
         async with site.station(CP) as station:
             await station.boot()
             TrustStore(station).put(KIND_16, root)
