@@ -9,13 +9,20 @@ from gateway.api import views
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import STATION_ID
+from gateway.domain.week_times import WeekTime, week_time
 from gateway.errors import CallFailed, RequestError
 from gateway.ocpp.adapter import CallOutcome
-from gateway.services.token_book import MAX_EVSES, MAX_STATIONS, MAX_TOKEN_CHARS
+from gateway.services.token_book import (
+    MAX_EVSES,
+    MAX_STATIONS,
+    MAX_TIMES,
+    MAX_TOKEN_CHARS,
+)
 from gateway.store.tokens import KnownToken, TokenRow
 
 ReservationId = Annotated[int, Path(ge=-(2**31), lt=2**31)]
 StationName = Annotated[str, Field(pattern=f"^{STATION_ID.pattern}$")]
+Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 Language = Annotated[str, Field(pattern="^[A-Za-z0-9-]{2,8}$")]
 TokenType = Literal[
     "Central",
@@ -31,6 +38,16 @@ Kind = Annotated[
 ]
 
 router = APIRouter(tags=["id tokens and reservations"], route_class=CheckedRoute)
+
+
+class TimeBody(BaseModel):
+    """A stretch of some days of the week, in the site's time."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+    days: list[Day] = Field(default=[], max_length=7, description="Empty: all")
+    begins: str = Field(alias="from", description="HH:MM")
+    until: str = Field(description="HH:MM; not after `from`: of the day after")
 
 
 class TokenBody(BaseModel):
@@ -55,6 +72,15 @@ class TokenBody(BaseModel):
         min_length=1,
         max_length=MAX_EVSES,
         description="The only EVSEs of its stations; null: all",
+    )
+    allowed_times: list[TimeBody] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_TIMES,
+        description="When it may charge, site time; null: always",
+    )
+    evse_types: list[Literal["AC", "DC"]] | None = Field(
+        default=None, min_length=1, max_length=2, description="Null: both"
     )
     language: Language | None = Field(default=None, description="RFC 5646, as en-GB")
     language_2: Language | None = Field(default=None, description="Second choice")
@@ -112,6 +138,8 @@ async def put_id_token(
         language=body.language,
         language_2=body.language_2,
         personal_message=body.personal_message,
+        allowed_times=_times(body.allowed_times),
+        evse_types=None if body.evse_types is None else tuple(body.evse_types),
     )
     kind = body.type or ""
     await context.drivers.tokens.put(KnownToken(value=token, kind=kind, row=row))
@@ -127,6 +155,20 @@ async def delete_id_token(
     if not await context.drivers.tokens.delete(token, kind):
         raise RequestError(404, "unknown_token", "no such id token")
     await context.audit(caller, "id_token.deleted", "id-token", {})
+
+
+def _times(asked: list[TimeBody] | None) -> tuple[WeekTime, ...] | None:
+    """Stretches of the week.
+
+    Raises:
+        RequestError: 422 one of them means nothing.
+    """
+    if asked is None:
+        return None
+    try:
+        return tuple(week_time(one.days, one.begins, one.until) for one in asked)
+    except ValueError as error:
+        raise RequestError(422, "bad_time", f"allowed_times: {error}") from error
 
 
 @router.get("/reservations")

@@ -78,6 +78,10 @@ def id_token(row: IdTokenRecord) -> dict[str, Any]:
         "language": row.language,
         "language_2": row.language_2,
         "personal_message": row.personal_message,
+        "allowed_times": None
+        if row.allowed_times is None
+        else json.loads(row.allowed_times),
+        "evse_types": None if row.evse_types is None else json.loads(row.evse_types),
         "updated_at": time(row.updated_at),
     }
 
@@ -86,7 +90,8 @@ def unknown_token(value: str) -> dict[str, Any]:
     """A token that nobody made known."""
     members = ("expires_at", "group", "max_sessions", "stations", "evse_ids")
     words = ("language", "language_2", "personal_message", "updated_at")
-    empty = dict.fromkeys((*members, *words))
+    rules = ("allowed_times", "evse_types")
+    empty = dict.fromkeys((*members, *rules, *words))
     return {"token": value, "type": None, "status": "Invalid", **empty}
 
 

@@ -54,6 +54,10 @@ class TokenStatus(StrEnum):
     NO_CREDIT = "no_credit"
     NOT_HERE = "not_here"
     """Valid, but not at this station or EVSE."""
+    NOT_NOW = "not_now"
+    """Valid, but not at this time."""
+    NOT_TYPE = "not_type"
+    """Valid, but not at EVSEs of this type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,8 @@ TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
         TokenStatus.CONCURRENT: "ConcurrentTx",
         TokenStatus.NO_CREDIT: "Blocked",
         TokenStatus.NOT_HERE: "Blocked",
+        TokenStatus.NOT_NOW: "Blocked",
+        TokenStatus.NOT_TYPE: "Blocked",
     }
 )
 MAX_GROUP_CHARS: Final = 20

@@ -87,6 +87,8 @@ TOKEN_WORDS: Final[Mapping[TokenStatus, str]] = MappingProxyType(
         TokenStatus.CONCURRENT: "ConcurrentTx",
         TokenStatus.NO_CREDIT: "NoCredit",
         TokenStatus.NOT_HERE: "NotAtThisLocation",
+        TokenStatus.NOT_NOW: "NotAtThisTime",
+        TokenStatus.NOT_TYPE: "NotAllowedTypeEVSE",
     }
 )
 MAX_GROUP_CHARS: Final = 36

@@ -5,12 +5,13 @@ the same moment cannot both find the token free.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final, TypeAlias
 
 from gateway.domain.ids import StationId
+from gateway.domain.week_times import WeekTime
 from gateway.ocpp.adapter import TokenStatus
 from gateway.store import tokens
 from gateway.store.entry import TokenDecision, TokenQuestion
@@ -25,6 +26,10 @@ PriceText: TypeAlias = Callable[
 """What a driver is told of the price at a station, in a language if there is a choice;
 ``None`` where prices are not shown. Called in the writer's thread."""
 
+EvseTypes: TypeAlias = Callable[[StationId, int], frozenset[str]]
+"""``AC`` and ``DC``, as far as an EVSE (0: any of the station) is known to be.
+Called in the writer's thread."""
+
 ACCEPTED: Final = TokenStatus.ACCEPTED.value
 NO_AUTHORIZATION: Final = "NoAuthorization"
 """2.0.1: a station that needs none starts with this type (C02)."""
@@ -36,6 +41,11 @@ _STATUS: Final = {
     "Invalid": TokenStatus.INVALID,
     "NoCredit": TokenStatus.NO_CREDIT,
 }
+
+
+def nothing_known(_station_id: StationId, _evse_id: int) -> frozenset[str]:
+    """The EVSE types of a site that knows none."""
+    return frozenset()
 
 
 def everyone(_station_id: StationId, _evse_id: int) -> bool:
@@ -70,11 +80,15 @@ class Authorizer:
         admission: May refuse while the ratings of unproven stations do not fit.
         rules: Of the site.
         price_text: What accepted drivers are told, unless the token has its own words.
+        evse_types: What EVSEs there are.
+        timezone: Of the times at which tokens may charge.
     """
 
     admission: Admission = everyone
     rules: TokenRules = TokenRules()
     price_text: PriceText | None = None
+    evse_types: EvseTypes = nothing_known
+    timezone: tzinfo = UTC
 
     def __call__(
         self, conn: sqlite3.Connection, question: TokenQuestion
@@ -112,6 +126,12 @@ class Authorizer:
             return status
         if not row.may_charge_at(question.station_id) or _is_elsewhere(question, row):
             return TokenStatus.NOT_HERE
+        if row.evse_types is not None and self._is_other_type(question, row.evse_types):
+            return TokenStatus.NOT_TYPE
+        if row.allowed_times is not None and not _is_time(
+            row.allowed_times, question.at.astimezone(self.timezone)
+        ):
+            return TokenStatus.NOT_NOW
         master = self.rules.master_pass_group
         begins = question.begins or question.is_start
         if begins and master is not None and _same(row.group_id, master):
@@ -119,6 +139,12 @@ class Authorizer:
         if self._counts(conn, question, row) and self._is_full(conn, question, row):
             return TokenStatus.CONCURRENT
         return status
+
+    def _is_other_type(self, question: TokenQuestion, allowed: Sequence[str]) -> bool:
+        """Whether no EVSE that can be meant is of an allowed type; unknown ones are."""
+        evse_id = 0 if question.evse is None else question.evse.evse_id
+        types = self.evse_types(question.station_id, evse_id)
+        return bool(types) and types.isdisjoint(allowed)
 
     def _counts(
         self, conn: sqlite3.Connection, question: TokenQuestion, row: TokenRow
@@ -198,6 +224,10 @@ def _is_elsewhere(question: TokenQuestion, row: TokenRow) -> bool:
     if row.evse_ids is None or evse is None or evse.evse_id == 0:
         return False
     return evse.evse_id not in row.evse_ids
+
+
+def _is_time(allowed: Sequence[WeekTime], local: datetime) -> bool:
+    return any(one.holds(local) for one in allowed)
 
 
 def _same(group: str | None, other: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from gateway.bus import Bus
 from gateway.clock import Clock
@@ -70,6 +71,8 @@ class DriverParts:
                 master_pass_group=config.ocpp.master_pass_group,
             ),
             price_text=self._driver_text,
+            evse_types=partial(_evse_types, ports.directory),
+            timezone=ZoneInfo(config.site.timezone),
         )
         self.tokens = TokenBook(writer=ports.writer, clock=ports.clock)
         self.features = Features(
@@ -155,3 +158,14 @@ class DriverParts:
         return tariff_text(
             found.tariff, moment, language or self._config.billing.language
         )
+
+
+def _evse_types(
+    directory: StationDirectory, station_id: StationId, evse_id: int
+) -> frozenset[str]:
+    """``AC`` and ``DC``, as far as an EVSE, or any of a station, is known to be."""
+    station = directory.site.station(station_id)
+    evses = () if station is None else station.evses
+    return frozenset(
+        one.current_type.value for one in evses if evse_id in {0, one.ref.evse_id}
+    )

@@ -59,8 +59,9 @@ def listed_tokens(
             continue
         taken.add(entry.key)
         row = token.row
-        if row.status not in LISTED:
-            continue
+        is_bound = row.allowed_times is not None or row.evse_types is not None
+        if row.status not in LISTED or (is_bound and row.status == "Accepted"):
+            continue  # no list has room for times and types: stations ask
         if row.stations is None:
             everywhere[entry.key] = entry
         else:

@@ -16,6 +16,7 @@ MAX_TOKEN_CHARS: Final = 36
 """2.0.1, IdTokenType; 1.6 takes 20."""
 MAX_STATIONS: Final = 1_000
 MAX_EVSES: Final = 1_000
+MAX_TIMES: Final = 50
 ACCEPTED: Final = "Accepted"
 
 
@@ -71,6 +72,8 @@ class TokenBook:
                 language=row.language,
                 language_2=row.language_2,
                 personal_message=row.personal_message,
+                allowed_times=row.allowed_times,
+                evse_types=row.evse_types,
             )
             return before
 
@@ -107,7 +110,12 @@ def _check(token: KnownToken) -> None:
 
 
 def _lost_places(before: TokenRow, after: TokenRow) -> bool:
-    """Whether some station that it could charge at is closed to it now."""
+    """Whether it could charge where or when it cannot any more."""
+    if (after.allowed_times, after.evse_types) not in {
+        (before.allowed_times, before.evse_types),
+        (None, None),
+    }:
+        return True
     if after.stations is None:
         return False
     return before.stations is None or bool(before.stations - after.stations)

@@ -143,6 +143,8 @@ class IdTokenRecord:
     Attributes:
         stations: JSON list of the only stations; ``None`` for all.
         evse_ids: JSON list of the only EVSEs; ``None`` for all.
+        allowed_times: JSON list of stretches of the week; ``None`` for always.
+        evse_types: JSON list of ``AC`` and ``DC``; ``None`` for both.
     """
 
     token_key: str
@@ -158,6 +160,8 @@ class IdTokenRecord:
     language: str | None
     language_2: str | None
     personal_message: str | None
+    allowed_times: str | None
+    evse_types: str | None
     SELECT: ClassVar[str]
 
 

@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.domain.ids import IdToken, StationId
+from gateway.domain.week_times import WeekTime, to_words, week_time
 from gateway.store.times import optional_text, optional_time, to_text
 
 _RULES: Final = (
     "status, expires_at, group_id, max_sessions, stations, evse_ids, language,"
-    " language_2, personal_message"
+    " language_2, personal_message, allowed_times, evse_types"
 )
 _PUT: Final = (
     f"INSERT OR REPLACE INTO id_token (token_key, kind, value, updated_at, {_RULES})"  # noqa: S608 - constant columns
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -28,6 +29,8 @@ class TokenRow:
         stations: Where it may charge; ``None`` for everywhere.
         evse_ids: The only EVSEs of those stations; ``None`` for all.
         language: RFC 5646, of what its driver is told; ``language_2`` is second choice.
+        allowed_times: When it may charge, local time; ``None`` for always.
+        evse_types: ``AC`` or ``DC``: the only EVSEs; ``None`` for all.
     """
 
     status: str
@@ -39,6 +42,8 @@ class TokenRow:
     language: str | None = None
     language_2: str | None = None
     personal_message: str | None = None
+    allowed_times: tuple[WeekTime, ...] | None = None
+    evse_types: tuple[str, ...] | None = None
 
     def may_charge_at(self, station_id: StationId) -> bool:
         """Whether the station is one of the token's."""
@@ -69,6 +74,8 @@ def put(
     language: str | None = None,
     language_2: str | None = None,
     personal_message: str | None = None,
+    allowed_times: tuple[WeekTime, ...] | None = None,
+    evse_types: tuple[str, ...] | None = None,
 ) -> None:
     """Make a token known, or change it; the other members are those of `TokenRow`.
 
@@ -86,6 +93,8 @@ def put(
         language: Of what the driver is told.
         language_2: Second choice.
         personal_message: Shown to the driver by 2.0.1 stations.
+        allowed_times: When it may charge; ``None`` for always.
+        evse_types: ``AC`` or ``DC``; ``None`` for both.
     """
     conn.execute(
         _PUT,
@@ -103,6 +112,10 @@ def put(
             language,
             language_2,
             personal_message,
+            None
+            if allowed_times is None
+            else json.dumps([to_words(one) for one in allowed_times]),
+            None if evse_types is None else json.dumps(sorted(evse_types)),
         ),
     )
 
@@ -176,4 +189,15 @@ def _row(row: tuple[Any, ...]) -> TokenRow:
         language=row[6],
         language_2=row[7],
         personal_message=row[8],
+        allowed_times=None if row[9] is None else read_times(json.loads(row[9])),
+        evse_types=None if row[10] is None else tuple(json.loads(row[10])),
     )
+
+
+def read_times(stored: list[dict[str, Any]]) -> tuple[WeekTime, ...]:
+    """Stretches of the week as they are stored.
+
+    Raises:
+        ValueError: One means nothing.
+    """
+    return tuple(week_time(one["days"], one["from"], one["until"]) for one in stored)

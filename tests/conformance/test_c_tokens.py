@@ -9,6 +9,8 @@ from tests.conformance.states import ended, session_of
 from tests.support import pki
 from tests.support.raw_station import RawStation
 
+NEVER = [{"days": ["Mon"], "from": "03:14", "until": "03:15"}]
+ALWAYS = [{"from": "00:00", "until": "24:00"}]
 NOBODY: dict[str, Any] = {"idToken": {"idToken": "", "type": "NoAuthorization"}}
 
 
@@ -92,6 +94,32 @@ async def test_a_token_of_any_kind_may_charge_if_it_is_known(
         answer = await charging.event("Started", "Authorized", authorized=True)
         assert answer["idTokenInfo"]["status"] == "Accepted"
         assert (await session_of(operator, charging))["id_token"] == name
+
+
+@pytest.mark.use_case("C01", "C02")
+@pytest.mark.parametrize(
+    ("rules", "status"),
+    [
+        ({"allowed_times": NEVER}, "NotAtThisTime"),
+        ({"evse_types": ["DC"]}, "NotAllowedTypeEVSE"),
+        ({"evse_ids": [7]}, "NotAtThisLocation"),
+        ({"status": "NoCredit"}, "NoCredit"),
+        ({"evse_types": ["AC", "DC"], "allowed_times": ALWAYS}, "Accepted"),
+    ],
+)
+async def test_who_may_not_charge_here_or_now_is_told_why(
+    operator: Operator, rules: dict[str, Any], status: str
+) -> None:
+    await operator.token("C01RULED", **rules)
+    async with operator.booted() as station:
+        charging = Transaction(station, "C01RULED")
+        answer = await charging.event("Started", "Authorized", authorized=True)
+        assert answer["idTokenInfo"]["status"] == status
+        if "evse_ids" not in rules:  # Authorize names the EVSEs instead (C01.FR.21)
+            shown = await judged(station, "C01RULED", "ISO14443")
+            assert shown["status"] == status
+        ended = await charging.event("Ended", "StopAuthorized", authorized=True)
+        assert ended["idTokenInfo"]["status"] in {"Accepted", "NoCredit"}
 
 
 @pytest.mark.use_case("C13", "C15")

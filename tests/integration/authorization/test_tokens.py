@@ -1,6 +1,7 @@
 """Tokens over the API, and what stations of both versions hear of them."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
     async with api_site(tmp_path_factory.mktemp("site"), ocpp=settings) as running:
         for name in ("A16", "B16", "A201", "B201"):
             await running.register(name)
+        evse = {"evse_id": 1, "max_a": 16, "current_type": "AC"}
+        await running.register("A16", evses=[evse])
         yield running
 
 
@@ -52,6 +55,8 @@ async def test_everything_that_is_put_is_read_back_and_a_put_replaces(
         "language": "de-DE",
         "language_2": "en",
         "personal_message": "Guten Tag",
+        "allowed_times": [{"days": ["Mon", "Fri"], "from": "22:00", "until": "06:00"}],
+        "evse_types": ["AC"],
     }
     said = await site.call("PUT", "/id-tokens/FULL", body)
     assert {key: said[key] for key in body} == body
@@ -84,6 +89,10 @@ async def test_an_entry_for_one_type_leaves_the_other_types_alone(
         {"status": "Unknown"},
         {"max_sessions": 0},
         {"evse_ids": []},
+        {"evse_types": ["Mode 3"]},
+        {"allowed_times": []},
+        {"allowed_times": [{"from": "7", "until": "8"}]},
+        {"allowed_times": [{"days": ["Someday"], "from": "07:00", "until": "08:00"}]},
         {"evse_ids": [0]},
         {"stations": ["no such/name"]},
         {"language": "a language"},
@@ -103,6 +112,10 @@ async def test_a_token_that_no_station_could_be_told_is_refused(
 async def test_a_1_6_station_hears_the_words_of_its_version(site: ApiSite) -> None:
     await site.call("PUT", "/id-tokens/ONLY-B", {"stations": ["B16"]})
     await site.call("PUT", "/id-tokens/POOR", {"status": "NoCredit"})
+    minute = site.parts.clock.now() + timedelta(hours=2)
+    later = {"from": f"{minute:%H:%M}", "until": f"{minute + timedelta(hours=1):%H:%M}"}
+    await site.call("PUT", "/id-tokens/NIGHT", {"allowed_times": [later]})
+    await site.call("PUT", "/id-tokens/DC-ONLY", {"evse_types": ["DC"]})
     await site.call("PUT", "/id-tokens/EVSE2", {"evse_ids": [2], "group": "g"})
     async with site.station("A16") as a, site.station("B16") as b:
         for station in (a, b):
@@ -111,6 +124,8 @@ async def test_a_1_6_station_hears_the_words_of_its_version(site: ApiSite) -> No
             (a, "only-b", "Blocked"),
             (b, "only-b", "Accepted"),
             (a, "poor", "Blocked"),
+            (a, "dc-only", "Blocked"),
+            (a, "night", "Blocked"),
             (a, "nobody", "Invalid"),
         ):
             said = await station.ask("Authorize", {"idTag": tag})

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.domain.ids import EvseRef, IdToken, StationId
+from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
+from gateway.domain.week_times import week_time
 from gateway.services.authorization import Authorizer, TokenRules
 from gateway.store import tokens
 from gateway.store.entry import TokenQuestion
@@ -151,3 +153,43 @@ def test_the_price_is_told_where_a_session_may_begin_unless_the_token_has_its_wo
     assert judge(conn, presented("t", station_id=CP2)).message is None
     assert judge(conn, presented("u")).message == "Hello"
     assert judge(conn, presented("v")).message is None
+
+
+@pytest.mark.parametrize(("hour", "status"), [(7, "accepted"), (19, "not_now")])
+def test_a_token_charges_at_its_times_by_the_sites_clock(
+    conn: sqlite3.Connection, hour: int, status: str
+) -> None:
+    workday = (week_time([], "09:00", "21:00"),)
+    tokens.put(conn, value="t", status="Accepted", now=NOON, allowed_times=workday)
+    judge = Authorizer(timezone=ZoneInfo("Europe/Berlin"))  # two hours ahead in June
+    question = presented(minutes=60 * (hour - 12))
+    assert judge(conn, question).status == status
+
+
+def test_whoever_charges_already_may_end_it_at_any_time(
+    conn: sqlite3.Connection,
+) -> None:
+    tokens.put(conn, value="t", status="Accepted", now=NOON)
+    charge(conn, "t")
+    never = (week_time([], "01:00", "01:01"),)
+    tokens.put(conn, value="t", status="Accepted", now=NOON, allowed_times=never)
+    ends = replace(starting(), is_start=False, session_id=SessionId("s"))
+    assert Authorizer()(conn, ends).status == "accepted"
+    assert Authorizer()(conn, starting(evse_id=2)).status == "not_now"
+
+
+@pytest.mark.parametrize(
+    ("evse_id", "types", "status"),
+    [
+        (1, {"AC"}, "accepted"),
+        (2, {"DC"}, "not_type"),
+        (3, set(), "accepted"),
+        (0, {"AC", "DC"}, "accepted"),
+    ],
+)
+def test_a_token_charges_at_evses_of_its_types_as_far_as_they_are_known(
+    conn: sqlite3.Connection, evse_id: int, types: set[str], status: str
+) -> None:
+    tokens.put(conn, value="t", status="Accepted", now=NOON, evse_types=("AC",))
+    judge = Authorizer(evse_types=lambda _station, _evse: frozenset(types))
+    assert judge(conn, starting(evse_id=evse_id)).status == status
