@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.browser import Page, browser_page, require_browser
+from tests.support.page_checks import SIDEWAYS
 from tests.support.pages_site import ADMIN, DRIVER, LINK
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
@@ -17,7 +18,6 @@ IS_LIVE = (
     "Boolean(document.querySelector('#pulse.live') && document.querySelector('canvas'))"
 )
 TILE = "document.querySelector('[data-part=\"tile:CP-01/1\"]').textContent"
-SIDEWAYS = "document.documentElement.scrollWidth - innerWidth"
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,16 @@
 
 from typing import Final
 
-SIDEWAYS: Final = "document.documentElement.scrollWidth - innerWidth"
-"""CSS pixels by which the page is wider than the window."""
+SIDEWAYS: Final = (
+    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+)
+"""CSS pixels by which the page is wider than the screen.
+
+Not ``innerWidth``: a phone zooms out of a page that is too wide, and that grows along.
+"""
 
 _VISIBLE: Final = """
+const screenWidth = document.documentElement.clientWidth;
 const isShown = (e) => e.checkVisibility({ visibilityProperty: true })
   && e.getClientRects().length > 0
   && getComputedStyle(e).clipPath === "none" && !e.closest("thead, [hidden]");
@@ -24,7 +30,7 @@ for (const e of document.body.querySelectorAll("*")) {
   const hides = /hidden|clip|auto|scroll/.test(style.overflowX);
   if (hides && e.scrollWidth > e.clientWidth + 1) found.push("cut " + name(e));
   const box = e.getBoundingClientRect();
-  if (box.right > innerWidth + 1 || box.left < -1) found.push("outside " + name(e));
+  if (box.right > screenWidth + 1 || box.left < -1) found.push("outside " + name(e));
   if (style.display === "inline") continue;
   for (const text of e.childNodes) {
     if (text.nodeType !== Node.TEXT_NODE || !text.data.trim()) continue;
