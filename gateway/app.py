@@ -90,6 +90,7 @@ from gateway.services.settlement import Settlement, Terms
 from gateway.services.setup import SetupParts, StationSetup
 from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
+from gateway.services.station_facts import StationFacts
 from gateway.services.stations import StationDirectory
 from gateway.services.transfers import Transfers
 from gateway.services.uploads import Uploads
@@ -363,6 +364,12 @@ class Parts:
             alarms=self.certificates.security.alarms,
             commands=CommandTroubles(self.command_log, clock).recent,
             plan_price_unit=self._plan_price_unit(),
+            facts=StationFacts(
+                overview=self.overview,
+                queries=self.queries,
+                certificates=self.certificates.records,
+                clock=clock,
+            ),
         )
 
     def start(self, start: Start) -> None:

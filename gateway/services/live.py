@@ -18,6 +18,7 @@ from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import cost_so_far
+from gateway.services.station_facts import StationFacts
 from gateway.store import money, plans, requests, sessions
 from gateway.store.queries import Queries
 from gateway.store.times import optional_text
@@ -51,6 +52,7 @@ class Live:
         prices: The default tariff's price at a moment, in words.
         backend: Where heads are anchored, in a word.
         plan_price_unit: Of the prices that plans reckon with, such as ``EUR/kWh``.
+        facts: All about one station, for its page.
         alarms: Critical security events worth a person's look.
     """
 
@@ -67,6 +69,7 @@ class Live:
         alarms: Callable[[], Sequence[View]] = tuple,
         commands: Callable[[], Sequence[View]] = tuple,
         plan_price_unit: str | None = None,
+        facts: StationFacts,
     ) -> None:
         self._overview = overview
         self._queries = queries
@@ -78,6 +81,7 @@ class Live:
         self._alarms = alarms
         self._commands = commands
         self._plan_price_unit = plan_price_unit
+        self._facts = facts
         self._site: View = {}
         self._knocking: list[View] = []
         self._plans: dict[str, View] = {}
@@ -115,6 +119,15 @@ class Live:
         """All stations, as of the last refresh."""
         self._look()
         return list(self._site.get("stations", []))
+
+    async def station(self, station_id: str) -> View | None:
+        """One station with all that is known of it; ``None``: not registered.
+
+        Raises:
+            StoreError: The store cannot be read now.
+        """
+        self._look()
+        return await self._facts.view(station_id)
 
     def cabinets(self) -> Sequence[View]:
         """All cabinets, as of the last refresh."""

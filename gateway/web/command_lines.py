@@ -28,9 +28,14 @@ _REASONS: Final = {
 }
 
 
+def action_name(action: str) -> str:
+    """What people call it; else the wire's word."""
+    return _NAMES.get(action, action)
+
+
 def headline(command: View) -> str:
     """E.g. ``Remote start at CP1 had no effect``."""
-    action = _NAMES.get(str(command["action"]), str(command["action"]))
+    action = action_name(str(command["action"]))
     state = _STATES.get(str(command["state"]), str(command["state"]))
     return f"{action} at {command['station_id']} {state}"
 

@@ -14,6 +14,7 @@ from gateway.web.headers import COCKPIT_PATH, PageHeaders
 from gateway.web.login import add_login
 from gateway.web.missing import add_missing
 from gateway.web.ports import Access, LiveView
+from gateway.web.station_page import add_station_page
 
 RECONNECT_S: Final = 10.0
 """Real seconds for which a page that lost its connection keeps its place."""
@@ -49,6 +50,7 @@ def mount(app: FastAPI, live: LiveView, access: Access, *, clock: Clock) -> None
         return RedirectResponse(f"{COCKPIT_PATH}/", 303)
 
     add_cockpit(Board(live, clock), access)
+    add_station_page(live, access, clock)
     add_missing()
     ui.run_with(
         app,

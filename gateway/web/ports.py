@@ -27,6 +27,21 @@ class LiveView(Protocol):
         """
         ...
 
+    async def station(self, station_id: str) -> View | None:
+        """One station with all that is known of it; ``None``: not registered.
+
+        Members beyond those of `stations`: ``now``, ``serial``, ``registration``,
+        ``security_profile`` (least), ``connection`` (``None`` while offline),
+        ``managed``, ``path`` (cabinets, innermost first), ``definition``, ``alarms``,
+        ``unbelieved_evses`` and ``clock_offset_s``; the newest ``deviations``,
+        ``refused``, ``commands``, ``limits`` and ``reservations``; ``certificates``;
+        ``local_list`` or ``None``. See `gateway.services.station_facts`.
+
+        Raises:
+            StoreError: The store cannot be read now.
+        """
+        ...
+
     def cabinets(self) -> Sequence[View]:
         """All cabinets.
 

@@ -16,6 +16,7 @@ from tests.support.page_checks import (
     SMALL_TARGETS,
     UNREACHABLE,
 )
+from tests.support.pages_extremes import LONG
 from tests.support.pages_site import ADMIN, DRIVER
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
@@ -25,6 +26,7 @@ SCREENS = [(1440, 900), (390, 844), (360, 740)]
 PHONE = 640
 PAGES = {
     "cockpit": "/cockpit/",
+    "station": "/cockpit/stations/{station}",
     "no such cockpit page": "/cockpit/nope",
     "login": "/login",
     "used link": "/login?code=used",
@@ -55,9 +57,18 @@ def served(kind: str) -> Iterator[str]:
         process.stdout.close()
 
 
-@pytest.fixture(scope="module", params=["usual", "crowded", "empty"])
-def address(request: pytest.FixtureRequest) -> Iterator[str]:
-    with served(request.param) as one:
+STATIONS = {"usual": "CP-07", "crowded": f"{LONG}000", "empty": "NEW"}
+"""The station whose page is looked at, by kind of site."""
+
+
+@pytest.fixture(scope="module", params=STATIONS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def address(kind: str) -> Iterator[str]:
+    with served(kind) as one:
         yield one
 
 
@@ -71,8 +82,9 @@ def page() -> Iterator[Page]:
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}px")
 def test_a_page_fits_its_screen(
-    page: Page, address: str, screen: tuple[int, int], path: str
+    page: Page, address: str, kind: str, screen: tuple[int, int], path: str
 ) -> None:
+    path = path.format(station=STATIONS[kind])
     width, height = screen
     page.set_size(width, height)
     page.set_cookie(address, "wattproof_session", ADMIN if "cockpit" in path else "")
@@ -91,9 +103,10 @@ def test_a_page_fits_its_screen(
     page.set_dark(is_dark=False)
 
 
-def test_every_page_has_a_title_of_its_own(page: Page, address: str) -> None:
+def test_every_page_has_a_title_of_its_own(page: Page, address: str, kind: str) -> None:
     titles = {}
-    for name, path in PAGES.items():
+    for name, pattern in PAGES.items():
+        path = pattern.format(station=STATIONS[kind])
         cookie = ADMIN if "cockpit" in path else ""
         page.set_cookie(address, "wattproof_session", cookie)
         page.open(f"{address}{path}")

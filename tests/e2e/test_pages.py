@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.browser import Page, browser_page, require_browser
@@ -140,3 +141,62 @@ def test_the_drivers_page_says_all_without_scripts(page: Page, address: str) -> 
         page.call("Emulation.setScriptExecutionDisabled", value=False)
     assert "11.4 of 24.0 kWh" in text
     assert "When do you leave?" in text
+
+
+@pytest.mark.parametrize(
+    ("station_id", "status", "words"),
+    [
+        ("NOBODY", 404, "No station NOBODY is registered."),
+        ("%3Cb%3E", 404, "No station &lt;b&gt; is registered."),
+        ("BUSY", 503, "The store cannot be read now."),
+        ("BROKEN", 500, "It is our fault"),
+    ],
+)
+def test_a_page_that_cannot_be_shown_says_why_and_no_more(
+    address: str, station_id: str, status: int, words: str
+) -> None:
+    answer = httpx.get(
+        f"{address}/cockpit/stations/{station_id}",
+        cookies={"wattproof_session": ADMIN},
+    )
+    assert answer.status_code == status
+    assert words in answer.text
+    assert "inner details" not in answer.text
+    assert "disk" not in answer.text
+
+
+def test_a_stranger_learns_of_no_station(address: str) -> None:
+    for station_id in ("CP-01", "NOBODY", "BROKEN"):
+        answer = httpx.get(f"{address}/cockpit/stations/{station_id}")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_a_tile_leads_to_its_station_which_stays_fresh(cockpit: Page) -> None:
+    cockpit.evaluate("document.querySelector('a[href$=\"stations/CP-01\"]').click()")
+    cockpit.wait_for("location.pathname === '/cockpit/stations/CP-01'")
+    cockpit.wait_for("Boolean(document.querySelector('#pulse.live'))")
+    assert cockpit.evaluate("document.title") == "CP-01 · Depot Nord"
+    power = "document.querySelector('.tile .power').textContent"
+    before = cockpit.evaluate(power)
+    cockpit.wait_for(f"{power} !== {before!r}")
+    assert cockpit.evaluate("document.querySelectorAll('main script').length") == 0
+    assert cockpit.problems == []
+
+
+def test_what_is_focused_and_unfolded_stays_so_while_the_page_moves(
+    cockpit: Page,
+) -> None:
+    link = "document.querySelector('a[href$=\"stations/CP-01\"]')"
+    cockpit.evaluate(f"{link}.focus()")
+    before = cockpit.evaluate(TILE)
+    cockpit.wait_for(f"{TILE} !== {before!r}")
+    assert cockpit.evaluate(f"document.activeElement === {link}")
+
+
+def test_a_figure_explains_itself_to_the_keyboard(cockpit: Page) -> None:
+    cockpit.call("Emulation.setFocusEmulationEnabled", enabled=True)
+    cockpit.call("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab")
+    assert cockpit.evaluate("document.activeElement.className") == "figure"
+    shown = "document.querySelector('.figure .means').checkVisibility()"
+    assert cockpit.evaluate(shown)
+    assert cockpit.evaluate(SIDEWAYS) <= 0

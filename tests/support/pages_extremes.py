@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from gateway.clock import ScaledClock
 from tests.support.pages_site import EPOCH, FakeSite, serve
+from tests.support.pages_station import bare_station
 
 LONG: Final = "Parkhaus-Nordwest-Untergeschoss-2-Stellplatz-"
 """Of a name of 48 characters, without its last three."""
@@ -96,7 +97,13 @@ class CrowdedSite(FakeSite):
 
 
 class EmptySite(FakeSite):
-    """A fresh installation: nothing is registered yet."""
+    """A fresh installation: nothing is registered yet, or has never come."""
+
+    @override
+    async def station(self, station_id: str) -> dict[str, Any] | None:
+        (first, *_) = super().stations()
+        bare = bare_station(first, self.clock.now())
+        return bare | {"station_id": station_id}
 
     @override
     def stations(self) -> list[dict[str, Any]]:

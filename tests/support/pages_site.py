@@ -15,8 +15,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.clock import Clock, ScaledClock
-from gateway.errors import RequestError
+from gateway.errors import RequestError, StoreError
 from gateway.web.pages import mount
+from tests.support.pages_station import full_station
 
 ADMIN = "wp_admin_secret"
 LINK = "one-time-link"
@@ -134,6 +135,15 @@ class FakeSite:
                 | evse
             ],
         }
+
+    async def station(self, station_id: str) -> dict[str, Any] | None:
+        """A station that has met with everything its page can show."""
+        if station_id == "BUSY":
+            raise StoreError("the disk is full")
+        if station_id == "BROKEN":
+            raise ValueError("inner details")
+        found = [one for one in self.stations() if one["station_id"] == station_id]
+        return full_station(found[0], self.clock.now()) if found else None
 
     def cabinets(self) -> list[dict[str, Any]]:
         wave = math.sin((self.clock.now() - EPOCH).total_seconds() / 200)

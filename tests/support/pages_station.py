@@ -1,0 +1,160 @@
+"""All that a station's page can show, made up around a station of `pages_site`."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+DEVIATION = {
+    "kind": "timestamp_unusable",
+    "action": "StatusNotification",
+    "path": "timestamp",
+    "messages": 1207,
+    "detail": "222222017-01-01T00:00:00Z",
+    "offset": 4711,
+}
+
+
+def full_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A station's view with members for every part of its page."""
+
+    def at(minutes: float) -> str:
+        return (now + timedelta(minutes=minutes)).isoformat()
+
+    def command(state: str, **members: Any) -> dict[str, Any]:
+        known = {
+            "command_id": "c1",
+            "station_id": station["station_id"],
+            "action": "RemoteStartTransaction",
+            "payload": {},
+            "state": state,
+            "reason": None,
+            "detail": None,
+            "late": False,
+            "created_at": at(-4),
+            "deadline_at": None,
+        }
+        return known | members
+
+    steps = [{"offset_s": 0, "limit_a": 16.0}, {"offset_s": 900, "limit_a": 0.0}]
+    connection = {
+        "remote": "127.0.0.1",
+        "opened_at": at(-300),
+        "contested_by": ["10.0.0.7", "10.0.0.9"],
+        "profile": 3,
+        "tls_version": "TLSv1.3",
+        "cipher": "TLS_AES_256_GCM_SHA384",
+        "client_certificate": {
+            "subject": station["station_id"],
+            "organization": "Voltwerk",
+            "serial": "1F" * 20,
+            "not_after": at(20 * 24 * 60),
+        },
+    }
+    return station | {
+        "now": now.isoformat(),
+        "source": "config",
+        "serial": "SN-0001",
+        "registration": "Accepted",
+        "security_profile": 2,
+        "connection": connection if station["online"] else None,
+        "managed": True,
+        "path": [station["cabinet_id"], "main"],
+        "definition": {"clock_skew_s": 60},
+        "alarms": [
+            {"component": "Connector", "variable": "Temperature", "value": "94"}
+        ],
+        "unbelieved_evses": [60_000],
+        "clock_offset_s": 1203.4,
+        "deviations": [
+            DEVIATION | {"first_seen_at": at(-90), "last_seen_at": at(-1)},
+            DEVIATION
+            | {
+                "kind": "made_up_kind",
+                "path": "meterValue[0].sampledValue[12].unitOfMeasure.multiplier",
+                "first_seen_at": at(-90),
+                "last_seen_at": at(-3000),
+                "detail": "<script>1</script>",
+            },
+        ],
+        "refused": [
+            {
+                "received_at": at(-2),
+                "action": "MeterValues",
+                "error": "TypeConstraintViolation",
+                "description": "connectorId: 'no' is not of type integer",
+            }
+        ],
+        "commands": [
+            command("queued", deadline_at=at(30)),
+            command("no_effect", reason="no_effect"),
+            command("failed", reason="refused", detail="Rejected", late=True),
+            command("effected", action="UnlockConnector"),
+        ],
+        "limits": [
+            command(
+                "effected",
+                payload={"evse_id": 1, "steps": steps},
+                action="limit",
+            )
+        ],
+        "reservations": [
+            {
+                "reservation_id": 12,
+                "evse_id": 0,
+                "id_token": "DEADBEEF0123456789",
+                "expires_at": at(25),
+                "status": "Reserved",
+            }
+        ],
+        "local_list": {
+            "version": 7,
+            "state": "failed",
+            "detail": "the station answered VersionMismatch",
+            "left_out": 3,
+            "changed_at": at(-600),
+        },
+        "certificates": [
+            {
+                "type": "ChargingStationCertificate",
+                "source": "issued",
+                "serial": "4E1F00AA4E1F00AA4E1F00AA4E1F00AA4E1F00AA",
+                "status": "installed",
+                "not_after": at(20 * 24 * 60),
+                "at": at(-5000),
+            },
+            {
+                "type": "CSMSRootCertificate",
+                "source": "station",
+                "serial": "00AA",
+                "status": "installed",
+                "not_after": None,
+                "at": at(-5000),
+            },
+        ],
+    }
+
+
+def bare_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A station that was registered just now and never came."""
+    none: dict[str, Any] = dict.fromkeys(
+        ("vendor", "model", "serial", "firmware", "ocpp_version", "last_seen_at")
+    )
+    empty: dict[str, Any] = {
+        key: []
+        for key in (
+            *("evses", "deviations", "refused", "commands", "limits", "alarms"),
+            *("reservations", "certificates", "path", "unbelieved_evses"),
+        )
+    }
+    return (
+        full_station(station, now)
+        | none
+        | empty
+        | {
+            "online": False,
+            "connection": None,
+            "registration": "Pending",
+            "clock_offset_s": None,
+            "local_list": None,
+            "definition": None,
+        }
+    )
