@@ -84,6 +84,12 @@ def tariff_text(
     )
 
 
+def knows_language(language: str) -> bool:
+    """Whether there are words in a language (RFC 5646)."""
+    primary = language.casefold().split("-")[0]
+    return primary == "en" or primary in _PHRASES
+
+
 def next_price(tariff: Tariff, moment: datetime) -> NextPrice | None:
     """When the price changes within a day; ``None`` if it does not, or has a gap."""
     try:

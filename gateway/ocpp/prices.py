@@ -64,6 +64,18 @@ class PriceWords(Protocol):
         """Settings; a station that refuses the first shows no prices at all."""
         ...
 
+    def languages(self, settings: Mapping[str, str]) -> tuple[str, ...]:
+        """Languages in which a station can show the default price besides.
+
+        Args:
+            settings: What it says of itself, as far as it was read.
+        """
+        ...
+
+    def default_text(self, language: str, text: str) -> Command | None:
+        """The setting of the default price in one of these languages."""
+        ...
+
     def user_price(self, token: IdToken, text: str) -> Command | None:
         """The price for one driver, who was accepted a moment ago."""
         ...

@@ -13,6 +13,9 @@ from gateway.ocpp.frames import encode_payload
 from gateway.ocpp.prices import COST_VENDOR, CostSoFar, DefaultPrice
 from gateway.ocpp.readings import wire_time
 
+_MULTILINGUAL: Final = "custommultilanguagemessages"
+_LANGUAGES: Final = ("supportedlanguages", "multilanguagesupportedlanguages")
+"""Keys with the languages, folded; stations use either name."""
 _STRANGE: Final = frozenset({"UnknownVendorId", "UnknownMessageId", "NotSupported"})
 
 
@@ -45,6 +48,25 @@ class V16Prices:
         return tuple(
             Command(action="ChangeConfiguration", payload={"key": key, "value": value})
             for key, value in settings.items()
+        )
+
+    def languages(self, settings: Mapping[str, str]) -> tuple[str, ...]:
+        """Those it lists, if it says that it shows messages in several at all."""
+        folded = {key.casefold(): value for key, value in settings.items()}
+        if folded.get(_MULTILINGUAL, "").strip().casefold() != "true":
+            return ()
+        listed = next((folded[key] for key in _LANGUAGES if key in folded), "")
+        return tuple(one.strip() for one in listed.split(",") if one.strip())
+
+    def default_text(self, language: str, text: str) -> Command | None:
+        """ChangeConfiguration of the key for this language."""
+        value = encode_payload({"priceText": text, "priceTextOffline": text})
+        return Command(
+            action="ChangeConfiguration",
+            payload={
+                "key": f"DefaultPriceText,{language}",
+                "value": value.decode(),
+            },
         )
 
     def user_price(self, token: IdToken, text: str) -> Command | None:

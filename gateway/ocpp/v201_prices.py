@@ -44,6 +44,14 @@ class V201Prices:
             for name, value in settings.items()
         )
 
+    def languages(self, settings: Mapping[str, str]) -> tuple[str, ...]:  # noqa: ARG002 - the same for all
+        """None: there is one fallback message (I04)."""
+        return ()
+
+    def default_text(self, language: str, text: str) -> Command | None:  # noqa: ARG002 - there is none
+        """Nothing."""
+        return None
+
     def user_price(self, token: IdToken, text: str) -> Command | None:  # noqa: ARG002 - the answer to Authorize told it
         """Nothing: ``personalMessage`` is in the answer (I01)."""
         return None

@@ -23,7 +23,12 @@ from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.running_cost import RunningCost, only_price
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff, TariffError
-from gateway.domain.tariff_text import next_price, price_per_kwh, tariff_text
+from gateway.domain.tariff_text import (
+    knows_language,
+    next_price,
+    price_per_kwh,
+    tariff_text,
+)
 from gateway.domain.zone_offset import next_change, offset_text
 from gateway.errors import CallFailed, CallRefused, StoreError
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command, TokenStatus
@@ -33,6 +38,7 @@ from gateway.services.features import Feature, Features
 from gateway.services.line import Line
 from gateway.services.running_costs import RunningCosts
 from gateway.store import money
+from gateway.store.device_model import KEY_ROWS, key_row
 from gateway.store.entry import FinalCost
 from gateway.store.queries import Queries
 
@@ -196,6 +202,30 @@ class Pricing:
                     station_id, Feature.DEFAULT_PRICE, why
                 )
                 _log.info("price.refused", station_id=station_id, why=why)
+                return
+
+        await self._tell_texts(station_id, adapter, tariff)
+
+    async def _tell_texts(
+        self, station_id: StationId, adapter: Adapter, tariff: Tariff
+    ) -> None:
+        """Tell the default price in the languages that a station says it shows.
+
+        Nothing is written that it did not name when its settings were last read.
+        """
+        rows = map(key_row, await self._ports.queries.rows(KEY_ROWS, (station_id,)))
+        settings = {row.key: row.value or "" for row in rows}
+        for language in adapter.prices.languages(settings):
+            text = tariff_text(tariff, None, language)
+            if text is None or not knows_language(language):
+                continue
+            command = adapter.prices.default_text(language, text)
+            if command is None:
+                return
+            try:
+                await self._call(station_id, command)
+            except CallRefused as error:
+                _log.info("price.refused", station_id=station_id, why=str(error))
                 return
 
     async def _tell_user(self, station_id: StationId, token: IdToken) -> None:

@@ -256,6 +256,50 @@ async def test_a_changed_tariff_reaches_stations_that_are_connected(
         await site.until(told)
 
 
+def multilingual(_payload: dict[str, Any]) -> dict[str, Any]:
+    """GetConfiguration: messages in three languages, two of them known here."""
+    settings = {
+        "CustomMultiLanguageMessages": "true",
+        "SupportedLanguages": "de-DE, fr,eo",
+    }
+    rows = [
+        {"key": key, "readonly": True, "value": value}
+        for key, value in settings.items()
+    ]
+    return {"configurationKey": rows, "unknownKey": []}
+
+
+@pytest.mark.action16("ChangeConfiguration to the station")
+async def test_a_1_6_station_gets_its_default_price_in_the_languages_it_names(
+    site: ApiSite,
+) -> None:
+    await site.call("PUT", "/tariffs/words", tariff("0.30"))
+    await site.register("P16-LANG", managed=True, tariff_id="words")
+    async with site.station("P16-LANG") as station:
+        station.handlers["GetConfiguration"] = multilingual
+        await station.boot()
+        await site.call("POST", "/stations/P16-LANG/variables/read", {"items": []})
+        await site.call("PUT", "/tariffs/words", tariff("0.20"))
+
+        def texts() -> dict[str, Any]:
+            return {
+                one["key"]: json.loads(one["value"])
+                for one in station.calls("ChangeConfiguration")
+                if one["key"].startswith("DefaultPriceText")
+            }
+
+        async def told() -> bool:
+            return "0,20 EUR" in str(texts().get("DefaultPriceText,fr"))
+
+        await site.until(told)
+    german = "0,20 EUR pro kWh inkl. MwSt."
+    assert set(texts()) == {"DefaultPriceText,de-DE", "DefaultPriceText,fr"}
+    assert texts()["DefaultPriceText,de-DE"] == {
+        "priceText": german,
+        "priceTextOffline": german,
+    }
+
+
 async def test_a_place_given_up_after_the_session_is_noted(site: ApiSite) -> None:
     await site.register("P16-PLUG", managed=True)
     async with site.station("P16-PLUG") as station:
