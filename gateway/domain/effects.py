@@ -119,6 +119,21 @@ class ReportsStatus:
     wrong: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendsReport:
+    """A report arrives whole: its last page, and every page before it.
+
+    Whether it is whole the store knows: pages come in any order, or more than once.
+
+    Attributes:
+        about: What it is about, e.g. ``device``.
+        request_id: Which report it is.
+    """
+
+    about: str
+    request_id: int
+
+
 Expectation: TypeAlias = (
     AtOnce
     | StartsSession
@@ -128,6 +143,7 @@ Expectation: TypeAlias = (
     | ShowsAvailability
     | SendsMessage
     | ReportsStatus
+    | SendsReport
 )
 
 _KINDS: Final[dict[str, type[Any]]] = {
@@ -141,6 +157,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
         ShowsAvailability,
         SendsMessage,
         ReportsStatus,
+        SendsReport,
     )
 }
 
@@ -152,6 +169,7 @@ WITHIN: Final[dict[type[Any], timedelta]] = {
     ShowsAvailability: timedelta(seconds=60),
     SendsMessage: timedelta(seconds=60),
     ReportsStatus: timedelta(days=7),
+    SendsReport: timedelta(minutes=30),
 }
 """How long each effect is waited for. A session: the usual ConnectionTimeOut."""
 
@@ -180,7 +198,7 @@ def sighting(
         ``None`` where the fact says nothing about it.
     """
     match expected:
-        case AtOnce():
+        case AtOnce() | SendsReport():
             return None
         case StartsSession():
             return _started(expected, event, session)

@@ -9,11 +9,13 @@ from gateway.domain.effects import (
     EndsSession,
     Expectation,
     SendsMessage,
+    SendsReport,
     ShowsAvailability,
     StartsSession,
 )
 from gateway.domain.ids import IdToken
 from gateway.ocpp.adapter import Command
+from gateway.ocpp.device_words import report_asked
 from gateway.ocpp.effects import (
     FIRMWARE_WRONG,
     LOG_WRONG,
@@ -67,7 +69,10 @@ def expected(  # noqa: C901 - one arm per action
             topic = "LogStatusNotification"
             return reports(topic, payload["requestId"], ("Uploaded",), LOG_WRONG)
         case _:
-            return AtOnce()
+            report = report_asked(command)
+            if report is None:
+                return AtOnce()
+            return SendsReport(about=report.kind, request_id=report.request_id)
 
 
 def _triggered(payload: Mapping[str, object]) -> Expectation:

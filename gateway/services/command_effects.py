@@ -21,27 +21,35 @@ from gateway.domain.effects import (
     EndsSession,
     HoldsLimit,
     OverLimit,
+    SendsReport,
     ShowsAvailability,
     StartsSession,
     sighting,
 )
 from gateway.domain.events import (
     Availability,
+    DeviceReported,
     EvseStatusChanged,
     SessionEnded,
     SessionStarted,
+    StationNotified,
 )
 from gateway.domain.ids import StationId
 from gateway.domain.session import Session, SessionPhase
 from gateway.services.command_log import CommandLog
 from gateway.store.commands import CommandRow
 from gateway.store.queries import Queries
+from gateway.store.reports import REPORT_STATE, State
 from gateway.store.times import to_text
 
 MAX_SLEEP_S: Final = 600.0
 """Real seconds; a far deadline is looked at again."""
 CLOCK_SLACK: Final = timedelta(seconds=60)
 """How far a station's clock may be behind ours."""
+
+IN_STORE: Final = ShowsAvailability | SendsReport
+"""Effects that may have been there before they were waited for."""
+WHOLE: Final = frozenset({State.COMPLETE.value, State.READ.value})
 
 _log = structlog.get_logger()
 
@@ -82,7 +90,7 @@ class CommandEffects:
         if _is_awaited(row):
             rows[row.command_id] = row
             is_accepted = row.progress.state is CommandState.ACCEPTED
-            if is_accepted and isinstance(row.expects, ShowsAvailability):
+            if is_accepted and isinstance(row.expects, IN_STORE):
                 self._to_check[row.command_id] = row
         else:
             rows.pop(row.command_id, None)
@@ -141,6 +149,10 @@ class CommandEffects:
             await self._may_be_due(row, fact)
             return False
         if not fact.is_new and isinstance(expected, StartsSession | HoldsLimit):
+            return False
+        if isinstance(expected, SendsReport):
+            if isinstance(event, DeviceReported | StationNotified):
+                self._to_check[row.command_id] = row
             return False
         if isinstance(expected, ShowsAvailability) and expected.evse_id == 0:
             if isinstance(event, EvseStatusChanged):
@@ -207,8 +219,17 @@ class CommandEffects:
                 )
                 is_over = found is not None and found.phase is SessionPhase.ENDED
                 return "the session is over" if is_over else None
+            case SendsReport() as expected:
+                return await self._report(row.station_id, expected)
             case _:
                 return None
+
+    async def _report(self, station_id: StationId, expected: SendsReport) -> str | None:
+        """Whether it is whole, in words."""
+        state = await self._queries.rows(
+            REPORT_STATE, (station_id, expected.about, expected.request_id)
+        )
+        return "the report is complete" if state and state[0][0] in WHOLE else None
 
     async def _availability(
         self, row: CommandRow, expected: ShowsAvailability
@@ -269,6 +290,8 @@ class CommandEffects:
             over = self._over.get(row.command_id)
             is_limit = isinstance(row.expects, HoldsLimit)
             detail = over or ("no meter showed it" if is_limit else "")
+            if isinstance(row.expects, SendsReport):
+                detail = "its last page did not come"
             await self._move(
                 row,
                 EffectMissing(

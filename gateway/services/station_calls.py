@@ -19,7 +19,7 @@ from gateway.domain.command import (
     Failed,
     NotSent,
 )
-from gateway.domain.effects import AtOnce
+from gateway.domain.effects import AtOnce, SendsReport
 from gateway.domain.ids import StationId
 from gateway.errors import (
     CallFailed,
@@ -30,6 +30,7 @@ from gateway.errors import (
     WattproofError,
 )
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command, ReservationAsked
+from gateway.ocpp.device_words import is_empty
 from gateway.ocpp.effects import read_answer, redacted
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.command_log import CommandLog
@@ -347,7 +348,9 @@ class StationCalls:
         within = self._commands.within(expected)
         return Accepted(
             at=now,
-            is_done=read.is_done or within is None,
+            is_done=read.is_done
+            or within is None
+            or (isinstance(expected, SendsReport) and is_empty(read.word)),
             effect_by=None if read.is_scheduled or within is None else now + within,
             word=read.word,
         )

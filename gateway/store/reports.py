@@ -18,6 +18,9 @@ from gateway.store.times import to_text
 
 REQUESTS = "request"
 """Name of the counter that request ids are drawn from."""
+REPORT_STATE: Final = (
+    "SELECT state FROM report WHERE station_id = ? AND kind = ? AND request_id = ?"
+)
 MAX_PAGES: Final = 5_000
 """Pages kept of one report; every further one costs a look at all of them."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -366,3 +367,61 @@ async def test_one_session_is_the_effect_of_one_remote_start(site: ApiSite) -> N
         assert (await until(site, second, "accepted", "effected"))[
             "state"
         ] == "accepted"
+
+
+def page(number: int, request_id: int, *, more: bool) -> dict[str, Any]:
+    attribute = {"type": "Actual", "value": "1"}
+    one = {
+        "component": {"name": f"Part{number}"},
+        "variable": {"name": "Problem"},
+        "variableAttribute": [attribute],
+    }
+    return {
+        "requestId": request_id,
+        "generatedAt": stamp(),
+        "tbc": more,
+        "seqNo": number,
+        "reportData": [one],
+    }
+
+
+async def test_a_report_takes_effect_with_its_last_page(site: ApiSite) -> None:
+    name = await named(site)
+    async with site.station(name, "2.0.1") as station:
+        await station.boot()
+        payload = {"requestId": 4711, "reportBase": "FullInventory"}
+        command = await called(site, name, "GetBaseReport", payload)
+        assert (command["state"], command["ended_at"]) == ("accepted", None)
+        assert command["effect_by"] is not None
+        await station.ask("NotifyReport", page(1, 4711, more=False))
+        await station.ask("NotifyReport", page(0, 1, more=False))
+        await asyncio.sleep(0.2)
+        command = await site.call("GET", f"/commands/{command['command_id']}")
+        assert command["state"] == "accepted", "its first page is missing"
+        await station.ask("NotifyReport", page(0, 4711, more=True))
+        done = await until(site, command, "effected")
+        assert done["detail"] == "the report is complete"
+
+
+async def test_a_report_whose_pages_never_end_had_no_effect(
+    site: ApiSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(effects.WITHIN, effects.SendsReport, timedelta(seconds=0.5))
+    name = await named(site)
+    async with site.station(name, "2.0.1") as station:
+        await station.boot()
+        payload = {"requestId": 5, "reportBase": "FullInventory"}
+        command = await called(site, name, "GetBaseReport", payload)
+        await station.ask("NotifyReport", page(0, 5, more=True))
+        over = await until(site, command, "no_effect")
+        assert over["detail"] == "its last page did not come"
+
+
+async def test_a_report_of_nothing_is_done_when_it_is_answered(site: ApiSite) -> None:
+    name = await named(site)
+    async with site.station(name, "2.0.1") as station:
+        await station.boot()
+        station.handlers["GetReport"] = lambda _: {"status": "EmptyResultSet"}
+        payload = {"requestId": 6, "componentCriteria": ["Problem"]}
+        command = await called(site, name, "GetReport", payload)
+        assert (command["state"], command["detail"]) == ("effected", "EmptyResultSet")
