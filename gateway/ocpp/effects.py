@@ -42,7 +42,7 @@ FIRMWARE_WRONG: Final = (
 )
 _SECRET_NAMES: Final = ("authorizationkey", "passphrase", "password", "secret")
 """Settings whose names hold one of these are not shown, vendors' own included."""
-_UPLOADS: Final = "/uploads/"
+UPLOADS: Final = "/uploads/"
 """What follows is a one-time address of ours: who knows it may upload."""
 _SECRET_MEMBERS: Final = frozenset({"apnPassword", "password", "simPin"})
 _CUSTOMER_MEMBERS: Final = frozenset({"clear", "report", "requestId"})
@@ -207,7 +207,7 @@ def public_address(url: str) -> str:
         parts = parts._replace(netloc=f"{REDACTED}@{host}")
     if parts.query:
         parts = parts._replace(query=REDACTED)
-    before, mark, secret = parts.path.partition(_UPLOADS)
+    before, mark, secret = parts.path.partition(UPLOADS)
     if secret:
         parts = parts._replace(path=f"{before}{mark}{REDACTED}")
     return urlunsplit(parts)

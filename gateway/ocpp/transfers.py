@@ -3,6 +3,7 @@
 The actions differ by name and shape, not by meaning; a payload tells its own version.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +15,7 @@ from gateway.domain.transfer import (
     TransferKind,
 )
 from gateway.ocpp.adapter import Command
-from gateway.ocpp.effects import public_address
+from gateway.ocpp.effects import UPLOADS, public_address
 from gateway.ocpp.outbound import compact, optional_time
 from gateway.ocpp.readings import wire_time
 
@@ -51,12 +52,25 @@ def asked(command: Command) -> TransferAsked | None:
             part, kind = payload, TransferKind.DIAGNOSTICS
         case _:
             return None
-    location = str(part.get("location") or part.get("remoteLocation") or "")
+    location = _location(part)
     return TransferAsked(
         kind=kind,
         location=public_address(location),
         request_id=request_number(payload.get("requestId")),
     )
+
+
+def upload_secret(command: Command) -> str | None:
+    """The secret of a place of ours that a call names; ``None``: it names none."""
+    log = command.payload.get("log")
+    part = log if isinstance(log, dict) else command.payload
+    _, mark, rest = _location(part).partition(UPLOADS)
+    secret = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return secret if mark and secret else None
+
+
+def _location(part: Mapping[str, object]) -> str:
+    return str(part.get("location") or part.get("remoteLocation") or "")
 
 
 def request_number(value: object) -> int | None:

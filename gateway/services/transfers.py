@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, FactCommitted, Notice
+from gateway.bus import Bus, FactCommitted, Lagged, Notice
 from gateway.clock import Clock
 from gateway.domain.events import StationNotified
 from gateway.domain.ids import StationId
@@ -34,9 +34,11 @@ from gateway.errors import (
 from gateway.ocpp import transfers as wire
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.services.station_calls import Exchange
+from gateway.services.uploads import upload_digest
 from gateway.services.x509 import CertificateError, is_within, parse_chain
 from gateway.store import transfers as rows
 from gateway.store.queries import Queries
+from gateway.store.times import to_text
 from gateway.store.writer import Writer
 
 View: TypeAlias = dict[str, Any]
@@ -125,8 +127,8 @@ class Transfers:
     async def transfers(self, station_id: StationId) -> list[View]:
         """What a station was asked to transfer, newest first."""
         found = await self._queries.rows(
-            f"{rows.TransferRow.SELECT} WHERE station_id = ?"
-            " ORDER BY transfer_id DESC LIMIT ?",
+            f"{rows.TransferRow.SELECT} WHERE t.station_id = ?"
+            " ORDER BY t.transfer_id DESC LIMIT ?",
             (station_id, LIMIT),
         )
         return [_view(rows.TransferRow(*row)) for row in found]
@@ -141,6 +143,7 @@ class Transfers:
         if word in wire.REFUSED or word == "NothingThere":
             state = TransferState.FAILED
         replaces = word == "AcceptedCanceled"
+        secret = wire.upload_secret(exchange.command)
 
         def job(conn: sqlite3.Connection) -> None:
             if replaces:
@@ -154,7 +157,9 @@ class Transfers:
                 word=word,
                 state=state,
                 file_name=wire.file_name(exchange.answer),
+                asked_at=exchange.asked_at,
                 now=exchange.answered_at,
+                upload_sha256=None if secret is None else upload_digest(secret),
             )
 
         await self._writer.run(job)
@@ -164,16 +169,62 @@ class Transfers:
                 await self._told(event)
 
     async def run(self) -> None:
-        """Follow what stations say, for ever."""
+        """Follow what stations say, for ever; what went unheard is read again."""
         with self._bus.subscribe(
             "transfers", wants=_is_told, of=(StationNotified,)
         ) as subscription:
+            await self._catch_up()
             async for notice in subscription:
                 match notice:
                     case FactCommitted(event=StationNotified() as event):
                         await self._told(event)
+                    case Lagged():
+                        await self._catch_up()
                     case _:
                         pass
+
+    async def _catch_up(self) -> None:
+        """Take from the store what stations said about transfers that run."""
+        try:
+            running = await self._queries.rows(
+                f"{rows.TransferRow.SELECT} WHERE t.state = 'running'"
+                " ORDER BY t.transfer_id"
+            )
+            found = [rows.TransferRow(*row) for row in running]
+            # A word without a request id means the latest of its kind.
+            latest = {(one.station_id, one.kind): one.transfer_id for one in found}
+            for one in found:
+                is_latest = latest[one.station_id, one.kind] == one.transfer_id
+                if one.request_id is None and not is_latest:
+                    continue
+                for event in await self._unheard(one):
+                    await self._told(event)
+        except StoreError as error:
+            _log.warning("transfers.not_read", why=str(error))
+
+    async def _unheard(self, row: rows.TransferRow) -> list[StationNotified]:
+        """Words about a transfer that it does not have, the oldest first."""
+        heard = {(at, word) for at, word in json.loads(row.words)}
+        found = [
+            notice
+            for topic, kind in wire.NOTICES.items()
+            if kind.value == row.kind
+            for notice in await self._queries.notifications(row.station_id, topic)
+            if (at := to_text(notice.received_at)) >= row.asked_at
+            and (at, str(notice.body.get("status"))) not in heard
+            and notice.body.get("requestId") in {None, row.request_id}
+        ]
+        found.sort(key=lambda notice: notice.notification_id)
+        return [
+            StationNotified(
+                station_id=StationId(notice.station_id),
+                occurred_at=notice.occurred_at,
+                received_at=notice.received_at,
+                topic=notice.topic,
+                body=notice.body,
+            )
+            for notice in found
+        ]
 
     async def _told(self, event: StationNotified) -> None:
         word = str(event.body.get("status"))
@@ -281,6 +332,8 @@ def _view(row: rows.TransferRow) -> View:
         "word": row.word,
         "words": [{"at": at, "word": word} for at, word in json.loads(row.words)],
         "file_name": row.file_name,
+        "file_id": row.file_id,
+        "n_bytes": row.n_bytes,
         "asked_at": row.asked_at,
         "changed_at": row.changed_at,
     }

@@ -46,7 +46,7 @@ class Uploads:
         """A new place; returns its secret."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
         expires_at = self._clock.now() + OPEN_FOR
-        digest = _digest(secret)
+        digest = upload_digest(secret)
         await self._writer.run(
             lambda conn: rows.open_upload(conn, digest, station_id, expires_at)
         )
@@ -62,7 +62,7 @@ class Uploads:
                 is being filled;
                 413 the file is too large. Nothing is kept then.
         """
-        digest = _digest(secret)
+        digest = upload_digest(secret)
         if digest in self._filling:
             raise RequestError(409, "uploading", "a file is coming in already")
         self._filling.add(digest)
@@ -110,6 +110,7 @@ class Uploads:
                 "file_name": row.file_name,
                 "n_bytes": row.n_bytes,
                 "received_at": row.received_at,
+                "transfer_id": row.transfer_id,
             }
             for row in (rows.UploadRow(*values) for values in found)
         ]
@@ -158,5 +159,6 @@ def _sync(opened: BinaryIO) -> None:
     os.fsync(opened.fileno())
 
 
-def _digest(secret: str) -> str:
+def upload_digest(secret: str) -> str:
+    """How the secret of a place is kept."""
     return hashlib.sha256(secret.encode()).hexdigest()

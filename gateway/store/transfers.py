@@ -4,6 +4,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import ClassVar, Final
 
 from gateway.domain.ids import StationId
@@ -20,7 +21,8 @@ class TransferRow:
 
     Attributes:
         word: The station's latest.
-        words: All of them, with their times, as JSON.
+        words: All of them in the order of their times, with these, as JSON.
+        file_id: Of the file that came here by it, and its size.
     """
 
     transfer_id: int
@@ -34,10 +36,14 @@ class TransferRow:
     file_name: str | None
     asked_at: str
     changed_at: str
+    file_id: str | None
+    n_bytes: int | None
 
     SELECT: ClassVar[str] = (
-        "SELECT transfer_id, station_id, kind, request_id, location, state, word,"
-        " words, file_name, asked_at, changed_at FROM transfer"
+        "SELECT t.transfer_id, t.station_id, t.kind, t.request_id, t.location, t.state,"
+        " t.word, t.words, t.file_name, t.asked_at, t.changed_at, u.file_path,"
+        " u.n_bytes FROM transfer AS t LEFT JOIN upload AS u"
+        " ON u.transfer_id = t.transfer_id"
     )
 
 
@@ -49,9 +55,23 @@ def insert(
     word: str,
     state: TransferState,
     file_name: str | None,
+    asked_at: datetime,
     now: datetime,
+    upload_sha256: str | None = None,
 ) -> int:
-    """Keep a transfer that a station was asked for; returns its id."""
+    """Keep a transfer that a station was asked for; returns its id.
+
+    Args:
+        conn: In a transaction.
+        station_id: The station.
+        asked: What it was asked for.
+        word: Its answer.
+        state: What that means.
+        file_name: As it calls the file.
+        asked_at: When the call was sent.
+        now: When it was answered.
+        upload_sha256: Digest of the secret of our place for the file, if it is one.
+    """
     at = to_text(now)
     cursor = conn.execute(
         "INSERT INTO transfer (station_id, kind, request_id, location, state, word,"
@@ -66,12 +86,18 @@ def insert(
             word,
             json.dumps([[at, word]]),
             file_name,
-            at,
+            to_text(asked_at),
             at,
         ),
     )
     transfer_id = cursor.lastrowid
     assert transfer_id is not None, "an INSERT sets lastrowid"
+    if upload_sha256 is not None:
+        conn.execute(
+            "UPDATE upload SET transfer_id = ?"
+            " WHERE secret_sha256 = ? AND station_id = ? AND transfer_id IS NULL",
+            (transfer_id, upload_sha256, station_id),
+        )
     return transfer_id
 
 
@@ -98,11 +124,14 @@ def told(
 ) -> int | None:
     """Take a station's word about a transfer; its id, or ``None``: about none.
 
-    By its request id where the station says one; else it means the latest of the kind.
+    It may be older than the answer, which comes behind it then. By its request id where
+    the station says one; else it means the latest of the kind. The same word of the
+    same time is taken once.
     A transfer that is over stays as it is.
     """
     row = conn.execute(
-        "SELECT transfer_id, words FROM transfer WHERE station_id = ?1 AND kind = ?2"
+        "SELECT transfer_id, words, changed_at FROM transfer"
+        " WHERE station_id = ?1 AND kind = ?2"
         " AND state = 'running' AND (?3 IS NULL OR request_id IS ?3)"
         " ORDER BY transfer_id DESC LIMIT 1",
         (station_id, kind.value, request_id),
@@ -110,12 +139,14 @@ def told(
     if row is None:
         return None
     words = json.loads(row[1])
-    if len(words) < MAX_WORDS:
-        words.append([to_text(at), word])
+    said = [to_text(at), word]
+    if len(words) < MAX_WORDS and said not in words:
+        words.append(said)
+        words.sort(key=itemgetter(0))
     conn.execute(
         "UPDATE transfer SET word = ?, words = ?, state = ?, changed_at = ?"
         " WHERE transfer_id = ?",
-        (word, json.dumps(words), state.value, to_text(at), row[0]),
+        (word, json.dumps(words), state.value, max(to_text(at), row[2]), row[0]),
     )
     return int(row[0])
 
@@ -140,10 +171,11 @@ class UploadRow:
     file_name: str | None
     n_bytes: int | None
     received_at: str | None
+    transfer_id: int | None
 
     SELECT: ClassVar[str] = (
         "SELECT secret_sha256, station_id, expires_at, file_path, file_name, n_bytes,"
-        " received_at FROM upload"
+        " received_at, transfer_id FROM upload"
     )
 
 

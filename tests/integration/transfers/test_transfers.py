@@ -71,7 +71,14 @@ async def test_a_word_that_comes_before_the_answer_is_not_lost(
             answer = {"status": "Accepted", "filename": "x"}
             assert station._socket is not None
             await station._socket.send(json.dumps([3, message_id, answer]))
-        assert (await newest(site, "HURRY"))["state"] == "done"
+        entry = await newest(site, "HURRY")
+        assert (entry["state"], entry["word"]) == ("done", "Uploaded")
+        said = [one["word"] for one in entry["words"]]
+        assert said == ["Uploading", "Uploaded", "Accepted"]
+        times = [one["at"] for one in entry["words"]]
+        assert times == sorted(times)
+        assert entry["asked_at"] <= times[0]
+        assert entry["changed_at"] == times[-1]
 
 
 async def test_an_absurd_request_id_is_nobodys_and_stops_nothing(
@@ -118,3 +125,65 @@ async def test_of_two_files_for_one_place_the_first_is_kept(site: ApiSite) -> No
     (one,) = await site.call("GET", path)
     body = await site.send("GET", f"{path}/{one['file_id']}")
     assert (one["n_bytes"], body.content) == (10, b"firstfirst")
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+async def test_a_file_and_its_transfer_name_each_other(
+    site: ApiSite, version: str
+) -> None:
+    name = f"LINK-{version}"
+    await site.register(name)
+    async with site.station(name, version) as station:
+        await station.boot()
+        if version == "1.6":
+            station.handlers["GetLog"] = lambda _: ("NotImplemented", "")
+            station.handlers["GetDiagnostics"] = lambda _: {"fileName": "x.zip"}
+        told = await site.call("POST", f"/stations/{name}/logs", {})
+        assert (told["transfer"]["file_id"], told["transfer"]["n_bytes"]) == (
+            None,
+            None,
+        )
+        place = (
+            station.calls("GetDiagnostics")[0]["location"]
+            if version == "1.6"
+            else station.calls("GetLog")[0]["log"]["remoteLocation"]
+        )
+    put = await site.client.put(f"{place}/x.zip", content=b"12345")
+    assert put.status_code == 201, put.text
+    (file,) = await site.call("GET", f"/stations/{name}/files")
+    entry = await newest(site, name)
+    assert (
+        file["transfer_id"] == entry["transfer_id"] == told["transfer"]["transfer_id"]
+    )
+    assert (entry["file_id"], entry["n_bytes"]) == (file["file_id"], 5)
+
+
+async def test_words_that_were_dropped_on_the_way_are_read_again(
+    site: ApiSite,
+) -> None:
+    """A subscriber that lags behind hears that it does, and reads the store."""
+    await site.register("LAGS")
+    async with site.station("LAGS", "2.0.1") as station:
+        await station.boot()
+        body = {"location": "ftp://files.example/x"}
+        told = await site.call("POST", "/stations/LAGS/logs", body)
+        number = told["transfer"]["request_id"]
+        (hearing,) = (
+            one for one in site.parts.bus.subscriptions if one.name == "transfers"
+        )
+        wants, hearing.wants = hearing.wants, lambda _: False
+        for status in ("Uploading", "Uploaded"):
+            notice = {"status": status, "requestId": number}
+            await station.ask("LogStatusNotification", notice)
+        hearing.wants = wants
+        assert (await newest(site, "LAGS"))["state"] == "running"
+        hearing._dropped += 2
+        hearing._wake.set()
+
+        async def is_done() -> bool:
+            return bool((await newest(site, "LAGS"))["state"] == "done")
+
+        await site.until(is_done)
+        entry = await newest(site, "LAGS")
+        said = [one["word"] for one in entry["words"]]
+        assert said == ["Accepted", "Uploading", "Uploaded"]
