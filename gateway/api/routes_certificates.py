@@ -14,6 +14,8 @@ from gateway.services.security_events import TOPIC, is_critical
 
 MAX_PEM_CHARS: Final = 5_500
 
+Kinds = Annotated[list[str] | None, Query(alias="type")]
+
 router = APIRouter(tags=["certificates"], route_class=CheckedRoute)
 
 
@@ -62,18 +64,37 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 async def certificates(
     station_id: str,
     context: Context,
-    caller: Viewer,
-    type: Annotated[list[str] | None, Query()] = None,  # noqa: A002 - the wire's word
+    _caller: Viewer,
+    kinds: Kinds = None,
 ) -> list[dict[str, Any]]:
     """What a station holds (``source`` station) and what we signed for it (issued).
 
-    A connected station is asked now (``is_live``); of others it is what they last said
-    (``told_at``). Certificates that never passed through here have hashes only.
+    It is what the station last said (``told_at``); nothing is sent to it: to ask it
+    now, refresh. Certificates that never passed through here have hashes only.
     """
     entry = context.directory.require(station_id)
-    kinds = [_kind(word) for word in type or ()]
-    return await context.certificates.certificates(
-        entry.station_id, kinds, asked_by=caller.token_id
+    return await context.certificates.stored(
+        entry.station_id, [_kind(word) for word in kinds or ()]
+    )
+
+
+@router.post("/stations/{station_id}/certificates/refresh", responses=REFUSALS)
+async def refresh_certificates(
+    station_id: str,
+    context: Context,
+    caller: Operator,
+    kinds: Kinds = None,
+) -> list[dict[str, Any]]:
+    """Ask a station which certificates it holds, and list them.
+
+    ``is_live``: it has just said so; false where it did not answer as asked.
+    """
+    entry = context.directory.require(station_id)
+    context.device.reach.check(entry.station_id)
+    return await context.certificates.refreshed(
+        entry.station_id,
+        [_kind(word) for word in kinds or ()],
+        asked_by=caller.token_id,
     )
 
 

@@ -136,21 +136,31 @@ class CertificateDesk:
             raise RequestError(422, "not_in_this_version", str(error)) from error
         return (await self._send(station_id, command, asked_by)).view(command)
 
-    async def certificates(
+    async def refreshed(
         self,
         station_id: StationId,
         kinds: Sequence[CertificateKind] = (),
         *,
         asked_by: str,
     ) -> list[View]:
-        """What a station holds, asked now if it is there, and what we signed for it.
+        """What a station holds, asked now, and what we signed for it.
 
         Raises:
-            RequestError: 422 a kind that the station's version does not know.
+            RequestError: 409 not connected; 422 a kind that the station's version does
+                not know.
         """
-        is_live = False
-        if self._adapter_of(station_id) is not None:
-            is_live = await self._list(station_id, kinds, asked_by)
+        self._connected(station_id)
+        is_live = await self._list(station_id, kinds, asked_by)
+        return await self.stored(station_id, kinds, is_live=is_live)
+
+    async def stored(
+        self,
+        station_id: StationId,
+        kinds: Sequence[CertificateKind] = (),
+        *,
+        is_live: bool = False,
+    ) -> list[View]:
+        """What a station last said it holds, and what we signed for it."""
         held = await self._records.held_by(station_id, kinds)
         views = [self._held_view(one, is_live=is_live) for one in held]
         seen = {fingerprint_of(one.known) for one in held if one.known is not None}

@@ -179,6 +179,7 @@ class StationCalls:
         if adapter is None:
             raise NotConnected(f"{station_id} is not connected")
         reservation = _reservation(adapter, command)
+        password = await self._await_password(station_id, adapter, command)
         row = await self._commands.begin(
             NewCommand(
                 station_id=station_id,
@@ -191,7 +192,7 @@ class StationCalls:
         )
         if on_command is not None:
             on_command(row)
-        return await self._exchange(row, adapter, command, reservation)
+        return await self._exchange(row, adapter, command, reservation, password)
 
     async def send_waiting(
         self, row: CommandRow, adapter: Adapter, command: Command
@@ -203,11 +204,12 @@ class StationCalls:
             StoreError: It could not be recorded.
         """
         reservation = _reservation(adapter, command)
+        password = await self._await_password(row.station_id, adapter, command)
         sent = await self._commands.sent(row, adapter, command)
         if sent is None:
             return
         try:
-            await self._exchange(sent, adapter, command, reservation)
+            await self._exchange(sent, adapter, command, reservation, password)
         except CallFailed as error:
             _log.info(
                 "command.failed",
@@ -216,12 +218,26 @@ class StationCalls:
                 why=str(error),
             )
 
+    async def _await_password(
+        self, station_id: StationId, adapter: Adapter, command: Command
+    ) -> bytes | None:
+        """Accept a password that is about to be sent, before its command is stored.
+
+        Raises:
+            StoreError: It is not accepted: there must be no command for it.
+        """
+        password = adapter.password_asked(command)
+        if password is not None:
+            await self._directory.set_pending(station_id, password)
+        return password
+
     async def _exchange(
         self,
         row: CommandRow,
         adapter: Adapter,
         command: Command,
         reservation: ReservationAsked | None,
+        password: bytes | None,
     ) -> Mapping[str, object]:
         asked = _Asked(
             row=row,
@@ -229,10 +245,8 @@ class StationCalls:
             command=command,
             asked_at=self._clock.now(),
             reservation=reservation,
-            password=adapter.password_asked(command),
+            password=password,
         )
-        if asked.password is not None:
-            await self._directory.set_pending(row.station_id, asked.password)
         is_stop = command.action in STOPS
         try:
             answer = await self._links.call(

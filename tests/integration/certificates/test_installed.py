@@ -29,6 +29,11 @@ async def listed(site: ApiSite, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
+async def asked_now(site: ApiSite, query: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await site.call("POST", f"{PATH}/refresh{query}")
+    return found
+
+
 @pytest.mark.use_case("M03", "M04", "M05")
 @pytest.mark.action16(
     "InstallCertificate to the station",
@@ -66,7 +71,11 @@ async def test_a_root_is_installed_listed_and_deleted(
             MAKER,
             CENTRAL[version],
         ]
-        found = await listed(site)
+        station.heard.clear()
+        assert not any(one["is_live"] for one in await listed(site))
+        assert station.heard == [], "a viewer's look sends nothing"
+        await site.call("POST", f"{PATH}/refresh", role="viewer", status=403)
+        found = await asked_now(site)
         assert {one["subject"] for one in found} == {
             "CN=Central",
             "CN=Central 2",
@@ -161,7 +170,7 @@ async def test_a_deletion_that_fails_says_so_and_changes_nothing(
         for name in ("One", "Two"):
             store.put("CSMSRootCertificate", pki.root(name))
         station.handlers["DeleteCertificate"] = lambda _: {"status": "Failed"}
-        serial = (await listed(site))[0]["serial_number"]
+        serial = (await asked_now(site))[0]["serial_number"]
         said = await site.call("DELETE", f"{PATH}/{serial}")
         assert (said["outcome"], said["status"]) == ("result", "Failed")
     assert len(await listed(site)) == 2
@@ -186,11 +195,11 @@ async def test_a_filter_by_type_asks_for_that_type_and_may_find_nothing(
         await station.boot()
         store = TrustStore(station)
         store.put("CSMSRootCertificate", pki.root())
-        assert await listed(site, f"?type={MAKER}") == []
+        assert await asked_now(site, f"?type={MAKER}") == []
         assert station.calls("GetInstalledCertificateIds") == [
             {"certificateType": [MAKER]}
         ]
-        both = await listed(site, f"?type={MAKER}&type=CSMSRootCertificate")
+        both = await asked_now(site, f"?type={MAKER}&type=CSMSRootCertificate")
         assert [one["type"] for one in both] == ["CSMSRootCertificate"]
         await site.call("GET", f"{PATH}?type=Whatever", status=422)
 
@@ -211,7 +220,7 @@ async def test_a_v2g_chain_is_listed_with_its_sub_cas(site: ApiSite) -> None:
                 ],
             }
         ]
-        (found,) = await listed(site)
+        (found,) = await asked_now(site)
         assert found["type"] == "V2GCertificateChain"
         assert found["subject"] is None
         (child,) = found["children"]
@@ -240,7 +249,7 @@ async def test_raw_calls_are_observed_and_go_out_unchanged(site: ApiSite) -> Non
         await raw("GetInstalledCertificateIds", {"certificateType": [kind]})
         await raw("CertificateSigned", {"certificateChain": leaf.pem})
         await raw("CertificateSigned", {"certificateChain": "not a certificate"})
-        found = {one["subject"]: one for one in await listed(site)}
+        found = {one["subject"]: one for one in await asked_now(site)}
         assert found["CN=By hand"]["type"] == kind
         assert found["CN=NEW"]["status"] == "installed"
         await raw("DeleteCertificate", {"certificateHashData": store.hash(root)})
@@ -295,7 +304,7 @@ async def test_a_listing_that_breaks_the_schema_changes_nothing(
         await station.boot()
         store = TrustStore(station)
         store.put("CSMSRootCertificate", pki.root())
-        before = await listed(site)
+        before = await asked_now(site)
         for broken in (
             {"status": "Accepted", "certificateHashDataChain": [{}]},
             {"status": "Accepted", "certificateHashDataChain": "x"},
@@ -304,7 +313,7 @@ async def test_a_listing_that_breaks_the_schema_changes_nothing(
             {},
         ):
             station.handlers["GetInstalledCertificateIds"] = lambda _, b=broken: b  # type: ignore[misc]  # bound now
-            after = await listed(site)
+            after = await asked_now(site)
             assert [one["fingerprint"] for one in after] == [
                 one["fingerprint"] for one in before
             ]
