@@ -379,10 +379,7 @@ class StationDirectory:
         self._knocking[station_id.casefold()] = None
         while len(self._knocking) > rows.MAX_KNOCKING:
             self._knocking.pop(next(iter(self._knocking)))
-        self._writer.submit_with(
-            lambda conn: rows.add_knock(conn, station_id, remote, reason, at),
-            _ignore_outcome,
-        )
+        self._submit(lambda conn: rows.add_knock(conn, station_id, remote, reason, at))
 
     def forget_knocks(self, station_id: StationId) -> None:
         """A station is in: its refused attempts are history; never waits.
@@ -395,9 +392,8 @@ class StationDirectory:
         is_only = len(self._folded.get(folded, ())) <= 1
         if is_only:
             del self._knocking[folded]
-        self._writer.submit_with(
-            lambda conn: rows.forget_knock(conn, station_id, in_any_case=is_only),
-            _ignore_outcome,
+        self._submit(
+            lambda conn: rows.forget_knock(conn, station_id, in_any_case=is_only)
         )
 
     def note_version(self, station_id: StationId, version: str) -> None:
@@ -406,9 +402,14 @@ class StationDirectory:
         if entry is None or entry.ocpp_version == version:
             return
         self._remember(replace(entry, ocpp_version=version))
-        self._writer.submit_with(
-            lambda conn: rows.set_version(conn, station_id, version), _ignore_outcome
-        )
+        self._submit(lambda conn: rows.set_version(conn, station_id, version))
+
+    def _submit(self, job: Job[None]) -> None:
+        """Have something written that no connection waits for, or fails with."""
+        try:
+            self._writer.submit_with(job, _ignore_outcome)
+        except StoreError as error:
+            _log.warning("station.not_noted", why=str(error))
 
     def on_boot(self, fact: FactCommitted, accepted_at: datetime | None) -> None:
         """Mirror what a committed boot said about the station."""
