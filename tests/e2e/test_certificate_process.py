@@ -21,11 +21,11 @@ pytestmark = pytest.mark.e2e
 
 async def renewed(station: RawStation, key: Any, **more: str) -> str:
     """Ask for a certificate and take it."""
+    count = len(station.calls("CertificateSigned")) + 1
     said = await station.ask(
         "SignCertificate", {"csr": pki.csr(station.station_id, key=key), **more}
     )
     assert said["status"] == "Accepted"
-    count = len(station.calls("CertificateSigned")) + 1
     await station.heard_so_far("CertificateSigned", count)
     chain: str = station.calls("CertificateSigned")[-1]["certificateChain"]
     return chain
