@@ -12,6 +12,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 
 UNREADABLE: Final = (
@@ -73,4 +74,7 @@ def flaw_of(certificate: x509.Certificate) -> str | None:
         return "has a serial number that is not positive (RFC 5280, 4.1.2.2)"
     if certificate.public_key_algorithm_oid.dotted_string in _KEY_AGREEMENT:
         return "has a key for Diffie-Hellman, which signs nothing"
+    der = certificate.public_bytes(Encoding.DER)
+    if der[-len(certificate.signature) - 1] != 0:  # the count of bits to be ignored
+        return "has a signature that is not of whole bytes (RFC 3279, 2.2.3)"
     return None

@@ -42,6 +42,21 @@ def with_bytes(
     return der, pki.pem_block("CERTIFICATE", der)
 
 
+def with_bits_to_spare(certificate: x509.Certificate, issuer_key: pki.Key) -> str:
+    """The certificate (PEM) whose signature says that its last bit does not count.
+
+    The library verifies it all the same; it would be a second form of one certificate.
+    """
+    while True:  # the last bit must be zero
+        told = certificate.tbs_certificate_bytes
+        der = bytearray(_signed(told, issuer_key))
+        length = len(x509.load_der_x509_certificate(bytes(der)).signature)
+        if der[-1] % 2 == 0:
+            assert der[-length - 1] == 0
+            der[-length - 1] = 1
+            return pki.pem_block("CERTIFICATE", bytes(der))
+
+
 def request_with_part(oid: str, value: str) -> str:
     """A request in PEM whose subject has a part of any length besides its CN."""
     key = pki.new_key()

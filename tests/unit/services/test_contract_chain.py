@@ -84,6 +84,12 @@ async def test_a_chain_with_a_serial_number_that_is_not_positive_is_refused(
     assert await judged(LEAF.pem + sub) is ContractStatus.CHAIN_ERROR
 
 
+async def test_a_second_form_of_a_signature_is_refused() -> None:
+    """One change in 80 000 that a search over bytes finds once in a long while."""
+    leaf = forgery.with_bits_to_spare(LEAF.certificate, SUB.key)
+    assert await judged(leaf + SUB.pem) is ContractStatus.CHAIN_ERROR
+
+
 async def test_too_many_cas_below_one_another_are_refused() -> None:
     narrow = pki.issue("Narrow", issuer=ROOT, is_ca=True, path_length=0)
     below = pki.issue("Below", issuer=narrow, is_ca=True)

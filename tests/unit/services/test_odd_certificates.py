@@ -42,7 +42,7 @@ def test_a_library_that_reads_it_no_more_makes_no_difference(
     monkeypatch.setattr(x509, "load_pem_x509_certificates", stern)
     monkeypatch.setattr(x509, "load_der_x509_certificate", stern)
     der, text = forgery.with_serial(LEAF.certificate, SUB.key, 0)
-    with pytest.raises(CertificateError, match=r"number is not positive"):
+    with pytest.raises(CertificateError, match=r"^is not a certificate in PEM"):
         parse_chain(text)
     with pytest.raises(CertificateError, match=r"number is not positive"):
         parse_der(der)
@@ -65,6 +65,12 @@ def test_a_key_that_can_sign_nothing_is_refused_before_it_is_read() -> None:
         parse_der(der)
     with pytest.raises(CertificateError, match="keys are RSA or ECDSA"):
         read_request(forgery.request_for(forgery.diffie_hellman()), NEW)
+
+
+def test_a_signature_of_broken_bytes_is_refused() -> None:
+    text = forgery.with_bits_to_spare(LEAF.certificate, SUB.key)
+    with pytest.raises(CertificateError, match=r"^has a signature that is not"):
+        parse_chain(text)
 
 
 def test_a_certificate_with_a_name_of_odd_length_is_read_quietly() -> None:
