@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,14 +125,15 @@ def seal_settlement(
     bill: Mapping[str, Any],
     ended_at: str,
     sealed_at: str,
+    readings: Iterable[int] = (),
     flex_milliwh: int = 0,
     flex_to: str | None = None,
 ) -> int:
     """Append the settlement leaf of a session and queue it for the chain.
 
-    Runs in the caller's transaction. The session's leaves must carry the session id as
-    their subject: one ``session_start`` leaf and its ``meter`` leaves, among them one
-    for every register that the bill rests on.
+    Runs in the caller's transaction. The session's leaves are those that carry the
+    session id as their subject, and ``readings``: one ``session_start`` leaf and its
+    ``meter`` leaves, among them one for every register that the bill rests on.
 
     Args:
         conn: The writer's connection.
@@ -140,6 +141,7 @@ def seal_settlement(
         bill: The bill; see `ledger.pricing`.
         ended_at: RFC 3339 time.
         sealed_at: RFC 3339 time of this leaf.
+        readings: Leaves of the session's readings that have no subject.
         flex_milliwh: Accepted flexibility.
         flex_to: Receiver's address.
 
@@ -150,7 +152,7 @@ def seal_settlement(
         RecordError: There is no start leaf, or the session is settled already.
     """
     store = SqliteStore(conn)
-    leaves = store.leaves_of(session_id)
+    leaves = store.leaves_of(session_id, readings)
     starts = [leaf for leaf in leaves if leaf.kind == "session_start"]
     if not starts:
         raise RecordError(f"session {session_id} has no start leaf")
@@ -159,14 +161,14 @@ def seal_settlement(
     start = starts[0]
     if start.salt is None or start.record is None:
         raise RecordError(f"the start leaf of session {session_id} was erased")
-    readings = [leaf for leaf in leaves if leaf.kind == "meter"]
+    metered = [leaf for leaf in leaves if leaf.kind == "meter"]
     key = record.session_key(start.salt, start.leaf_index)
-    root = merkle.root([merkle.leaf_hash(leaf.commitment) for leaf in readings])
+    root = merkle.root([merkle.leaf_hash(leaf.commitment) for leaf in metered])
     body: dict[str, object] = {
         "session_id": session_id,
         "session_key": key.hex(),
         "start_leaf_index": start.leaf_index,
-        "readings_count": len(readings),
+        "readings_count": len(metered),
         "readings_root": root.hex(),
         "register_start_milliwh": bill["register_start_milliwh"],
         "register_end_milliwh": bill["register_end_milliwh"],
@@ -204,6 +206,7 @@ def build_receipt(
     bill: Mapping[str, object],
     tariff: Mapping[str, object],
     chain: BundleChain | None,
+    readings: Iterable[int] = (),
 ) -> dict[str, object]:
     """Gather the receipt of a settled session, ready for ``json.dumps``.
 
@@ -216,11 +219,12 @@ def build_receipt(
         bill: The bill that `seal_settlement` was given.
         tariff: The snapshot whose hash the bill names.
         chain: `ledger.worker.AnchorWorker.bundle_chain`.
+        readings: As `seal_settlement` was given.
 
     Raises:
         BundleError: The session is not settled, or a leaf was erased.
     """
-    leaves = store.leaves_of(session_id)
+    leaves = store.leaves_of(session_id, readings)
     settled = next((leaf for leaf in leaves if leaf.kind == "settlement"), None)
     if settled is None or settled.record is None:
         raise BundleError(f"session {session_id} is not settled")
@@ -232,9 +236,9 @@ def build_receipt(
         or leaf.leaf_index == settled.leaf_index
         or (leaf.kind == "meter" and leaf.leaf_index < settled.leaf_index)
     ]
-    readings = sum(leaf.kind == "meter" for leaf in chosen)
+    n_metered = sum(leaf.kind == "meter" for leaf in chosen)
     start = next((leaf for leaf in chosen if leaf.kind == "session_start"), None)
-    if start is None or start.record is None or readings != facts["readings_count"]:
+    if start is None or start.record is None or n_metered != facts["readings_count"]:
         raise BundleError(f"leaves of session {session_id} were erased")
     begun = record.parse(start.record).body
     covering = max(leaf.leaf_index for leaf in chosen) + 1

@@ -11,7 +11,7 @@ from typing import TypeVar
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError, StoreError
 from gateway.services.anchoring import Anchoring
-from gateway.store import api_tokens, money
+from gateway.store import api_tokens, money, readings
 from gateway.store.times import to_text
 from ledger import log
 from ledger.bundle import build_receipt
@@ -107,6 +107,7 @@ class Receipts:
                 bill=bill.document,
                 tariff=tariff.snapshot(),
                 chain=self._anchoring.bundle_chain,
+                readings=readings.leaves_of(conn, session_id),
             )
         except BundleError as error:
             raise RequestError(409, "no_receipt", str(error)) from error

@@ -73,7 +73,7 @@ class LogSealer:
 
 
 def meter_leaf(stored: StoredReading) -> NewLeaf:
-    """The leaf of one reading."""
+    """The leaf of one reading; without a subject, as the reading knows its leaf."""
     sample = stored.sample
     received_at = to_text(stored.received_at)
     data = _encode_meter(
@@ -87,7 +87,7 @@ def meter_leaf(stored: StoredReading) -> NewLeaf:
             station_id=stored.station_id,
         )
     )
-    return stored.session_id or stored.station_id, data, received_at
+    return "", data, received_at
 
 
 def install_ledger(conn: sqlite3.Connection) -> None:

@@ -29,7 +29,7 @@ from gateway.errors import RequestError, StoreError
 from gateway.services import sealing
 from gateway.services.clock_doubt import is_price_doubtful
 from gateway.services.register_doubt import register_doubt
-from gateway.store import api_tokens, continuity, money, sessions
+from gateway.store import api_tokens, continuity, money, readings, sessions
 from gateway.store.money import BillRow
 from gateway.store.times import to_text
 from gateway.store.writer import Writer
@@ -385,6 +385,7 @@ def _seal(
         bill=bill.to_json(),
         ended_at=to_text(session.ended_at),
         sealed_at=to_text(now),
+        readings=readings.leaves_of(conn, session.session_id),
     )
     (key,) = conn.execute(
         "SELECT session_key FROM settlement_queue JOIN leaf"

@@ -75,6 +75,16 @@ def insert_new(
     )
 
 
+def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
+    """The leaves of a session's readings, ascending."""
+    rows = conn.execute(
+        "SELECT leaf_index FROM reading WHERE coalesce(session_id, station_id) = ?"
+        " AND leaf_index IS NOT NULL ORDER BY leaf_index",
+        (session_id,),
+    )
+    return [row[0] for row in rows]
+
+
 def insert_signed(
     conn: sqlite3.Connection,
     signed: SignedReading,

@@ -120,14 +120,16 @@ def insert(conn: sqlite3.Connection, session: Session, offset: int) -> None:
         conn.remembered.pop(_wire_key(session), None)
     new: dict[str, object] = dict(zip(_FIELDS, _values(session), strict=True))
     new |= {"token_key": _token_key(session), "start_offset": offset}
-    conn.execute(_sql("INSERT", tuple(new)), _row(new))
+    conn.execute(_sql("INSERT", tuple(new)), _row(tuple(new), new.values()))
 
 
 def update(conn: sqlite3.Connection, before: Session, after: Session) -> None:
     """Write what changed, and only that."""
     changed = _changed(before, after)
     if changed:
-        conn.execute(_sql("UPDATE", tuple(changed)), _row(changed, after.session_id))
+        fields = tuple(changed)
+        row = _row(fields, changed.values(), after.session_id)
+        conn.execute(_sql("UPDATE", fields), row)
         if isinstance(conn, WriterConnection):
             remember(conn, after)
 
@@ -143,10 +145,14 @@ def update_all(
     """
     rows: dict[tuple[str, ...], list[list[object]]] = {}
     for before, after in sessions:
-        changed = _changed(before, after)
-        if changed:
-            row = _row(changed, after.session_id)
-            rows.setdefault(tuple(changed), []).append(row)
+        assert before.id_token == after.id_token, "its key would change, too"
+        news = _values(after)
+        # Another object may be an equal value: to write it again costs less than to ask.
+        is_other = [*map(is_not, _values(before), news)]
+        fields = tuple(compress(_FIELDS, is_other))
+        if fields:
+            row = _row(fields, compress(news, is_other), after.session_id)
+            rows.setdefault(fields, []).append(row)
     for fields, found in rows.items():
         conn.executemany(_sql("UPDATE", fields), found)
 
@@ -380,25 +386,27 @@ def _changed(before: Session, after: Session) -> dict[str, object]:
     return changed
 
 
-def _row(changed: dict[str, object], *more: object) -> list[object]:
+def _row(fields: tuple[str, ...], values: Iterable[Any], *more: object) -> list[object]:
     """Fields as the columns of `_sql` take them, and what follows them."""
-    values: list[object] = []
+    row: list[object] = []
     moment, text = None, ""  # most of the times of one row are the same
-    for field, value in changed.items():
-        if isinstance(value, datetime):
+    for write, value in zip(_writers(fields), values, strict=True):
+        if write is None:
+            row.append(value)
+        elif write is to_text:
             if value is not moment:
-                moment, text = value, to_text(value)
-            values.append(text)
-        elif field == "current_a":
-            values.extend(value or (None, None, None))  # type: ignore[arg-type]  # a triple
-        elif field == "sequences":
-            values.append(_ranges_text(value))  # type: ignore[arg-type]  # its ranges
-        elif field == "verdicts":
-            values.append(",".join(value))  # type: ignore[arg-type]  # words
+                moment, text = value, "" if value is None else write(value)
+            row.append(text if value else None)
         else:
-            values.append(value)
-    values.extend(more)
-    return values
+            row.extend(write(value))
+    row.extend(more)
+    return row
+
+
+@cache
+def _writers(fields: tuple[str, ...]) -> tuple[Callable[[Any], Any] | None, ...]:
+    """How each field becomes columns; ``None`` where it is one as it is."""
+    return tuple(_WRITERS.get(field) for field in fields)
 
 
 @cache
@@ -426,3 +434,16 @@ def _ranges(text: str) -> tuple[tuple[int, int], ...]:
 
 def _ranges_text(ranges: tuple[tuple[int, int], ...]) -> str:
     return ",".join(f"{low}-{high}" for low, high in ranges)
+
+
+def _current(value: tuple[float, float, float] | None) -> tuple[float | None, ...]:
+    return value or (None, None, None)
+
+
+_WRITERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "current_a": _current,
+    "sequences": lambda ranges: (_ranges_text(ranges),),
+    "verdicts": lambda words: (",".join(words),),
+    **{field: to_text for field in _FIELDS if field.endswith("_at")},
+}
+"""Fields that are not one column as they are: a time, or what to extend the row by."""

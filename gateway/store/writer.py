@@ -4,8 +4,9 @@ One thread owns the one writing connection. It takes everything queued, runs the
 (`gateway.store.jobs`), commits once, and only then tells the waiters. While one commit
 syncs, the next group collects: the disk sets the pace, no timer does.
 
-The loop hands its jobs over once per turn, not one by one: a writer that woke up while
-the loop still decodes the rest would fight it for the interpreter at every statement.
+The loop hands its jobs over when a turn has brought no more, not one by one: a writer
+that woke up while the loop still decodes the rest would fight it for the interpreter at
+every statement. The first job waits no longer than `GATHER_S` for that.
 """
 
 import asyncio
@@ -38,6 +39,9 @@ Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 MAX_GROUP: Final = 2_000
 """Jobs in one commit: bounds the wait of the first one."""
+
+GATHER_S: Final = 0.005
+"""Real seconds for which a busy loop may gather jobs before it hands them over."""
 
 _REOPEN_CODES: Final = frozenset(
     {
@@ -107,7 +111,8 @@ class Writer:
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_ms = busy_timeout_ms
         self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
-        self._turn: list[_Waiting] = []
+        self._gathered: list[_Waiting] = []
+        self._hand_over_by_s = 0.0
         self._depth = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -183,10 +188,11 @@ class Writer:
         """
         with self._gate:
             self._admit()
-        if not self._turn:
+        if not self._gathered:
             assert self._loop is not None, "the writer was started with a loop"
-            self._loop.call_soon(self._hand_over)
-        self._turn.append(_Waiting(job, on_done, on_loop=True))
+            self._hand_over_by_s = self._loop.time() + GATHER_S
+            self._loop.call_soon(self._gather, self._loop, 0)
+        self._gathered.append(_Waiting(job, on_done, on_loop=True))
 
     def close(self) -> None:
         """Write everything that is queued, then close the file. Idempotent."""
@@ -210,11 +216,19 @@ class Writer:
         self._depth += 1
         self.counters.max_queue = max(self.counters.max_queue, self._depth)
 
+    def _gather(self, loop: asyncio.AbstractEventLoop, n_before: int) -> None:
+        """Hand over unless this turn of the loop has brought more and may go on."""
+        n_now = len(self._gathered)
+        if n_before < n_now < MAX_GROUP and loop.time() < self._hand_over_by_s:
+            loop.call_soon(self._gather, loop, n_now)
+        else:
+            self._hand_over()
+
     def _hand_over(self) -> None:
-        """Give the writer what this turn of the loop has queued."""
-        if self._turn:
-            turn, self._turn = self._turn, []
-            self._queue.put(turn)
+        """Give the writer what was gathered."""
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._queue.put(gathered)
 
     def _run(self) -> None:
         while self._serve_group():

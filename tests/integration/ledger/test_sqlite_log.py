@@ -13,6 +13,7 @@ from ledger.sqlite_store import (
     DDL,
     SqliteStore,
     append_leaf,
+    append_leaves,
     erase_leaf,
     transaction,
 )
@@ -138,3 +139,14 @@ def test_leaves_of_a_subject_come_in_log_order() -> None:
         append_leaf(conn, "meter", subject, b"{}", None, T0)
     found = SqliteStore(conn).leaves_of("a")
     assert [leaf.leaf_index for leaf in found] == [0, 2, 3]
+
+
+def test_leaves_without_a_subject_are_found_by_their_numbers() -> None:
+    conn = open_db()
+    append_leaf(conn, "session_start", "a", b"{}", None, T0)
+    first = append_leaves(conn, "meter", [("", b'{"n":1}', T0), ("", b'{"n":2}', T0)])
+    append_leaf(conn, "settlement", "a", b"{}", None, T0)
+    store = SqliteStore(conn)
+    found = store.leaves_of("a", [first + 1, first])
+    assert [leaf.leaf_index for leaf in found] == [0, 1, 2, 3]
+    assert [leaf.leaf_index for leaf in store.leaves_of("a")] == [0, 3]
