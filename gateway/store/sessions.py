@@ -147,7 +147,7 @@ def update_all(
     for before, after in sessions:
         assert before.id_token == after.id_token, "its key would change, too"
         news = _values(after)
-        # Another object may be an equal value: to write it again costs less than to ask.
+        # Another object may be an equal value: writing it costs less than asking.
         is_other = [*map(is_not, _values(before), news)]
         fields = tuple(compress(_FIELDS, is_other))
         if fields:

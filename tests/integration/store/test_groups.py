@@ -1,0 +1,66 @@
+"""How jobs come together in one commit."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.store.writer import GATHER_S, Writer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "groups.sqlite3"
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[Writer]:
+    writer = Writer(path)
+    yield writer
+    writer.close()
+
+
+def nothing(_conn: sqlite3.Connection) -> None:
+    """A job."""
+
+
+async def test_jobs_of_turns_that_follow_each_other_share_a_commit(
+    opened: Writer,
+) -> None:
+    opened.start(asyncio.get_running_loop())
+    await opened.run(nothing)
+    commits = opened.counters.commits
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            for _ in range(4):
+                group.create_task(opened.run(nothing))
+            await asyncio.sleep(0)
+    assert opened.counters.commits == commits + 1
+    assert opened.counters.jobs >= 13
+
+
+async def test_a_loop_that_never_rests_hands_over_all_the_same(opened: Writer) -> None:
+    loop = asyncio.get_running_loop()
+    opened.start(loop)
+    await opened.run(nothing)
+    commits, started_s = opened.counters.commits, loop.time()
+    async with asyncio.TaskGroup() as group:
+        while opened.counters.commits == commits:
+            group.create_task(opened.run(nothing))
+            await asyncio.sleep(0)
+            assert loop.time() < started_s + 100 * GATHER_S, "the first job starves"
+
+
+async def test_what_was_gathered_is_written_when_the_store_closes(
+    opened: Writer, path: Path
+) -> None:
+    opened.start(asyncio.get_running_loop())
+    opened.submit_with(
+        lambda conn: conn.execute("CREATE TABLE told (n INTEGER)"), lambda *_: None
+    )
+    opened.close()
+    with sqlite3.connect(path) as conn:
+        assert conn.execute("SELECT count(*) FROM told").fetchone() == (0,)
+    conn.close()
