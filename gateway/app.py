@@ -79,6 +79,7 @@ from gateway.services.group_problem import Prices
 from gateway.services.ingest import Ingest, StationContext
 from gateway.services.inquiries import Inquiries
 from gateway.services.live import Live
+from gateway.services.main_meters import MainMeters
 from gateway.services.metrics import Metrics
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
@@ -203,6 +204,12 @@ class Parts:
             call_timeout_s=config.server.call_timeout_s,
         )
         self.inquiries = Inquiries()
+        self.main_meters = MainMeters(
+            bus=self.bus,
+            clock=clock,
+            site=lambda: self.directory.site,
+            put=self.dispatch.put_reading,
+        )
         self.gaps = GapWatch(
             stations=self.reach,
             sessions=self.queries,
@@ -384,6 +391,7 @@ class Parts:
         start(self.inquiries.run, "part.inquiries")
         self.drivers.start(start)
         start(self.gaps.run, "part.gaps")
+        start(self.main_meters.run, "part.main_meters")
         start(self.transfers.run, "part.transfers")
         start(self.calls.run, "part.calls")
         start(self.command_effects.run, "part.command_effects")

@@ -164,6 +164,8 @@ class StationTable:
         password_env: Name of the environment variable with its password.
         assume_version: Spoken where it offers no version when it connects.
         pin_version: The only version that it may speak.
+        main_meter: Id of the load or feeder meter that its main meter (connector 0)
+            measures.
         strict: Instead of that of ``[ocpp]``.
         compression: Instead of that of ``[server]``.
         evse: One table ``[[station.evse]]`` for each of its EVSEs.
@@ -183,6 +185,7 @@ class StationTable:
     password_env: str | None = None
     assume_version: OcppVersion | None = None
     pin_version: OcppVersion | None = None
+    main_meter: str | None = None
     strict: bool | None = None
     compression: bool | None = None
     evse: tuple[EvseTable, ...] = ()

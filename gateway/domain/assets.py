@@ -193,6 +193,8 @@ class Station:
         pin_version: The only OCPP version it may speak; ``None``: any.
         strict: Nothing against the specification is tolerated of it; ``None``: as the
             site does.
+        main_meter: What its main meter (connector 0) measures: the id of a load or of
+            a feeder meter; ``None``: nothing of the site.
         compression: It is offered permessage-deflate; ``None``: as the port does.
         origin: ``config`` or ``api``.
     """
@@ -208,6 +210,7 @@ class Station:
     default_stay_s: int | None = None
     assume_version: str | None = None
     pin_version: str | None = None
+    main_meter: str | None = None
     strict: bool | None = None
     compression: bool | None = None
     position: Position | None = None

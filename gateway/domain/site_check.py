@@ -47,6 +47,7 @@ def problems(site: Site) -> tuple[Problem, ...]:
     """
     structural = (
         *_duplicates(site),
+        *_main_meters(site),
         *_cabinet_tree(site),
         *_placed(site),
         *(p for station in site.stations for p in _station(site, station)),
@@ -135,6 +136,26 @@ def _duplicates(site: Site) -> Iterator[Problem]:
                 yield Problem(
                     part=part, part_id=name, field="id", text=f"{name!r} occurs twice"
                 )
+
+
+def _main_meters(site: Site) -> Iterator[Problem]:
+    known = {
+        *(load.id for load in site.loads),
+        *(pv.id for pv in site.pvs),
+        *(battery.id for battery in site.batteries),
+        *(c.feeder_meter for c in site.cabinets),
+    }
+    named = Counter(s.main_meter for s in site.stations if s.main_meter is not None)
+    for station in site.stations:
+        meter, text = station.main_meter, None
+        if meter is not None and meter not in known:
+            text = f"no load, PV, battery or feeder meter {meter!r}"
+        elif named[meter] > 1:
+            text = f"{meter!r} is the main meter of another station already"
+        if text is not None:
+            yield Problem(
+                part="station", part_id=station.id, field="main_meter", text=text
+            )
 
 
 def _cabinet_tree(site: Site) -> Iterator[Problem]:
