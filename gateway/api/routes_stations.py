@@ -45,8 +45,8 @@ async def put_station(
     ``default_energy_wh``, ``default_stay_s``, ``assume_version`` (spoken when the
     station offers none), ``pin_version`` (the only one it may speak), ``main_meter``
     (the load or feeder meter that its connector 0 measures), ``strict``
-    (nothing is tolerated), ``compression`` (these but ``main_meter`` from
-    the next connection on); and ``password`` (8 to 64 bytes; from the next connection on),
+    (nothing is tolerated), ``compression`` (these but ``main_meter`` from the next
+    connection on); and ``password`` (8 to 64 bytes; from the next connection on),
     ``security_profile``, ``registration`` (from the next BootNotification on),
     ``items_per_message``. Wiring that the API set counts from then on, also for a
     station of the configuration: its ``source`` becomes ``api``.

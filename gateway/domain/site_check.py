@@ -148,7 +148,9 @@ def _main_meters(site: Site) -> Iterator[Problem]:
     named = Counter(s.main_meter for s in site.stations if s.main_meter is not None)
     for station in site.stations:
         meter, text = station.main_meter, None
-        if meter is not None and meter not in known:
+        if meter is None:
+            continue
+        if meter not in known:
             text = f"no load, PV, battery or feeder meter {meter!r}"
         elif named[meter] > 1:
             text = f"{meter!r} is the main meter of another station already"

@@ -11,7 +11,14 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, FactCommitted, Notice, SettingChanged, Subscription
+from gateway.bus import (
+    Bus,
+    FactCommitted,
+    Notice,
+    SettingChanged,
+    Subscription,
+    is_setting,
+)
 from gateway.clock import Clock
 from gateway.domain.events import SessionUpdated
 from gateway.domain.ids import StationId
@@ -44,7 +51,7 @@ class MainMeters:
         """Follow the main meters that there are, for ever."""
         while True:
             with self._bus.subscribe(
-                "main_meters.settings", of=(SettingChanged,)
+                "main_meters.settings", wants=is_setting, of=(SettingChanged,)
             ) as settings:
                 self._meters = {
                     one.id: one.main_meter
