@@ -651,10 +651,7 @@ class Parts:
                 _log.warning("house.skipped", why=str(error))
 
     async def _note_seen(self) -> None:
-        seen = {
-            StationId(link.station_id): (link.last_frame_at, link.adapter.version)
-            for link in self.links.all()
-        }
+        seen = self.links.seen()
         await self.writer.run(lambda conn: station_rows.set_last_seen(conn, seen))
 
 

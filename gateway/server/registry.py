@@ -32,6 +32,7 @@ class Links:
         self._bus = bus
         self._clock = clock
         self._links: dict[StationId, Link] = {}
+        self._parted: dict[StationId, tuple[datetime, str]] = {}
         self._epoch = 0
         self._takeovers = Takeovers()
 
@@ -66,6 +67,7 @@ class Links:
         station_id = StationId(link.station_id)
         if self._links.get(station_id) is link:
             del self._links[station_id]
+            self._parted[station_id] = (link.last_frame_at, link.adapter.version)
             self._announce(link, is_online=False)
 
     def get(self, station_id: StationId) -> Link | None:
@@ -88,9 +90,22 @@ class Links:
         return self._takeovers.contested(station_id, _now_s())
 
     def heard(self, station_id: StationId) -> tuple[datetime, str] | None:
-        """When the live link last said something (site time), and its OCPP version."""
+        """When a station last said something (site time), and its OCPP version.
+
+        ``None``: it has not been connected since the start.
+        """
         link = self._links.get(station_id)
-        return None if link is None else (link.last_frame_at, link.adapter.version)
+        if link is None:
+            return self._parted.get(station_id)
+        return (link.last_frame_at, link.adapter.version)
+
+    def seen(self) -> dict[StationId, tuple[datetime, str]]:
+        """`heard` of every station that was connected since the start."""
+        live = {
+            station_id: (link.last_frame_at, link.adapter.version)
+            for station_id, link in self._links.items()
+        }
+        return self._parted | live
 
     def connection(self, station_id: StationId) -> Mapping[str, object] | None:
         """What the live link uses, for people: address, profile, TLS, certificate."""

@@ -148,7 +148,11 @@ class Live:
         """The whole site."""
         self._look()
         if not self._site:
-            return _empty_site()
+            return _empty_site() | {
+                "name": self._overview.name,
+                "timezone": self._overview.timezone,
+                "price": self._prices(self._clock.now()),
+            }
         ledger = self._site["ledger"]
         return self._site | {
             "knocking": self._knocking,
@@ -403,6 +407,7 @@ def _phases(evse: Mapping[str, Any]) -> list[int]:
 
 
 def _empty_site() -> View:
+    """The site before anybody has looked: no figure, but see `Live.site`."""
     return {
         "name": "",
         "timezone": "UTC",

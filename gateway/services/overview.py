@@ -49,7 +49,7 @@ class LinkState(Protocol):
         ...
 
     def heard(self, station_id: StationId) -> tuple[datetime, str] | None:
-        """When the live link last said something, and its OCPP version."""
+        """When a station last said something since the start, and its OCPP version."""
         ...
 
     def connection(self, station_id: StationId) -> Mapping[str, object] | None:
@@ -76,6 +76,16 @@ class Overview:
         self._dispatch = dispatch
         self._clock = clock
         self._ledger = ledger
+
+    @property
+    def name(self) -> str:
+        """What the site is called."""
+        return self._directory.site.name
+
+    @property
+    def timezone(self) -> str:
+        """Where its clocks are, IANA."""
+        return self._directory.site.timezone
 
     def is_online(self, station_id: StationId) -> bool:
         """Whether a station is connected."""

@@ -97,9 +97,15 @@ class DriverPages:
             if url
             else ""
         )
+        price = (
+            '<p class="row soft"><span>Price now</span>'
+            f'<span id="price">{escape(said["price"])}</span></p>'
+        )
         return self._page.response(
             {
                 **said,
+                "cost_name": "In all" if view["ended"] else "So far",
+                "price_row": Markup("" if view["ended"] else price),
                 "title": f"{said['headline']} – {said['place']}",
                 "token": quote(token, safe=""),
                 "note": Markup(answer if note else ""),

@@ -13,6 +13,8 @@ MILLIWH_PER_KWH: Final = 1_000_000
 SHORTFALL_MILLIWH: Final = 500_000
 """Below half a kilowatt-hour a shortfall is noise, not news."""
 STALE_S: Final = 900.0
+STANDBY_W: Final = 100.0
+"""Below this a car does not charge: it only stays awake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def words(view: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Words:
         percent = max(0, min(100, round(100 * got / needed)))
     power = ""
     if _is_live(view, now) and view["power_w"] is not None:
-        power = f"Charging at {view['power_w'] / 1000:.1f} kW"
+        verb = "Charging at" if view["power_w"] >= STANDBY_W else "Drawing"
+        power = f"{verb} {view['power_w'] / 1000:.1f} kW"
     promise = ""
     if view["guaranteed_milliwh"] is not None and not view["ended"]:
         promise = f"At least {_kwh(view['guaranteed_milliwh'])} kWh guaranteed."

@@ -125,9 +125,12 @@ def evse_tile(
     """
     mark = mark_of(station, evse)
     rated_w = float(evse.get("rated_w") or 0)
+    rating = f"rated {kw(rated_w)}" if rated_w else "not registered"
     power_w = evse.get("power_w")
     limit_w = evse.get("limit_w")
     is_open = evse.get("session_id") is not None
+    if mark is OFFLINE and not is_open:
+        power_w = None
     said, seconds = age(evse.get("measured_at") or station.get("last_seen_at"), now)
     if seconds > LOST_S and is_open:
         power_w = None
@@ -150,7 +153,7 @@ def evse_tile(
         f"<header>{heading}{mark_html(mark)}</header>"
         f'<p class="power">{was}<b{none}>{kw(power_w)}</b> kW'
         f'<span class="soft">limit {kw(limit_w)}<i class="sep"></i>'
-        f"rated {kw(rated_w)}</span></p>"
+        f"{rating}</span></p>"
         f"{power_bar(None if is_offline else power_w, limit_w, rated_w)}"
         f'<p class="foot"><span>{extra}</span>{aged}</p>'
         f'<p class="promise">{escape(promise)}</p></article>'

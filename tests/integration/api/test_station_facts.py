@@ -67,3 +67,12 @@ async def test_those_who_look_at_once_cost_one_reading(tmp_path: Path) -> None:
 async def test_an_unknown_station_has_no_page(tmp_path: Path) -> None:
     async with api_site(tmp_path) as site:
         assert await site.parts.live.station("NOBODY") is None
+
+
+async def test_the_first_look_knows_name_and_zone_already(tmp_path: Path) -> None:
+    named = {"name": "Depot", "timezone": "Europe/Berlin", "nominal_v": 230}
+    async with api_site(tmp_path, site=named) as site:
+        view = site.parts.live.site()
+        assert view["now"] is None
+        assert (view["name"], view["timezone"]) == ("Depot", "Europe/Berlin")
+        assert view["price"] == "0.42 EUR/kWh"

@@ -248,7 +248,10 @@ async def test_what_a_station_says_is_visible_as_soon_as_it_is_answered(
             assert [(e["evse_id"], e["availability"]) for e in evses] == [
                 (2, availability)
             ]
-    assert (await site.call("GET", "/stations/FAST"))["online"] is False
+    gone = await site.call("GET", "/stations/FAST")
+    assert gone["online"] is False
+    assert gone["ocpp_version"] == "1.6"
+    assert gone["last_seen_at"] >= view["last_seen_at"]
 
 
 async def test_an_absurd_evse_number_is_a_deviation_and_no_evse(site: ApiSite) -> None:

@@ -133,6 +133,8 @@ async def test_an_ended_session_has_no_form(
     text = (await client.get(f"/d/{DRIVER}")).text
     assert "<form" not in text
     assert "Bill in a few minutes" in text
+    assert "In all" in text
+    assert "Price now" not in text
 
 
 async def test_a_receipt_is_a_file_once_the_bill_is_made(

@@ -275,3 +275,10 @@ def test_a_header_of_nothing_claims_nothing() -> None:
     assert "no limit set" in html
     assert "no tariff" in html
     assert "no fresh reading" in html
+
+
+def test_an_offline_station_without_a_car_shows_no_power() -> None:
+    station = _station(power_w=0.0, rated_w=None) | {"online": False}
+    tile = render.evse_tile(station, station["evses"][0], EPOCH)
+    assert "0.0</b>" not in tile
+    assert "not registered" in tile
