@@ -68,6 +68,12 @@ class Pepper:
             found |= hmac.compare_digest(candidate, digest)
         return found and scheme == _SCHEME
 
+    def is_as_set(self, station_id: str, presented: bytes, stored: str) -> bool:
+        """Whether a password comes in the form in which it was set."""
+        _, salt, digest = stored.split("$")
+        candidate = self._digest(station_id, salt, presented)
+        return hmac.compare_digest(candidate, digest)
+
     def waste_time(self, presented: bytes) -> None:
         """Cost as much as ``matches``, for a station that does not exist."""
         self.matches("", presented, f"{_SCHEME}$0000000000000000${'0' * 64}")

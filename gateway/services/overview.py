@@ -273,6 +273,7 @@ class Overview:
             "firmware": entry.firmware,
             "registration": entry.registration,
             "security_profile": entry.security_profile,
+            "password_form": entry.password_form,
             "connection": self._links.connection(entry.station_id),
             "items_per_message": entry.items_per_message,
             "last_seen_at": optional_text(seen_at),

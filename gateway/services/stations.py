@@ -302,6 +302,7 @@ class StationDirectory:
         """Whether a credential opens the door; a new one that does ends the old."""
         station_id = entry.station_id
         if self._opens(station_id, presented, entry.password_hash):
+            await self._note_form(entry, presented)
             if entry.previous_hash is not None:
                 await self._forget_previous(station_id)
             return True
@@ -333,6 +334,23 @@ class StationDirectory:
         return stored is not None and self._pepper.matches(
             station_id, presented, stored
         )
+
+    async def _note_form(self, entry: StationRow, presented: bytes) -> None:
+        """Remember of a station that it presents its password in the other form."""
+        station_id, stored = entry.station_id, entry.password_hash
+        assert stored is not None, "it opened the door"
+        is_as_set = self._pepper.is_as_set(station_id, presented, stored)
+        form = rows.AS_STORED if is_as_set else rows.OTHER_FORM
+        if form == (entry.password_form or rows.AS_STORED):
+            return
+        try:
+            await self._writer.run(
+                lambda conn: rows.set_password_form(conn, station_id, form)
+            )
+        except StoreError as error:  # the next connection tells again
+            _log.warning("password.not_settled", station_id=station_id, why=str(error))
+        else:
+            self._remember(replace(self._entries[station_id], password_form=form))
 
     async def _forget_previous(self, station_id: StationId) -> None:
         try:

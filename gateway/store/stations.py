@@ -17,11 +17,14 @@ from gateway.store.times import optional_time, to_text
 MAX_KNOCKING = 1000
 """Strangers remembered; a flood of made-up ids must not fill the disk."""
 
+AS_STORED = "as_stored"
+OTHER_FORM = "other_form"
+
 _COLUMNS = (
     "station_id, source, definition, password_hash, security_profile, registration,"
     " managed, vendor, model, serial, firmware, booted_at, accepted_at, last_seen_at,"
     " ocpp_version, items_per_message, configured_hash, pending_hash,"
-    " previous_hash"
+    " previous_hash, password_form"
 )
 
 
@@ -40,6 +43,8 @@ class StationRow:
         configured_hash: Of the password that the configuration last brought.
         pending_hash: Of a password sent to it without an answer; it may present it.
         previous_hash: Of the password it used last, until it has used the new one.
+        password_form: `AS_STORED` or `OTHER_FORM` (hexadecimal for raw bytes or the
+            other way round), as it last presented it; ``None``: always as stored.
     """
 
     station_id: StationId
@@ -61,6 +66,7 @@ class StationRow:
     configured_hash: str | None = None
     pending_hash: str | None = None
     previous_hash: str | None = None
+    password_form: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,15 @@ def set_previous_hash(
     conn.execute(
         "UPDATE station SET previous_hash = ? WHERE station_id = ?",
         (previous_hash, station_id),
+    )
+
+
+def set_password_form(
+    conn: sqlite3.Connection, station_id: StationId, form: str
+) -> None:
+    """In which form a station presents its password."""
+    conn.execute(
+        "UPDATE station SET password_form = ? WHERE station_id = ?", (form, station_id)
     )
 
 
@@ -291,4 +306,5 @@ def _row(row: tuple[Any, ...]) -> StationRow:
         configured_hash=row[16],
         pending_hash=row[17],
         previous_hash=row[18],
+        password_form=row[19],
     )

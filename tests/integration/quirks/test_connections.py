@@ -431,13 +431,17 @@ async def test_a_password_and_its_hexadecimal_form_are_one(tmp_path: Path) -> No
         raw = bytes(range(200, 220))
         await port.register("RAW", raw)
         await port.register("HEX", raw.hex().encode())
-        for station_id, presented in (
-            ("RAW", raw.hex().encode()),
-            ("RAW", raw.hex().upper().encode()),
-            ("HEX", raw),
+        for station_id, presented, form in (
+            ("RAW", raw, None),
+            ("RAW", raw.hex().encode(), "other_form"),
+            ("RAW", raw.hex().upper().encode(), "other_form"),
+            ("RAW", raw, "as_stored"),
+            ("HEX", raw, "other_form"),
         ):
             async with port.station(station_id, password=presented) as cp:
                 assert (await cp.ask("BootNotification", BOOT_16))[0] == 3
+            await port.directory.reload()
+            assert port.directory.require(station_id).password_form == form
 
 
 @pytest.mark.quirk(8)
