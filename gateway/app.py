@@ -93,6 +93,7 @@ from gateway.services.solver_pool import SolverPool
 from gateway.services.station_calls import StationCalls, expire_reservations
 from gateway.services.station_facts import StationFacts
 from gateway.services.stations import StationDirectory
+from gateway.services.system_calls import ObservedStations, SystemCalls
 from gateway.services.transfers import Transfers
 from gateway.services.uploads import Uploads
 from gateway.store import api_tokens, money
@@ -135,6 +136,13 @@ class Parts:
         self.reach = Reach(
             wires=self.links, directory=self.directory, writer=writer, clock=clock
         )
+        self.command_log = CommandLog(
+            writer=writer,
+            bus=self.bus,
+            clock=clock,
+            start_within=timedelta(seconds=config.ocpp.connection_timeout_s),
+        )
+        self.system = SystemCalls(self.reach, log=self.command_log, clock=clock)
         self.device = make_device(
             reach=self.reach,
             writer=writer,
@@ -192,7 +200,7 @@ class Parts:
         )
         self.setup = StationSetup(
             SetupParts(
-                stations=self.reach,
+                stations=self.system,
                 directory=self.directory,
                 queries=self.queries,
                 writer=writer,
@@ -211,7 +219,7 @@ class Parts:
             put=self.dispatch.put_reading,
         )
         self.gaps = GapWatch(
-            stations=self.reach,
+            stations=self.system,
             sessions=self.queries,
             bus=self.bus,
             is_managed=self._is_managed,
@@ -221,6 +229,7 @@ class Parts:
             config,
             DriverPorts(
                 stations=self.reach,
+                system=self.system,
                 directory=self.directory,
                 queries=self.queries,
                 writer=writer,
@@ -252,12 +261,6 @@ class Parts:
             inquire=self.inquiries.ask,
             on_boot=self._booted,
             on_presented=self._presented,
-        )
-        self.command_log = CommandLog(
-            writer=writer,
-            bus=self.bus,
-            clock=clock,
-            start_within=timedelta(seconds=config.ocpp.connection_timeout_s),
         )
         self.calls = StationCalls(
             links=self.reach,
@@ -355,7 +358,7 @@ class Parts:
         )
         self.commissioning = Commissioning(
             dispatch=self.dispatch,
-            stations=self.links,
+            stations=ObservedStations(self.links, log=self.command_log, clock=clock),
             clock=clock,
             firmware_of=self._firmware_of,
             call_timeout_s=config.server.call_timeout_s,

@@ -40,6 +40,9 @@ _TAKEN: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+Origin = Literal["operator", "system", "plan"]
+
+
 class CommandBody(BaseModel):
     """What the station shall do."""
 
@@ -120,9 +123,12 @@ class CommandView(BaseModel):
     detail: str | None
     late: bool
     asked_by: str
+    origin: Origin = Field(description="`system`: the gateway by itself")
     answer: dict[str, Any] | None = Field(description="Without passwords")
     created_at: str
-    deadline_at: str | None = Field(description="Not sent from then on")
+    deadline_at: str | None = Field(
+        description="Not sent from then on; sent at once: answered by then"
+    )
     sent_at: str | None
     answered_at: str | None
     effect_by: str | None = Field(description="Until when its effect is waited for")
@@ -222,9 +228,11 @@ async def stop_session(
 async def commands(
     context: Context,
     _caller: Viewer,
+    *,
     station_id: str | None = None,
     state: CommandState | None = None,
     kind: Literal["call", "limit"] | None = None,
+    origin: Origin | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
 ) -> list[CommandView]:
     """Commands, newest first; ``kind`` ``limit`` are those of plans.
@@ -232,7 +240,7 @@ async def commands(
     Kept for 90 days; of operators and services, the newest 1000 per station. A plan's
     limit is ``effected`` once the meter showed no more than it.
     """
-    which = CommandFilter(station_id=station_id, state=state, kind=kind)
+    which = CommandFilter(station_id=station_id, state=state, kind=kind, origin=origin)
     found = await context.commands.find(which, limit=limit)
     return [CommandView.model_validate(one) for one in found]
 

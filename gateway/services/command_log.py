@@ -1,15 +1,20 @@
 """Every step of every command: stored first, then told to those who follow it."""
 
+import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
+
+import structlog
 
 from gateway.bus import Bus, CommandChanged
 from gateway.clock import Clock
 from gateway.domain import effects
 from gateway.domain.command import Change, CommandState, Progress, Sent
 from gateway.domain.effects import Expectation, StartsSession
+from gateway.errors import StoreError
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.effects import redacted
 from gateway.store import commands as rows
@@ -18,6 +23,13 @@ from gateway.store.writer import Writer
 
 CALL_PREFIX: Final = "c"
 LIMIT_PREFIX: Final = "l"
+
+MAX_OWED: Final = 1_000
+"""Ends of commands that wait for the store; the oldest make room."""
+RETRY_S: Final = 5.0
+"""Real seconds before the store is asked again to note the end of a command."""
+
+_log = structlog.get_logger()
 
 Watcher: TypeAlias = Callable[[CommandRow], None]
 
@@ -45,6 +57,10 @@ class CommandLog:
         self._clock = clock
         self._start_within = start_within
         self._watchers: list[Watcher] = []
+        self._owed: deque[tuple[int, Change, Mapping[str, Any] | None]] = deque(
+            maxlen=MAX_OWED
+        )
+        self._owes = asyncio.Event()
 
     def watch(self, watcher: Watcher) -> None:
         """Have ``watcher`` called after each step, before anything else happens."""
@@ -66,6 +82,7 @@ class CommandLog:
         progress = Progress(
             state=CommandState.SENT,
             sent_at=now,
+            deadline_at=now + timedelta(seconds=new.timeout_s * self._clock.speed),
             effect_by=self._latest_effect(new.expects, new.timeout_s),
         )
         row = await self._writer.run(lambda conn: rows.insert(conn, new, progress, now))
@@ -117,6 +134,37 @@ class CommandLog:
         if moved is not None:
             self.announce(moved)
         return moved
+
+    async def settle(
+        self, command_id: int, change: Change, answer: Mapping[str, Any] | None
+    ) -> None:
+        """Store what an answer, or none, says of a command; later if not now.
+
+        Raises:
+            StoreError: Not now.
+        """
+        try:
+            await self.move(command_id, change, answer=answer)
+        except StoreError:
+            self._owed.append((command_id, change, answer))
+            self._owes.set()
+            raise
+
+    async def repay(self) -> None:
+        """Write the ends that the store refused, for ever: none stays ``sent``."""
+        while True:
+            await self._owes.wait()
+            await asyncio.sleep(RETRY_S)
+            try:
+                while self._owed:
+                    command_id, change, answer = self._owed[0]
+                    await self.move(command_id, change, answer=answer)
+                    self._owed.popleft()
+                self._owes.clear()
+            except StoreError as error:
+                _log.warning(
+                    "command.not_ended", n_owed=len(self._owed), why=str(error)
+                )
 
     def announce(self, row: CommandRow) -> None:
         """Tell of a stored step."""

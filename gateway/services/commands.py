@@ -1,12 +1,14 @@
 """All commands for those who look: what was asked of stations, and plans' limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from gateway.domain.command import CommandState
 from gateway.errors import RequestError
 from gateway.services.command_log import CALL_PREFIX, LIMIT_PREFIX, call_id
+from gateway.services.station_calls import SERVICE
+from gateway.services.system_calls import SYSTEM
 from gateway.store import commands as rows
 from gateway.store import limit_history
 from gateway.store.commands import CommandRow
@@ -16,6 +18,14 @@ from gateway.store.times import optional_text, to_text
 
 CALLS: Final = "call"
 LIMITS: Final = "limit"
+OPERATOR: Final = "operator"
+PLAN: Final = "plan"
+_BY_ITSELF: Final = f"asked_by IN ('{SERVICE}', '{SYSTEM}')"
+_OF_ORIGIN: Final[Mapping[str | None, str]] = {
+    OPERATOR: f"NOT {_BY_ITSELF}",
+    PLAN: "0",
+    SYSTEM: _BY_ITSELF,
+}
 
 T = TypeVar("T")
 View = dict[str, Any]
@@ -28,6 +38,7 @@ class CommandFilter:
     station_id: str | None = None
     state: CommandState | None = None
     kind: str | None = None
+    origin: str | None = None
 
 
 class Commands:
@@ -41,7 +52,7 @@ class Commands:
         found: list[View] = []
         if which.kind in {None, CALLS}:
             found += await self._calls(which, limit)
-        if which.kind in {None, LIMITS}:
+        if which.kind in {None, LIMITS} and which.origin in {None, PLAN}:
             found += await self._limits(which, limit)
         found.sort(key=_age, reverse=True)
         return found[:limit]
@@ -73,9 +84,10 @@ class Commands:
 
     async def _calls(self, which: CommandFilter, limit: int) -> list[View]:
         state = None if which.state is None else which.state.value
+        of_origin = _OF_ORIGIN.get(which.origin, "1")
         return await self._newest(
             rows.SELECT,
-            "(?2 IS NULL OR state = ?2)",
+            f"(?2 IS NULL OR state = ?2) AND {of_origin}",
             (which.station_id, state, limit),
             lambda row: view(rows.from_row(row)),
         )
@@ -142,6 +154,7 @@ def view(row: CommandRow) -> View:
         "detail": progress.detail or None,
         "late": progress.is_late,
         "asked_by": row.asked_by,
+        "origin": SYSTEM if row.asked_by in {SERVICE, SYSTEM} else OPERATOR,
         "answer": row.answer,
         "created_at": to_text(row.created_at),
         "deadline_at": optional_text(progress.deadline_at),
@@ -175,7 +188,8 @@ def limit_view(row: LimitRecord) -> View:
         "reason": row.reason or None,
         "detail": None,
         "late": False,
-        "asked_by": "plan",
+        "asked_by": PLAN,
+        "origin": PLAN,
         "answer": None,
         "created_at": to_text(row.sent_at),
         "deadline_at": None,

@@ -37,9 +37,15 @@ Start: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]], str], None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverPorts:
-    """What these parts need from the rest of the system."""
+    """What these parts need from the rest of the system.
+
+    Attributes:
+        stations: Their calls are not kept: messages about prices are many.
+        system: Their calls are kept as commands.
+    """
 
     stations: Stations
+    system: Stations
     directory: StationDirectory
     queries: Queries
     writer: Writer
@@ -86,7 +92,7 @@ class DriverParts:
         )
         self.local_lists = LocalLists(
             ListPorts(
-                stations=ports.stations,
+                stations=ports.system,
                 features=self.features,
                 queries=ports.queries,
                 writer=ports.writer,
@@ -97,7 +103,7 @@ class DriverParts:
         )
         self.tokens.listen(self.local_lists.tokens_changed)
         self.caches = CacheClearing(
-            stations=ports.stations,
+            stations=ports.system,
             directory=ports.directory,
             call_timeout_s=timeout_s,
         )

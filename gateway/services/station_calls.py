@@ -2,12 +2,11 @@
 
 import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
@@ -28,7 +27,6 @@ from gateway.errors import (
     CallTimedOut,
     NotConnected,
     RequestError,
-    StoreError,
     WattproofError,
 )
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command, ReservationAsked
@@ -43,8 +41,6 @@ from gateway.store.writer import Writer
 
 MAX_LATE: Final = 1_000
 """Late answers that wait to be recorded; more are only logged."""
-RETRY_S: Final = 5.0
-"""Real seconds before the store is asked again to note the end of a command."""
 STOPS: Final = frozenset({"RemoteStopTransaction", "RequestStopTransaction"})
 SERVICE: Final = "service"
 """Who asks where no person does."""
@@ -129,10 +125,6 @@ class StationCalls:
         self._commands = log
         self._observers: list[Observer] = []
         self._late: asyncio.Queue[tuple[_Asked, Answered]] = asyncio.Queue(MAX_LATE)
-        self._owed: deque[tuple[int, Change, Mapping[str, Any] | None]] = deque(
-            maxlen=MAX_LATE
-        )
-        self._owes = asyncio.Event()
         self._passwords: dict[StationId, int] = {}
 
     def observe(self, observer: Observer) -> None:
@@ -142,39 +134,8 @@ class StationCalls:
     async def run(self) -> None:
         """Record late answers, and what the store did not take at once, for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repay(), name="calls.repay")
+            tasks.create_task(self._commands.repay(), name="calls.repay")
             await self._record_late()
-
-    async def _repay(self) -> None:
-        """Write the ends of commands that the store refused; none stays ``sent``."""
-        while True:
-            await self._owes.wait()
-            await asyncio.sleep(RETRY_S)
-            try:
-                while self._owed:
-                    command_id, change, answer = self._owed[0]
-                    await self._commands.move(command_id, change, answer=answer)
-                    self._owed.popleft()
-                self._owes.clear()
-            except StoreError as error:
-                _log.warning(
-                    "command.not_ended", n_owed=len(self._owed), why=str(error)
-                )
-
-    async def _move(
-        self, asked: _Asked, change: Change, answer: Mapping[str, Any] | None
-    ) -> None:
-        """Store what an answer, or none, says of its command; later if not now.
-
-        Raises:
-            StoreError: Not now.
-        """
-        try:
-            await self._commands.move(asked.row.command_id, change, answer=answer)
-        except StoreError:
-            self._owed.append((asked.row.command_id, change, answer))
-            self._owes.set()
-            raise
 
     async def _record_late(self) -> None:
         while True:
@@ -337,7 +298,7 @@ class StationCalls:
                 change = Failed(at=now, reason="not_sent", detail=str(error))
             case _:
                 change = Failed(at=now, reason="call_failed", detail=str(error))
-        await self._move(asked, change, code or None)
+        await self._commands.settle(asked.row.command_id, change, code or None)
         if not isinstance(error, CallRefused):
             return
         if asked.password is not None:
@@ -350,7 +311,9 @@ class StationCalls:
     ) -> None:
         command, adapter = asked.command, asked.adapter
         now = self._clock.now()
-        await self._move(asked, self._reading(asked, answer, now), redacted(answer))
+        await self._commands.settle(
+            asked.row.command_id, self._reading(asked, answer, now), redacted(answer)
+        )
         accepted = adapter.outcome(command.action, answer) is CallOutcome.ACCEPTED
         if asked.reservation is not None:
             status = "Reserved" if accepted else "Rejected"

@@ -67,7 +67,7 @@ def parse_chain(
         chain = load_pem(text.encode())
     except UNREADABLE as error:
         raise CertificateError(
-            f"is not a certificate in PEM: {_pem_problem(text)}"
+            f"is not a certificate in PEM: {_pem_problem(text, error)}"
         ) from error
     if len(chain) > MAX_CHAIN:
         raise CertificateError(f"has more than {MAX_CHAIN} certificates")
@@ -79,8 +79,11 @@ def parse_chain(
     return chain
 
 
-def _pem_problem(text: str) -> str:
-    """Why a text is no certificate in PEM, as far as its lines tell."""
+def _pem_problem(text: str, error: BaseException) -> str:
+    """Why a text is no certificate in PEM: as its lines tell, else as the library does.
+
+    What the library says of PEM itself is only a link.
+    """
     if _BEGIN not in text:
         found = _LABEL.search(text)
         if found is not None:
@@ -88,7 +91,9 @@ def _pem_problem(text: str) -> str:
         return f"it has no line {_BEGIN}"
     if _END not in text[text.index(_BEGIN) :]:
         return f"the line {_END} is missing"
-    return f"what stands between {_BEGIN} and {_END} is damaged"
+    said = _one_line(error).partition(" {")[0]
+    reason = "" if "://" in said else f": {said}"
+    return f"what stands between {_BEGIN} and {_END} is damaged{reason}"
 
 
 def parse_der(der: bytes) -> x509.Certificate:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.errors import StoreError
-from gateway.services import station_calls
+from gateway.services import command_log
 from gateway.store import commands as command_rows
 from gateway.store import stations as station_rows
 from tests.integration.commands.steps import named, until
@@ -42,7 +42,7 @@ async def test_a_password_that_cannot_be_noted_makes_no_command(
 async def test_an_answer_that_cannot_be_stored_at_once_is_stored_later(
     site: ApiSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(station_calls, "RETRY_S", 0.2)
+    monkeypatch.setattr(command_log, "RETRY_S", 0.2)
     name = await named(site)
     move, failures = command_rows.move, [1, 1, 1]
 
