@@ -24,9 +24,9 @@ from tests.support.gateway_process import (
     STOP_TIMEOUT_S,
     WATTPROOF,
     environment,
-    free_port,
     write_config,
 )
+from tests.support.ports import free_port
 from tests.support.raw_station import RawStation
 
 PASSWORD = "a-password-of-twenty"

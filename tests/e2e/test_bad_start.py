@@ -15,12 +15,12 @@ from tests.support.certificates import Authority
 from tests.support.gateway_process import (
     GatewayProcess,
     environment,
-    free_port,
     gateway,
     new_token,
     run_cli,
     write_config,
 )
+from tests.support.ports import free_port
 from tests.support.queue_station import PASSWORD
 
 pytestmark = pytest.mark.e2e

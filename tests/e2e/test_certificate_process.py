@@ -12,7 +12,8 @@ from websockets.typing import Subprotocol
 
 from tests.support import pki
 from tests.support.certificates import Authority
-from tests.support.gateway_process import free_port, gateway, run_cli, write_config
+from tests.support.gateway_process import gateway, run_cli, write_config
+from tests.support.ports import free_port
 from tests.support.queue_station import PASSWORD
 from tests.support.raw_station import RawStation
 

@@ -18,7 +18,8 @@ import pytest
 
 from gateway.clock import SystemClock
 from ledger.embedded import EmbeddedChain
-from tests.support.gateway_process import environment, free_port, run_cli
+from tests.support.gateway_process import environment, run_cli
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,9 @@ from websockets.typing import Subprotocol
 
 from gateway.config.tls import CertificateFiles
 from tests.support.certificates import Authority, client_context
-from tests.support.gateway_process import free_port, gateway, run_cli, write_config
+from tests.support.gateway_process import gateway, run_cli, write_config
+from tests.support.ocpp_port import until
+from tests.support.ports import free_port
 from tests.support.queue_station import PASSWORD
 
 pytestmark = pytest.mark.e2e
@@ -85,7 +87,12 @@ async def test_an_authority_still_to_be_made_may_be_the_client_ca(
     assert (code, err) == (0, "")
     assert "ca.pem will be made at the first start" in out
     async with gateway(tmp_path, ports) as process:
-        plain, tls = (line for line in process.log if "[wattproof] OCPP" in line)
+
+        def told() -> list[str]:
+            return [line for line in process.log if "[wattproof] OCPP" in line]
+
+        await until(lambda: len(told()) == 2)  # it serves before it says so
+        plain, tls = told()
         assert f"ws://127.0.0.1:{ports[0]}/ocpp/" in plain
         assert "(security profile 1)" in plain
         assert f"wss://127.0.0.1:{port}/ocpp/{{station_id}}" in tls

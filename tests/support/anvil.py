@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
@@ -27,12 +28,6 @@ def anvil_command() -> str:
             pytest.fail("CI=true, but anvil is not installed: npm ci in contracts/")
         pytest.skip("anvil is not installed: npm ci in contracts/ brings it")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

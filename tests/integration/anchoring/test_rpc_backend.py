@@ -14,8 +14,9 @@ from gateway.services.anchoring import Anchoring, AnchoringSettings, AnchorState
 from gateway.services.receipts import Receipts
 from ledger.chain import load_key, load_signers
 from ledger.verify import Verdict, VerificationReport, verify
-from tests.support.anvil import Node, free_port, running_node
+from tests.support.anvil import Node, running_node
 from tests.support.money import Till, open_till
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.chain
 
