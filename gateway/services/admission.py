@@ -127,6 +127,8 @@ class Admission:
             self._refuse(asked, remote, reason)
             return None
         self._failures.pop(_key(asked, remote), None)
+        if asked != entry.station_id:
+            _log.info("station.other_case", station_id=entry.station_id, asked=asked)
         await self._directory.note_profile(entry.station_id, security.profile)
         return entry.station_id
 

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
@@ -222,6 +223,19 @@ async def test_ids_that_differ_in_case_alone_are_two_stations(tmp_path: Path) ->
             assert not port.links.is_online(StationId("CP1"))
         error = await refused(port, station_id="Cp1")
         assert error.response.status_code == 401
+
+
+@pytest.mark.quirk(3)
+async def test_an_id_in_another_case_is_logged(tmp_path: Path) -> None:
+    """Row 3."""
+    with capture_logs() as lines:
+        async with open_port(tmp_path) as port:
+            async with port.station("cp1"):
+                await until(lambda: port.links.is_online(StationId("CP1")))
+            async with port.station("CP1"):
+                pass
+    told = [one for one in lines if one["event"] == "station.other_case"]
+    assert [(one["asked"], one["station_id"]) for one in told] == [("cp1", "CP1")]
 
 
 @pytest.mark.quirk(3)
