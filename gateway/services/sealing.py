@@ -14,6 +14,7 @@ from gateway.domain.ids import SessionId, StationId
 from gateway.domain.session import Session
 from gateway.store import money
 from gateway.store.entry import StoredReading
+from gateway.store.many import write_rows
 from gateway.store.times import to_text
 from ledger import record
 from ledger.sqlite_store import DDL, NewLeaf, append_leaf, append_leaves
@@ -69,7 +70,8 @@ class LogSealer:
         self, conn: sqlite3.Connection, stored: Sequence[StoredReading]
     ) -> int | None:
         """Seal readings of sessions, or of EVSEs without one."""
-        return append_leaves(conn, "meter", [meter_leaf(one) for one in stored])
+        leaves = [meter_leaf(one) for one in stored]
+        return append_leaves(conn, "meter", leaves, write_rows)
 
 
 def meter_leaf(stored: StoredReading) -> NewLeaf:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -20,13 +21,14 @@ from gateway.domain.events import (
 from gateway.domain.metering import FIRST_TRUSTED_YEAR
 from gateway.store import meters
 from gateway.store.entry import Entry
+from gateway.store.many import marks, write_rows
 from gateway.store.times import to_text
 
 FrameRow: TypeAlias = tuple[int | None, str, str, str, str, bytearray, str | None]
 
-_INSERT_FRAME: Final = (
+_FRAME: Final = (
     "INSERT INTO frame (offset, station_id, received_at, message_id, action, raw,"
-    " deviations) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " deviations) "
 )
 _LAST_OFFSET: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'frame'"
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
@@ -214,7 +216,7 @@ def next_offset(conn: sqlite3.Connection) -> int:
 
 def frame(conn: sqlite3.Connection, entry: Entry) -> int:
     """Keep a frame exactly as it came; returns its offset in the journal."""
-    offset = conn.execute(_INSERT_FRAME, frame_row(None, entry)).lastrowid
+    offset = conn.execute(_insert_frames(1), frame_row(None, entry)).lastrowid
     assert offset is not None, "an INSERT sets lastrowid"
     return offset
 
@@ -244,7 +246,12 @@ def frame_row(offset: int | None, entry: Entry) -> FrameRow:
 
 def insert_frames(conn: sqlite3.Connection, rows: Sequence[FrameRow]) -> None:
     """Keep frames at their offsets."""
-    conn.executemany(_INSERT_FRAME, rows)
+    write_rows(conn, _insert_frames, rows)
+
+
+@cache
+def _insert_frames(n_row: int) -> str:
+    return _FRAME + marks(n_row, 7)
 
 
 def replace_content(

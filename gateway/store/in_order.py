@@ -3,7 +3,7 @@
 Nearly every message says the same: the next reading of a session that runs. What it
 changes is known without asking the database, because the writer remembers the session
 and nothing can repeat or contradict a reading that is later than all others. So the
-rows of many such messages are collected and written by one ``executemany`` per table.
+rows of many such messages are collected and written by few statements per table.
 
 Whatever is not surely of that kind (`Batch.take` returns ``None``) takes the way of a
 single message (`gateway.store.sqlite.append_entry`). Both ways write the same rows.

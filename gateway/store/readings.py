@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import count, pairwise, repeat
 from typing import Final, TypeAlias
 
@@ -13,16 +14,16 @@ from gateway.domain.ids import SessionId, StationId
 from gateway.domain.metering import Sample
 from gateway.domain.session import Session
 from gateway.store.entry import Sealer, StoredReading
+from gateway.store.many import marks, write_rows
 from gateway.store.times import to_text
 
 _VALUES: Final = (
     " INTO reading (session_id, station_id, evse_id, sampled_at, digest, context,"
     " register_milliwh, power_w, current_l1_a, current_l2_a, current_l3_a, soc_percent,"
-    " samples, frame_offset, leaf_index)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " samples, frame_offset, leaf_index) "
 )
-_INSERT: Final = "INSERT OR IGNORE" + _VALUES
-_INSERT_NEW: Final = "INSERT" + _VALUES
+_N_VALUE: Final = 15
+_INSERT: Final = "INSERT OR IGNORE" + _VALUES + marks(1, _N_VALUE)
 _INSERT_SIGNED: Final = (
     "INSERT OR IGNORE INTO signed_reading (session_id, station_id, evse_id,"
     " sampled_at, digest, context, encoding, raw, frame_offset)"
@@ -66,13 +67,11 @@ def insert_new(
         sqlite3.IntegrityError: One was not new.
     """
     leaves = repeat(None) if first_leaf is None else count(first_leaf)
-    conn.executemany(
-        _INSERT_NEW,
-        [
-            _row(stored, offset, leaf_index)
-            for (stored, offset), leaf_index in zip(found, leaves, strict=False)
-        ],
-    )
+    rows = [
+        _row(stored, offset, leaf_index)
+        for (stored, offset), leaf_index in zip(found, leaves, strict=False)
+    ]
+    write_rows(conn, _insert_new, rows)
 
 
 def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
@@ -83,6 +82,11 @@ def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
         (session_id,),
     )
     return [row[0] for row in rows]
+
+
+@cache
+def _insert_new(n_row: int) -> str:
+    return "INSERT" + _VALUES + marks(n_row, _N_VALUE)
 
 
 def insert_signed(

@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from itertools import compress
 from operator import is_not
 from typing import Any, Final
@@ -19,6 +19,7 @@ from gateway.domain.events import ChargingState
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.metering import FIRST_TRUSTED_YEAR
 from gateway.domain.session import EndedBy, Session, SessionPhase
+from gateway.store.many import marks, write_rows
 from gateway.store.schema import WriterConnection
 from gateway.store.times import optional_time, to_text
 
@@ -154,7 +155,7 @@ def update_all(
             row = _row(fields, compress(news, is_other), after.session_id)
             rows.setdefault(fields, []).append(row)
     for fields, found in rows.items():
-        conn.executemany(_sql("UPDATE", fields), found)
+        write_rows(conn, partial(_update_many, fields), found)
 
 
 def remembered(
@@ -409,13 +410,28 @@ def _writers(fields: tuple[str, ...]) -> tuple[Callable[[Any], Any] | None, ...]
     return tuple(_WRITERS.get(field) for field in fields)
 
 
-@cache
-def _sql(verb: str, fields: tuple[str, ...]) -> str:
-    columns = [
+def _columns(fields: tuple[str, ...]) -> list[str]:
+    return [
         column
         for field in fields
         for column in (_CURRENT_COLUMNS if field == "current_a" else (field,))
     ]
+
+
+@cache
+def _update_many(fields: tuple[str, ...], n_row: int) -> str:
+    columns = _columns(fields)
+    n_column = len(columns) + 1
+    setters = ", ".join(f"{name} = v.column{n}" for n, name in enumerate(columns, 1))
+    return (
+        f"UPDATE session SET {setters} FROM ({marks(n_row, n_column)}) AS v"  # noqa: S608 - names from _FIELDS
+        f" WHERE session_id = v.column{n_column}"
+    )
+
+
+@cache
+def _sql(verb: str, fields: tuple[str, ...]) -> str:
+    columns = _columns(fields)
     if verb == "INSERT":
         marks = ", ".join("?" * len(columns))
         return f"INSERT INTO session ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names from _FIELDS
