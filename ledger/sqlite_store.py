@@ -60,7 +60,8 @@ _APPEND: Final = (
 )
 _NEXT_INDEX: Final = "SELECT coalesce(max(leaf_index) + 1, 0) FROM leaf"
 _APPEND_AT: Final = (
-    "INSERT INTO leaf (leaf_index, kind, subject, commitment, salt, record, sealed_at)"
+    "INSERT OR FAIL INTO leaf"
+    " (leaf_index, kind, subject, commitment, salt, record, sealed_at)"
 )
 
 WriteRows: TypeAlias = Callable[
@@ -163,7 +164,7 @@ def append_leaves(
 
 @cache
 def append_at(n_row: int) -> str:
-    """The statement that appends a number of leaves."""
+    """The statement that appends a number of leaves; if it fails, roll back."""
     return f"{_APPEND_AT} VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * n_row)}"
 
 

@@ -27,8 +27,8 @@ from gateway.store.times import to_text
 FrameRow: TypeAlias = tuple[int | None, str, str, str, str, bytearray, str | None]
 
 _FRAME: Final = (
-    "INSERT INTO frame (offset, station_id, received_at, message_id, action, raw,"
-    " deviations) "
+    "INSERT OR FAIL INTO frame"
+    " (offset, station_id, received_at, message_id, action, raw, deviations) "
 )
 _LAST_OFFSET: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'frame'"
 _encode: Final = msgspec.json.Encoder(order="sorted").encode

@@ -5,6 +5,10 @@ the event loop is busy each of these doors costs the writer up to a switch inter
 group of a hundred messages took 140 ms beside a loop that never rested, and takes 9 ms
 with statements of many rows, which have one door each. They come in a few sizes, so
 that they stay prepared.
+
+Such statements are to say ``OR FAIL``: SQLite then need not keep a copy of each page to
+take back the first rows when a later one fails, which costs as much as the statement.
+Who writes so rolls back the transaction, or his SAVEPOINT.
 """
 
 import sqlite3

@@ -86,7 +86,7 @@ def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
 
 @cache
 def _insert_new(n_row: int) -> str:
-    return "INSERT" + _VALUES + marks(n_row, _N_VALUE)
+    return "INSERT OR FAIL" + _VALUES + marks(n_row, _N_VALUE)
 
 
 def insert_signed(

@@ -88,6 +88,7 @@ def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> WriterConn
         conn.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         conn.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * PAGE_BYTES}")
         conn.execute("PRAGMA cache_size = -65536")
+        conn.execute("PRAGMA temp_store = MEMORY")  # pages kept by a SAVEPOINT, too
     except sqlite3.Error:
         conn.close()
         raise
