@@ -4,9 +4,7 @@ One thread owns the one writing connection. It takes everything queued, runs the
 (`gateway.store.jobs`), commits once, and only then tells the waiters. While one commit
 syncs, the next group collects: the disk sets the pace, no timer does.
 
-The loop hands its jobs over when a turn has brought no more, not one by one: a writer
-that woke up while the loop still decodes the rest would fight it for the interpreter at
-every statement. The first job waits no longer than `GATHER_S` for that.
+The loop hands its jobs over in portions (`gateway.store.gathering`), not one by one.
 """
 
 import asyncio
@@ -25,6 +23,7 @@ import structlog
 
 from gateway.errors import StoreBusy, StoreError
 from gateway.store.checkpoints import Checkpointer
+from gateway.store.gathering import Gathering
 from gateway.store.jobs import Job, primary_code, run_jobs
 from gateway.store.schema import (
     BUSY_TIMEOUT_MS,
@@ -39,9 +38,6 @@ Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 MAX_GROUP: Final = 2_000
 """Jobs in one commit: bounds the wait of the first one."""
-
-GATHER_S: Final = 0.005
-"""Real seconds for which a busy loop may gather jobs before it hands them over."""
 
 _REOPEN_CODES: Final = frozenset(
     {
@@ -111,8 +107,7 @@ class Writer:
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_ms = busy_timeout_ms
         self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
-        self._gathered: list[_Waiting] = []
-        self._hand_over_by_s = 0.0
+        self._gathering: Gathering[_Waiting] | None = None
         self._depth = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -132,6 +127,8 @@ class Writer:
         """
         self._conn = open_database(self.path, busy_timeout_ms=self._busy_timeout_ms)
         self._loop = loop
+        if loop is not None:
+            self._gathering = Gathering(loop, self._queue.put)
         self._is_open = True
         self._thread = threading.Thread(target=self._run, name="store.writer")
         self._thread.start()
@@ -188,18 +185,16 @@ class Writer:
         """
         with self._gate:
             self._admit()
-        if not self._gathered:
-            assert self._loop is not None, "the writer was started with a loop"
-            self._hand_over_by_s = self._loop.time() + GATHER_S
-            self._loop.call_soon(self._gather, self._loop, 0)
-        self._gathered.append(_Waiting(job, on_done, on_loop=True))
+        assert self._gathering is not None, "the writer was started with a loop"
+        self._gathering.add(_Waiting(job, on_done, on_loop=True))
 
     def close(self) -> None:
         """Write everything that is queued, then close the file. Idempotent."""
         with self._gate:
             was_open, self._is_open = self._is_open, False
         if was_open:
-            self._hand_over()
+            if self._gathering is not None:
+                self._gathering.give()
             self._queue.put(None)
         if self._checkpointer is not None:
             self._checkpointer.close()
@@ -215,20 +210,6 @@ class Writer:
             raise StoreBusy(f"{self._depth} writes are waiting")
         self._depth += 1
         self.counters.max_queue = max(self.counters.max_queue, self._depth)
-
-    def _gather(self, loop: asyncio.AbstractEventLoop, n_before: int) -> None:
-        """Hand over unless this turn of the loop has brought more and may go on."""
-        n_now = len(self._gathered)
-        if n_before < n_now < MAX_GROUP and loop.time() < self._hand_over_by_s:
-            loop.call_soon(self._gather, loop, n_now)
-        else:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Give the writer what was gathered."""
-        if self._gathered:
-            gathered, self._gathered = self._gathered, []
-            self._queue.put(gathered)
 
     def _run(self) -> None:
         while self._serve_group():

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import writer
-from gateway.store.writer import GATHER_S, Writer
+from gateway.store import gathering
+from gateway.store.gathering import PATIENCE_S, PLENTY, Gathering
+from gateway.store.writer import Writer
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def nothing(_conn: sqlite3.Connection) -> None:
 async def test_jobs_of_turns_that_follow_each_other_share_a_commit(
     opened: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "GATHER_S", 5.0)  # whatever else the machine does
+    monkeypatch.setattr(gathering, "PATIENCE_S", 5.0)  # whatever else the machine does
     opened.start(asyncio.get_running_loop())
     await opened.run(nothing)
     commits = opened.counters.commits
@@ -52,7 +53,7 @@ async def test_a_loop_that_never_rests_hands_over_all_the_same(opened: Writer) -
         while opened.counters.commits == commits:
             group.create_task(opened.run(nothing))
             await asyncio.sleep(0)
-            assert loop.time() < started_s + 100 * GATHER_S, "the first job starves"
+            assert loop.time() < started_s + 100 * PATIENCE_S, "the first job starves"
 
 
 async def test_what_was_gathered_is_written_when_the_store_closes(
@@ -66,3 +67,21 @@ async def test_what_was_gathered_is_written_when_the_store_closes(
     with sqlite3.connect(path) as conn:
         assert conn.execute("SELECT count(*) FROM told").fetchone() == (0,)
     conn.close()
+
+
+async def test_a_lonely_job_waits_for_no_others() -> None:
+    portions: list[list[int]] = []
+    gathered = Gathering[int](asyncio.get_running_loop(), portions.append)
+    gathered.add(1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert portions == [[1]]
+
+
+async def test_plenty_is_handed_over_at_once() -> None:
+    portions: list[list[int]] = []
+    gathered = Gathering[int](asyncio.get_running_loop(), portions.append)
+    for number in range(PLENTY):
+        gathered.add(number)
+    await asyncio.sleep(0)
+    assert [len(portion) for portion in portions] == [PLENTY]
