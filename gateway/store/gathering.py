@@ -2,8 +2,8 @@
 
 A writer that woke up while the loop still decodes messages would fight it for the
 interpreter at every statement, and what a commit costs by itself, some hundreds of
-microseconds, would weigh on few messages. So what comes in is handed over when a turn of
-the loop has brought no more.
+microseconds, would weigh on few messages. So what comes in is handed over when a turn
+of the loop has brought no more.
 
 Tried: giving a loop that rests another millisecond while much comes in. At 2,000 messages
 a second that took a sixth off the CPU and added half to the latency.
