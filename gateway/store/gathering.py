@@ -5,8 +5,8 @@ interpreter at every statement, and what a commit costs by itself, some hundreds
 microseconds, would weigh on few messages. So what comes in is handed over when a turn
 of the loop has brought no more.
 
-Tried: giving a loop that rests another millisecond while much comes in. At 2,000 messages
-a second that took a sixth off the CPU and added half to the latency.
+Tried: giving a loop that rests another millisecond while much comes in. At 2,000
+messages a second that took a sixth off the CPU and added half to the latency.
 """
 
 import asyncio
