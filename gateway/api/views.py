@@ -34,6 +34,7 @@ def session(
         "started_at": time(row.started_at),
         "ended_at": time(row.ended_at),
         "stop_reason": row.stop_reason,
+        "interrupted_at": time(row.interrupted_at),
         "energy_milliwh": row.energy_milliwh,
         "register_start_milliwh": row.register_start_milliwh,
         "register_end_milliwh": row.register_end_milliwh,

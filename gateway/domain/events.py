@@ -8,10 +8,10 @@ through thousands of times a second, and a frozen dataclass costs ten times as m
 make. `msgspec.structs.replace` makes a changed copy.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -24,6 +24,7 @@ REGISTER = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
 CURRENT = "Current.Import"
 SOC = "SoC"
+BACKLOG_AFTER: Final = timedelta(minutes=5)
 
 
 class Availability(StrEnum):
@@ -223,6 +224,16 @@ Event: TypeAlias = (
     | DeviceReported
     | StationNotified
 )
+
+
+def is_backlog(event: Event) -> bool:
+    """Whether an event is too old to drive live state."""
+    if isinstance(event, _OF_SESSIONS) and event.was_offline:
+        return True
+    return event.received_at - event.occurred_at > BACKLOG_AFTER
+
+
+_OF_SESSIONS: Final = (SessionUpdated, SessionStarted, SessionEnded)
 
 
 class Deviation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -20,6 +20,7 @@ from gateway.domain.events import (
     SessionEnded,
     SessionStarted,
     SessionUpdated,
+    is_backlog,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
 from gateway.domain.metering import BEGIN, END, Sample, samples_in
@@ -77,6 +78,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         sequences: Ranges of 2.0.1 ``seqNo`` received, ascending, ends included.
         verdicts: Reason words found so far, ascending (``docs/metering``).
         verdict: Verdict on the energy, once ended (`gateway.domain.metering`).
+        interrupted_at: When its station restarted; ``None`` once it is heard of again.
     """
 
     session_id: SessionId
@@ -112,6 +114,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sequences: tuple[tuple[int, int], ...] = ()
     verdicts: tuple[str, ...] = ()
     verdict: str | None = None
+    interrupted_at: datetime | None = None
 
     @property
     def energy_milliwh(self) -> int:
@@ -183,12 +186,29 @@ def apply(
             assert_never(event)
     for sample in samples_in(event) if samples is None else samples:
         session = _sample(session, sample)
+    if session.interrupted_at is not None and not is_backlog(event):
+        session = replace(session, interrupted_at=None)
     return session
 
 
 def apply_status(session: Session, event: EvseStatusChanged) -> Session:
     """Take over the charging state that a connector reported (OCPP 1.6)."""
-    return _state(session, event.charging_state, event.occurred_at, None)
+    after = _state(session, event.charging_state, event.occurred_at, None)
+    if after is session or session.interrupted_at is None or is_backlog(event):
+        return after
+    return replace(after, interrupted_at=None)
+
+
+def interrupt(session: Session, at: datetime) -> Session:
+    """Its station restarted: what it draws and does is not known until it says so.
+
+    The session goes on, for its station may still end it.
+    """
+    if session.phase is SessionPhase.ENDED:
+        return session
+    return replace(
+        session, interrupted_at=at, power_w=None, current_a=None, charging_state=None
+    )
 
 
 def supersede(session: Session, at: datetime, register_milliwh: int | None) -> Session:
@@ -407,7 +427,7 @@ def _is_newer(
     """Later wins; of two at the same instant the larger, so that order is free."""
     if known_at is None or at > known_at:
         return True
-    return at == known_at and bool(value > known)  # type: ignore[operator]  # same type on both sides
+    return at == known_at and known is not None and bool(value > known)  # type: ignore[operator]  # same type on both sides
 
 
 def _highest(known: int | None, register: int | None) -> int | None:

@@ -83,6 +83,7 @@ def with_session(view: View, session: Session | None, promise: str | None) -> Vi
         return view | {
             "soc_percent": None,
             "session_id": None,
+            "interrupted_at": None,
             "energy_milliwh": None,
             "measured_at": None,
             "promise": None,
@@ -92,6 +93,7 @@ def with_session(view: View, session: Session | None, promise: str | None) -> Vi
         "power_w": session.power_w,
         "soc_percent": session.soc_percent,
         "session_id": session.session_id,
+        "interrupted_at": optional_text(session.interrupted_at),
         "energy_milliwh": session.energy_milliwh,
         "measured_at": optional_text(session.sampled_at),
         "promise": promise,

@@ -296,6 +296,7 @@ class Live:
             ),
             "why": why,
             "power_w": session.power_w,
+            "interrupted_at": session.interrupted_at,
             "charging_state": session.charging_state,
             "sampled_at": session.sampled_at,
             "online": self._is_online(session.station_id),

@@ -3,25 +3,19 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeAlias
+from datetime import datetime
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from gateway.domain.events import (
     Deviation,
     Event,
-    SessionEnded,
     SessionStarted,
-    SessionUpdated,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
 from gateway.domain.metering import Sample
 from gateway.domain.session import Session
-
-BACKLOG_AFTER: Final = timedelta(minutes=5)
-
-_OF_SESSIONS: Final = (SessionUpdated, SessionStarted, SessionEnded)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -171,10 +165,3 @@ FinalCost: TypeAlias = Callable[[sqlite3.Connection, Session], str | None]
 """What an ended session costs, in major units; ``None`` if nobody can say."""
 Rating: TypeAlias = Callable[[StationId, int], float | None]
 """Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""
-
-
-def is_backlog(event: Event) -> bool:
-    """Whether an event is too old to drive live state."""
-    if isinstance(event, _OF_SESSIONS) and event.was_offline:
-        return True
-    return event.received_at - event.occurred_at > BACKLOG_AFTER

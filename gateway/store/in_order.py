@@ -12,7 +12,7 @@ single message (`gateway.store.sqlite.append_entry`). Both ways write the same r
 from typing import Final
 
 from gateway.domain import session as folding
-from gateway.domain.events import SessionUpdated
+from gateway.domain.events import SessionUpdated, is_backlog
 from gateway.domain.ids import SessionId
 from gateway.domain.metering import Sample, samples_in
 from gateway.domain.session import Session
@@ -23,7 +23,6 @@ from gateway.store.entry import (
     Receipt,
     Sealer,
     StoredReading,
-    is_backlog,
 )
 from gateway.store.schema import WriterConnection
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.domain.events import ChargingState
+from gateway.domain.events import ChargingState, StationBooted
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.metering import FIRST_TRUSTED_YEAR
 from gateway.domain.session import EndedBy, Session, SessionPhase
+from gateway.domain.session import interrupt as interrupted
 from gateway.store.many import marks, write_rows
 from gateway.store.schema import WriterConnection
 from gateway.store.times import optional_time, to_text
@@ -57,6 +58,7 @@ _FIELDS: Final = (
     "sequences",
     "verdicts",
     "verdict",
+    "interrupted_at",
 )
 _CURRENT_COLUMNS: Final = ("current_l1_a", "current_l2_a", "current_l3_a")
 _values: Final = msgspec.structs.astuple
@@ -70,6 +72,7 @@ COLUMNS: Final = ", ".join(
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM session "  # noqa: S608 - constant column names
 _RANGE: Final = re.compile(r"(-?\d+)-(-?\d+)")
+TRIGGERED: Final = "Triggered"
 MAX_NUMBER: Final = 2**31 - 1
 MAX_REMEMBERED: Final = 10_000
 """Running sessions that the writer keeps at hand, about 1 KB each."""
@@ -112,6 +115,7 @@ def from_row(row: sqlite3.Row | tuple[Any, ...]) -> Session:
         sequences=_ranges(row[32]),
         verdicts=tuple(row[33].split(",")) if row[33] else (),
         verdict=row[34],
+        interrupted_at=optional_time(row[35]),
     )
 
 
@@ -176,6 +180,24 @@ def remember(conn: WriterConnection, session: Session) -> None:
         conn.remembered[key] = session
     else:
         del conn.remembered[key]
+
+
+def interrupt(conn: sqlite3.Connection, event: StationBooted) -> None:
+    """A station restarted: nothing is known of what its running sessions do.
+
+    A boot that we asked for (``Triggered``) follows no restart.
+    """
+    if event.reason == TRIGGERED:
+        return
+    conn.execute(
+        "UPDATE evse_status SET charging_state = NULL"
+        " WHERE station_id = ? AND charging_state IS NOT NULL",
+        (event.station_id,),
+    )
+    for session in _all(
+        conn, "WHERE station_id = ? AND phase = 'running'", (event.station_id,)
+    ):
+        update(conn, session, interrupted(session, event.received_at))
 
 
 def by_id(conn: sqlite3.Connection, session_id: SessionId) -> Session | None:

@@ -24,6 +24,7 @@ from gateway.domain.events import (
     SessionUpdated,
     StationBooted,
     StationNotified,
+    is_backlog,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId, session_id_of
 from gateway.domain.metering import FIRST_TRUSTED_YEAR, Sample, judge, samples_in
@@ -48,7 +49,6 @@ from gateway.store.entry import (
     StoredReading,
     TokenDecision,
     TokenQuestion,
-    is_backlog,
 )
 from gateway.store.in_order import NO_NUMBER, Batch
 from gateway.store.schema import WriterConnection
@@ -196,6 +196,7 @@ class _Append:
                 session = self._state_of_session(event) if is_new else None
             case StationBooted():
                 self.registration = facts.booted(conn, event)
+                sessions.interrupt(conn, event)
                 clocks.forget(conn, event.station_id)
                 is_new = True
             case ReservationChanged():

@@ -90,11 +90,9 @@ def _headline(
             "Connection to the charger lost",
             "It keeps at least its reserved power; the meter in the charger counts.",
         )
-    sampled_at = view["sampled_at"]
-    if sampled_at is None:
-        return "Starting…", "This can take a minute."
-    if (now - sampled_at).total_seconds() > STALE_S:
-        return "We have not heard from the charger for a while", "Charging goes on."
+    unheard = _unheard(view, now)
+    if unheard is not None:
+        return unheard
     if needed and got >= needed:
         return f"Ready: {_kwh(got)} kWh", "You can leave whenever you like."
     if view["charging_state"] == "suspended_ev":
@@ -110,6 +108,18 @@ def _headline(
             view["why"] or "Planned for later."
         )
     return f"Ready by {departure}", str(view["why"] or "Everything as planned.")
+
+
+def _unheard(view: Mapping[str, Any], now: datetime) -> tuple[str, str] | None:
+    """What to say while nothing new is known of a session."""
+    sampled_at = view["sampled_at"]
+    if view.get("interrupted_at") is not None:
+        return "The charger restarted", "It has not said yet whether charging goes on."
+    if sampled_at is None:
+        return "Starting…", "This can take a minute."
+    if (now - sampled_at).total_seconds() > STALE_S:
+        return "We have not heard from the charger for a while", "Charging goes on."
+    return None
 
 
 def _ended(view: Mapping[str, Any], got: int) -> tuple[str, str]:

@@ -22,8 +22,9 @@ class LiveView(Protocol):
         ``evse_id``, ``availability`` (available, occupied, reserved, unavailable,
         faulted), ``charging_state`` (idle, preparing, charging, suspended_ev,
         suspended_evse, finishing), ``power_w``, ``limit_w``, ``rated_w``,
-        ``soc_percent``, ``session_id``, ``energy_milliwh``, ``measured_at`` and
-        ``promise`` (a short text).
+        ``soc_percent``, ``session_id``, ``energy_milliwh``, ``measured_at``,
+        ``interrupted_at`` (its station restarted, and is silent about the session
+        since) and ``promise`` (a short text).
         """
         ...
 

@@ -43,6 +43,7 @@ _CLOSED = StateMark("offline", "▬", "out of service")
 _PAUSED_CAR = StateMark("waiting", "◐", "car paused")
 _PAUSED_US = StateMark("waiting", "◐", "paused by us")
 _PLUGGED = StateMark("waiting", "◐", "plugged in")
+_INTERRUPTED = StateMark("waiting", "◐", "interrupted")
 _DONE = StateMark("ready", "◆", "finishing")
 
 LEGEND: Final = (_CHARGING, _WAITING, _READY, FAULT, OFFLINE)
@@ -73,7 +74,7 @@ def mark_of(station: View, evse: View) -> StateMark:
         case "finishing":
             return _DONE
         case _:
-            return _WAITING
+            return _WAITING if evse.get("interrupted_at") is None else _INTERRUPTED
 
 
 def mark_html(mark: StateMark) -> str:

@@ -155,6 +155,7 @@ async def test_the_availability_of_a_station_needs_every_evse(
         await until(site, command, "effected")
 
 
+@pytest.mark.quirk(27)
 @pytest.mark.action16("ChangeAvailability to the station")
 @VERSIONS
 async def test_scheduled_waits_for_the_end_of_the_session(
@@ -355,6 +356,7 @@ async def test_an_old_fact_from_an_offline_queue_is_no_effect(site: ApiSite) -> 
         assert (await until(site, command, "accepted"))["ended_at"] is None
 
 
+@pytest.mark.quirk(27)
 async def test_one_session_is_the_effect_of_one_remote_start(site: ApiSite) -> None:
     name = await named(site)
     async with site.station(name) as station:

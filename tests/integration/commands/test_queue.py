@@ -82,6 +82,7 @@ async def test_a_station_that_resumes_without_a_boot_gets_what_waited(
         await until(site, waiting, "effected")
 
 
+@pytest.mark.quirk(27)
 async def test_what_waits_too_long_expires_unsent(site: ApiSite) -> None:
     name = await named(site)
     command = await asked(site, name, action="ClearCache", deadline_s=0.2)
@@ -221,6 +222,7 @@ async def test_a_link_lost_before_the_answer_is_told_apart_from_one_before_sendi
         assert station.calls("GetLocalListVersion") == []
 
 
+@pytest.mark.quirk(27)
 @pytest.mark.use_case("F01", "F03")
 @pytest.mark.action16(
     "RemoteStartTransaction to the station", "RemoteStopTransaction to the station"
@@ -284,6 +286,7 @@ async def test_a_remote_start_that_nobody_follows_has_no_effect(
     assert start["command_id"] in {one["command_id"] for one in shown}
 
 
+@pytest.mark.quirk(27)
 async def test_commands_are_told_in_the_event_stream(site: ApiSite) -> None:
     name = await named(site)
     seen: list[str] = []

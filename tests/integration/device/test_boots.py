@@ -19,6 +19,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
         yield running
 
 
+@pytest.mark.quirk(10)
 @pytest.mark.use_case("B02")
 @pytest.mark.action16("BootNotification from the station")
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])

@@ -35,6 +35,7 @@ def trust_rows(place: Yard) -> list[tuple[object, ...]]:
     return place.rows("SELECT is_proven, leftovers_known FROM station_trust")
 
 
+@pytest.mark.quirk(10)
 async def test_a_booted_station_that_holds_our_limits_only_just_gets_its_floor(
     tmp_path: Path,
 ) -> None:
@@ -108,6 +109,7 @@ async def test_defaults_for_single_evses_are_cleared_when_one_for_all_takes_over
         assert evse.bound_da == 60
 
 
+@pytest.mark.quirk(10)
 @pytest.mark.use_case("K07")
 async def test_a_station_that_may_forget_its_floor_counts_at_its_rating_after_a_boot(
     tmp_path: Path,

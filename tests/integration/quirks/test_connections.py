@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
+from gateway.clock import SystemClock
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
 from gateway.server import listener
@@ -516,6 +517,47 @@ async def test_a_boot_ends_no_session_that_its_station_may_still_end(
         await cp.ask("StopTransaction", stop)
         (session,) = await port.queries.sessions()
         assert (session.energy_milliwh, session.verdict) == (2_000_000, "ok-unsigned")
+
+
+def charging_16(number: int, power_w: str, **when: str) -> dict[str, object]:
+    """A sample of a session's power, as of now if not told otherwise."""
+    value = {"value": power_w, "measurand": "Power.Active.Import", "unit": "W"}
+    at = when.get("at") or SystemClock().now().isoformat()
+    meter = [{"timestamp": at, "sampledValue": [value]}]
+    return {"connectorId": 1, "transactionId": number, "meterValue": meter}
+
+
+@pytest.mark.quirk(10)
+async def test_what_a_session_does_is_unknown_after_a_boot_until_it_is_said(
+    tmp_path: Path,
+) -> None:
+    """Row 10."""
+    async with open_port(tmp_path) as port, port.station() as cp:
+
+        async def session() -> tuple[object, ...]:
+            (one,) = await port.queries.open_sessions()
+            is_interrupted = one.interrupted_at is not None
+            return one.phase, one.charging_state, one.power_w, is_interrupted
+
+        await cp.ask("BootNotification", BOOT_16)
+        now = SystemClock().now().isoformat()
+        start = {"connectorId": 1, "idTag": "D", "meterStart": 1, "timestamp": now}
+        number = (await cp.ask("StartTransaction", start))[2]["transactionId"]
+        state = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
+        await cp.ask("StatusNotification", state)
+        await cp.ask("MeterValues", charging_16(number, "7000"))
+        assert await session() == ("running", "charging", 7000.0, False)
+        await cp.ask("BootNotification", BOOT_16)
+        assert await session() == ("running", None, None, True)
+        (status,) = await port.queries.evse_statuses(StationId("CP1"))
+        assert status.charging_state is None
+        await cp.ask("MeterValues", charging_16(number, "1", at="2026-06-01T12:00:00Z"))
+        assert await session() == ("running", None, None, True)  # kept from before
+        await cp.ask("MeterValues", charging_16(number, "6000"))
+        assert await session() == ("running", None, 6000.0, False)
+        await cp.ask("BootNotification", BOOT_16)
+        await cp.ask("StatusNotification", state)
+        assert await session() == ("running", "charging", None, False)
 
 
 async def test_a_socket_that_closes_in_the_middle_of_a_frame_harms_nobody(
