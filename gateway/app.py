@@ -86,6 +86,7 @@ from gateway.services.overview import Overview
 from gateway.services.reach import Reach, likely_answer
 from gateway.services.receipts import Receipts
 from gateway.services.registration import Registration
+from gateway.services.restarts import Restarts
 from gateway.services.sealing import LogSealer, install_ledger, seal_record
 from gateway.services.settlement import Settlement, Terms
 from gateway.services.setup import SetupParts, StationSetup
@@ -142,7 +143,13 @@ class Parts:
             clock=clock,
             start_within=timedelta(seconds=config.ocpp.connection_timeout_s),
         )
-        self.system = SystemCalls(self.reach, log=self.command_log, clock=clock)
+        self.restarts = Restarts(self.directory)
+        self.system = SystemCalls(
+            self.reach,
+            log=self.command_log,
+            clock=clock,
+            on_answer=self.restarts.answered,
+        )
         self.device = make_device(
             reach=self.reach,
             writer=writer,
@@ -209,6 +216,7 @@ class Parts:
                 reports=self.device.reports,
             ),
             sample_interval_s=config.ocpp.sample_interval_s,
+            ping_interval_s=config.ocpp.ping_interval_s,
             call_timeout_s=config.server.call_timeout_s,
         )
         self.inquiries = Inquiries()
@@ -270,6 +278,7 @@ class Parts:
             log=self.command_log,
         )
         self.calls.observe(DeviceRecords(writer).observe)
+        self.calls.observe(self.restarts.observe)
         self.calls.observe(self.device.networks.observe)
         self.command_effects = CommandEffects(
             log=self.command_log,

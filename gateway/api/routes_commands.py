@@ -22,6 +22,7 @@ from gateway.services.command_rules import (
 )
 from gateway.services.commands import CommandFilter, number_of, view
 from gateway.services.dialects import version_of
+from gateway.services.restarts import RESET, idle_reset
 
 MAX_LIMIT: Final = 1000
 
@@ -197,6 +198,28 @@ async def remote_start(
             timeout_s=context.call_timeout_s,
             deadline_s=body.deadline_s,
             idempotency_key=body.idempotency_key,
+        ),
+    )
+
+
+@router.post("/stations/{station_id}/restart", status_code=202, responses=_TAKEN)
+async def restart(station_id: str, context: Context, caller: Operator) -> CommandView:
+    """Restart a station at which nobody charges; ``effected`` when it boots.
+
+    409 ``not_idle``: a session runs there. Stations that have to restart before a
+    setting counts say so by ``restart_needed_at``; none is restarted unasked.
+    """
+    entry = context.directory.require(station_id)
+    version = version_of(context.links, context.directory, entry.station_id)
+    return await _submit(
+        context,
+        caller,
+        Wish(
+            station_id=entry.station_id,
+            action=RESET,
+            payload=await idle_reset(context.queries, entry.station_id, version),
+            asked_by=caller.token_id,
+            timeout_s=context.call_timeout_s,
         ),
     )
 

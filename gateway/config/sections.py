@@ -126,6 +126,8 @@ class OcppConfig:
         pending_retry_s: Interval told to a station whose registration is pending.
         heartbeat_interval_s: Interval told to an accepted station.
         sample_interval_s: Meter sampling asked for during transactions.
+        ping_interval_s: How often managed stations are told to ping, less where they
+            give up messages sooner; ``None``: they keep their own.
         connection_timeout_s: How long stations wait for the plug after a remote start
             (their ConnectionTimeOut): without a session by then it had no effect.
         upgrade_deadline_s: Site seconds for an upgrade of the security profile, from
@@ -149,6 +151,7 @@ class OcppConfig:
     pending_retry_s: Annotated[int, Range(low=1, high=DAY_S)] = 60
     heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
     sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
+    ping_interval_s: Annotated[int | None, Range(low=10, high=DAY_S)] = 60
     connection_timeout_s: Annotated[int, Range(low=1, high=3_600)] = 60
     upgrade_deadline_s: Annotated[int, Range(low=60, high=30 * DAY_S)] = DAY_S
     tls: TlsConfig | None = None

@@ -91,6 +91,11 @@ class StationBooted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     firmware: str | None = None
     reason: str | None = None
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether it was only asked to say this again: no restart came before."""
+        return self.reason == "Triggered"
+
 
 class EvseStatusChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An EVSE or connector reported its state; ``evse_id`` 0 is the whole station."""

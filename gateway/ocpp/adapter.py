@@ -280,6 +280,10 @@ class Adapter(Protocol):
         """Configuration to send once after an accepted boot: sampling, reports."""
         ...
 
+    def encode_ping_interval(self, interval_s: int) -> Command:
+        """Write how often the station pings; 0: never."""
+        ...
+
     def encode_remote_start(
         self, evse_id: int | None, token: IdToken, remote_start_id: int
     ) -> Command:

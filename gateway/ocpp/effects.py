@@ -12,13 +12,14 @@ from gateway.ocpp.outbound import CLEAR, NOTHING_TO_CLEAR, asked_time
 
 REDACTED: Final = "***"
 SCHEDULED: Final = "Scheduled"
+REBOOT: Final = "RebootRequired"
 GOOD_WORDS: Final = frozenset(
     {
         "Accepted",
         "AcceptedCanceled",
         "EmptyResultSet",
         "NoProfiles",
-        "RebootRequired",
+        REBOOT,
         "Scheduled",
         "Unlocked",
         "Unpublished",
@@ -78,6 +79,11 @@ def read_answer(action: str, answer: Mapping[str, object]) -> AnswerRead:
             return AnswerRead(is_accepted=False, word=word)
     said = next((word for word in words if word != "Accepted"), "")
     return AnswerRead(is_accepted=True, is_scheduled=said == SCHEDULED, word=said)
+
+
+def needs_restart(answer: Mapping[str, object]) -> bool:
+    """Whether a station says that what it took counts after its next restart only."""
+    return REBOOT in _words(answer)
 
 
 def redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -151,6 +151,11 @@ class V16Commands:
             for key, value in settings.items()
         )
 
+    def encode_ping_interval(self, interval_s: int) -> Command:
+        """ChangeConfiguration of WebSocketPingInterval (1.6, 9.1.34)."""
+        payload = {"key": "WebSocketPingInterval", "value": str(interval_s)}
+        return Command(action="ChangeConfiguration", payload=payload)
+
     def encode_remote_start(
         self,
         evse_id: int | None,

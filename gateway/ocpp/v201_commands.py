@@ -202,6 +202,15 @@ class V201Commands:
             for name, value in settings.items()
         )
 
+    def encode_ping_interval(self, interval_s: int) -> Command:
+        """SetVariables of OCPPCommCtrlr.WebSocketPingInterval (2.0.1 part 4, 8.4)."""
+        item = {
+            "attributeValue": str(interval_s),
+            "component": {"name": "OCPPCommCtrlr"},
+            "variable": {"name": "WebSocketPingInterval"},
+        }
+        return Command(action="SetVariables", payload={"setVariableData": [item]})
+
     def encode_remote_start(
         self, evse_id: int | None, token: IdToken, remote_start_id: int
     ) -> Command:

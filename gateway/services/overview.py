@@ -274,6 +274,7 @@ class Overview:
             "registration": entry.registration,
             "security_profile": entry.security_profile,
             "password_form": entry.password_form,
+            "restart_needed_at": optional_text(entry.restart_needed_at),
             "connection": self._links.connection(entry.station_id),
             "items_per_message": entry.items_per_message,
             "last_seen_at": optional_text(seen_at),

@@ -26,6 +26,7 @@ from gateway.ocpp.rpc import CallPriority
 from gateway.services.configuration import Configuration, written_by
 from gateway.services.dispatch_ports import Stations
 from gateway.services.line import Line
+from gateway.services.ping_interval import PingInterval
 from gateway.services.reports import Reports
 from gateway.services.stations import StationDirectory
 from gateway.services.variables import Exchange
@@ -78,11 +79,13 @@ class StationSetup:
         parts: SetupParts,
         *,
         sample_interval_s: int,
+        ping_interval_s: int | None = None,
         call_timeout_s: float,
         blamed: timedelta = BLAMED,
     ) -> None:
         self._parts = parts
         self._sample_interval_s = sample_interval_s
+        self._ping = PingInterval(queries=parts.queries, interval_s=ping_interval_s)
         self._call_timeout_s = call_timeout_s
         self._blamed = blamed
         self._line = Line(self._set_up, name="setup", at_once=MAX_AT_ONCE)
@@ -138,9 +141,9 @@ class StationSetup:
         may_read = quirks.may_read_measurands and (
             known is not None or await self._bears_reading(station_id, model)
         )
-        wanted = written_by(
-            adapter.encode_setup(sample_interval_s=self._sample_interval_s)
-        )
+        commands = adapter.encode_setup(sample_interval_s=self._sample_interval_s)
+        ping = await self._ping.command(station_id, adapter)
+        wanted = written_by(commands if ping is None else (*commands, ping))
         results = await self._parts.configuration.apply(
             exchange, wanted, may_read=may_read, known=known, one_by_one=True
         )

@@ -352,6 +352,23 @@ class StationDirectory:
         else:
             self._remember(replace(self._entries[station_id], password_form=form))
 
+    async def note_restart_needed(self, station_id: StationId) -> None:
+        """Remember that a station must restart before a setting counts.
+
+        Raises:
+            StoreError: It could not be kept.
+        """
+        entry = self._entries.get(station_id)
+        if entry is None or entry.restart_needed_at is not None:
+            return
+        now = self._clock.now()
+        await self._writer.run(
+            lambda conn: rows.set_restart_needed(conn, station_id, now)
+        )
+        entry = self._entries.get(station_id)
+        if entry is not None:
+            self._remember(replace(entry, restart_needed_at=now))
+
     async def _forget_previous(self, station_id: StationId) -> None:
         try:
             await self._writer.run(
@@ -443,6 +460,9 @@ class StationDirectory:
                     serial=event.serial,
                     firmware=event.firmware,
                     booted_at=event.received_at,
+                    restart_needed_at=(
+                        entry.restart_needed_at if event.is_asked else None
+                    ),
                     accepted_at=since if entry.registration == "Accepted" else None,
                 )
             )

@@ -4,8 +4,8 @@ The light path: stored when sent, ended by the answer. Their services judge for
 themselves what an answer brought about, so nothing is waited for afterwards.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
 
@@ -33,6 +33,8 @@ from gateway.store.commands import CommandRow, NewCommand
 
 SYSTEM: Final = "system"
 """Who asks where the gateway does by itself."""
+
+OnAnswer: TypeAlias = Callable[[StationId, Mapping[str, object]], Awaitable[None]]
 
 _log = structlog.get_logger()
 
@@ -68,6 +70,7 @@ class SystemCalls:
         stations: What really sends.
         log: Where commands are written.
         clock: Site time.
+        on_answer: Hears of every answer.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class SystemCalls:
         *,
         log: CommandLog,
         clock: Clock,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         self._stations = stations
+        self._on_answer = on_answer
         self._commands = log
         self._clock = clock
 
@@ -127,6 +132,8 @@ class SystemCalls:
                 at=now, reason="refused", detail=read.word, was_answered=True
             )
         await self._end(row, change, redacted(answer))
+        if self._on_answer is not None:
+            await self._on_answer(station_id, answer)
         return answer
 
     async def _begin(

@@ -46,7 +46,8 @@ def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
         "UPDATE station SET vendor = ?, model = ?, serial = ?, firmware = ?,"
         " boot_reason = ?, booted_at = ?, last_seen_at = ?,"
         " boot_answer = registration, accepted_at = CASE registration"
-        " WHEN 'Accepted' THEN coalesce(accepted_at, ?) END"
+        " WHEN 'Accepted' THEN coalesce(accepted_at, ?) END,"
+        " restart_needed_at = CASE WHEN ? THEN restart_needed_at END"
         " WHERE station_id = ? RETURNING registration",
         (
             event.vendor,
@@ -57,6 +58,7 @@ def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
             now,
             now,
             now,
+            event.is_asked,
             event.station_id,
         ),
     ).fetchone()

@@ -72,7 +72,6 @@ COLUMNS: Final = ", ".join(
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM session "  # noqa: S608 - constant column names
 _RANGE: Final = re.compile(r"(-?\d+)-(-?\d+)")
-TRIGGERED: Final = "Triggered"
 MAX_NUMBER: Final = 2**31 - 1
 MAX_REMEMBERED: Final = 10_000
 """Running sessions that the writer keeps at hand, about 1 KB each."""
@@ -185,9 +184,9 @@ def remember(conn: WriterConnection, session: Session) -> None:
 def interrupt(conn: sqlite3.Connection, event: StationBooted) -> None:
     """A station restarted: nothing is known of what its running sessions do.
 
-    A boot that we asked for (``Triggered``) follows no restart.
+    A boot that we asked for follows no restart.
     """
-    if event.reason == TRIGGERED:
+    if event.is_asked:
         return
     conn.execute(
         "UPDATE evse_status SET charging_state = NULL"

@@ -24,7 +24,7 @@ _COLUMNS = (
     "station_id, source, definition, password_hash, security_profile, registration,"
     " managed, vendor, model, serial, firmware, booted_at, accepted_at, last_seen_at,"
     " ocpp_version, items_per_message, configured_hash, pending_hash,"
-    " previous_hash, password_form"
+    " previous_hash, password_form, restart_needed_at"
 )
 
 
@@ -45,6 +45,7 @@ class StationRow:
         previous_hash: Of the password it used last, until it has used the new one.
         password_form: `AS_STORED` or `OTHER_FORM` (hexadecimal for raw bytes or the
             other way round), as it last presented it; ``None``: always as stored.
+        restart_needed_at: When it said that it has to restart before a setting counts.
     """
 
     station_id: StationId
@@ -67,6 +68,7 @@ class StationRow:
     pending_hash: str | None = None
     previous_hash: str | None = None
     password_form: str | None = None
+    restart_needed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,16 @@ def set_previous_hash(
     conn.execute(
         "UPDATE station SET previous_hash = ? WHERE station_id = ?",
         (previous_hash, station_id),
+    )
+
+
+def set_restart_needed(
+    conn: sqlite3.Connection, station_id: StationId, at: datetime
+) -> None:
+    """Since when a station has to restart; its next boot clears it."""
+    conn.execute(
+        "UPDATE station SET restart_needed_at = ? WHERE station_id = ?",
+        (to_text(at), station_id),
     )
 
 
@@ -307,4 +319,5 @@ def _row(row: tuple[Any, ...]) -> StationRow:
         pending_hash=row[17],
         previous_hash=row[18],
         password_form=row[19],
+        restart_needed_at=optional_time(row[20]),
     )

@@ -82,6 +82,15 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
                 _trouble(OFFLINE, f"{name} is offline", f"{cars}last seen {said}", name)
             )
             continue
+        if station.get("restart_needed_at") is not None:
+            faulted.append(
+                _trouble(
+                    _UNDONE,
+                    f"{name} must be restarted",
+                    "A setting that it took counts after its next restart only.",
+                    name,
+                )
+            )
         rivals = (station.get("connection") or {}).get("contested_by")
         if rivals:
             faulted.append(

@@ -57,7 +57,7 @@ def change_configuration(station: ChargerV16, payload: Payload) -> Reply:
     default, read_only = DEFAULT_KEYS[name]
     if read_only or not _fits(default, value) or not _may(station, name, value):
         return Reply(payload=REJECTED)
-    if name in REBOOT_KEYS:
+    if name in REBOOT_KEYS or "restart-to-set" in station.faults:
         station.keys_after_reboot[name] = value
         return Reply(payload={"status": "RebootRequired"})
     station.keys[name] = value

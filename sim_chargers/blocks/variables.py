@@ -113,7 +113,7 @@ def _set(station: ChargerV201, asked: dict[str, Any]) -> dict[str, Any]:
     value = str(asked["attributeValue"])
     if not _may(station, found, value):
         return {"attributeStatus": "Rejected", **result}
-    if found.needs_reboot:
+    if found.needs_reboot or "restart-to-set" in station.faults:
         station.values_after_reboot.append((found, value))
         return {"attributeStatus": "RebootRequired", **result}
     found.value = value

@@ -212,6 +212,7 @@ async def open_port(
                 ),
             ),
             sample_interval_s=60,
+            ping_interval_s=60,
             call_timeout_s=5,
             blamed=blamed,
         )

@@ -171,6 +171,28 @@ async def test_a_first_boot_is_followed_by_two_writes_that_are_read_back(
                 await cp.receive()
 
 
+@pytest.mark.quirk(5)
+@pytest.mark.parametrize(("attempts", "wanted"), [("3", "60"), ("2", "59")])
+async def test_a_station_that_has_the_setting_is_told_how_often_to_ping(
+    tmp_path: Path, attempts: str, wanted: str
+) -> None:
+    """Row 5: below attempts times retry interval."""
+    told = {
+        "WebSocketPingInterval": "0",
+        "TransactionMessageAttempts": attempts,
+        "TransactionMessageRetryInterval": "30",
+    }
+    said = [{"key": k, "value": v, "readonly": False} for k, v in told.items()]
+    async with open_port(tmp_path) as port, port.station() as cp:
+        await cp.ask("BootNotification", BOOT_16)
+        await take(cp, "GetConfiguration", {}, {"configurationKey": said})
+        for _ in range(2):
+            frame = await cp.receive()
+            await cp.send([3, frame[1], {"status": "Rejected"}])
+        ping = {"key": "WebSocketPingInterval", "value": wanted}
+        await take(cp, "ChangeConfiguration", ping, {"status": "Rejected"})
+
+
 @pytest.mark.quirk(16)
 async def test_after_the_next_boot_nothing_is_written_that_is_as_wanted(
     tmp_path: Path,

@@ -39,6 +39,7 @@ FAULTS = {
     "schema-breaks": SETTLES,
     "absurd-values": SETTLES + HELD,
     "fragile": SETTLES,
+    "restart-to-set": SETTLES,
     "odd-transaction-ids": SETTLES + HELD,
     "restarted-starts": SETTLES,
     "repeated-stops": SETTLES,

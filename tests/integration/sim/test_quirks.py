@@ -272,6 +272,24 @@ async def test_fragile_restarts_when_it_is_asked(version: str) -> None:
         await csms.until(lambda: len(csms.of("BootNotification")) == 2)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_restart_to_set_takes_settings_at_the_next_restart(version: str) -> None:
+    async with faulty(version, "restart-to-set") as (csms, _):
+        if version == "1.6":
+            payload = {"key": "HeartbeatInterval", "value": "77"}
+            answer = await csms.call("CP1", "ChangeConfiguration", payload)
+            assert answer["status"] == "RebootRequired"
+            return
+        item = {
+            "attributeValue": "77",
+            "component": {"name": "OCPPCommCtrlr"},
+            "variable": {"name": "HeartbeatInterval"},
+        }
+        answer = await csms.call("CP1", "SetVariables", {"setVariableData": [item]})
+        (result,) = answer["setVariableResult"]
+        assert result["attributeStatus"] == "RebootRequired"
+
+
 async def test_odd_transaction_ids_of_2_0_1_are_texts() -> None:
     async with faulty("2.0.1", "odd-transaction-ids") as (csms, cp):
         await whole_session(csms, cp, samples=1)
