@@ -10,6 +10,7 @@
     │   └── CallRefused    the station answered with a CALLERROR
     ├── StoreError         do NOT answer, so that the station sends it again
     │   └── StoreBusy      the writer's queue is full
+    │       └── StoreShed  half full, and this bills nobody
     ├── ConfigError        exit 2, naming the dotted key and the fix
     ├── StartupError       exit 1 with one clear line (port in use, unreadable database)
     └── RequestError       an API request that cannot be done: status and reason
@@ -108,6 +109,10 @@ class StoreError(WattproofError):
 
 class StoreBusy(StoreError):
     """The writer's queue is full."""
+
+
+class StoreShed(StoreBusy):
+    """The writer's queue is half full: what bills nobody waits outside."""
 
 
 class ConfigError(WattproofError):

@@ -20,7 +20,7 @@ from gateway.clock import Clock
 from gateway.domain.events import Event, SessionStarted
 from gateway.domain.ids import IdToken, StationId
 from gateway.domain.session import Session
-from gateway.errors import ErrorKind, RemoteError, StoreError
+from gateway.errors import ErrorKind, RemoteError, StoreError, StoreShed
 from gateway.ocpp.adapter import (
     Adapter,
     Answer,
@@ -222,6 +222,8 @@ class Ingest:
         message = _Message(station, call, decoded, later, refuse)
         try:
             self._log.append(entry, partial(self._committed, message))
+        except StoreShed:
+            self.counters.unanswered += 1  # the writer says so once
         except StoreError as error:
             self._unanswered(error)
 
@@ -256,6 +258,8 @@ class Ingest:
 
         try:
             self._jobs.submit_with(job, kept)
+        except StoreShed:
+            then()
         except StoreError as down:
             self._note_outage(down)
             then()

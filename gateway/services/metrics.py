@@ -26,6 +26,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "store_commits": "Group commits that reached the disk",
         "store_jobs": "Pieces of work in those commits",
         "store_failed_groups": "Group commits that did not reach the disk",
+        "store_shed": "States, reports and refused frames not taken, for transactions",
     }
 )
 """What is counted since the start of the process; shown with ``_total``."""
@@ -85,6 +86,7 @@ class Metrics(Collector):
             "store_commits": store.commits,
             "store_jobs": store.jobs,
             "store_failed_groups": store.failed_groups,
+            "store_shed": store.shed,
         }
         for name, text in COUNTERS.items():
             yield CounterMetricFamily(f"{PREFIX}{name}", text, value=counted[name])

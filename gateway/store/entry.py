@@ -10,8 +10,11 @@ import msgspec
 
 from gateway.domain.events import (
     Deviation,
+    DeviceReported,
     Event,
+    EvseStatusChanged,
     SessionStarted,
+    SessionUpdated,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
 from gateway.domain.metering import Sample
@@ -41,6 +44,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     authorize: IdToken | None = None
     authorize_evse: EvseRef | None = None
     wants_cost: bool = False
+
+    @property
+    def is_telemetry(self) -> bool:
+        """Whether all it tells is states, reports, or samples of no transaction."""
+        return self.authorize is None and all(map(_is_telemetry, self.events))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,3 +173,9 @@ FinalCost: TypeAlias = Callable[[sqlite3.Connection, Session], str | None]
 """What an ended session costs, in major units; ``None`` if nobody can say."""
 Rating: TypeAlias = Callable[[StationId, int], float | None]
 """Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""
+
+
+def _is_telemetry(event: Event) -> bool:
+    if isinstance(event, SessionUpdated):
+        return event.transaction_id is None
+    return isinstance(event, EvseStatusChanged | DeviceReported)

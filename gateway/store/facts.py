@@ -276,6 +276,11 @@ class RefusedFrame:
     description: str
     raw: bytes
 
+    @property
+    def is_telemetry(self) -> bool:
+        """A frame that nobody could read bills nobody."""
+        return True
+
     def __call__(self, conn: sqlite3.Connection) -> None:
         """Store the frame."""
         conn.execute(

@@ -113,6 +113,11 @@ class AppendJob(msgspec.Struct, frozen=True, gc=False):
         """Store this message."""
         return append_entry(conn, self.entry, self.hooks)
 
+    @property
+    def is_telemetry(self) -> bool:
+        """Whether the message is no part of a transaction, nor asks for a decision."""
+        return self.entry.is_telemetry
+
     @staticmethod
     def run_all(
         conn: WriterConnection, jobs: Sequence["AppendJob"]

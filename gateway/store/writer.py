@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import structlog
 
-from gateway.errors import StoreBusy, StoreError
+from gateway.errors import StoreBusy, StoreError, StoreShed
 from gateway.store.checkpoints import Checkpointer
 from gateway.store.gathering import Gathering
 from gateway.store.jobs import Job, primary_code, run_jobs
@@ -61,6 +61,7 @@ class WriterCounters:
         jobs: Jobs in those groups.
         failed_groups: Groups that did not reach the disk.
         max_queue: Longest queue seen.
+        shed: Telemetry that was refused to leave room for transactions.
         last_commit_s: Real seconds of the latest COMMIT, sync included.
         is_failing: The latest group did not reach the disk.
     """
@@ -69,6 +70,7 @@ class WriterCounters:
     jobs: int = 0
     failed_groups: int = 0
     max_queue: int = 0
+    shed: int = 0
     last_commit_s: float = 0.0
     is_failing: bool = False
 
@@ -88,7 +90,8 @@ class Writer:
 
     Args:
         path: The database file; created and migrated by `start`.
-        max_pending: Jobs that may wait; more are refused with `StoreBusy`.
+        max_pending: Jobs that may wait; more are refused with `StoreBusy`, and from
+            half of it on telemetry with `StoreShed`.
         commit_delay_s: Added to every commit, to measure as on a slow disk.
         busy_timeout_ms: How long to wait for a lock of another process.
     """
@@ -104,6 +107,8 @@ class Writer:
         self.path = path
         self.counters = WriterCounters()
         self._max_pending = max_pending
+        self._crowded_at = max_pending // 2
+        self._is_shedding = False
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_ms = busy_timeout_ms
         self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
@@ -144,13 +149,13 @@ class Writer:
         """Queue a job from any thread.
 
         Raises:
-            StoreBusy: The queue is full.
+            StoreBusy: The queue is full, or too full for telemetry.
             StoreError: The writer is closed.
         """
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         waiting = _Waiting(job, partial(_resolve, future), on_loop=False)
         with self._gate:
-            self._admit()
+            self._admit(job)
             self._queue.put([waiting])
         return future
 
@@ -158,7 +163,7 @@ class Writer:
         """Run a job and wait for its commit. Loop thread only.
 
         Raises:
-            StoreBusy: The queue is full.
+            StoreBusy: The queue is full, or too full for telemetry.
             StoreError: The job is not on disk.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -180,11 +185,11 @@ class Writer:
         Loop thread only.
 
         Raises:
-            StoreBusy: The queue is full.
+            StoreBusy: The queue is full, or too full for telemetry.
             StoreError: The writer is closed.
         """
         with self._gate:
-            self._admit()
+            self._admit(job)
         assert self._gathering is not None, "the writer was started with a loop"
         self._gathering.add(_Waiting(job, on_done, on_loop=True))
 
@@ -202,14 +207,26 @@ class Writer:
             self._thread.join()
             self._thread = None
 
-    def _admit(self) -> None:
+    def _admit(self, job: Job[Any]) -> None:
         """Count one more job, or refuse it; the caller holds the gate."""
         if not self._is_open:
             raise StoreError("the store is closed")
-        if self._depth >= self._max_pending:
-            raise StoreBusy(f"{self._depth} writes are waiting")
+        if self._depth >= self._crowded_at:
+            self._admit_some(job)
         self._depth += 1
         self.counters.max_queue = max(self.counters.max_queue, self._depth)
+
+    def _admit_some(self, job: Job[Any]) -> None:
+        """Keep the second half of the queue for transactions."""
+        if self._depth >= self._max_pending:
+            raise StoreBusy(f"{self._depth} writes are waiting")
+        if not getattr(job, "is_telemetry", False):
+            return
+        self.counters.shed += 1
+        if not self._is_shedding:
+            self._is_shedding = True
+            _log.warning("store.shedding", n_waiting=self._depth)
+        raise StoreShed(f"{self._depth} writes are waiting")
 
     def _run(self) -> None:
         while self._serve_group():
@@ -234,6 +251,8 @@ class Writer:
                 break
         with self._gate:
             self._depth -= len(group)
+            if self._is_shedding and self._depth < self._crowded_at // 2:
+                self._is_shedding = False
         if group:
             self._deliver(self._write(group))
         return item is not None
