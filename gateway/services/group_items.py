@@ -68,10 +68,13 @@ class LimitsCleared:
 
     Attributes:
         done: All are gone. Otherwise some may be, ours among them.
+        is_late: Answered after the call was given up: what was set meanwhile may be
+            gone, too.
     """
 
     station_id: StationId
     done: bool
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ from gateway.services.evse_state import (
     OPERATOR_CALL,
     Need,
     Outgoing,
+    StationState,
     session_ref,
 )
 from gateway.services.group_items import (
@@ -359,10 +360,24 @@ class GroupRunner:
         state = self.state.stations.get(item.station_id)
         if state is None:
             return
+        if item.is_late:
+            await self._take_cleared_late(state, item)
+            return
         state.is_busy = False
         gone = self.state.wiped(item.station_id, surely=item.done)
         self._setup.cleared(item.station_id, now, done=item.done)
         await self._records.forget(gone)
+
+    async def _take_cleared_late(
+        self, station: StationState, item: LimitsCleared
+    ) -> None:
+        """What was set since the call may have gone with the rest: it is set again."""
+        station.retry_at = None  # it answers
+        trust = self.state.before_clearing(item.station_id)
+        self.state.wiped(item.station_id, surely=False)
+        self._setup.cleared_late(station, done=item.done)
+        if trust is not None:
+            await self._records.trust(trust)
 
     async def _take_operator_call(self, item: OperatorCall) -> None:
         found = group_limits.exceeds_as_rated(self.state, item.station_id, self._now())
@@ -509,7 +524,10 @@ class GroupRunner:
         self._spawn(self._clear(station_id), f"clear.{station_id}")
 
     async def _clear(self, station_id: StationId) -> None:
-        done = await clear_limits(self._ports, station_id)
+        def came_late(done: bool) -> None:
+            self.offer(LimitsCleared(station_id=station_id, done=done, is_late=True))
+
+        done = await clear_limits(self._ports, station_id, came_late)
         self.offer(LimitsCleared(station_id=station_id, done=done))
 
     # Small things

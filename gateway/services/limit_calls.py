@@ -87,8 +87,16 @@ async def send_limits(
         yield replace(unanswered, answer=answer, latency_s=loop.time() - began_s)
 
 
-async def clear_limits(ports: Ports, station_id: StationId) -> bool:
+async def clear_limits(
+    ports: Ports, station_id: StationId, on_late: Callable[[bool], None]
+) -> bool:
     """Ask a station to forget all limits, ours as well.
+
+    Args:
+        ports: How stations are reached.
+        station_id: Which.
+        on_late: Told when a station that had not answered in time has cleared after
+            all, or may have; with whether everything is gone by that.
 
     Returns:
         Whether it did, or had nothing to forget; of several calls, all of them.
@@ -96,13 +104,18 @@ async def clear_limits(ports: Ports, station_id: StationId) -> bool:
     adapter = ports.stations.adapter(station_id)
     if adapter is None:
         return False
-    for command in adapter.encode_clear_limits():
+    commands = adapter.encode_clear_limits()
+    for number, command in enumerate(commands, start=1):
+        came_late = partial(
+            _cleared_late, on_late, adapter, command.action, number == len(commands)
+        )
         try:
             payload = await ports.stations.call(
                 station_id,
                 command,
                 timeout_s=ports.call_timeout_s,
                 priority=CallPriority.LIMIT,
+                on_late=came_late,
             )
         except CallFailed as error:
             _log.warning("limits.not_cleared", station_id=station_id, why=str(error))
@@ -115,6 +128,20 @@ async def clear_limits(ports: Ports, station_id: StationId) -> bool:
             )
             return False
     return True
+
+
+def _cleared_late(
+    on_late: Callable[[bool], None],
+    adapter: Adapter,
+    action: str,
+    is_last: bool,
+    answer: Mapping[str, object] | CallFailed,
+) -> None:
+    if isinstance(answer, CallFailed) and not isinstance(answer, CallRefused):
+        return  # still no answer: that is what it counts as already
+    read = _reading(answer, adapter, action)
+    if read is not Answer.REFUSED:
+        on_late(is_last and read is Answer.ACCEPTED)
 
 
 def _came_late(

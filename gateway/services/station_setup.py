@@ -46,6 +46,7 @@ class StationSetup:
         self._stages: dict[StationId, SetupStage] = {}
         self._failed: dict[StationId, dict[int, Answer]] = {}
         self._wiped: set[StationId] = set()
+        self._overtaken: set[StationId] = set()
         self._clear_at: dict[StationId, datetime] = {}
 
     def deadlines(self, now: datetime) -> list[datetime]:
@@ -57,6 +58,7 @@ class StationSetup:
         self._stages.pop(station_id, None)
         self._clear_at.pop(station_id, None)
         self._wiped.discard(station_id)
+        self._overtaken.discard(station_id)
 
     async def proceed(
         self, state: GroupState, station: StationState, now: datetime
@@ -124,6 +126,20 @@ class StationSetup:
         else:
             self._clear_at[station_id] = now + self._retry
 
+    def cleared_late(self, station: StationState, *, done: bool) -> None:
+        """The station cleared after its call was given up: our default is due again.
+
+        A default that is under way now may have come before the clearing.
+        """
+        station_id = station.station.id
+        self._stages[station_id] = SetupStage.DEFAULT_AGAIN
+        station.needs_setup = True
+        if done:
+            self._wiped.add(station_id)
+            self._clear_at.pop(station_id, None)
+        if station.is_busy:
+            self._overtaken.add(station_id)
+
     async def called(
         self, state: GroupState, station: StationState, now: datetime
     ) -> None:
@@ -135,6 +151,9 @@ class StationSetup:
         station_id = station.station.id
         stage = self._stages.get(station_id)
         if stage not in {SetupStage.DEFAULT, SetupStage.DEFAULT_AGAIN}:
+            return
+        if station_id in self._overtaken:
+            self._overtaken.discard(station_id)
             return
         station.blocks_sessions = False
         failed = set(self._failed.get(station_id, {}).values())

@@ -99,3 +99,30 @@ async def test_a_station_that_accepts_its_floor_late_is_set_up(tmp_path: Path) -
         assert trust_rows(place) == [(1, 1)]
         place.report(1)
         await until(lambda: place.limit_da(1) == 320)
+
+
+@pytest.mark.quirk(12)
+async def test_a_floor_that_a_slow_clearing_took_along_is_set_again(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        station = place.station(1)
+        station.mood = "slow_clear"
+        station.leftovers = True
+        place.boot(1)
+        await until(lambda: station.late)
+        await until(lambda: station.log.count("SetChargingProfile") == 2)
+        await settled_calls(place)
+        assert trust_rows(place) in ([], [(0, 0)])  # what it holds is not known
+        station.late.pop()()
+        assert (station.default, station.leftovers) == (None, False)
+        await until(lambda: trust_rows(place) == [(0, 1)])
+        assert station.log.count("SetChargingProfile") == 3
+        assert station.log.count("ClearChargingProfile") == 2  # and not once more
+        assert station.limits[-1].purpose is Purpose.DEFAULT
+
+
+async def settled_calls(place: Yard) -> None:
+    """Until no limit waits for its answer."""
+    open_rows = "SELECT count(*) FROM limit_command WHERE outcome = 'sent'"
+    await until(lambda: place.rows(open_rows) == [(0,)])

@@ -47,7 +47,8 @@ class FakeStation:
         ignores: Accepts everything and obeys nothing.
         log: Actions in the order of arrival.
         late: Sends the answers that it still owes (mood ``late``: it accepts and acts;
-            ``late_no``: it refuses).
+            ``late_no``: it refuses; ``slow_clear``: it clears only then, and takes
+            limits in time).
     """
 
     station_id: StationId
@@ -142,6 +143,10 @@ class FakeStations:
         assert priority is CallPriority.LIMIT
         await asyncio.sleep(0)
         station.log.append(command.action)
+        if station.mood == "slow_clear" and command.payload.get("purpose") == "default":
+            assert on_late is not None
+            self._clear_later(station, command, on_late)
+            raise CallTimedOut(station_id)
         if station.mood.startswith("late") and on_late and "limit" in command.payload:
             self._answer_later(station, command, on_late)
             raise CallTimedOut(station_id)
@@ -165,6 +170,15 @@ class FakeStations:
             self._act(station, command)
         answer = {"status": "accepted" if is_yes else "rejected"}
         station.late.append(lambda: on_late(answer))
+
+    def _clear_later(
+        self, station: FakeStation, command: Command, on_late: OnLate
+    ) -> None:
+        def clear() -> None:
+            self._act(station, command)
+            on_late({"status": "accepted"})
+
+        station.late.append(clear)
 
     def disconnect(self, station_id: StationId, reason: str) -> bool:
         assert reason
