@@ -6,9 +6,9 @@ group of a hundred messages took 140 ms beside a loop that never rested, and tak
 with statements of many rows, which have one door each. They come in a few sizes, so
 that they stay prepared.
 
-Such statements are to say ``OR FAIL``: SQLite then need not keep a copy of each page to
-take back the first rows when a later one fails, which costs as much as the statement.
-Who writes so rolls back the transaction, or his SAVEPOINT.
+An INSERT of this kind is to say ``OR FAIL``: SQLite then need not keep a copy of each
+page to take back the first rows when a later one fails. Who writes so rolls back the
+transaction, or his SAVEPOINT. (An UPDATE is slower with it: 8.5 instead of 6 us a row.)
 """
 
 import sqlite3

@@ -445,7 +445,7 @@ def _update_many(fields: tuple[str, ...], n_row: int) -> str:
     n_column = len(columns) + 1
     setters = ", ".join(f"{name} = v.column{n}" for n, name in enumerate(columns, 1))
     return (
-        f"UPDATE OR FAIL session SET {setters} FROM ({marks(n_row, n_column)}) AS v"  # noqa: S608 - names from _FIELDS
+        f"UPDATE session SET {setters} FROM ({marks(n_row, n_column)}) AS v"  # noqa: S608 - names from _FIELDS
         f" WHERE session_id = v.column{n_column}"
     )
 
