@@ -85,3 +85,40 @@ async def test_plenty_is_handed_over_at_once() -> None:
         gathered.add(number)
     await asyncio.sleep(0)
     assert [len(portion) for portion in portions] == [PLENTY]
+
+
+async def test_while_many_come_portions_keep_a_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(gathering, "PACE_S", 0.2)
+    portions: list[tuple[float, int]] = []
+    gathered = Gathering[int](
+        loop, lambda some: portions.append((loop.time(), len(some)))
+    )
+    gathered.add(0)
+    gathered.give()  # the window of counting begins
+    monkeypatch.setattr(gathering, "MANY_PER_S", 0.001)
+    monkeypatch.setattr(gathering, "WINDOW_S", 0.0)
+    gathered.add(1)
+    gathered.give()  # from now on there are many
+    gathered.add(2)
+    await asyncio.sleep(0.01)
+    gathered.add(3)
+    assert len(portions) == 2
+    await asyncio.sleep(0.3)
+    assert [n for _, n in portions] == [1, 1, 2]
+    assert portions[2][0] - portions[1][0] >= 0.19
+
+
+async def test_few_jobs_keep_no_pace() -> None:
+    portions: list[int] = []
+    gathered = Gathering[int](
+        asyncio.get_running_loop(), lambda some: portions.append(len(some))
+    )
+    for _ in range(3):
+        gathered.add(1)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(gathering.WINDOW_S)
+    assert portions == [1, 1, 1]
