@@ -87,6 +87,7 @@ from gateway.services.reach import Reach, likely_answer
 from gateway.services.receipts import Receipts
 from gateway.services.registration import Registration
 from gateway.services.restarts import Restarts
+from gateway.services.root_watch import RootWatch
 from gateway.services.sealing import LogSealer, install_ledger, seal_record
 from gateway.services.settlement import Settlement, Terms
 from gateway.services.setup import SetupParts, StationSetup
@@ -403,6 +404,15 @@ class Parts:
         start(self.inquiries.run, "part.inquiries")
         self.drivers.start(start)
         start(self.gaps.run, "part.gaps")
+        if self.config.ocpp.tls is not None:
+            watch = RootWatch(
+                tls=self.config.ocpp.tls,
+                bus=self.bus,
+                connection=self.links.connection,
+                writer=self.writer,
+                clock=self.clock,
+            )
+            start(watch.run, "part.roots")
         start(self.main_meters.run, "part.main_meters")
         start(self.transfers.run, "part.transfers")
         start(self.calls.run, "part.calls")
