@@ -18,7 +18,12 @@ router = APIRouter(tags=["certificates"], route_class=CheckedRoute)
 class NewCertificateBody(BaseModel):
     """The server certificate that is to come, then its issuers, in PEM."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"certificate": "-----BEGIN CERTIFICATE-----\n..."}]
+        },
+    )
 
     certificate: str
 
