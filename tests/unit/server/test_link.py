@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from gateway.clock import ScaledClock
+from gateway.domain.ids import StationId
 from gateway.errors import CallFailed, CallRefused, CallTimedOut, NotConnected
 from gateway.ocpp import frames
 from gateway.ocpp.frames import Call
@@ -91,7 +92,7 @@ class Sink:
 async def linked() -> AsyncIterator[tuple[Link, Wire, Sink]]:
     wire, sink, ids = Wire(), Sink(), count(1)
     link = Link(
-        station_id="CP1",
+        station_id=StationId("CP1"),
         adapter=V16(),
         transport=wire,
         endpoint=Endpoint(lambda: f"ours-{next(ids)}", max_queued=3),
