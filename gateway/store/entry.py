@@ -175,6 +175,23 @@ Rating: TypeAlias = Callable[[StationId, int], float | None]
 """Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the wiring injects into the journal; all run inside the transaction.
+
+    Attributes:
+        judge: Decides about tokens.
+        sealer: Makes ledger leaves; ``None`` without a ledger.
+        rating: Rated power of an EVSE, for plausibility.
+        final_cost: What an ended session costs, for answers that have room for it.
+    """
+
+    judge: Judge
+    sealer: Sealer | None = None
+    rating: Rating | None = None
+    final_cost: FinalCost | None = None
+
+
 def _is_telemetry(event: Event) -> bool:
     if isinstance(event, SessionUpdated):
         return event.transaction_id is None

@@ -6,7 +6,7 @@ and nothing can repeat or contradict a reading that is later than all others. So
 rows of many such messages are collected and written by few statements per table.
 
 Whatever is not surely of that kind (`Batch.take` returns ``None``) takes the way of a
-single message (`gateway.store.sqlite.append_entry`). Both ways write the same rows.
+single message (`gateway.store.append.append_entry`). Both ways write the same rows.
 """
 
 from typing import Final

@@ -8,8 +8,8 @@ from gateway.domain.ids import SessionId
 from gateway.domain.session import Session
 from gateway.store import sessions
 from gateway.store.entry import Rating
+from gateway.store.folds import judged
 from gateway.store.records import SessionRequest, read
-from gateway.store.sqlite import judged
 from gateway.store.times import optional_text, to_text
 
 
