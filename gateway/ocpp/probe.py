@@ -1,7 +1,7 @@
 """What the numbers of a text are, found by putting telling ones in their place."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -20,6 +20,9 @@ HEAD: Final = re.compile(
     r'("(?:timestamp|transactionId|seqNo)": ?"?)([0-9A-Za-z*_=:+|@.-]+)'
 )
 """A spot before the first value: its name as written, and what stands there."""
+PROBED_AT: Final = datetime(2001, 2, 3, 4, 5, 6, 789_123, tzinfo=UTC)
+"""When a probe is received. A time that stands in the text itself, outside the spots,
+is then not believed, so it cannot be taken for that of a spot, or of the receipt."""
 _NONE: Final = (None, None, None)
 _FIRST_PROBE: Final = 101  # odd, so that no power of ten makes one of another
 
@@ -27,10 +30,7 @@ _FIRST_PROBE: Final = 101  # odd, so that no power of ten makes one of another
 class Probe:
     """A text with telling numbers in its spots."""
 
-    def __init__(
-        self, value: re.Pattern[str], call: Call, received_at: datetime
-    ) -> None:
-        self.received_at = received_at
+    def __init__(self, value: re.Pattern[str], call: Call) -> None:
         self.spots: list[str | datetime] = []
         self.n_value = 0
         payload = call.payload.decode()
@@ -69,7 +69,7 @@ class Probe:
     def _template(
         self, decoded: Decoded, event: SessionUpdated, sample: Sample
     ) -> Template:
-        is_stamped = event.occurred_at == self.received_at
+        is_stamped = event.occurred_at == PROBED_AT
         sequence = None if event.sequence is None else str(event.sequence)
         register, currents = sample.register_milliwh, sample.current_a
         found = Template(
@@ -128,7 +128,7 @@ class Probe:
         number = len(self.spots)
         name = match[1]
         if "timestamp" in name:
-            moment = self.received_at - timedelta(seconds=number + 1)
+            moment = PROBED_AT - timedelta(seconds=number + 1)
             text = wire_time(moment)
             self.spots.append(datetime.fromisoformat(text))
         elif "seqNo" in name or not name.endswith('"'):

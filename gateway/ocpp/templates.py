@@ -23,7 +23,7 @@ from gateway.domain.ids import StationId
 from gateway.errors import RemoteError
 from gateway.ocpp.adapter import Decoded, Understood
 from gateway.ocpp.frames import Call, Frame, parse
-from gateway.ocpp.probe import HEAD, Probe
+from gateway.ocpp.probe import HEAD, PROBED_AT, Probe
 from gateway.ocpp.template import NotPlain, Template
 
 MAX_TEMPLATES: Final = 512
@@ -31,8 +31,13 @@ MAX_TEMPLATES: Final = 512
 MAX_SEEN: Final = 4_096
 """Keys remembered after their first sight; at the second the text is learnt."""
 
-TEXT_VALUE: Final = re.compile(r'"value": ?"((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?)"')
-"""A value as OCPP 1.6 writes it. `str` of its Decimal is the same text."""
+TEXT_VALUE: Final = re.compile(
+    r'"value": ?"((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?)"(?=\s*[,}])'
+)
+"""A value as OCPP 1.6 writes it. `str` of its Decimal is the same text.
+
+What follows a value never looks like a name, so a key is of one text alone.
+"""
 NUMBER_VALUE: Final = re.compile(
     r'"value": ?((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?)(?=[,}])'
 )
@@ -93,12 +98,10 @@ class Templates:
             return Understood(message_id, decoded.action, payload, decoded)
         frame = parse(raw)
         if isinstance(frame, Call) and key not in self._known:
-            self._meet(key, station_id, frame, received_at)
+            self._meet(key, station_id, frame)
         return frame
 
-    def _meet(
-        self, key: _Key, station_id: StationId, call: Call, received_at: datetime
-    ) -> None:
+    def _meet(self, key: _Key, station_id: StationId, call: Call) -> None:
         """Learn what comes a second time; what comes once is not worth it."""
         number = hash(key)
         if number not in self._seen:
@@ -106,9 +109,9 @@ class Templates:
             self._seen[number] = None
             return
         del self._seen[number]
-        probe = Probe(self._value, call, received_at)
+        probe = Probe(self._value, call)
         try:
-            decoded = self._decode(station_id, probe.call, received_at)
+            decoded = self._decode(station_id, probe.call, PROBED_AT)
         except RemoteError:
             learnt = None
         else:

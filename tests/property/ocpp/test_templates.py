@@ -246,6 +246,35 @@ def test_damage_anywhere_in_a_known_text_is_judged_as_ever(
         assert _read(adapter, CP1, broken) == _ordinary(adapter, CP1, broken)
 
 
+def test_a_broken_text_with_values_for_names_is_no_known_text() -> None:
+    adapter = V16()
+    head = b'{"connectorId":1,"transactionId":4,"meterValue":[{'
+    tail = b'"2026-06-01T11:59:58Z","sampledValue":[{"value":"5"}]}]}'
+    for _ in range(3):
+        _read(adapter, CP1, head + b'"timestamp":' + tail)
+    broken = head + b'"value":"1""timestamp":""value":"2"' + tail[21:]
+    assert _read(adapter, CP1, broken) == _ordinary(adapter, CP1, broken)
+
+
+def test_a_time_after_the_values_that_is_that_of_the_receipt_is_read_each_time() -> (
+    None
+):
+    adapter = V201()
+    payload = (
+        b'{"eventType":"Updated","triggerReason":"MeterValuePeriodic","seqNo":%d,'
+        b'"transactionInfo":{"transactionId":"tx"},"meterValue":[{"timestamp":'
+        b'"2026-06-01T11:59:58Z","sampledValue":[{"value":5}]}],'
+        b'"timestamp":"2026-06-01T12:00:00Z"}'
+    )
+    later = NOW + timedelta(seconds=3)
+    for number, now in ((1, NOW), (2, NOW), (3, later)):
+        raw = b'[2,"m","TransactionEvent",%b]' % (payload % number)
+        call = adapter.read(raw, CP1, now)
+        assert isinstance(call, Call)
+        (event,) = adapter.decode(CP1, call, now).events
+        assert event.occurred_at == NOW
+
+
 def test_texts_that_always_differ_are_not_learnt_and_not_kept_for_ever() -> None:
     adapter = V16()
     for number in range(2 * MAX_TEMPLATES + 5):
