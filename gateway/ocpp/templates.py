@@ -31,6 +31,9 @@ MAX_TEMPLATES: Final = 512
 MAX_SEEN: Final = 4_096
 """Keys remembered after their first sight; at the second the text is learnt."""
 
+MAX_TEXT_BYTES: Final = 8_192
+"""Longer frames are not learnt: a key holds nearly all of its text."""
+
 TEXT_VALUE: Final = re.compile(
     r'"value": ?"((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,6})?)"(?=\s*[,}])'
 )
@@ -79,7 +82,8 @@ class Templates:
             FrameError: As `gateway.ocpp.frames.parse` does.
         """
         call = self._call.match(raw)
-        if call is None or not raw.isascii() or not raw.endswith(_TAIL):
+        is_plain = call is not None and raw.isascii() and raw.endswith(_TAIL)
+        if call is None or not is_plain or len(raw) > MAX_TEXT_BYTES:
             return parse(raw)
         parts = self._value.split(raw.decode())
         if len(parts) == 1:

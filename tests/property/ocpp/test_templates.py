@@ -275,6 +275,20 @@ def test_a_time_after_the_values_that_is_that_of_the_receipt_is_read_each_time()
         assert event.occurred_at == NOW
 
 
+def test_long_texts_are_not_kept_however_often_they_come() -> None:
+    adapter = V201()
+    payload = (
+        b'{"timestamp":"2026-06-01T11:59:59Z","seqNo":1,"eventType":"Updated",'
+        b'"triggerReason":"MeterValuePeriodic","transactionInfo":{"transactionId":"tx"'
+        b'},"customData":{"vendorId":"%b"},"meterValue":[{"timestamp":'
+        b'"2026-06-01T11:59:58Z","sampledValue":[{"value":5}]}]}' % (b"x" * 9_000)
+    )
+    for _ in range(3):
+        assert _read(adapter, CP1, payload) == _ordinary(adapter, CP1, payload)
+    assert not adapter._templates._known
+    assert not adapter._templates._seen
+
+
 def test_texts_that_always_differ_are_not_learnt_and_not_kept_for_ever() -> None:
     adapter = V16()
     for number in range(2 * MAX_TEMPLATES + 5):
