@@ -109,6 +109,7 @@ def site_check(config: ConfigPath = Path("config.toml")) -> None:
         to_come = certificates.to_come(loaded)
         tls = _part("gateway.server.tls")
         found += tls.check(loaded.ocpp.tls, now, to_come=to_come)
+        found += tls.legacy_warnings(loaded.ocpp.tls)
     for warning in (*found, *certificates.check(loaded, now)):
         typer.echo(f"warning: {warning}")
     for key in loaded.security.loosened():

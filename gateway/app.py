@@ -42,7 +42,7 @@ from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.ocpp.rpc import Endpoint
 from gateway.ocpp.v16 import V16
 from gateway.ocpp.v201 import V201
-from gateway.ports import API, OCPP, OCPP_TLS, bind
+from gateway.ports import API, OCPP, OCPP_LEGACY_TLS, OCPP_TLS, bind
 from gateway.process import (
     Start,
     calm_collector,
@@ -364,6 +364,7 @@ class Parts:
             writer=writer,
             anchoring=self.anchoring,
             n_online=lambda: len(self.links.all()),
+            n_legacy_tls=lambda: len(self.links.legacy_use()),
             more=self.certificates.watch.gauges,
         )
         self.commissioning = Commissioning(
@@ -727,6 +728,7 @@ class Running:
     needs: Needs
     ocpp_url: str
     ocpp_tls_url: str | None
+    ocpp_legacy_url: str | None
     api_url: str
     admin_link: str | None
     stop: asyncio.Event
@@ -807,10 +809,13 @@ async def running(
         stack.callback(bound.close)
         ocpp = bind(config.server.ocpp_host, config.server.ocpp_port, OCPP)
         stack.callback(ocpp.close)
-        tls, ocpp_tls = config.ocpp.tls, None
+        tls, ocpp_tls, legacy = config.ocpp.tls, None, None
         if tls is not None:
             ocpp_tls = bind(config.server.ocpp_host, tls.port, OCPP_TLS)
             stack.callback(ocpp_tls.close)
+        if tls is not None and tls.legacy_port is not None:
+            legacy = bind(config.server.ocpp_host, tls.legacy_port, OCPP_LEGACY_TLS)
+            stack.callback(legacy.close)
         on_stage("opening the store")
         parts = await _open(config, clock, passwords, stack)
         on_stage("starting plans, bills and evidence")
@@ -827,7 +832,9 @@ async def running(
         await stack.enter_async_context(serving(app, bound))
         on_stage("opening the OCPP port")
         listener = parts.listener()
-        port = await stack.enter_async_context(listener.listening(ocpp, ocpp_tls))
+        port = await stack.enter_async_context(
+            listener.listening(ocpp, ocpp_tls, legacy)
+        )
         stack.enter_context(on_hangup(listener.reload_tls))
         parts.is_listening = True
         link = await parts.admin_link(api_url)
@@ -846,6 +853,9 @@ async def running(
             ocpp_tls_url=None
             if listener.tls_port is None
             else _url("wss", config.server.ocpp_host, listener.tls_port) + "/ocpp",
+            ocpp_legacy_url=None
+            if listener.legacy_port is None
+            else _url("wss", config.server.ocpp_host, listener.legacy_port) + "/ocpp",
             api_url=api_url,
             admin_link=link,
             stop=stop,
@@ -862,6 +872,8 @@ def addresses(gateway: Running, config: Config) -> Iterator[tuple[str, str]]:
         profiles = "profile 2" if tls.client_ca is None else "profiles 2 and 3"
         without = "; 3 needs ocpp.tls.client_ca" if tls.client_ca is None else ""
         yield gateway.ocpp_tls_url, f"security {profiles}{basic}{without}"
+    if gateway.ocpp_legacy_url is not None:
+        yield gateway.ocpp_legacy_url, f"TLS 1.0 and later, legacy: profile 2{basic}"
 
 
 def _say(line: str) -> None:

@@ -23,6 +23,11 @@ OCPP: Final = PortName(
 OCPP_TLS: Final = PortName(
     what="OCPP over TLS", host_key="server.ocpp_host", port_key="ocpp.tls.port"
 )
+OCPP_LEGACY_TLS: Final = PortName(
+    what="OCPP over old TLS",
+    host_key="server.ocpp_host",
+    port_key="ocpp.tls.legacy_port",
+)
 API: Final = PortName(what="the API", host_key="api.host", port_key="api.port")
 
 

@@ -4,7 +4,7 @@ The wiring fills this in; routes hold no state and know no concrete server, solv
 chain.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,6 +45,10 @@ class LiveLinks(Protocol):
 
     def disconnect(self, station_id: StationId, reason: str) -> bool:
         """Close it."""
+        ...
+
+    def legacy_use(self) -> Sequence[Mapping[str, object]]:
+        """Stations that last came in by the legacy TLS port."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which roots stations trust our server certificate by, before it is replaced."""
+"""What stations' TLS depends on: our certificate's root, and the legacy port."""
 
 import json
 from typing import Annotated, Any
@@ -42,6 +42,16 @@ async def tls_roots(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
         {"roots": json.loads(names), "stations": stations}
         for names, stations in found.items()
     ]
+
+
+@router.get("/tls/legacy")
+async def tls_legacy(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
+    """Stations that last came in by the legacy TLS port, since the gateway's start.
+
+    Who came in by another port since is not listed. ``needs_it``: its TLS was older
+    than 1.2; the others only need the URL of the main TLS port.
+    """
+    return [dict(used) for used in context.links.legacy_use()]
 
 
 @router.post("/tls/roots/dry-run")

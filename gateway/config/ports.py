@@ -20,6 +20,8 @@ def check_ports(server: ServerConfig, api: ApiConfig, tls: TlsConfig | None) -> 
     wanted = [("server.ocpp_port", server.ocpp_host, server.ocpp_port)]
     if tls is not None:
         wanted.append(("ocpp.tls.port", server.ocpp_host, tls.port))
+    if tls is not None and tls.legacy_port is not None:
+        wanted.append(("ocpp.tls.legacy_port", server.ocpp_host, tls.legacy_port))
     wanted.append(("api.port", api.host, api.port))
     for index, (key, host, port) in enumerate(wanted):
         for other_key, other_host, other_port in wanted[:index]:

@@ -37,6 +37,9 @@ class TlsConfig:
         organization: O that a station certificate must carry; ``None``: any.
         static_rsa: Also take TLS_RSA_WITH_AES_128/256_GCM from stations that offer
             nothing better: a central system must (A00.FR.317). No forward secrecy.
+        legacy_port: A port more for OCPP 1.6 stations that know TLS 1.0 or 1.1 only,
+            with suites as old, static RSA among them; security profile 2, never 3.
+            None: there is none, as it should be.
     """
 
     port: Annotated[int, Range(low=0, high=MAX_PORT)] = 9443
@@ -44,6 +47,7 @@ class TlsConfig:
     client_ca: Path | None = None
     organization: str | None = None
     static_rsa: bool = True
+    legacy_port: Annotated[int | None, Range(low=0, high=MAX_PORT)] = None
 
     def __post_init__(self) -> None:
         if not self.certificates:

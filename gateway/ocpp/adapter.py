@@ -195,6 +195,11 @@ class Adapter(Protocol):
         ...
 
     @property
+    def takes_old_tls(self) -> bool:
+        """Whether the version may be spoken at the port for TLS below 1.2."""
+        ...
+
+    @property
     def lists(self) -> "ListWords":
         """Local authorization lists in the version's words."""
         ...

@@ -89,6 +89,11 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
 
     @property
     @override
+    def takes_old_tls(self) -> bool:
+        return True  # for stations from before the whitepaper, which forbids it too
+
+    @property
+    @override
     def lists(self) -> V16Lists:
         return LISTS
 

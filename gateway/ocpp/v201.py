@@ -100,6 +100,11 @@ class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter)
 
     @property
     @override
+    def takes_old_tls(self) -> bool:
+        return False  # A00.FR.312: TLS 1.2 or later
+
+    @property
+    @override
     def lists(self) -> V201Lists:
         return LISTS
 

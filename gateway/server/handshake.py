@@ -184,13 +184,18 @@ class Handshake:
         """Agree on a version: the station's first choice spoken here (OCPP-J 3.1.2)."""
         offered = _offered(knock.headers)
         pinned = self._gate.pinned_version(station_id)
-        spoken = {
+        served = {
             name: adapter
             for name, adapter in self._adapters.items()
+            if adapter.takes_old_tls or not knock.security.is_legacy
+        }
+        spoken = {
+            name: adapter
+            for name, adapter in served.items()
             if pinned in {None, adapter.version}
         }
         if not offered:
-            return self._assume(station_id, knock.remote)
+            return self._assume(station_id, knock.remote, served)
         for name in offered:
             if name in spoken:
                 return Admitted(
@@ -201,17 +206,26 @@ class Handshake:
             if pinned is None
             else f"is pinned to OCPP {pinned} and offered {', '.join(offered)[:80]}"
         )
+        complaint = f"speak {' or '.join(spoken)}"
+        too_new = [name for name in offered if name in self._adapters.keys() - served]
+        if too_new:
+            complaint = (
+                f"{too_new[0]} needs TLS 1.2 or later: come to our main TLS port"
+            )
+            reason = (
+                f"offered {too_new[0]} at the legacy TLS port: its security profiles"
+                " need TLS 1.2 or later, at ocpp.tls.port"
+            )
         self._gate.knocked(station_id, knock.remote, reason)
         return Admitted(
-            station_id=station_id,
-            adapter=None,
-            subprotocol=None,
-            complaint=f"speak {' or '.join(spoken)}",
+            station_id=station_id, adapter=None, subprotocol=None, complaint=complaint
         )
 
-    def _assume(self, station_id: StationId, remote: str) -> Refusal | Admitted:
+    def _assume(
+        self, station_id: StationId, remote: str, served: Mapping[str, Adapter]
+    ) -> Refusal | Admitted:
         assumed = self._gate.assumed_version(station_id)
-        for adapter in self._adapters.values():
+        for adapter in served.values():
             if adapter.version == assumed:
                 return Admitted(
                     station_id=station_id, adapter=adapter, subprotocol=None
@@ -219,7 +233,7 @@ class Handshake:
         self._gate.knocked(station_id, remote, "offered no subprotocol")
         return Refusal(
             status=HTTPStatus.BAD_REQUEST,
-            text=f"no subprotocol offered: ask for {' or '.join(self._adapters)}\n",
+            text=f"no subprotocol offered: ask for {' or '.join(served)}\n",
         )
 
 

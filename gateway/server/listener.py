@@ -15,11 +15,12 @@ from websockets.http11 import Request
 
 from gateway.clock import Clock
 from gateway.config.tls import TlsConfig
+from gateway.domain.connection import ConnectionSecurity
 from gateway.domain.ids import StationId
 from gateway.errors import ConfigError, StartupError
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
-from gateway.ports import OCPP, OCPP_TLS, bind, listen
+from gateway.ports import OCPP, OCPP_LEGACY_TLS, OCPP_TLS, bind, listen
 from gateway.server.handshake import Admitted, Gate, Handshake, Knock, Refusal
 from gateway.server.handshake import come_later as busy
 from gateway.server.link import FrameSink, Link
@@ -27,7 +28,7 @@ from gateway.server.outbox import Outbox
 from gateway.server.pressure import Pressure
 from gateway.server.reconnects import Reconnects
 from gateway.server.registry import Links
-from gateway.server.tls import security_of
+from gateway.server.tls import legacy_warnings, security_of
 from gateway.server.tls_port import TlsPort
 from gateway.server.websocket import PROTOCOL_ERROR, WebSocket
 
@@ -54,7 +55,7 @@ class ListenerOptions:
         port: TCP port; 0 picks one.
         max_frame_bytes: Larger frames close the connection (1009).
         compression: Offer permessage-deflate; costs memory and CPU per connection.
-        tls: A second port, with TLS.
+        tls: A second port, with TLS, and perhaps a third, with old TLS.
     """
 
     host: str
@@ -103,21 +104,31 @@ class Listener:
         self._group: asyncio.TaskGroup | None = None
         self._all_left = asyncio.Event()
         self._tls: TlsPort | None = None
+        self._legacy: TlsPort | None = None
 
     @property
     def tls_port(self) -> int | None:
         """The TLS port's number while it is open."""
         return None if self._tls is None else self._tls.number
 
+    @property
+    def legacy_port(self) -> int | None:
+        """The number of the port for old TLS while it is open."""
+        return None if self._legacy is None else self._legacy.number
+
     @asynccontextmanager
     async def listening(
-        self, bound: socket.socket | None = None, tls: socket.socket | None = None
+        self,
+        bound: socket.socket | None = None,
+        tls: socket.socket | None = None,
+        legacy: socket.socket | None = None,
     ) -> AsyncIterator[int]:
         """Accept connections within the block; yields the bound port.
 
         Args:
             bound: A socket that is bound already, instead of host and port.
             tls: The same for the TLS port.
+            legacy: The same for the port for old TLS.
 
         Raises:
             StartupError: The port is in use or may not be bound, or a file of the TLS
@@ -135,22 +146,28 @@ class Listener:
             if options.tls is not None:
                 own = tls or bind(options.host, options.tls.port, OCPP_TLS)
                 stack.callback(own.close)
-                self._tls = self._tls_port_of(own, options.tls)
-                for work, name in (
-                    (self._tls.watch, "listener.tls.watch"),
-                    (self._tls.run, "listener.tls"),
-                ):
-                    task = group.create_task(work(), name=name)
-                    stack.push_async_callback(asyncio.wait, [task])
-                    stack.callback(task.cancel)
+                self._tls = self._serve_tls(own, options.tls, stack)
+                if options.tls.legacy_port is not None:
+                    old = legacy or bind(
+                        options.host, options.tls.legacy_port, OCPP_LEGACY_TLS
+                    )
+                    stack.callback(old.close)
+                    self._legacy = self._serve_tls(
+                        old, options.tls, stack, is_legacy=True
+                    )
+                    for text in legacy_warnings(options.tls):
+                        _log.warning(
+                            "tls.legacy_port", port=self.legacy_port, text=text
+                        )
             server = await self._open(bound or bind(options.host, options.port, OCPP))
             stack.callback(server.close)
             yield _port_of(server)
 
     def reload_tls(self) -> None:
-        """Read the TLS port's files again, as on SIGHUP."""
-        if self._tls is not None and self._group is not None:
-            self._tls.reload()
+        """Read the TLS ports' files again, as on SIGHUP."""
+        for port in (self._tls, self._legacy):
+            if port is not None and self._group is not None:
+                port.reload()
 
     async def _open(self, bound: socket.socket) -> asyncio.Server:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -159,20 +176,41 @@ class Listener:
             lambda: WebSocket(self), sock=bound, backlog=BACKLOG
         )
 
-    def _tls_port_of(self, bound: socket.socket, config: TlsConfig) -> TlsPort:
+    def _serve_tls(
+        self,
+        bound: socket.socket,
+        config: TlsConfig,
+        stack: AsyncExitStack,
+        *,
+        is_legacy: bool = False,
+    ) -> TlsPort:
+        """Open a TLS port and serve it until ``stack`` ends."""
+        assert self._group is not None
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         port = TlsPort(
             config=config,
             bound=bound,
             make=lambda: WebSocket(self),
-            has_room=lambda n_trying: len(self._opening) + n_trying < MAX_OPENING,
+            has_room=self._has_room,
             clock=self._clock,
+            is_legacy=is_legacy,
         )
         try:
             port.open(BACKLOG)
         except (ConfigError, OSError) as error:  # checked before: changed since
             raise StartupError(str(error)) from error
+        name = "listener.tls.legacy" if is_legacy else "listener.tls"
+        for work, what in ((port.watch, f"{name}.watch"), (port.run, name)):
+            task = self._group.create_task(work(), name=what)
+            stack.push_async_callback(asyncio.wait, [task])
+            stack.callback(task.cancel)
         return port
+
+    def _has_room(self) -> bool:
+        """Whether one more TLS handshake may begin, whichever port it is at."""
+        ports = (self._tls, self._legacy)
+        n_trying = sum(port.n_trying for port in ports if port is not None)
+        return len(self._opening) + n_trying < MAX_OPENING
 
     async def _stop(self) -> None:
         """Close every connection politely, and wait until all are gone."""
@@ -217,7 +255,7 @@ class Listener:
                 path=request.path,
                 headers=request.headers,
                 remote=socket.remote,
-                security=security_of(socket.ssl_object),
+                security=self._security_of(socket),
             )
             now_s = asyncio.get_running_loop().time()
             decided = await self._handshake.decide(knock, now_s)
@@ -230,6 +268,11 @@ class Listener:
         except Exception:  # noqa: BLE001 - the outer edge: one handshake never takes others down
             _log.exception("handshake.failed", remote=socket.remote)
             socket.abort()
+
+    def _security_of(self, socket: WebSocket) -> ConnectionSecurity:
+        port = socket.local_port
+        is_legacy = port is not None and port == self.legacy_port
+        return security_of(socket.ssl_object, port=port, is_legacy=is_legacy)
 
     def _let_in(
         self, socket: WebSocket, request: Request, admitted: Admitted, knock: Knock
@@ -272,6 +315,14 @@ class Listener:
             on_lost=lost,
         )
         log.info("link.opened", remote=link.remote, profile=knock.security.profile)
+        if knock.security.is_old_tls:
+            _log.warning(
+                "link.old_tls",
+                station_id=station_id,
+                remote=link.remote,
+                tls_version=knock.security.tls_version,
+                port=knock.security.port,
+            )
         self._links.attach(link)
         self._gate.entered(station_id, adapter.version)
         socket.start(link)

@@ -17,6 +17,7 @@ from gateway.domain.ids import StationId
 from gateway.errors import NotConnected
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
+from gateway.server.legacy_use import LegacyUse
 from gateway.server.link import GOING_AWAY, POLICY_VIOLATION, Link, OnLate
 from gateway.server.reconnects import Takeovers
 
@@ -35,6 +36,7 @@ class Links:
         self._parted: dict[StationId, tuple[datetime, str]] = {}
         self._epoch = 0
         self._takeovers = Takeovers()
+        self._legacy_use = LegacyUse()
 
     def next_epoch(self) -> int:
         """A number above every earlier connection's."""
@@ -60,6 +62,7 @@ class Links:
                     station_id=station_id,
                     remotes=self.contested(station_id),
                 )
+        self._legacy_use.note(station_id, link.security, link.opened_at)
         self._announce(link, is_online=True)
 
     def detach(self, link: Link) -> None:
@@ -120,6 +123,7 @@ class Links:
             "profile": used.profile,
             "tls_version": used.tls_version,
             "cipher": used.cipher,
+            "port": used.port,
             "client_certificate": None
             if used.client_not_after is None
             else {
@@ -129,6 +133,13 @@ class Links:
                 "not_after": used.client_not_after.isoformat(),
             },
         }
+
+    def legacy_use(self) -> list[Mapping[str, object]]:
+        """Stations that last came in by the legacy TLS port, by id."""
+        return [
+            {**used, "online": self.is_online(StationId(str(used["station_id"])))}
+            for used in self._legacy_use.rows()
+        ]
 
     def adapter(self, station_id: StationId) -> Adapter | None:
         """The dialect the station speaks on its live link."""

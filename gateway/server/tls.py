@@ -2,7 +2,8 @@
 
 Suites: those that a central system must support (A00.FR.317, FR.421). Two of them have
 no forward secrecy; they come last in our order, so only a station that knows nothing
-better gets them, and ``static_rsa = false`` takes them away.
+better gets them, and ``static_rsa = false`` takes them away. The legacy port adds older
+ones; OpenSSL 3 speaks TLS 1.0 and 1.1 at security level 0 only.
 """
 
 import os
@@ -39,6 +40,9 @@ from gateway.services.x509 import CertificateError, parse_der, subject_of, walk
 
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 STATIC_RSA_SUITES: Final = "AES128-GCM-SHA256:AES256-GCM-SHA384"
+LEGACY_SUITES: Final = (
+    f"{SUITES}:ECDHE+AES:{STATIC_RSA_SUITES}:RSA+AES:!NULL:@SECLEVEL=0"
+)
 SOON_DAYS: Final = 30
 SERVER_AUTH: Final = ExtendedKeyUsageOID.SERVER_AUTH
 ANY_USAGE: Final = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
@@ -78,21 +82,42 @@ def check(
         warnings.append("ocpp.tls.organization: means nothing without client_ca")
     is_made_later = _is_same(config.client_ca, to_come)
     context_of(replace(config, client_ca=None) if is_made_later else config)
+    if config.legacy_port is not None:
+        context_of(config, is_legacy=True)
     return warnings
 
 
-def context_of(config: TlsConfig) -> ssl.SSLContext:
+def legacy_warnings(config: TlsConfig) -> list[str]:
+    """That there is a port for old TLS, if there is; one sentence."""
+    if config.legacy_port is None:
+        return []
+    text = (
+        "ocpp.tls.legacy_port: takes TLS 1.0 and 1.1, which are broken: for stations"
+        " that know nothing newer, on a network of their own; take it away when"
+        " GET /api/v1/tls/legacy lists none"
+    )
+    return [text]
+
+
+def context_of(config: TlsConfig, *, is_legacy: bool = False) -> ssl.SSLContext:
     """A context with every certificate; `check` first.
 
+    Args:
+        config: The files.
+        is_legacy: For the port that takes old TLS, and no client certificates.
+
     Raises:
-        ConfigError: OpenSSL does not take one of the files.
+        ConfigError: OpenSSL does not take one of the files, or knows no old TLS.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-    suites = [SUITES, STATIC_RSA_SUITES] if config.static_rsa else [SUITES]
-    context.set_ciphers(":".join(suites))
+    if is_legacy:
+        _take_old(context)
+    else:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        suites = [SUITES, STATIC_RSA_SUITES] if config.static_rsa else [SUITES]
+        context.set_ciphers(":".join(suites))
     for index, files in enumerate(config.certificates):
         try:
             context.load_cert_chain(files.cert, files.key, password="")
@@ -100,7 +125,7 @@ def context_of(config: TlsConfig) -> ssl.SSLContext:
             raise ConfigError(
                 f"ocpp.tls.certificates[{index}]", f"cannot be used: {error}"
             ) from None
-    if config.client_ca is not None:
+    if config.client_ca is not None and not is_legacy:
         try:
             context.load_verify_locations(config.client_ca)
         except (ssl.SSLError, OSError) as error:
@@ -120,15 +145,25 @@ def fingerprint(config: TlsConfig) -> tuple[tuple[int, int], ...]:
     )
 
 
-def security_of(ssl_object: object) -> ConnectionSecurity:
-    """What a connection used, from its ``ssl_object``; ``None`` for a plain one."""
+def security_of(
+    ssl_object: object, *, port: int | None = None, is_legacy: bool = False
+) -> ConnectionSecurity:
+    """What a connection used, from its ``ssl_object``; ``None`` for a plain one.
+
+    Args:
+        ssl_object: Its TLS layer.
+        port: The port of ours that it came in by.
+        is_legacy: Whether that is the legacy port.
+    """
     if not isinstance(ssl_object, ssl.SSLObject):
-        return PLAIN
+        return replace(PLAIN, port=port)
     cipher = ssl_object.cipher()
     security = ConnectionSecurity(
         profile=TLS_BASIC,
         tls_version=ssl_object.version(),
         cipher=None if cipher is None else cipher[0],
+        port=port,
+        is_legacy=is_legacy,
     )
     der = ssl_object.getpeercert(binary_form=True)
     if not der:
@@ -145,6 +180,16 @@ def security_of(ssl_object: object) -> ConnectionSecurity:
         client_serial=f"{certificate.serial_number:X}",
         client_not_after=certificate.not_valid_after_utc,
     )
+
+
+def _take_old(context: ssl.SSLContext) -> None:
+    if not ssl.HAS_TLSv1 and not ssl.HAS_TLSv1_1:
+        raise ConfigError(
+            "ocpp.tls.legacy_port", f"{ssl.OPENSSL_VERSION} has no TLS below 1.2"
+        )
+    # The least that this OpenSSL has: SSL 3 stays off by Python's OP_NO_SSLv3.
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers(LEGACY_SUITES)
 
 
 def _files(config: TlsConfig) -> Iterator[Path]:

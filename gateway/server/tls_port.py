@@ -17,7 +17,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.config.tls import TlsConfig
 from gateway.errors import ConfigError
-from gateway.ports import OCPP_TLS, listen
+from gateway.ports import OCPP_LEGACY_TLS, OCPP_TLS, listen
 from gateway.server import tls
 from gateway.server.websocket import CLOSE_TIMEOUT_S, OPEN_TIMEOUT_S
 
@@ -44,8 +44,9 @@ class TlsPort:
         config: The files.
         bound: The socket; closed by `run`.
         make: Makes the protocol of a connection whose handshake is done.
-        has_room: Whether one more may try: called with how many are trying.
+        has_room: Whether one more may try.
         clock: The time that X.509 counts in.
+        is_legacy: Takes old TLS; what is odd about the files the main port tells.
     """
 
     def __init__(
@@ -54,18 +55,20 @@ class TlsPort:
         config: TlsConfig,
         bound: socket.socket,
         make: Callable[[], asyncio.Protocol],
-        has_room: Callable[[int], bool],
+        has_room: Callable[[], bool],
         clock: Clock,
+        is_legacy: bool = False,
     ) -> None:
         self._config = config
         self._bound = bound
         self._make = make
         self._has_room = has_room
         self._clock = clock
+        self._is_legacy = is_legacy
         self._context: ssl.SSLContext
         self._checked_at: datetime
         self._seen: object = None
-        self._n_trying = 0
+        self.n_trying = 0
         self._refusals = Refusals()
 
     @property
@@ -82,16 +85,16 @@ class TlsPort:
         """
         self._read()
         self._bound.setblocking(False)
-        listen(self._bound, backlog, OCPP_TLS)
+        listen(self._bound, backlog, OCPP_LEGACY_TLS if self._is_legacy else OCPP_TLS)
 
     def reload(self) -> None:
         """Read the files again; what cannot be used changes nothing."""
         try:
             self._read()
         except (ConfigError, OSError) as error:
-            _log.error("tls.not_reloaded", why=str(error))
+            _log.error("tls.not_reloaded", port=self.number, why=str(error))
         else:
-            _log.info("tls.reloaded")
+            _log.info("tls.reloaded", port=self.number)
 
     async def watch(self) -> None:
         """Reload whenever a file changes, for ever."""
@@ -120,8 +123,8 @@ class TlsPort:
                             _log.error("tls.not_accepting", why=str(error))
                             await asyncio.sleep(PAUSE_S)
                         continue
-                    if self._has_room(self._n_trying):
-                        self._n_trying += 1
+                    if self._has_room():
+                        self.n_trying += 1
                         group.create_task(self._shake_hands(taken, address))
                     else:
                         taken.close()
@@ -132,7 +135,7 @@ class TlsPort:
     def _read(self) -> None:
         self._seen = tls.fingerprint(self._config)
         self._tell(self._clock.now())
-        self._context = tls.context_of(self._config)
+        self._context = tls.context_of(self._config, is_legacy=self._is_legacy)
 
     def _check_again(self) -> None:
         """Say what has come near its end while nothing else happened."""
@@ -143,6 +146,8 @@ class TlsPort:
 
     def _tell(self, now: datetime) -> None:
         self._checked_at = now
+        if self._is_legacy:
+            return
         for warning in tls.check(self._config, now):
             _log.warning("tls.warning", text=warning)
 
@@ -169,11 +174,12 @@ class TlsPort:
         except Exception:  # noqa: BLE001 - the outer edge: one handshake never takes others down
             _log.exception("tls.failed", remote=f"{host}:{port}")
         finally:
-            self._n_trying -= 1
+            self.n_trying -= 1
         if why is not None and self._refusals.may_tell(host):
             _log.warning(
                 "security.tls_refused",
                 remote=f"{host}:{port}",
+                port=self.number,
                 why=why,
                 certificate=certificate,
             )

@@ -101,6 +101,12 @@ class WebSocket(asyncio.Protocol):
         return self._protocol.close_code
 
     @property
+    def local_port(self) -> int | None:
+        """The TCP port of ours that it came in by."""
+        address = self._transport.get_extra_info("sockname")
+        return None if address is None else int(address[1])
+
+    @property
     def ssl_object(self) -> object:
         """The TLS layer; ``None`` without one."""
         return self._transport.get_extra_info("ssl_object")

@@ -106,7 +106,7 @@ class Admission:
             return entry.station_id
         reason = None
         if credentials is None:
-            reason = "no password presented"
+            reason = _no_password(security)
         elif credentials.user.casefold() != entry.station_id.casefold():
             reason = "user name is not the station's id"
         elif entry.password_hash is None:
@@ -208,14 +208,24 @@ class Admission:
         self.knocked(station_id, remote, reason)
 
 
+def _no_password(security: ConnectionSecurity) -> str:
+    reason = "no password presented"
+    if security.is_legacy:
+        reason += ": the legacy TLS port takes no client certificates"
+    return reason
+
+
 def _too_low(entry: StationRow, security: ConnectionSecurity) -> str | None:
     """Why a connection is not secure enough for its station (A05.FR.09)."""
     if security.profile >= entry.security_profile:
         return None
-    return (
+    reason = (
         f"security profile {security.profile}: the lowest accepted is"
         f" {entry.security_profile}"
     )
+    if security.is_legacy:
+        reason += ", and the legacy TLS port offers profile 2 only"
+    return reason
 
 
 def _certificate_problem(

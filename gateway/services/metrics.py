@@ -34,6 +34,9 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
 GAUGES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "stations_online": "Stations connected now",
+        "stations_legacy_tls": (
+            "Stations that last came in by the legacy TLS port, since the start"
+        ),
         "store_pending": "Pieces of work that wait for a commit",
         "store_last_commit_seconds": "How long the last commit took on the disk",
         "ledger_backlog_leaves": "Records that no anchored head covers yet",
@@ -59,12 +62,14 @@ class Metrics(Collector):
         writer: Writer,
         anchoring: Anchoring,
         n_online: Callable[[], int],
+        n_legacy_tls: Callable[[], int],
         more: Callable[[], Mapping[str, tuple[str, float]]] = dict,
     ) -> None:
         self._ingest = ingest
         self._writer = writer
         self._anchoring = anchoring
         self._n_online = n_online
+        self._n_legacy_tls = n_legacy_tls
         self._more = more
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -92,6 +97,7 @@ class Metrics(Collector):
             yield CounterMetricFamily(f"{PREFIX}{name}", text, value=counted[name])
         found: dict[str, float] = {
             "stations_online": self._n_online(),
+            "stations_legacy_tls": self._n_legacy_tls(),
             "store_pending": self._writer.pending,
             "store_last_commit_seconds": store.last_commit_s,
             "ledger_backlog_leaves": evidence.backlog,

@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gateway.domain.connection import OLD_TLS
 from gateway.web import station_tables as tables
 from gateway.web import station_words as words
 from gateway.web.headers import COCKPIT_PATH
@@ -169,7 +170,9 @@ def _security(station: View, now: datetime, zone: ZoneInfo) -> str:
         tls = " · ".join(
             str(connection[key]) for key in ("tls_version", "cipher") if connection[key]
         )
-        rows.append(("TLS", escape(tls or "none")))
+        is_old = connection["tls_version"] in OLD_TLS
+        sign = '<span class="fault">▲</span> too old: ' if is_old else ""
+        rows.append(("TLS", f"{sign}{escape(tls or 'none')}"))
     if client := connection.get("client_certificate"):
         who = " · ".join(
             str(client[key]) for key in ("subject", "organization") if client[key]

@@ -1,6 +1,7 @@
 """The TLS port of the real process: profiles, new files on SIGHUP, `site check`."""
 
 import asyncio
+import base64
 import signal
 import ssl
 from pathlib import Path
@@ -11,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from gateway.config.tls import CertificateFiles
-from tests.support.certificates import Authority, client_context
+from tests.support.certificates import Authority, client_context, rsa_key
 from tests.support.gateway_process import gateway, run_cli, write_config
 from tests.support.ocpp_port import until
 from tests.support.ports import free_port
@@ -66,6 +67,44 @@ async def test_a_station_comes_in_by_its_certificate_and_files_change_on_sighup(
                 pytest.fail("connected")
         assert caught.value.response.status_code == 401
         assert not [line for line in process.log if "Traceback" in line]
+
+
+@pytest.mark.quirk(9)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_the_legacy_port_is_warned_of_named_and_listed(tmp_path: Path) -> None:
+    root, port, legacy = Authority.new(), free_port(), free_port()
+    files = root.issue(tmp_path, "server", key=rsa_key())
+    section = tls_section(files, root.file(tmp_path), port)
+    section += f"legacy_port = {legacy}\n"
+    ports = write_config(tmp_path, {"CP1": PASSWORD}, extra=section)
+    code, out, err = await run_cli(tmp_path, "site", "check")
+    assert code == 0, err
+    assert "warning: ocpp.tls.legacy_port: takes TLS 1.0 and 1.1" in out
+    context = client_context(
+        root, tmp_path, suites="ALL:@SECLEVEL=0", version=ssl.TLSVersion.TLSv1
+    )
+    pair = base64.b64encode(f"CP1:{PASSWORD}".encode()).decode()
+    async with gateway(tmp_path, ports) as process, process.client() as api:
+        address = f"wss://127.0.0.1:{legacy}/ocpp/{{station_id}}"
+        shown = f"{address}  (TLS 1.0 and later, legacy: profile 2)"
+        await until(lambda: any(shown in line for line in process.log))
+        assert any("tls.legacy_port" in line for line in process.log)
+        assert (await api.get("/tls/legacy")).json() == []
+        async with connect(
+            f"wss://127.0.0.1:{legacy}/ocpp/CP1",
+            additional_headers={"Authorization": f"Basic {pair}"},
+            ssl=context,
+            server_hostname="localhost",
+            subprotocols=[Subprotocol("ocpp1.6")],
+            proxy=None,
+        ):
+            used = (await api.get("/stations/CP1")).json()["connection"]
+            assert (used["tls_version"], used["port"]) == ("TLSv1", legacy)
+            (listed,) = (await api.get("/tls/legacy")).json()
+            assert (listed["station_id"], listed["needs_it"]) == ("CP1", True)
+            metrics = await api.get(f"{process.api_url}/metrics")
+            assert "wattproof_stations_legacy_tls 1.0" in metrics.text
+        await until(lambda: any("link.old_tls" in line for line in process.log))
 
 
 async def is_up(station: connect) -> bool:

@@ -5,6 +5,7 @@ import io
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,43 @@ async def test_chargers_that_cannot_agree_on_tls_stay_out_and_harm_nobody(
                 for task in tasks:
                     task.cancel()
     assert connects == [0, 0, 1]
+
+
+@pytest.mark.quirk(9)
+async def test_a_charger_of_old_tls_is_served_at_the_legacy_port_if_it_speaks_1_6(
+    tmp_path: Path,
+) -> None:
+    root, clients = Authority.new(), Authority.new("Station root")
+    config = replace(server_tls(tmp_path, root, clients), legacy_port=0)
+    async with open_port(tmp_path, tls=config) as port:
+        around = Surroundings(
+            url=f"wss://localhost:{port.listener.legacy_port}/ocpp",
+            clock=SiteClock(speed=200.0),
+            events=Events(stream=io.StringIO()),
+            call_timeout_s=1.0,
+            tls=TlsFiles(ca=root.file(tmp_path)),
+        )
+        chargers = {}
+        for version in ("1.6", "2.0.1"):
+            name = f"old-{version}"
+            await port.register(name, b"pw")
+            evses = (EvseSpec(evse_id=1),)
+            plan = StationSpec(id=name, ocpp=version, evses=evses, password="pw")
+            chargers[name] = make_charger(plan, around, frozenset({"old-tls"}))
+            chargers[name].link.backoff_first_s = 0.05
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            tasks = [group.create_task(one.run()) for one in chargers.values()]
+            await chargers["old-1.6"].has_booted.wait()
+            while "old-2.0.1" not in await port.knocks():  # noqa: ASYNC110 - a store
+                await asyncio.sleep(0.05)
+            listed = port.links.legacy_use()
+            booted = [one.has_booted.is_set() for one in chargers.values()]
+            for task in tasks:
+                task.cancel()
+    assert [(one["station_id"], one["needs_it"]) for one in listed] == [
+        ("old-1.6", True)
+    ]
+    assert booted == [True, False]
 
 
 @pytest.mark.quirk(9)

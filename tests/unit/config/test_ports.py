@@ -32,6 +32,24 @@ def test_plain_and_tls_on_one_port_are_refused_by_name(tmp_path: Path) -> None:
     assert "9000 is server.ocpp_port already" in caught.value.problem
 
 
+def test_the_port_for_old_tls_needs_a_number_of_its_own(tmp_path: Path) -> None:
+    for taken, by in ((9000, "server.ocpp_port"), (9443, "ocpp.tls.port")):
+        document = {"ocpp": {"tls": {**TLS, "legacy_port": taken}}}
+        with pytest.raises(ConfigError, match=f"{taken} is {by} already") as caught:
+            Config.from_dict(document, tmp_path)
+        assert caught.value.key == "ocpp.tls.legacy_port"
+    document = {"ocpp": {"tls": {**TLS, "legacy_port": 8080}}}
+    with pytest.raises(ConfigError, match=r"8080 is ocpp\.tls\.legacy_port already"):
+        Config.from_dict(document, tmp_path)
+    document = {"ocpp": {"tls": {**TLS, "legacy_port": 70_000}}}
+    with pytest.raises(ConfigError, match="must be at most 65535"):
+        Config.from_dict(document, tmp_path)
+    document = {"ocpp": {"tls": {**TLS, "legacy_port": 9444}}}
+    loaded = Config.from_dict(document, tmp_path).ocpp.tls
+    assert loaded is not None
+    assert loaded.legacy_port == 9444
+
+
 @pytest.mark.parametrize(
     ("ocpp_host", "api_host"),
     [
