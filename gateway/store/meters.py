@@ -20,6 +20,7 @@ from gateway.domain.register_unit import (
 )
 from gateway.domain.session import Session, SessionPhase
 from gateway.store import sessions
+from gateway.store.readings import OF_SESSION
 from gateway.store.times import to_text
 
 MAX_POINTS: Final = 500
@@ -32,9 +33,9 @@ _LATEST: Final = (
     " ORDER BY started_at DESC LIMIT ?2"
 )
 _POINTS: Final = (
-    "SELECT sampled_at, register_milliwh, power_w,"
+    "SELECT sampled_at, register_milliwh, power_w,"  # noqa: S608 - a constant clause
     " current_l1_a + current_l2_a + current_l3_a FROM reading"
-    " WHERE coalesce(session_id, station_id) = ?1 ORDER BY sampled_at LIMIT ?2"
+    f" {OF_SESSION} ORDER BY sampled_at LIMIT ?"
 )
 _DECISION: Final = (
     "SELECT scope, decision, factor, decided_at, decided_by FROM register_unit_decision"

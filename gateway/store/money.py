@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.domain.bill import Bill, RegisterPoint
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.tariff import Tariff, canonical_json
+from gateway.store.readings import OF_SESSION
 from gateway.store.times import to_text
 
 _BILL_COLUMNS: Final = (
@@ -162,8 +163,8 @@ def registers_of(
 ) -> list[RegisterPoint]:
     """All registers sampled in a session, in order of the station's time."""
     rows = conn.execute(
-        "SELECT sampled_at, register_milliwh FROM reading"
-        " WHERE coalesce(session_id, station_id) = ? AND register_milliwh IS NOT NULL"
+        f"SELECT sampled_at, register_milliwh FROM reading {OF_SESSION}"  # noqa: S608 - a constant clause
+        " AND register_milliwh IS NOT NULL"
         " ORDER BY sampled_at, register_milliwh",
         (session_id,),
     )
@@ -176,8 +177,8 @@ def registers_of(
 def sealed_registers(conn: sqlite3.Connection, session_id: SessionId) -> set[int]:
     """Registers of a session's samples that a leaf of the log shows."""
     rows = conn.execute(
-        "SELECT register_milliwh FROM reading"
-        " WHERE coalesce(session_id, station_id) = ? AND leaf_index IS NOT NULL"
+        f"SELECT register_milliwh FROM reading {OF_SESSION}"  # noqa: S608 - a constant clause
+        " AND leaf_index IS NOT NULL"
         " AND register_milliwh IS NOT NULL",
         (session_id,),
     )

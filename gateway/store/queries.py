@@ -20,6 +20,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.session import Session
 from gateway.errors import StoreError
 from gateway.store import sessions as session_rows
+from gateway.store.readings import OF_SESSION
 from gateway.store.records import (
     DeviceVariable,
     EvseStatus,
@@ -186,8 +187,7 @@ class Queries:
     async def readings(self, session_id: str) -> list[ReadingRecord]:
         """The samples of a session, in the order of the station's time."""
         rows = await self.rows(
-            f"{ReadingRecord.SELECT} WHERE coalesce(session_id, station_id) = ?"
-            " ORDER BY sampled_at, reading_id",
+            f"{ReadingRecord.SELECT} {OF_SESSION} ORDER BY sampled_at, reading_id",
             (session_id,),
         )
         return [read(ReadingRecord, row) for row in rows]

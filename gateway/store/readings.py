@@ -17,6 +17,10 @@ from gateway.store.entry import Sealer, StoredReading
 from gateway.store.many import marks, write_rows
 from gateway.store.times import to_text
 
+OF_SESSION: Final = (
+    "WHERE coalesce(session_id, station_id) = ? AND session_id IS NOT NULL"
+)
+"""The readings of a session, by their index, and none of a station of that name."""
 _VALUES: Final = (
     " INTO reading (session_id, station_id, evse_id, sampled_at, digest, context,"
     " register_milliwh, power_w, current_l1_a, current_l2_a, current_l3_a, soc_percent,"
@@ -77,7 +81,7 @@ def insert_new(
 def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
     """The leaves of a session's readings, ascending."""
     rows = conn.execute(
-        "SELECT leaf_index FROM reading WHERE coalesce(session_id, station_id) = ?"
+        f"SELECT leaf_index FROM reading {OF_SESSION}"  # noqa: S608 - a constant clause
         " AND leaf_index IS NOT NULL ORDER BY leaf_index",
         (session_id,),
     )
@@ -149,14 +153,14 @@ def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
         return False
     at = to_text(sample.sampled_at)
     earlier = conn.execute(
-        "SELECT max(register_milliwh) FROM (SELECT register_milliwh FROM reading"
-        " WHERE coalesce(session_id, station_id) = ? AND sampled_at < ?"
+        "SELECT max(register_milliwh) FROM (SELECT register_milliwh FROM reading"  # noqa: S608 - a constant clause
+        f" {OF_SESSION} AND sampled_at < ?"
         " AND register_milliwh IS NOT NULL ORDER BY sampled_at DESC LIMIT 1)",
         (before.session_id, at),
     ).fetchone()[0]
     later = conn.execute(
-        "SELECT min(register_milliwh) FROM (SELECT register_milliwh FROM reading"
-        " WHERE coalesce(session_id, station_id) = ? AND sampled_at > ?"
+        "SELECT min(register_milliwh) FROM (SELECT register_milliwh FROM reading"  # noqa: S608 - a constant clause
+        f" {OF_SESSION} AND sampled_at > ?"
         " AND register_milliwh IS NOT NULL ORDER BY sampled_at LIMIT 1)",
         (before.session_id, at),
     ).fetchone()[0]

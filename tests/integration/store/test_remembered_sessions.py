@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.ids import StationId
 from gateway.domain.session import SessionPhase
+from gateway.services.sealing import LogSealer, install_ledger
+from gateway.store import money
+from gateway.store import readings as reading_rows
 from gateway.store.entry import Entry
 from gateway.store.schema import WriterConnection
-from gateway.store.sqlite import Store, append_entry
+from gateway.store.sqlite import Hooks, Store, append_entry
 from tests.support.journal import (
+    accept,
     eight_readings,
     ended,
     entry,
@@ -90,3 +95,35 @@ async def test_a_register_that_drops_within_one_message_is_a_drop(
         receipt = await store.append_and_wait(entry(said))
         assert receipt.session is not None
         assert "register_drop" in receipt.session.verdicts
+
+
+async def test_a_station_named_like_a_session_adds_nothing_to_it(
+    tmp_path: Path,
+) -> None:
+    """Its samples without a session are kept under its name."""
+    hooks = Hooks(judge=accept, sealer=LogSealer(tariff_id_of=lambda _: None))
+    async with open_store(tmp_path, hooks) as (store, queries):
+        await store.writer.run(install_ledger)
+        number = await _running(store)
+        receipt = await store.append_and_wait(_meter(number, 20, 2000))
+        assert receipt.session is not None
+        session_id = receipt.session.session_id
+        namesake = StationId(session_id)
+
+        def shown(conn: sqlite3.Connection) -> tuple[object, ...]:
+            return (
+                reading_rows.leaves_of(conn, session_id),
+                money.registers_of(conn, session_id),
+                money.sealed_registers(conn, session_id),
+            )
+
+        before = await store.writer.run(shown)
+        stray = updated(15, wire_id=None, station=namesake, readings=(register(15, 9),))
+        await store.append_and_wait(entry(stray))
+        assert await store.writer.run(shown) == before
+        assert len(await queries.readings(session_id)) == 2
+        late = register(16, 1700)
+        again = updated(16, wire_id=number, readings=(late,), received=30)
+        found = await store.append_and_wait(entry(again))
+        assert found.session is not None
+        assert not found.session.verdicts
