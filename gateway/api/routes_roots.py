@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict
 
 from gateway.api.requests import CheckedRoute
-from gateway.api.security import Context, Viewer
+from gateway.api.security import Context, Operator, Viewer
 from gateway.errors import RequestError
 from gateway.services.x509 import CertificateError, parse_chain
 from gateway.store import roots
@@ -56,7 +56,7 @@ async def tls_legacy(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
 
 @router.post("/tls/roots/dry-run")
 async def tls_roots_dry_run(
-    body: Annotated[NewCertificateBody, Body()], context: Context, _caller: Viewer
+    body: Annotated[NewCertificateBody, Body()], context: Context, _caller: Operator
 ) -> dict[str, Any]:
     """What a new server certificate would change; nothing is changed.
 

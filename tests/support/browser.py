@@ -75,8 +75,12 @@ class Page:
         """Wait until an expression is true and return it."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
-            if value := self.evaluate(script):
-                return value
+            try:
+                if value := self.evaluate(script):
+                    return value
+            except RuntimeError as error:  # asked in the moment of leaving a page
+                if "navigated" not in str(error):
+                    raise
             time.sleep(0.1)
         raise TimeoutError(f"never true: {script}\nproblems: {self.problems}")
 
