@@ -11,13 +11,14 @@ from pathlib import Path
 from gateway import app, log
 from gateway.config import Config
 from gateway.store.writer import Writer
+from gateway.wiring import parts
 
 
 def main(commit_delay_s: float, config: Path) -> int:
     """Run until told to stop; the exit code."""
     log.configure(level="warning")
     slow = partial(Writer, commit_delay_s=commit_delay_s)
-    vars(app)["Writer"] = slow  # the composition root makes its writer by this name
+    vars(parts)["Writer"] = slow  # the wiring makes its writer by this name
     return app.run_gateway(Config.load(config))
 
 

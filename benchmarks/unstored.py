@@ -22,6 +22,7 @@ from gateway.store.entry import Entry, Receipt
 from gateway.store.in_order import Batch
 from gateway.store.schema import WriterConnection
 from gateway.store.sqlite import Store
+from gateway.wiring import port
 from ledger import record
 
 Done = Callable[[Receipt | None, BaseException | None], None]
@@ -79,7 +80,7 @@ class Unstored(Store):
 def main(config: Path) -> int:
     """Run until told to stop; the exit code."""
     log.configure(level="warning")
-    vars(app)["Store"] = Unstored  # the composition root makes its store by this name
+    vars(port)["Store"] = Unstored  # the wiring makes its store by this name
     return app.run_gateway(Config.load(config))
 
 

@@ -11,12 +11,13 @@ from unittest import mock
 
 import httpx
 
-from gateway.app import Parts, Running, running
+from gateway.app import Running, running
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.domain.ids import StationId
 from gateway.store import api_tokens
 from gateway.store.api_tokens import Role
+from gateway.wiring.parts import Parts
 from tests.support.raw_station import RawStation
 
 PASSWORD = "correct-horse-battery"

@@ -1,0 +1,60 @@
+"""Housekeeping: what is done every few seconds, and the directory's mirror of boots."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from gateway.bus import FactCommitted, Lagged, Notice
+from gateway.domain.events import StationBooted
+from gateway.errors import StoreError
+from gateway.services.device import Device
+from gateway.services.station_calls import expire_reservations
+from gateway.store import stations as station_rows
+from gateway.wiring.base import Base
+
+HOUSEKEEPING_S: Final = 10.0
+"""Real seconds between two rounds of housekeeping."""
+
+_log = structlog.get_logger()
+
+
+class House:
+    """Keeps rows and directory in step with time and with what stations say."""
+
+    def __init__(self, base: Base, device: Device) -> None:
+        self._base = base
+        self._device = device
+
+    async def mirror_boots(self) -> None:
+        """Keep the directory in step with what stations say of themselves."""
+        base = self._base
+        with base.bus.subscribe(
+            "directory", wants=_is_boot, of=(StationBooted,)
+        ) as subscription:
+            async for notice in subscription:
+                if isinstance(notice, Lagged):
+                    await base.directory.reload()
+                elif isinstance(notice, FactCommitted):
+                    base.directory.on_boot(notice, base.clock.now())
+
+    async def keep(self) -> None:
+        """End what time ends, for ever; a store that fails costs one round."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                await expire_reservations(self._base.writer, self._base.clock.now())
+                await self._device.reports.sweep()
+                await self._device.networks.sweep()
+                await self.note_seen()
+            except StoreError as error:
+                _log.warning("house.skipped", why=str(error))
+
+    async def note_seen(self) -> None:
+        """Store when each station was last heard."""
+        seen = self._base.links.seen()
+        await self._base.writer.run(lambda conn: station_rows.set_last_seen(conn, seen))
+
+
+def _is_boot(notice: Notice) -> bool:
+    return isinstance(notice, FactCommitted) and isinstance(notice.event, StationBooted)

@@ -1,0 +1,55 @@
+"""Money and evidence: bills of sessions, the anchored log, and receipts from both."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from gateway.errors import WattproofError
+from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.receipts import Receipts
+from gateway.services.settlement import Settlement
+from gateway.wiring.base import Base
+from gateway.wiring.plans import Plans
+
+FLUSH_S: Final = 20.0
+"""Real seconds for what is left at the end."""
+
+_log = structlog.get_logger()
+
+
+class Money:
+    """Settles sessions, anchors what they leave and shows the evidence."""
+
+    def __init__(self, base: Base, plans: Plans) -> None:
+        config = base.config
+        self.anchoring = Anchoring(
+            writer=base.writer,
+            bus=base.bus,
+            clock=base.clock,
+            settings=AnchoringSettings(
+                ledger=config.ledger,
+                store=config.store,
+                step_s=config.optimizer.step_s,
+            ),
+            site=base.site,
+            limit_w=plans.limit_w,
+        )
+        self.settlement = Settlement(
+            writer=base.writer,
+            bus=base.bus,
+            clock=base.clock,
+            terms=base.terms(),
+        )
+        self.receipts = Receipts(
+            database=config.store.database_path, anchoring=self.anchoring
+        )
+
+    async def finish(self) -> None:
+        """Settle and anchor what is left; bounded, since it is all found again."""
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self.settlement.catch_up()
+                await self.anchoring.flush()
+        except (TimeoutError, WattproofError) as error:
+            _log.warning("finish.incomplete", why=str(error) or "took too long")
