@@ -94,11 +94,11 @@ async def test_a_new_certificate_is_tried_against_the_roots_that_stations_hold(
             "POST",
             "/tls/roots/dry-run",
             {"certificate": pki.pem(new.certificate)},
-            role="viewer",
+            role="operator",
         )
         assert found["root"] == new.certificate.issuer.rfc4514_string()
         assert old.certificate.issuer.rfc4514_string() == "CN=Old root"
         assert found["same"] == ["A"]
         assert {one["station_id"] for one in found["other"]} == {"B", "C"}
         bad = {"certificate": "nonsense"}
-        await site.call("POST", "/tls/roots/dry-run", bad, role="viewer", status=422)
+        await site.call("POST", "/tls/roots/dry-run", bad, role="operator", status=422)
