@@ -42,6 +42,7 @@ def full_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
         "profile": 3,
         "tls_version": "TLSv1.3",
         "cipher": "TLS_AES_256_GCM_SHA384",
+        "port": 9443,
         "client_certificate": {
             "subject": station["station_id"],
             "organization": "Voltwerk",

@@ -66,6 +66,17 @@ def test_a_calm_station_has_no_trouble() -> None:
     assert parts(calm, EPOCH, BERLIN)["trouble"] == ""
 
 
+@pytest.mark.parametrize(
+    ("version", "is_marked"), [("TLSv1", True), ("TLSv1.1", True), ("TLSv1.2", False)]
+)
+def test_tls_below_1_2_is_marked(version: str, *, is_marked: bool) -> None:
+    calm = station()
+    used = calm["connection"] | {"tls_version": version, "cipher": "AES128-SHA"}
+    facts = parts(calm | {"connection": used}, EPOCH, BERLIN)["facts"]
+    assert f"{version} · AES128-SHA" in facts
+    assert (f"too old: {version} " in facts) is is_marked
+
+
 def test_an_offline_station_says_so_first() -> None:
     found = parts(station(online=False), EPOCH, BERLIN)
     assert "offline" in found["top"]
