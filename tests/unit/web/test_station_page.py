@@ -72,9 +72,9 @@ def test_a_calm_station_has_no_trouble() -> None:
 def test_tls_below_1_2_is_marked(version: str, *, is_marked: bool) -> None:
     calm = station()
     used = calm["connection"] | {"tls_version": version, "cipher": "AES128-SHA"}
-    facts = parts(calm | {"connection": used}, EPOCH, BERLIN)["facts"]
-    assert f"{version} · AES128-SHA" in facts
-    assert (f"too old: {version} " in facts) is is_marked
+    shown = parts(calm | {"connection": used}, EPOCH, BERLIN)["security"]
+    assert f"{version} · AES128-SHA" in shown
+    assert (f"too old: {version} " in shown) is is_marked
 
 
 def test_an_offline_station_says_so_first() -> None:
