@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--wired", action="store_true", help="stations have EVSEs and get plans"
     )
+    parser.add_argument("--core", help="the gateway's setting server.core, for loads")
     parser.add_argument("--only", help="runs whose name contains this text")
     options = parser.parse_args()
     rates: tuple[int, ...] = RATES
@@ -50,7 +51,11 @@ def main() -> None:
             rates[0], METER, SLOW_DISK_S, rate=rates[0]
         ),
     }
-    result: dict[str, Any] = {"machine": harness.machine(), "runs": {}}
+    result: dict[str, Any] = {
+        "machine": harness.machine(),
+        "core": options.core,
+        "runs": {},
+    }
     chosen = [
         *runs,
         f"idle, {options.idle} stations",
@@ -61,7 +66,7 @@ def main() -> None:
     for number, name in enumerate(chosen):
         try:
             if name in runs:
-                found = runs[name].measure(seconds, wired=wired)
+                found = runs[name].measure(seconds, wired=wired, core=options.core)
             elif name.startswith("idle"):
                 found = _idle(options.idle, wired=wired)
             elif name.startswith("invalid"):
@@ -99,7 +104,9 @@ class Run:
         self.commit_delay_s = commit_delay_s
         self.rate = rate
 
-    def measure(self, seconds: float, *, wired: bool) -> dict[str, Any]:
+    def measure(
+        self, seconds: float, *, wired: bool, core: str | None = None
+    ) -> dict[str, Any]:
         """Start a gateway, load it, and report.
 
         Raises:
@@ -111,7 +118,10 @@ class Run:
             else ("--mode", "rate", "--rate", str(self.rate))
         )
         with harness.gateway(
-            self.n_station, wired=wired, commit_delay_s=self.commit_delay_s
+            self.n_station,
+            wired=wired,
+            commit_delay_s=self.commit_delay_s,
+            core=core,
         ) as server:
             before = _commits(server)
             found = harness.load(

@@ -146,6 +146,7 @@ def gateway(
     wired: bool,
     commit_delay_s: float = 0.0,
     is_stored: bool = True,
+    core: str | None = None,
     prefix: Sequence[str] = (),
 ) -> Iterator[Server]:
     """The real gateway on a fresh database; stopped and removed with the block.
@@ -155,6 +156,7 @@ def gateway(
         wired: Every station has an EVSE in a cabinet of 25 and is managed, so that
             plans are made and sent; else messages are stored and billed only.
         commit_delay_s: Added to every commit, to measure as on a slow disk.
+        core: The gateway's setting ``server.core``.
         is_stored: False answers readings without storing them (`unstored.py`).
         prefix: Goes before the command, e.g. `pinned`.
     """
@@ -169,6 +171,8 @@ def gateway(
         folder = Path(name)
         ocpp_port, api_port = free_port(), free_port()
         text = _HEAD.format(ocpp_port=ocpp_port, api_port=api_port)
+        if core is not None:
+            text = text.replace("[server]\n", f"[server]\ncore = {core}\n")
         text += _site(n_station, wired=wired)
         (folder / "config.toml").write_text(text, "utf-8")
         command = [*prefix, sys.executable, *launcher, "config.toml"]

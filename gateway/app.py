@@ -18,6 +18,7 @@ from gateway.api.app import create_app
 from gateway.api.serving import serving
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, passwords
+from gateway.cores import free_workers, kept_on
 from gateway.domain.ids import StationId
 from gateway.ports import API, OCPP, OCPP_LEGACY_TLS, OCPP_TLS, bind
 from gateway.process import (
@@ -169,6 +170,9 @@ async def running(
         link = await parts.admin_link(api_url)
         calm_collector()
         share_interpreter()
+        if config.server.core is not None:
+            free_workers()
+        stack.enter_context(kept_on(config.server.core, parts.writer.thread_id))
         yield Running(
             clock=clock,
             writer=parts.writer,

@@ -10,6 +10,7 @@ from gateway.config.reader import Range
 from gateway.config.tls import TlsConfig
 from gateway.errors import ConfigError
 
+MAX_CORE: Final = 1_023
 MAX_PORT: Final = 65_535
 DAY_S: Final = 86_400
 MAX_GROUP_CHARS: Final = 36
@@ -48,6 +49,8 @@ class ServerConfig:
         call_timeout_s: Real seconds that a station has to answer our call.
         max_frame_bytes: A longer frame closes the connection.
         compression: permessage-deflate; costs memory per connection.
+        core: Number of the processor core that event loop and writer share: a fifth
+            less CPU per message (docs/performance.md); ``None``: the system chooses.
     """
 
     ocpp_host: str = "0.0.0.0"  # noqa: S104 - stations come from the network
@@ -55,6 +58,7 @@ class ServerConfig:
     call_timeout_s: Annotated[float, Range(low=1, high=300)] = 30.0
     max_frame_bytes: Annotated[int, Range(low=8_192, high=16_777_216)] = 131_072
     compression: bool = False
+    core: Annotated[int | None, Range(low=0, high=MAX_CORE)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

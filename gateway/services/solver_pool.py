@@ -19,6 +19,7 @@ from typing import Final, Self
 
 import structlog
 
+from gateway import cores
 from optimizer import CabinetProblem, Fallback, Outcome, solve
 from optimizer.solve import Engine
 
@@ -65,6 +66,7 @@ class SolverPool:
         self._deadline_s = deadline_s
         self._engine: Engine = engine
         self._work: Work = solve_in_worker if work is None else work
+        self._cores = cores.allowed()
         self._context = multiprocessing.get_context("spawn")
         self._free: asyncio.Queue[_Slot] = asyncio.Queue()
         self._all: list[_Slot] = []
@@ -118,7 +120,10 @@ class SolverPool:
 
     def _new_slot(self) -> _Slot:
         executor = ProcessPoolExecutor(
-            max_workers=1, mp_context=self._context, initializer=end_with_parent
+            max_workers=1,
+            mp_context=self._context,
+            initializer=_begin,
+            initargs=(self._cores,),
         )
         slot = _Slot(executor=executor)
         self._all.append(slot)
@@ -145,6 +150,11 @@ def by_rule(problem: CabinetProblem, why: str) -> Outcome:
     if isinstance(outcome, Fallback):
         return replace(outcome, why=f"{why}; {outcome.why}")
     return outcome
+
+
+def _begin(allowed: frozenset[int]) -> None:
+    cores.run_on(allowed)
+    end_with_parent()
 
 
 def end_with_parent() -> None:

@@ -141,6 +141,13 @@ class Writer:
         self._checkpointer.start()
 
     @property
+    def thread_id(self) -> int:
+        """The system's number of the writing thread, once it runs."""
+        assert self._thread is not None, "the writer was started"
+        assert self._thread.native_id is not None, "a thread that runs has one"
+        return self._thread.native_id
+
+    @property
     def pending(self) -> int:
         """Jobs that wait for the next group."""
         return self._depth
