@@ -1,7 +1,7 @@
 """Processor cores of threads and processes, where the system lets one choose.
 
 Event loop and writer take turns on the interpreter; on two cores, each turn moves what
-both touch from one core's caches to the other's. On one they need a fifth less time for
+both touch from one core's caches to the other's. On one they need a third less time for
 a message. Whatever else computes is kept off that decision.
 """
 

@@ -49,7 +49,7 @@ class ServerConfig:
         call_timeout_s: Real seconds that a station has to answer our call.
         max_frame_bytes: A longer frame closes the connection.
         compression: permessage-deflate; costs memory per connection.
-        core: Number of the processor core that event loop and writer share: a fifth
+        core: Number of the processor core that event loop and writer share: a third
             less CPU per message (docs/performance.md); ``None``: the system chooses.
     """
 
