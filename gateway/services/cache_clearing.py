@@ -12,8 +12,8 @@ import structlog
 from gateway.domain.ids import StationId
 from gateway.errors import CallFailed
 from gateway.ocpp.adapter import Command
-from gateway.services.dispatch_ports import Stations
 from gateway.services.line import Line
+from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenChange
 

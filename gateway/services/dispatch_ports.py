@@ -8,53 +8,15 @@ from typing import Protocol, TypeAlias
 
 from gateway.bus import Bus
 from gateway.clock import Clock
-from gateway.domain.ids import StationId
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
-from gateway.ocpp.adapter import Adapter, Command
-from gateway.ocpp.rpc import CallPriority
 from gateway.services.group_problem import Prices
-from gateway.services.reach import OnLate
+from gateway.services.station_port import Stations
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome
 
 Seal: TypeAlias = Callable[[str, str, Mapping[str, object], sqlite3.Connection], None]
 """(kind, subject, body, connection): makes a leaf in the same transaction."""
-
-
-class Stations(Protocol):
-    """How stations are reached."""
-
-    def adapter(self, station_id: StationId) -> Adapter | None:
-        """The dialect a connected station speaks."""
-        ...
-
-    def is_online(self, station_id: StationId) -> bool:
-        """Whether it is connected."""
-        ...
-
-    async def call(
-        self,
-        station_id: StationId,
-        command: Command,
-        *,
-        timeout_s: float,
-        priority: CallPriority = CallPriority.OTHER,
-        on_late: OnLate | None = None,
-    ) -> Mapping[str, object]:
-        """Send a command and wait for the answer.
-
-        Args:
-            station_id: Where to.
-            command: Valid by the schema of the station's version.
-            timeout_s: Real seconds to wait for the answer.
-            priority: Who goes first where several wait.
-            on_late: Gets an answer that comes within ten minutes after the timeout.
-
-        Raises:
-            CallFailed: No result came.
-        """
-        ...
 
 
 class SessionRequest(Protocol):

@@ -18,13 +18,13 @@ from gateway.ocpp.prices import COST_VENDOR, UNPLUGGED
 from gateway.services.authorization import Admission, Authorizer, TokenRules
 from gateway.services.cache_clearing import CacheClearing
 from gateway.services.data_transfer import DataTransfers, accept
-from gateway.services.dispatch_ports import Stations
 from gateway.services.features import Feature, Features
 from gateway.services.inquiries import Inquiries
 from gateway.services.local_lists import ListPorts, LocalLists
 from gateway.services.pricing import Pricing, PricingPorts
 from gateway.services.running_costs import RunningCosts
 from gateway.services.settlement import Terms, final_cost
+from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook
 from gateway.store import money

@@ -17,7 +17,8 @@ from gateway.domain.ids import SessionId, StationId
 from gateway.domain.session import Session
 from gateway.errors import CallFailed
 from gateway.ocpp.rpc import CallPriority
-from gateway.services.dispatch_ports import SessionQueries, Stations
+from gateway.services.dispatch_ports import SessionQueries
+from gateway.services.station_port import Stations
 
 MAX_WAITING: Final = 1_000
 MAX_REMEMBERED: Final = 10_000

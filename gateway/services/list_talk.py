@@ -7,7 +7,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.local_list import Room, Update, UpdateStatus
 from gateway.errors import CallRefused, WattproofError
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command
-from gateway.services.dispatch_ports import Stations
+from gateway.services.station_port import Stations
 from gateway.store.queries import Queries
 
 UNSUPPORTED_CODES: Final = frozenset({"NotImplemented", "NotSupported"})

@@ -25,12 +25,12 @@ from gateway.domain.local_list import (
 )
 from gateway.errors import CallFailed, RequestError, StoreError
 from gateway.ocpp.adapter import Adapter
-from gateway.services.dispatch_ports import Stations
 from gateway.services.features import Feature, Features
 from gateway.services.line import Line
 from gateway.services.list_entries import ListedTokens, listed_tokens
 from gateway.services.list_talk import ListTalk, ListUnsupported
 from gateway.services.station_calls import Exchange
+from gateway.services.station_port import Stations
 from gateway.services.token_book import TokenChange
 from gateway.store import local_lists as rows
 from gateway.store import tokens as token_rows

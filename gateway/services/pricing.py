@@ -33,10 +33,10 @@ from gateway.domain.zone_offset import next_change, offset_text
 from gateway.errors import CallFailed, CallRefused, StoreError
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command, TokenStatus
 from gateway.ocpp.prices import CostSoFar, DefaultPrice
-from gateway.services.dispatch_ports import Stations
 from gateway.services.features import Feature, Features
 from gateway.services.line import Line
 from gateway.services.running_costs import RunningCosts
+from gateway.services.station_port import Stations
 from gateway.store import money
 from gateway.store.device_model import KEY_ROWS, key_row
 from gateway.store.entry import FinalCost

@@ -6,50 +6,24 @@ is not accepted (B02.FR.02). Reports are noted before they are asked for, so tha
 page of theirs comes too early.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
-from gateway.errors import CallFailed, CallRefused, NotConnected, RequestError
+from gateway.errors import CallRefused, NotConnected, RequestError
 from gateway.ocpp import device_words
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.ingest import StationContext
+from gateway.services.station_port import OnLate, Stations
 from gateway.services.stations import StationDirectory
 from gateway.store import reports
 from gateway.store.pages import take_over
 from gateway.store.stations import StationRow
 from gateway.store.writer import Writer
 
-OnLate: TypeAlias = Callable[[Mapping[str, object] | CallFailed], None]
-"""Gets an answer that comes after the call was given up."""
-
 REJECTED: Final = "Rejected"
-
-
-class Wires(Protocol):
-    """The live links (``server.registry``)."""
-
-    def adapter(self, station_id: StationId) -> Adapter | None:
-        """The dialect a connected station speaks."""
-        ...
-
-    def is_online(self, station_id: StationId) -> bool:
-        """Whether it has a link."""
-        ...
-
-    async def call(
-        self,
-        station_id: StationId,
-        command: Command,
-        *,
-        timeout_s: float,
-        priority: CallPriority = CallPriority.OTHER,
-        on_late: OnLate | None = None,
-    ) -> Mapping[str, object]:
-        """Send a command and wait for the answer."""
-        ...
 
 
 class Reach:
@@ -58,7 +32,7 @@ class Reach:
     def __init__(
         self,
         *,
-        wires: Wires,
+        wires: Stations,
         directory: StationDirectory,
         writer: Writer,
         clock: Clock,

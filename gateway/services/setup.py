@@ -24,10 +24,10 @@ from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.quirks import quirks_of
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.configuration import Configuration, written_by
-from gateway.services.dispatch_ports import Stations
 from gateway.services.line import Line
 from gateway.services.ping_interval import PingInterval
 from gateway.services.reports import Reports
+from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.variables import Exchange
 from gateway.store.device_model import (

@@ -29,6 +29,7 @@ from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.effects import read_answer, redacted
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.command_log import CommandLog
+from gateway.services.station_port import OnLate, Stations
 from gateway.store.commands import CommandRow, NewCommand
 
 SYSTEM: Final = "system"
@@ -37,30 +38,6 @@ SYSTEM: Final = "system"
 OnAnswer: TypeAlias = Callable[[StationId, Mapping[str, object]], Awaitable[None]]
 
 _log = structlog.get_logger()
-
-
-class Stations(Protocol):
-    """How stations are reached (`reach.Reach`, ``server.registry``)."""
-
-    def adapter(self, station_id: StationId) -> Adapter | None:
-        """The dialect a connected station speaks."""
-        ...
-
-    def is_online(self, station_id: StationId) -> bool:
-        """Whether it is connected."""
-        ...
-
-    async def call(
-        self,
-        station_id: StationId,
-        command: Command,
-        *,
-        timeout_s: float,
-        priority: CallPriority = CallPriority.OTHER,
-        on_late: Callable[[Mapping[str, object] | CallFailed], None] | None = None,
-    ) -> Mapping[str, object]:
-        """Send a command and wait for the answer."""
-        ...
 
 
 class SystemCalls:
@@ -101,7 +78,7 @@ class SystemCalls:
         *,
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
-        on_late: Callable[[Mapping[str, object] | CallFailed], None] | None = None,
+        on_late: OnLate | None = None,
     ) -> Mapping[str, object]:
         """Send a command and wait for the answer.
 

@@ -27,8 +27,8 @@ from gateway.ocpp.adapter import Adapter, CallOutcome, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports, SessionRequest
-from gateway.services.reach import OnLate
 from gateway.services.solver_pool import by_rule
+from gateway.services.station_port import OnLate
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome
 
