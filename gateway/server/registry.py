@@ -146,6 +146,11 @@ class Links:
         link = self._links.get(station_id)
         return None if link is None else link.adapter
 
+    def epoch_of(self, station_id: StationId) -> int | None:
+        """The number of a station's live link; no two links have the same."""
+        link = self._links.get(station_id)
+        return None if link is None else link.epoch
+
     async def call(
         self,
         station_id: StationId,
@@ -154,15 +159,27 @@ class Links:
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
         on_late: OnLate | None = None,
+        epoch: int | None = None,
     ) -> Mapping[str, object]:
         """Send a command to a station and wait for its answer.
 
+        Args:
+            station_id: Where to.
+            command: For the dialect of its link.
+            timeout_s: See ``Link.call``, as for ``priority`` and ``on_late``.
+            priority: Place in the line.
+            on_late: Gets a late answer.
+            epoch: The only link it may go out on; ``None``: the one there is.
+
         Raises:
+            NotConnected: There is no link, or another one by now.
             CallFailed: See ``Link.call``.
         """
         link = self._links.get(station_id)
         if link is None:
             raise NotConnected(f"{station_id} is not connected")
+        if epoch is not None and link.epoch != epoch:
+            raise NotConnected(f"{station_id} has another connection by now")
         return await link.call(
             command.action,
             command.payload,

@@ -55,6 +55,10 @@ class Reach:
         """The dialect a connected station speaks."""
         return self._wires.adapter(station_id)
 
+    def epoch_of(self, station_id: StationId) -> int | None:
+        """The number of its connection; ``None`` without one."""
+        return self._wires.epoch_of(station_id)
+
     def is_online(self, station_id: StationId) -> bool:
         """Whether it is connected and accepted: managing it may begin."""
         context = self._contexts.get(station_id)
@@ -81,8 +85,9 @@ class Reach:
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
         on_late: OnLate | None = None,
+        epoch: int | None = None,
     ) -> Mapping[str, object]:
-        """Send a command and wait for the answer.
+        """Send a command and wait for the answer; see `Stations.call`.
 
         Raises:
             CallFailed: No result came; of a rejected station none can.
@@ -100,6 +105,7 @@ class Reach:
                 timeout_s=timeout_s,
                 priority=priority,
                 on_late=on_late,
+                epoch=epoch,
             )
         now = self._clock.now()
         await self._writer.run(lambda conn: reports.ask(conn, request, now))
@@ -110,6 +116,7 @@ class Reach:
                 timeout_s=timeout_s,
                 priority=priority,
                 on_late=on_late,
+                epoch=epoch,
             )
         except CallRefused as error:
             await self._answered(request, error.code)

@@ -3,11 +3,17 @@
 Settings that differ are written, once, and read back. A station is asked for all it has
 (its configuration in 1.6, a base report in 2.0.1) once per firmware, where its model
 allows it; single settings are read only where that has worked with this firmware.
+
+A set-up belongs to the connection that it began on: once that is lost nothing more of
+it is sent. The next boot begins another; a station that comes back without one is set
+up anew when it has shown that none will follow (`Unfinished`).
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -29,6 +35,7 @@ from gateway.services.ping_interval import PingInterval
 from gateway.services.reports import Reports
 from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
+from gateway.services.unfinished import SETTLE_S, Unfinished
 from gateway.services.variables import Exchange
 from gateway.store.device_model import (
     ALL_KEYS,
@@ -71,6 +78,14 @@ class SetupParts:
     reports: Reports
 
 
+@dataclass(slots=True)
+class _Turn:
+    """One set-up: the only connection it may use, and whether that was lost."""
+
+    epoch: int
+    is_cut_short: bool = False
+
+
 class StationSetup:
     """Sends the configuration after boots; run it as a task."""
 
@@ -82,6 +97,7 @@ class StationSetup:
         ping_interval_s: int | None = None,
         call_timeout_s: float,
         blamed: timedelta = BLAMED,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._parts = parts
         self._sample_interval_s = sample_interval_s
@@ -89,25 +105,54 @@ class StationSetup:
         self._call_timeout_s = call_timeout_s
         self._blamed = blamed
         self._line = Line(self._set_up, name="setup", at_once=MAX_AT_ONCE)
+        self._epochs: dict[StationId, int | None] = {}
+        self._unfinished = Unfinished(
+            epoch_of=self._accepted_epoch,
+            begin=self._begin,
+            name="setup",
+            settle_s=settle_s,
+        )
 
     def booted(self, station_id: StationId) -> None:
         """A boot was accepted."""
-        entry = self._parts.directory.find(station_id)
-        if entry is not None and entry.managed:
-            self._line.put(station_id)
+        self._unfinished.booted(station_id)
+        self._begin(station_id, self._parts.stations.epoch_of(station_id))
 
     async def run(self) -> None:
         """Set up stations as they boot, for ever."""
-        await self._line.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._unfinished.run(), name="setup.unfinished")
+            await self._line.run()
+
+    def _begin(self, station_id: StationId, epoch: int | None) -> None:
+        entry = self._parts.directory.find(station_id)
+        if entry is not None and entry.managed:
+            self._epochs[station_id] = epoch
+            self._line.put(station_id)
+
+    def _accepted_epoch(self, station_id: StationId) -> int | None:
+        stations = self._parts.stations
+        is_accepted = stations.is_online(station_id)
+        return stations.epoch_of(station_id) if is_accepted else None
 
     async def _set_up(self, station_id: StationId) -> None:
-        adapter = self._parts.stations.adapter(station_id)
-        if adapter is None:
+        """Set a station up on the connection that it was to be set up on."""
+        stations = self._parts.stations
+        epoch, adapter = self._epochs.pop(station_id), stations.adapter(station_id)
+        if adapter is None or epoch is None or epoch != stations.epoch_of(station_id):
+            self._unfinished.cut_short(station_id)
             return
+        self._unfinished.begun(station_id)
+        turn = _Turn(epoch)
+        await self._try(station_id, adapter, turn)
+        if turn.is_cut_short:
+            self._unfinished.cut_short(station_id)
+
+    async def _try(self, station_id: StationId, adapter: Adapter, turn: _Turn) -> None:
         exchange = Exchange(
             station_id=station_id,
             adapter=adapter,
-            call=self._call,
+            call=partial(self._call, turn),
             guard=_unguarded,
             timeout_s=self._call_timeout_s,
         )
@@ -217,11 +262,19 @@ class StationSetup:
         )
 
     async def _call(
-        self, station_id: StationId, command: Command, timeout_s: float
+        self, turn: _Turn, station_id: StationId, command: Command, timeout_s: float
     ) -> Mapping[str, object]:
-        answer = await self._parts.stations.call(
-            station_id, command, timeout_s=timeout_s, priority=CallPriority.CONFIG
-        )
+        try:
+            answer = await self._parts.stations.call(
+                station_id,
+                command,
+                timeout_s=timeout_s,
+                priority=CallPriority.CONFIG,
+                epoch=turn.epoch,
+            )
+        except NotConnected:
+            turn.is_cut_short = True
+            raise
         if command.action == ALL_KEYS:
             now = self._parts.clock.now()
             is_whole = not command.payload.get("key")

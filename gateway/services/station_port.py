@@ -23,6 +23,10 @@ class Stations(Protocol):
         """Whether it is connected."""
         ...
 
+    def epoch_of(self, station_id: StationId) -> int | None:
+        """The number of its connection, a new one for each; ``None`` without one."""
+        ...
+
     async def call(
         self,
         station_id: StationId,
@@ -31,6 +35,7 @@ class Stations(Protocol):
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
         on_late: OnLate | None = None,
+        epoch: int | None = None,
     ) -> Mapping[str, object]:
         """Send a command and wait for the answer.
 
@@ -40,8 +45,10 @@ class Stations(Protocol):
             timeout_s: Real seconds to wait for the answer.
             priority: Who goes first where several wait.
             on_late: Gets an answer that comes within ten minutes after the timeout.
+            epoch: The only connection it may go out on; ``None``: the one there is.
 
         Raises:
+            NotConnected: There is no connection, or another one by now.
             CallFailed: No result came.
         """
         ...

@@ -67,6 +67,10 @@ class SystemCalls:
         """The dialect a connected station speaks."""
         return self._stations.adapter(station_id)
 
+    def epoch_of(self, station_id: StationId) -> int | None:
+        """The number of its connection; ``None`` without one."""
+        return self._stations.epoch_of(station_id)
+
     def is_online(self, station_id: StationId) -> bool:
         """Whether it is connected."""
         return self._stations.is_online(station_id)
@@ -79,14 +83,17 @@ class SystemCalls:
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
         on_late: OnLate | None = None,
+        epoch: int | None = None,
     ) -> Mapping[str, object]:
-        """Send a command and wait for the answer.
+        """Send a command and wait for the answer; see `Stations.call`.
 
         A store that fails keeps no call back: it would leave a station as it is.
 
         Raises:
             CallFailed: No result came.
         """
+        if epoch is not None and self._stations.epoch_of(station_id) != epoch:
+            raise NotConnected(f"{station_id} has another connection by now, or none")
         row = None
         if self._stations.adapter(station_id) is not None:
             row = await self._begin(station_id, command, timeout_s)
@@ -97,6 +104,7 @@ class SystemCalls:
                 timeout_s=timeout_s,
                 priority=priority,
                 on_late=on_late,
+                epoch=epoch,
             )
         except CallFailed as error:
             await self._end(row, self._failure(error), None)

@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from gateway.services.ingest import Ingest, StationContext
 from gateway.services.reports import Reports
 from gateway.services.setup import BLAMED, SetupParts, StationSetup
 from gateway.services.stations import StationDirectory
+from gateway.services.unfinished import SETTLE_S
 from gateway.services.variables import Variables
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
@@ -52,6 +54,7 @@ class RawStation:
 
     socket: ClientConnection
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _aside: deque[list[Any]] = field(default_factory=deque)
 
     async def send(self, frame: object) -> None:
         """Send a frame; text as it is, anything else as JSON."""
@@ -59,19 +62,25 @@ class RawStation:
         await self.socket.send(text)
 
     async def receive(self) -> list[Any]:
-        """The next frame."""
+        """The next frame, of those that `ask` kept first."""
+        if self._aside:
+            return self._aside.popleft()
+        return await self._read()
+
+    async def _read(self) -> list[Any]:
         async with asyncio.timeout(WAIT_S):
             frame: list[Any] = json.loads(await self.socket.recv())
             return frame
 
     async def ask(self, action: str, payload: Mapping[str, Any]) -> list[Any]:
-        """Send a CALL and wait for its answer."""
+        """Send a CALL and wait for its answer; other frames are kept for `receive`."""
         message_id = f"s{next(self._ids)}"
         await self.send([2, message_id, action, payload])
         while True:
-            frame = await self.receive()
+            frame = await self._read()
             if frame[0] in {3, 4} and frame[1] == message_id:
                 return frame
+            self._aside.append(frame)
 
     async def closed(self) -> int:
         """Wait until the central system has closed; the close code."""
@@ -179,6 +188,7 @@ async def open_port(
     compression: bool = False,
     tls: TlsConfig | None = None,
     blamed: timedelta = BLAMED,
+    settle_s: float = SETTLE_S,
 ) -> AsyncIterator[Port]:
     """The port with ``CP1`` registered."""
     clock, bus, pepper = SystemClock(), Bus(), Pepper(b"p" * 32)
@@ -215,6 +225,7 @@ async def open_port(
             ping_interval_s=60,
             call_timeout_s=5,
             blamed=blamed,
+            settle_s=settle_s,
         )
 
         def booted(station: StationContext, registration: str) -> None:

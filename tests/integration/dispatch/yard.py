@@ -127,6 +127,9 @@ class FakeStations:
     def is_online(self, station_id: StationId) -> bool:
         return self.stations[station_id].online
 
+    def epoch_of(self, station_id: StationId) -> int | None:
+        return 1 if self.is_online(station_id) else None
+
     async def call(
         self,
         station_id: StationId,
@@ -135,8 +138,10 @@ class FakeStations:
         timeout_s: float,
         priority: CallPriority = CallPriority.OTHER,
         on_late: OnLate | None = None,
+        epoch: int | None = None,
     ) -> Mapping[str, object]:
         assert timeout_s > 0
+        assert epoch is None, "limits go out on whichever connection there is"
         station = self.stations[station_id]
         if command.action == "GetCompositeSchedule":
             return self._composite(station)
