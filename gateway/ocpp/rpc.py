@@ -20,6 +20,8 @@ LATE_S: Final = 600.0
 MAX_QUEUED: Final = 64
 MAX_LATE: Final = 32
 MAX_REPLAYS: Final = 16
+NO_ANSWER: Final = b""
+"""In the place of the response to a CALL that will never get one."""
 
 _NEVER_REPLAYED: Final = frozenset({"Heartbeat", "Authorize"})
 _RESULT_PREFIX: Final = b"[3,"
@@ -222,7 +224,8 @@ class Endpoint:
         zero after each reboot, on one connection).
 
         Returns:
-            ``None``: process it, and report its response with ``on_response``.
+            ``None``: process it, and report its response with ``on_response``, or
+            with ``forget`` that there will be none.
             The stored response: send it again. Empty bytes: the same CALL is being
             processed, one answer will serve both; do nothing. A second repetition
             is processed anew (facts are idempotent): the answer may never have come.
@@ -256,6 +259,14 @@ class Endpoint:
             del self._inbound[call.message_id]
         else:
             self._inbound[call.message_id] = (known[0], response)
+
+    def forget(self, call: Call) -> None:
+        """Forget a CALL that will never get a response: its repetition is a new one."""
+        known = self._inbound.get(call.message_id)
+        if known is None or known[0] != hash(call.payload) ^ hash(call.action):
+            return
+        if known[1] in {_BEING_PROCESSED, _REPEATED_ONCE}:
+            del self._inbound[call.message_id]
 
     def close(self) -> list[Completion]:
         """End every call; the endpoint is of no further use."""

@@ -22,7 +22,7 @@ from gateway.domain.ids import StationId
 from gateway.errors import CallFailed, CallRefused, CallTimedOut, NotConnected
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.frames import Call, CallError, CallResult, Frame, encode_payload
-from gateway.ocpp.rpc import CallPriority, Completion, Endpoint, Outcome
+from gateway.ocpp.rpc import NO_ANSWER, CallPriority, Completion, Endpoint, Outcome
 
 MAX_UNANSWERED: Final = 64
 """CALLs of one station under way at once; a station that keeps to OCPP has one."""
@@ -91,7 +91,10 @@ class FrameSink(Protocol):
         raw: bytes,
         received_at: datetime,
     ) -> None:
-        """Take one CALL; ``respond`` is called at most once, now or later."""
+        """Take one CALL; ``respond`` is called at most once, now or later.
+
+        It gets `NO_ANSWER` where no answer will ever come: the station sends again.
+        """
         ...
 
     def refuse(self, raw: bytes, error: Exception) -> bytes | None:
@@ -289,6 +292,9 @@ class Link:
                 self._pump()
 
     def _respond(self, call: Call, frame: bytes) -> None:
+        if frame == NO_ANSWER:
+            self._endpoint.forget(call)  # it still counts: the station is read slower
+            return
         self._endpoint.on_response(call, frame)
         self.post(frame)
         if self._n_unanswered > 0:

@@ -38,6 +38,7 @@ from gateway.ocpp.frames import (
 )
 from gateway.ocpp.inbound import empty
 from gateway.ocpp.inquiries import Finding, Inquiry
+from gateway.ocpp.rpc import NO_ANSWER
 from gateway.store.entry import Entry, Receipt, TokenDecision
 from gateway.store.facts import RefusedFrame
 from gateway.store.jobs import Job
@@ -189,7 +190,7 @@ class Ingest:
     ) -> None:
         """Take one CALL; ``respond`` is called at most once, now or after the commit.
 
-        It is not called while nothing can be stored: the station then sends again.
+        It gets `NO_ANSWER` for what could not be stored: the station sends it again.
         """
         self.counters.messages += 1
         try:
@@ -223,9 +224,10 @@ class Ingest:
         try:
             self._log.append(entry, partial(self._committed, message))
         except StoreShed:
-            self.counters.unanswered += 1  # the writer says so once
+            self._give_up(message)  # the writer says so once
         except StoreError as error:
-            self._unanswered(error)
+            self._give_up(message)
+            self._note_outage(error)
 
     def keep_refused(
         self,
@@ -270,7 +272,8 @@ class Ingest:
         station, respond = message.station, message.respond
         if receipt is None:
             if error is None or isinstance(error, StoreError):
-                self._unanswered(error)
+                self._give_up(message)
+                self._note_outage(error)
             else:
                 self._fail(message, error, "the message was not stored")
             return
@@ -370,9 +373,11 @@ class Ingest:
             total_cost=cost,
         )
 
-    def _unanswered(self, error: BaseException | None) -> None:
+    def _give_up(self, message: _Message) -> None:
+        """What is not stored is not answered, and may come again."""
         self.counters.unanswered += 1
-        self._note_outage(error)
+        if message.respond is not None:
+            message.respond(NO_ANSWER)
 
     def _note_outage(self, error: BaseException | None) -> None:
         if not self._is_down:

@@ -228,6 +228,13 @@ class EndpointMachine(RuleBasedStateMachine):
         self.endpoint.on_response(call, response)
         self.stored[call.message_id, call.action, call.payload] = response
 
+    @precondition(lambda self: self.in_process)
+    @rule(data=st.data())
+    def we_give_up(self, data: st.DataObject) -> None:
+        index = data.draw(st.integers(0, len(self.in_process) - 1))
+        call = self.in_process.pop(index).call
+        self.endpoint.forget(call)
+
     # --- what always holds
 
     @invariant()

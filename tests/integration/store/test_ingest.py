@@ -17,6 +17,7 @@ from gateway.domain.ids import StationId
 from gateway.errors import StoreError
 from gateway.ocpp import frames, v16, v201
 from gateway.ocpp.adapter import Adapter
+from gateway.ocpp.rpc import NO_ANSWER
 from gateway.services.authorization import Authorizer
 from gateway.services.ingest import Ingest, StationContext, StationSink
 from gateway.store import stations, tokens
@@ -78,12 +79,12 @@ class Bench:
         raw = frames.encode_call("m", action, payload)
         call = frames.parse(raw)
         assert isinstance(call, frames.Call)
-        self.sinks[name].handle(
-            call,
-            lambda frame: answers.put_nowait(json.loads(frame)),
-            raw,
-            self.clock.now(),
-        )
+
+        def respond(frame: bytes) -> None:
+            if frame != NO_ANSWER:
+                answers.put_nowait(json.loads(frame))
+
+        self.sinks[name].handle(call, respond, raw, self.clock.now())
         return answers
 
     async def ask(self, name: str, action: str, payload: dict[str, Any]) -> list[Any]:

@@ -163,6 +163,30 @@ def test_a_repetition_in_flight_waits_once_and_is_then_processed_again() -> None
     assert endpoint.on_call(call) is None
 
 
+def test_a_call_that_will_never_be_answered_is_processed_when_it_comes_again() -> None:
+    endpoint = make_endpoint()
+    call = Call("1", "StopTransaction", b"{}")
+    assert endpoint.on_call(call) is None
+    endpoint.forget(call)
+    assert endpoint.on_call(call) is None
+    assert endpoint.on_call(call) == b""
+    endpoint.forget(call)
+    assert endpoint.on_call(call) is None
+
+
+def test_forgetting_a_call_touches_no_other_and_no_stored_response() -> None:
+    endpoint = make_endpoint()
+    first = Call("1", "StopTransaction", b'{"transactionId":1}')
+    second = Call("1", "StopTransaction", b'{"transactionId":2}')
+    assert endpoint.on_call(first) is None
+    assert endpoint.on_call(second) is None
+    endpoint.forget(first)
+    assert endpoint.on_call(second) == b""
+    endpoint.on_response(second, b'[3,"1",{}]')
+    endpoint.forget(second)
+    assert endpoint.on_call(second) == b'[3,"1",{}]'
+
+
 def test_the_time_and_refusals_are_never_replayed() -> None:
     endpoint = make_endpoint()
     heartbeat = Call("1", "Heartbeat", b"{}")
