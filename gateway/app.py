@@ -23,6 +23,7 @@ from gateway.domain.ids import StationId
 from gateway.ports import API, OCPP, OCPP_LEGACY_TLS, OCPP_TLS, bind
 from gateway.process import (
     calm_collector,
+    keep_memory,
     on_hangup,
     run_to_end,
     share_interpreter,
@@ -134,6 +135,7 @@ async def running(
     for warning in config.warnings:
         _log.warning("config.warning", text=warning)
     refuse_if_held(config.store.path)
+    keep_memory()
     async with AsyncExitStack() as stack:
         bound = bind(config.api.host, config.api.port, API)
         stack.callback(bound.close)

@@ -1,6 +1,7 @@
 """The process around the parts: its loop, signals, collector and running tasks."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -16,8 +17,14 @@ from gateway.errors import StartupError
 
 SWITCH_S: Final = 0.0005
 """How long a thread keeps the interpreter when another one wants it."""
-YOUNG_OBJECTS: Final = 20_000
+YOUNG_OBJECTS: Final = 5_000
 """Allocations between two looks of the collector at young objects."""
+_MALLOPT: Final = (
+    (-8, 1),  # M_ARENA_MAX: heaps
+    (-2, 1 << 20),  # M_TOP_PAD: bytes taken at once
+    (-1, 64 << 20),  # M_TRIM_THRESHOLD: bytes free at its end before any go back
+    (-3, 4 << 20),  # M_MMAP_THRESHOLD: a size from which each is mapped by itself
+)
 RESTART_S: Final = 1.0
 """Real seconds before a part that failed is started again."""
 
@@ -95,7 +102,22 @@ def calm_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+    gc.set_threshold(YOUNG_OBJECTS, 50, 50)
+
+
+def keep_memory() -> None:
+    """One heap for all threads, which grows by large steps. Call before they start.
+
+    glibc's heap of a further thread grows page by page: while the writer's page cache
+    fills, 2,000 calls to the system a second, each of which stops the event loop, too.
+    Another C library has nothing to set, and nothing is done.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    for option, value in _MALLOPT:
+        mallopt(option, value)
 
 
 def share_interpreter() -> None:

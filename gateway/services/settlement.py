@@ -20,7 +20,6 @@ from gateway.bus import Bus, FactCommitted, Lagged, Notice, SessionSettled, Subs
 from gateway.clock import Clock
 from gateway.config import Regime
 from gateway.domain.bill import Bill, RegisterPoint, price
-from gateway.domain.events import SessionStarted
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.metering import Judgement, Verdict, judge
 from gateway.domain.session import Session, SessionPhase
@@ -129,20 +128,6 @@ class Settlement:
                 session = notice.session
                 if session.phase is SessionPhase.ENDED:
                     await self._patiently(partial(self.settle, session.session_id))
-                if isinstance(notice.event, SessionStarted):
-                    await self._patiently(partial(self._settle_superseded, session))
-
-    async def _settle_superseded(self, session: Session) -> None:
-        """Judge what a start ended: such sessions have no fact of their own."""
-        found = await self._writer.run(
-            partial(
-                money.superseded_at,
-                station_id=session.station_id,
-                evse_id=session.evse_id,
-            )
-        )
-        for session_id in found:
-            await self.settle(session_id)
 
     async def _patiently(self, work: Callable[[], Awaitable[object]]) -> None:
         """Settle, waiting for a store that is busy or full: nothing is skipped."""
@@ -175,14 +160,11 @@ class Settlement:
 
 
 def _may_settle(notice: Notice) -> bool:
-    """Ends, and starts, which may have ended another session."""
+    """A session that is over, by its own end or by a later start."""
     return (
         isinstance(notice, FactCommitted)
         and notice.session is not None
-        and (
-            notice.session.phase is SessionPhase.ENDED
-            or isinstance(notice.event, SessionStarted)
-        )
+        and notice.session.phase is SessionPhase.ENDED
     )
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 PATIENCE_S: Final = 0.005
 """Real seconds that the first of a portion may wait for the loop to rest."""
-PACE_S: Final = 0.004
+PACE_S: Final = 0.008
 """Real seconds from one portion to the next while many come."""
 MANY_PER_S: Final = 3_000.0
 """From this rate on a pace is kept; below it, commits for a few do no harm."""

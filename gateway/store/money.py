@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.domain.bill import Bill, RegisterPoint
-from gateway.domain.ids import SessionId, StationId
+from gateway.domain.ids import SessionId
 from gateway.domain.tariff import Tariff, canonical_json
 from gateway.store.readings import OF_SESSION
 from gateway.store.times import to_text
@@ -183,19 +183,6 @@ def sealed_registers(conn: sqlite3.Connection, session_id: SessionId) -> set[int
         (session_id,),
     )
     return {row[0] for row in rows}
-
-
-def superseded_at(
-    conn: sqlite3.Connection, station_id: StationId, evse_id: int
-) -> list[SessionId]:
-    """Sessions of an EVSE that a later start ended and nobody judged."""
-    rows = conn.execute(
-        "SELECT session_id FROM session WHERE station_id = ? AND evse_id = ?"
-        " AND ended_by = 'superseded' AND NOT EXISTS"
-        " (SELECT 1 FROM bill WHERE bill.session_id = session.session_id)",
-        (station_id, evse_id),
-    )
-    return [SessionId(row[0]) for row in rows]
 
 
 def sessions_to_judge(conn: sqlite3.Connection, limit: int = 500) -> list[SessionId]:

@@ -11,9 +11,11 @@ from gateway.errors import StartupError
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS: Final = 5_000
 PAGE_BYTES: Final = 4096
-WAL_PAGES: Final = 16_384
-"""Length of the log from which a commit itself moves it into the database, and begins
-it anew; until then `gateway.store.checkpoints` does, without making anybody wait."""
+WAL_PAGES: Final = 65_536
+"""Length of the log from which a commit itself moves it into the database: a net under
+`gateway.store.checkpoints`, which does so before, without making anybody wait."""
+KEPT_PAGES: Final = 16_384
+"""A log file that grew longer is cut to this when it begins anew."""
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _STATE: Final = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -86,7 +88,7 @@ def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> WriterConn
         conn.execute("PRAGMA synchronous = FULL")
         conn.execute("PRAGMA foreign_keys = ON")
         conn.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-        conn.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * PAGE_BYTES}")
+        conn.execute(f"PRAGMA journal_size_limit = {KEPT_PAGES * PAGE_BYTES}")
         conn.execute("PRAGMA cache_size = -65536")
         conn.execute("PRAGMA temp_store = MEMORY")  # pages kept by a SAVEPOINT, too
     except sqlite3.Error:

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import structlog
 
 from gateway.errors import StoreBusy, StoreError, StoreShed
-from gateway.store.checkpoints import Checkpointer
+from gateway.store.checkpoints import MOVE, Checkpointer
 from gateway.store.gathering import Gathering
 from gateway.store.jobs import Job, primary_code, run_jobs
 from gateway.store.schema import (
@@ -117,6 +117,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._checkpointer: Checkpointer | None = None
+        self._log_is_long = threading.Event()
         self._conn: WriterConnection | None = None
         self._is_open = False
         self._gate = threading.Lock()
@@ -137,7 +138,7 @@ class Writer:
         self._is_open = True
         self._thread = threading.Thread(target=self._run, name="store.writer")
         self._thread.start()
-        self._checkpointer = Checkpointer(self.path)
+        self._checkpointer = Checkpointer(self.path, self.shorten_log)
         self._checkpointer.start()
 
     @property
@@ -199,6 +200,13 @@ class Writer:
             self._admit(job)
         assert self._gathering is not None, "the writer was started with a loop"
         self._gathering.add(_Waiting(job, on_done, on_loop=True))
+
+    def shorten_log(self) -> None:
+        """Let the log begin anew after the next group, if little of it is left to move.
+
+        From any thread.
+        """
+        self._log_is_long.set()
 
     def close(self) -> None:
         """Write everything that is queued, then close the file. Idempotent."""
@@ -262,7 +270,19 @@ class Writer:
                 self._is_shedding = False
         if group:
             self._deliver(self._write(group))
+            if self._log_is_long.is_set():
+                self._shorten_log()
         return item is not None
+
+    def _shorten_log(self) -> None:
+        """Move the end of the log into the database, so that the log begins anew."""
+        self._log_is_long.clear()
+        if self._conn is None:
+            return
+        try:
+            self._conn.execute(MOVE)
+        except sqlite3.Error as error:  # the next group will meet it, and recover
+            _log.info("store.not_checkpointed", error=str(error))
 
     def _write(self, group: list[_Waiting]) -> list[_Outcome]:
         try:

@@ -1,6 +1,7 @@
 """Housekeeping: what is done every few seconds, and the directory's mirror of boots."""
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,6 +16,10 @@ from gateway.wiring.base import Base
 
 HOUSEKEEPING_S: Final = 10.0
 """Real seconds between two rounds of housekeeping."""
+AT_ONCE: Final = 100
+"""Stations in one commit."""
+PAUSE_S: Final = 0.02
+"""Real seconds between two such commits."""
 
 _log = structlog.get_logger()
 
@@ -46,14 +51,22 @@ class House:
                 await expire_reservations(self._base.writer, self._base.clock.now())
                 await self._device.reports.sweep()
                 await self._device.networks.sweep()
-                await self.note_seen()
+                await self.note_seen(pause_s=PAUSE_S)
             except StoreError as error:
                 _log.warning("house.skipped", why=str(error))
 
-    async def note_seen(self) -> None:
-        """Store when each station was last heard."""
-        seen = self._base.links.seen()
-        await self._base.writer.run(lambda conn: station_rows.set_last_seen(conn, seen))
+    async def note_seen(self, *, pause_s: float = 0.0) -> None:
+        """Store when each station was last heard.
+
+        Args:
+            pause_s: Real seconds between some and the next: a commit with thousands
+                of them would keep the messages of stations waiting.
+        """
+        seen = [*self._base.links.seen().items()]
+        for start in range(0, len(seen), AT_ONCE):
+            some = dict(seen[start : start + AT_ONCE])
+            await self._base.writer.run(partial(station_rows.set_last_seen, seen=some))
+            await asyncio.sleep(pause_s)
 
 
 def _is_boot(notice: Notice) -> bool:

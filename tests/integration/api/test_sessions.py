@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from gateway.store.money import BILL_BY_SESSION
 from ledger import verify
 from tests.support.api_site import ApiSite, api_site
 from tests.support.raw_station import RawStation
@@ -261,6 +262,26 @@ async def test_an_operator_ends_what_its_station_never_will_and_it_is_not_billed
     await site.gateway.settlement.catch_up()
     assert (await site.call("GET", f"{path}/bill"))["state"] == "held"
     assert (await site.call("GET", f"{path}/receipt", status=409))["error"] == "held"
+
+
+async def test_a_session_that_a_later_start_ended_is_judged_at_once(
+    site: ApiSite,
+) -> None:
+    await site.register("AGAIN")
+    async with site.station("AGAIN") as station:
+        await station.boot()
+        await start(site, station)
+        first = await newest(site, "AGAIN")
+        await start(site, station, "OTHER", meterStart=3000, timestamp=at(site))
+
+        async def is_judged() -> bool:
+            rows = await site.gateway.queries.rows(BILL_BY_SESSION, (session_id,))
+            return bool(rows)
+
+        session_id = first["session_id"]
+        await site.until(is_judged)
+    bill = await site.call("GET", f"/sessions/{session_id}/bill")
+    assert (bill["state"], bill["verdict"]) == ("held", "reconstructed")
 
 
 @pytest.mark.action16("Authorize from the station")

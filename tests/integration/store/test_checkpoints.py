@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from gateway.store.checkpoints import Checkpointer, checkpoint
@@ -47,7 +48,7 @@ def test_a_checkpoint_moves_commits_and_waits_for_nobody(tmp_path: Path) -> None
 
 def test_the_thread_keeps_on_while_the_file_is_in_trouble(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "w.sqlite3"
-    thread = Checkpointer(path, every_s=0.01)
+    thread = Checkpointer(path, lambda: None, every_s=0.01)
     thread.start()
     time.sleep(0.05)
     path.parent.mkdir()
@@ -69,3 +70,27 @@ def test_a_writer_that_is_closed_leaves_no_thread(tmp_path: Path) -> None:
     writer.submit(lambda conn: _insert(conn, "a")).result(5)
     writer.close()
     assert {thread.name for thread in threading.enumerate()} == before
+
+
+def test_a_log_begins_anew_between_two_groups_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite3"
+    writer = Writer(path)
+    writer.start()
+    try:
+        writer.submit(partial(_insert, name="a")).result(5)
+        began = _begins(path)
+        writer.submit(partial(_insert, name="b")).result(5)
+        assert _begins(path) == began
+        writer.shorten_log()
+        for name in "cd":  # after the first all is moved, the second begins the log
+            writer.submit(partial(_insert, name=name)).result(5)
+        assert _begins(path) == began + 1
+        assert _in_file_alone(path, tmp_path) == {"a", "b", "c"}
+    finally:
+        writer.close()
+
+
+def _begins(path: Path) -> int:
+    """How often the log began: its checkpoint sequence number."""
+    header = Path(f"{path}-wal").read_bytes()[:16]
+    return int.from_bytes(header[12:16], "big")
