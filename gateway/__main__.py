@@ -134,6 +134,42 @@ def token_new(
     typer.echo(secret)
 
 
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    config: ConfigPath = Path("config.toml"),
+) -> None:
+    """Copy everything durable, checked; works while the gateway runs, too."""
+    store = _part("gateway.config").Config.load(config).store
+    found = _part("gateway.store.backup").back_up(store, target, _say)
+    for verdict in found:
+        typer.echo(f"{verdict.part}: {verdict.text}")
+    typer.echo(f"backup of {store.path} complete: {target}")
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A backup instead of store.path.")
+    ] = None,
+    config: ConfigPath = Path("config.toml"),
+) -> None:
+    """Check everything durable; exit 1 when a part is damaged. Changes nothing."""
+    sections = _part("gateway.config.sections")
+    store = (
+        _part("gateway.config").Config.load(config).store
+        if folder is None
+        else sections.StoreConfig(path=folder)
+    )
+    is_good = True
+    for verdict in _part("gateway.store.integrity").check_folder(store, _say):
+        typer.echo(f"{verdict.part}: {verdict.text}")
+        is_good = is_good and verdict.is_good
+    typer.echo("good" if is_good else "NOT GOOD")
+    if not is_good:
+        raise typer.Exit(EXIT_FAILED)
+
+
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def sim(context: typer.Context) -> None:
     """Simulated chargers against any central system."""
@@ -184,6 +220,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _part(name: str) -> Any:  # noqa: ANN401 - a module, imported only when needed
     return importlib.import_module(name)
+
+
+def _say(line: str) -> None:
+    """Progress, beside the results on stdout."""
+    typer.echo(line, err=True)
 
 
 def _configure_log(level: str) -> None:

@@ -111,22 +111,26 @@ def open_database(
         StartupError: The file cannot be opened, is damaged, is no database of ours, or
             was written by a newer version. One line says which.
     """
+    steps = migrations(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _look(path, steps)
         conn = connect(path, busy_timeout_ms=busy_timeout_ms)
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
+        raise StartupError(_verdict(path, error)) from error
+    except OSError as error:
         raise StartupError(f"cannot open the database {path}: {error}") from error
     try:
         _check_integrity(conn, path)
         conn.executescript(_STATE)
-        _migrate(conn, path, migrations(folder))
+        _migrate(conn, path, steps)
         conn.execute("UPDATE store_state SET closed_cleanly = 0")
     except StartupError:
         conn.close()
         raise
     except sqlite3.Error as error:
         conn.close()
-        raise StartupError(f"the database {path} is unusable: {error}") from error
+        raise StartupError(_verdict(path, error)) from error
     return conn
 
 
@@ -135,14 +139,65 @@ def mark_closed(conn: sqlite3.Connection) -> None:
     conn.execute("UPDATE store_state SET closed_cleanly = 1")
 
 
+def tables_of(conn: sqlite3.Connection) -> frozenset[str]:
+    """The tables that a database has."""
+    rows = conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return frozenset(row[0] for row in rows)
+
+
+def version_problem(
+    conn: sqlite3.Connection, steps: tuple[Migration, ...] | None = None
+) -> str | None:
+    """Why this version cannot work on a database; ``None``: it can, or it is empty."""
+    tables = tables_of(conn)
+    if not tables:
+        return None
+    if "schema_version" not in tables:
+        return "it is a database of another program"
+    (found,) = conn.execute("SELECT max(version) FROM schema_version").fetchone()
+    known = migrations() if steps is None else steps
+    newest = max((one.version for one in known), default=0)
+    if found is not None and found > newest:
+        return (
+            f"it has schema {found}, this version knows {newest}: use the newer"
+            " version that wrote it"
+        )
+    return None
+
+
+def _look(path: Path, steps: tuple[Migration, ...]) -> None:
+    """Refuse what is not ours before anything is written to it.
+
+    Raises:
+        StartupError: It is another program's, or a newer version's.
+        sqlite3.Error: It cannot be read.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
+    try:
+        problem = version_problem(conn, steps)
+    finally:
+        conn.close()
+    if problem is not None:
+        raise StartupError(f"cannot use the database {path}: {problem}")
+
+
+def _verdict(path: Path, error: sqlite3.Error) -> str:
+    """One line that says whether the file is wrong or only out of reach."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # without its details
+        case sqlite3.SQLITE_CORRUPT:
+            return f"the database {path} is damaged: {error}"
+        case sqlite3.SQLITE_NOTADB:
+            return f"cannot open the database {path}: {error}"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"the database {path} is held by another program: {error}"
+        case _:
+            return f"cannot open the database {path}: {error}"
+
+
 def _check_integrity(conn: sqlite3.Connection, path: Path) -> None:
-    tables = {
-        row[0]
-        for row in conn.execute("SELECT name FROM sqlite_master WHERE type='table'")
-    }
-    if tables and "schema_version" not in tables:
-        raise StartupError(f"{path} is a database of another program")
-    if "store_state" not in tables:
+    if "store_state" not in tables_of(conn):
         return
     row = conn.execute("SELECT closed_cleanly FROM store_state").fetchone()
     if row is not None and row[0]:
@@ -156,12 +211,9 @@ def _migrate(
     conn: sqlite3.Connection, path: Path, steps: tuple[Migration, ...]
 ) -> None:
     applied = {row[0] for row in conn.execute("SELECT version FROM schema_version")}
-    newest = max((step.version for step in steps), default=0)
-    if applied and max(applied) > newest:
-        raise StartupError(
-            f"the database {path} has schema {max(applied)}, this version knows "
-            f"{newest}: use the newer version that wrote it"
-        )
+    problem = version_problem(conn, steps)
+    if problem is not None:
+        raise StartupError(f"cannot use the database {path}: {problem}")
     for step in steps:
         if step.version in applied:
             continue

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.store import api_tokens
+from gateway.store.schema import open_database
 from gateway.store.writer import Writer
 
 ROOT = Path(__file__).parents[3]
@@ -72,6 +73,8 @@ def config(tmp_path: Path) -> Path:
         ["demo", "--help"],
         ["site", "check", "--help"],
         ["token", "new", "--help"],
+        ["backup", "--help"],
+        ["check", "--help"],
         ["bench", "--help"],
     ],
 )
@@ -90,6 +93,8 @@ def test_help_is_there(arguments: list[str]) -> None:
         "site check",
         "token",
         "token new",
+        "backup",
+        "check",
         "sim",
         "solve",
         "verify",
@@ -195,3 +200,42 @@ def test_an_unusable_database_is_one_clear_line(config: Path) -> None:
     assert made.returncode == 1
     assert "Traceback" not in made.stderr
     assert made.stderr.startswith("wattproof: cannot open the database")
+
+
+def test_a_backup_is_made_beside_a_writer_and_checked(config: Path) -> None:
+    data = config.parent / "data"
+    writer = Writer(data / "wattproof.db")
+    writer.start()
+    copy = config.parent / "backups" / "monday"
+    try:
+        made = wattproof("backup", str(copy), "--config", str(config))
+        again = wattproof("backup", str(copy), "--config", str(config))
+    finally:
+        writer.close()
+    assert made.returncode == 0, made.stderr
+    assert "wattproof.db: ok" in made.stdout
+    assert made.stdout.splitlines()[-1].endswith(f"complete: {copy}")
+    assert again.returncode == 1
+    assert (
+        again.stderr
+        == f"wattproof: {copy} exists already: a backup overwrites nothing\n"
+    )
+    for arguments in (["--config", str(config)], [str(copy)]):
+        checked = wattproof("check", *arguments)
+        assert checked.returncode == 0, checked.stderr
+        assert checked.stdout.splitlines()[-1] == "good"
+
+
+def test_a_check_of_a_damaged_copy_says_what_and_fails(config: Path) -> None:
+    open_database(config.parent / "data" / "wattproof.db").close()
+    copy = config.parent / "copy"
+    assert wattproof("backup", str(copy), "--config", str(config)).returncode == 0
+    with (copy / "wattproof.db").open("r+b") as file:
+        file.truncate(8192)
+    checked = wattproof("check", str(copy))
+    assert checked.returncode == 1
+    assert "wattproof.db: damaged: " in checked.stdout
+    assert checked.stdout.splitlines()[-1] == "NOT GOOD"
+    nothing = wattproof("check", str(config.parent / "nowhere"))
+    assert nothing.returncode == 1
+    assert nothing.stderr.startswith("wattproof: there is no database")

@@ -197,8 +197,10 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     other.execute("CREATE TABLE recipes (name TEXT)")
     other.commit()
     other.close()
+    before = path.read_bytes()
     with pytest.raises(StartupError, match="another program"):
         Writer(path).start()
+    assert path.read_bytes() == before, "not even its journal mode was changed"
 
 
 def test_a_newer_schema_stops_the_start(tmp_path: Path) -> None:
@@ -206,8 +208,35 @@ def test_a_newer_schema_stops_the_start(tmp_path: Path) -> None:
     conn = open_database(path)
     conn.execute("INSERT INTO schema_version VALUES (9999, '9999_future.sql')")
     conn.close()
-    with pytest.raises(StartupError, match="newer version"):
+    before = path.read_bytes()
+    with pytest.raises(StartupError, match=r"schema 9999.*newer version"):
         Writer(path).start()
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_ends_too_soon_is_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite3"
+    conn = open_database(path)
+    conn.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size // 8192 * 4096)
+    with pytest.raises(StartupError, match="is damaged") as caught:
+        Writer(path).start()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_another_program_holds_is_called_held(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite3"
+    open_database(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StartupError, match="held by another program"):
+        Writer(path, busy_timeout_ms=50).start()
+    other.close()
+    writer = Writer(path)
+    writer.start()
+    writer.close()
 
 
 def test_a_damaged_file_stops_the_start_after_a_crash(tmp_path: Path) -> None:
