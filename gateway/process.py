@@ -102,7 +102,7 @@ def calm_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 50, 50)
+    gc.set_threshold(YOUNG_OBJECTS, 10, 20)
 
 
 def keep_memory() -> None:
