@@ -10,7 +10,8 @@ the same tokens but for the spots, so one is as sound and as deep as the other, 
 decodes as it does. What a spot means is not guessed: the ordinary way decodes a
 *probe*, the same text with telling numbers in the spots, and what comes out says which
 number went where, and by which power of ten. Whatever is not plain (a negative value,
-a long one, an odd time) takes the ordinary way.
+a long one, an odd time) takes the ordinary way; so does a text that learning or filling
+fails for, which is told once.
 ``tests/property/ocpp/test_templates.py`` compares the two.
 """
 
@@ -52,7 +53,10 @@ _TAIL: Final = b"}]"
 
 K = TypeVar("K")
 V = TypeVar("V")
+
 Decode: TypeAlias = Callable[[StationId, Call, datetime], Decoded]
+OnFailure: TypeAlias = Callable[[StationId, str, Exception], None]
+"""Told of a station, an action, and the bug that its text has hit."""
 _Key: TypeAlias = tuple[str, ...]
 
 
@@ -63,10 +67,15 @@ class Templates:
         actions: Those that carry values.
         value: How values are written: `TEXT_VALUE` or `NUMBER_VALUE`.
         decode: The ordinary way.
+        on_failure: Told the first time that learning or filling fails.
     """
 
     def __init__(
-        self, actions: Collection[str], value: re.Pattern[str], decode: Decode
+        self,
+        actions: Collection[str],
+        value: re.Pattern[str],
+        decode: Decode,
+        on_failure: OnFailure | None = None,
     ) -> None:
         pattern = _HEAD % "|".join(sorted(actions))
         self._call = re.compile(pattern.encode())
@@ -74,6 +83,7 @@ class Templates:
         self._decode = decode
         self._known: dict[_Key, Template | None] = {}
         self._seen: dict[int, None] = {}
+        self._on_failure = on_failure
 
     def read(self, raw: bytes, station_id: StationId, received_at: datetime) -> Frame:
         """Read a frame; one of a known text comes `Understood`.
@@ -98,6 +108,10 @@ class Templates:
                 decoded = template.fill(station_id, spots, parts[1::2], received_at)
             except NotPlain:
                 return parse(raw)
+            except Exception as error:  # noqa: BLE001 - the outer edge of a shortcut: told, and the text goes the ordinary way
+                self._failed(station_id, template.decoded.action, error)
+                self._known[key] = None
+                return parse(raw)
             message_id, payload = call[1].decode(), raw[call.end() : -1]
             return Understood(message_id, decoded.action, payload, decoded)
         frame = parse(raw)
@@ -113,15 +127,27 @@ class Templates:
             self._seen[number] = None
             return
         del self._seen[number]
+        try:
+            learnt = self._learn(station_id, call)
+        except Exception as error:  # noqa: BLE001 - the outer edge of a shortcut: told, and the text goes the ordinary way
+            self._failed(station_id, call.action, error)
+            learnt = None
+        _make_room(self._known, MAX_TEMPLATES)
+        self._known[key] = learnt
+
+    def _learn(self, station_id: StationId, call: Call) -> Template | None:
         probe = Probe(self._value, call)
         try:
             decoded = self._decode(station_id, probe.call, PROBED_AT)
         except RemoteError:
-            learnt = None
-        else:
-            learnt = probe.template(decoded)
-        _make_room(self._known, MAX_TEMPLATES)
-        self._known[key] = learnt
+            return None
+        return probe.template(decoded)
+
+    def _failed(self, station_id: StationId, action: str, error: Exception) -> None:
+        """Tell the first time: there may be as many such texts as stations."""
+        on_failure, self._on_failure = self._on_failure, None
+        if on_failure is not None:
+            on_failure(station_id, action, error)
 
 
 def _make_room(kept: dict[K, V], most: int) -> None:

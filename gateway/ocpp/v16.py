@@ -41,7 +41,7 @@ from gateway.ocpp.readings import (
 )
 from gateway.ocpp.schema import Version
 from gateway.ocpp.strict import exact
-from gateway.ocpp.templates import TEXT_VALUE, Templates
+from gateway.ocpp.templates import TEXT_VALUE, OnFailure, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v16_certificates import V16Certificates
 from gateway.ocpp.v16_commands import V16Commands
@@ -66,16 +66,21 @@ class V16(V16Networks, V16Commands, V16Certificates, V16Transfers, Adapter):
 
     Args:
         is_strict: Nothing against the specification is tolerated.
+        on_failure: Told the first time that a shortcut hits a bug.
     """
 
-    def __init__(self, *, is_strict: bool = False) -> None:
+    def __init__(
+        self, *, is_strict: bool = False, on_failure: OnFailure | None = None
+    ) -> None:
         self._is_strict = is_strict
         self._reader = Reader(
             Version.V16,
             {} if is_strict else ESSENTIALS,
             exact=frozenset({"meterStart", "meterStop"}),
         )
-        self._templates = Templates(("MeterValues",), TEXT_VALUE, self._decode)
+        self._templates = Templates(
+            ("MeterValues",), TEXT_VALUE, self._decode, on_failure
+        )
 
     @property
     @override

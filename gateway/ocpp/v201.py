@@ -43,7 +43,7 @@ from gateway.ocpp.readings import (
 )
 from gateway.ocpp.schema import Version
 from gateway.ocpp.strict import exact
-from gateway.ocpp.templates import NUMBER_VALUE, Templates
+from gateway.ocpp.templates import NUMBER_VALUE, OnFailure, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
 from gateway.ocpp.v201_certificates import (
     V201Certificates,
@@ -81,12 +81,15 @@ class V201(V201Networks, V201Commands, V201Certificates, V201Transfers, Adapter)
 
     Args:
         is_strict: Nothing against the specification is tolerated.
+        on_failure: Told the first time that a shortcut hits a bug.
     """
 
-    def __init__(self, *, is_strict: bool = False) -> None:
+    def __init__(
+        self, *, is_strict: bool = False, on_failure: OnFailure | None = None
+    ) -> None:
         self._is_strict = is_strict
         self._reader = Reader(Version.V201, {} if is_strict else ESSENTIALS)
-        self._templates = Templates(_SAMPLED, NUMBER_VALUE, self._decode)
+        self._templates = Templates(_SAMPLED, NUMBER_VALUE, self._decode, on_failure)
 
     @property
     @override

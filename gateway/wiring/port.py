@@ -15,11 +15,23 @@ from gateway.services.admission import Admission, AdmissionRules
 from gateway.services.ingest import Ingest, StationContext
 from gateway.services.reach import likely_answer
 from gateway.services.sealing import LogSealer
+from gateway.services.shortcuts import shortcut_failed
 from gateway.store.entry import Hooks, TokenDecision
 from gateway.store.sqlite import Store
 from gateway.wiring.base import Base
 from gateway.wiring.exchange import Exchange
 from gateway.wiring.stations import Stations
+
+
+def adapters(*, is_strict: bool = False) -> dict[str, Adapter]:
+    """The dialects that are spoken, by subprotocol."""
+    return {
+        one.subprotocol: one
+        for one in (
+            V16(is_strict=is_strict, on_failure=shortcut_failed),
+            V201(is_strict=is_strict, on_failure=shortcut_failed),
+        )
+    }
 
 
 class Port:
@@ -58,10 +70,6 @@ class Port:
         """The OCPP port, not opened yet."""
         config, base = self._base.config, self._base
         server, tls = config.server, config.ocpp.tls
-        adapters: dict[str, Adapter] = {a.subprotocol: a for a in (V16(), V201())}
-        strict: dict[str, Adapter] = {
-            a.subprotocol: a for a in (V16(is_strict=True), V201(is_strict=True))
-        }
         return Listener(
             options=ListenerOptions(
                 host=server.ocpp_host,
@@ -70,8 +78,8 @@ class Port:
                 compression=server.compression,
                 tls=tls,
             ),
-            adapters=adapters,
-            strict_adapters=strict,
+            adapters=adapters(),
+            strict_adapters=adapters(is_strict=True),
             gate=Admission(
                 rules=AdmissionRules(
                     allow_unauthenticated=config.security.allow_unauthenticated,

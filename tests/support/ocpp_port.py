@@ -24,8 +24,6 @@ from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
 from gateway.ocpp.adapter import Adapter
 from gateway.ocpp.rpc import Endpoint
-from gateway.ocpp.v16 import V16
-from gateway.ocpp.v201 import V201
 from gateway.server.link import FrameSink
 from gateway.server.listener import Listener, ListenerOptions
 from gateway.server.registry import Links
@@ -41,6 +39,7 @@ from gateway.services.variables import Variables
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
+from gateway.wiring.port import adapters
 from tests.support.journal import accept
 
 PASSWORD = b"a-station-password"
@@ -240,7 +239,6 @@ async def open_port(
             loop_time=loop.time,
             on_boot=booted,
         )
-        adapters: dict[str, Adapter] = {one.subprotocol: one for one in (V16(), V201())}
 
         def sink(station_id: StationId, adapter: Adapter, remote: str) -> FrameSink:
             entry = directory.find(station_id)
@@ -261,11 +259,8 @@ async def open_port(
                 compression=compression,
                 tls=tls,
             ),
-            adapters=adapters,
-            strict_adapters={
-                one.subprotocol: one
-                for one in (V16(is_strict=True), V201(is_strict=True))
-            },
+            adapters=adapters(),
+            strict_adapters=adapters(is_strict=True),
             gate=Admission(
                 rules=AdmissionRules(
                     allow_unauthenticated=False,
