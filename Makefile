@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo-check soak-crash fuzz format lock contracts clean
+.PHONY: help run test check demo-check soak-crash soak-chaos fuzz format lock contracts clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,10 @@ demo-check: $(VENV)/.test  ## Five minutes of the demo; its last line is the sum
 soak-crash: $(VENV)/.test  ## kill -9 the gateway under load, 40 times
 	@WATTPROOF_CRASH_ROUNDS=40 $(BIN)/python -m pytest -q -s \
 	  tests/e2e/test_kill9.py $(ARGS)
+
+soak-chaos: $(VENV)/.test  ## 10 000 sessions over a network that harms 30 % of all frames
+	@WATTPROOF_CHAOS_SESSIONS=$${WATTPROOF_CHAOS_SESSIONS:-10000} \
+	  $(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py $(ARGS)
 
 fuzz: $(VENV)/.test  ## Bad input for hours; a part of it: ARGS="-k bad_luck"
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n auto --timeout 0 \

@@ -39,12 +39,17 @@ class Message:
 
 @dataclass(slots=True, kw_only=True)
 class Outbox:
-    """Sends messages one after the other while the station is accepted."""
+    """Sends messages one after the other while the station is accepted.
+
+    Attributes:
+        no_answer_pause_s: Real seconds until what was not answered goes out again.
+    """
 
     link: Link
     clock: Clock
     attempts: int = 3
     retry_interval_s: float = 60.0
+    no_answer_pause_s: float = NO_ANSWER_PAUSE_S
     on_security_error: Callable[[], None] | None = None
     _messages: deque[Message] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,7 +98,7 @@ class Outbox:
                 self._tell(message, outcome.payload)
             case NoAnswer():
                 if message.durable:
-                    await asyncio.sleep(NO_ANSWER_PAUSE_S)
+                    await asyncio.sleep(self.no_answer_pause_s)
                 else:
                     self._done(message)
             case Refusal():

@@ -2,8 +2,9 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from gateway.config.sections import StoreConfig
 from gateway.errors import StartupError
 from gateway.store import backup
 from gateway.store.backup import back_up
-from gateway.store.integrity import check_folder
+from gateway.store.integrity import Progress, check_folder
 from gateway.store.schema import open_database
 from gateway.store.writer import Writer
 
-quiet: Callable[[str], None] = lambda _line: None  # noqa: E731 - a value of its type
+
+def quiet(_line: str) -> None:
+    """Progress that nobody wants to hear."""
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def writing(store: StoreConfig) -> Iterator[list[int]]:
     def write() -> None:
         number = 0
         while not stop.is_set():
-            writer.submit(lambda conn, n=number: knock(conn, n)).result(10)
+            writer.submit(partial(knock, number=number)).result(10)
             committed.append(number)
             number += 1
 
@@ -95,7 +98,7 @@ def test_what_was_written_while_pages_were_copied_is_not_half_in_it(
 ) -> None:
     filled(store, 400)
     monkeypatch.setattr(backup, "PAGES_AT_ONCE", 1)
-    monkeypatch.setattr(backup.Progress.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(Progress.__init__, "__defaults__", (0.0,))
     writer = Writer(store.database_path)
     writer.start()
     said: list[str] = []
