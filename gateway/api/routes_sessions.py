@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from gateway.api import views
+from gateway.api import views, views_signed
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.session import Session
 from gateway.errors import RequestError
+from gateway.store import signed
 from gateway.store.queries import SessionFilter
 
 MAX_LIMIT = 1000
@@ -51,8 +52,22 @@ async def sessions(
 
 @router.get("/{session_id}")
 async def session(session_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
-    """One session."""
-    return await _view(context, await _require(context, session_id))
+    """One session, with what its signed meter records prove.
+
+    ``signed`` has a ``verdict``: ``ok``, ``unsigned``, ``unverified`` (there are
+    records, but they do not suffice) or ``failed``; ``reasons``; and the ``records``,
+    each with the ``reason`` that speaks against it, or ``null``.
+    """
+    row = await _require(context, session_id)
+    found = await context.queries.rows(signed.FINDING, (row.session_id,))
+    records = await context.queries.rows(signed.RECORDS, (row.session_id,))
+    return {
+        **await _view(context, row),
+        "signed": views_signed.session(
+            signed.finding_of_row(found[0]) if found else None,
+            [signed.record_of_row(one) for one in records],
+        ),
+    }
 
 
 @router.get("/{session_id}/readings")

@@ -71,12 +71,17 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SignedReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A signed meter record, kept exactly as it came."""
+    """A signed meter record, kept exactly as it came.
+
+    Attributes:
+        public_key: That came beside it; it proves nothing.
+    """
 
     sampled_at: datetime
     raw: str
     context: str
     encoding: str | None = None
+    public_key: str | None = None
 
 
 class StationBooted(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from gateway.domain.events import CURRENT, POWER, REGISTER, SOC, SessionUpdated
+from gateway.domain.signed_session import UNSIGNED, SignedFinding, SignedVerdict
 from gateway.domain.units import MAX_REGISTER_WH, floor_milliwh
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def judge(
     session: Session,
     *,
     rated_w: float | None = None,
-    is_signed: bool = False,
+    signed: SignedFinding = UNSIGNED,
     previous_end_milliwh: int | None = None,
 ) -> Judgement:
     """Judge the energy of an ended session.
@@ -126,7 +127,8 @@ def judge(
     Args:
         session: An ended session; its ``verdicts`` are taken into account.
         rated_w: What the EVSE can deliver at most, W; ``None`` if unknown.
-        is_signed: Begin and end carry valid signatures of the pinned meter key.
+        signed: What its signed records prove. Where that suffices their registers
+            are the ones that count, checked against the others.
         previous_end_milliwh: Register at which the session before ended on the same
             EVSE: the candidate for a start that was never received.
 
@@ -150,7 +152,17 @@ def judge(
         _check_samples(session, start, end, held)
         _check_continuity(session, start, previous_end_milliwh, held)
     _check_clock(session, held)
-    good = Verdict.OK if is_signed else Verdict.OK_UNSIGNED
+    good = Verdict.OK_UNSIGNED
+    match signed.verdict:
+        case SignedVerdict.OK:
+            good = Verdict.OK
+            start, end, energy_milliwh = _signed(signed, energy_milliwh, held)
+        case SignedVerdict.FAILED:
+            held |= dict.fromkeys(signed.reasons, Verdict.SUSPICIOUS)
+        case SignedVerdict.UNVERIFIED:
+            held |= dict.fromkeys(signed.reasons, Verdict.OK)
+        case SignedVerdict.UNSIGNED:
+            pass
     worst = max(held.values(), key=_ORDER.index, default=Verdict.OK)
     verdict = good if worst is Verdict.OK else worst
     return Judgement(
@@ -171,6 +183,38 @@ _WEIGHT: Final = {
     "register_drop": Verdict.SUSPICIOUS,
     "superseded": Verdict.RECONSTRUCTED,
 }
+
+
+_OF_REGISTERS: Final = frozenset(
+    {
+        "no_end_register",
+        "no_register",
+        "no_start_register",
+        "placeholder_end",
+        "placeholder_start",
+        "start_from_previous",
+    }
+)
+"""What is of no matter where begin and end are signed."""
+_ALL_UNKNOWN: Final = frozenset({"end_below_start", *_OF_REGISTERS})
+
+
+def _signed(
+    signed: SignedFinding, energy_milliwh: int, held: dict[str, Verdict]
+) -> tuple[int, int, int]:
+    """Take the signed registers; say so where the others do not agree."""
+    start, end = signed.register_start_milliwh, signed.register_end_milliwh
+    assert start is not None, "it is signed"
+    assert end is not None, "it is signed"
+    signed_milliwh = end - start
+    if _ALL_UNKNOWN.isdisjoint(held):
+        difference = abs(signed_milliwh - energy_milliwh)
+        tolerance = max(REGISTER_TOLERANCE_MILLIWH, signed_milliwh // 100)
+        if difference > tolerance:
+            held["signed_energy_differs"] = Verdict.SUSPICIOUS
+    for word in _OF_REGISTERS & held.keys():
+        held[word] = Verdict.OK
+    return start, end, signed_milliwh
 
 
 def _registers(

@@ -354,6 +354,7 @@ def _samples(message: Message, meter_values: Any) -> Samples:  # noqa: ANN401 - 
                         raw=signed.signed_meter_data,
                         context=sampled.context or DEFAULT_CONTEXT,
                         encoding=signed.encoding_method,
+                        public_key=signed.public_key or None,
                     )
                 )
             unit = sampled.unit_of_measure

@@ -14,9 +14,18 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+import msgspec
 import structlog
 
-from gateway.bus import Bus, FactCommitted, Lagged, Notice, SessionSettled, Subscription
+from gateway.bus import (
+    AlarmRaised,
+    Bus,
+    FactCommitted,
+    Lagged,
+    Notice,
+    SessionSettled,
+    Subscription,
+)
 from gateway.clock import Clock
 from gateway.config import Regime
 from gateway.domain.bill import Bill, RegisterPoint, price
@@ -25,9 +34,10 @@ from gateway.domain.metering import Judgement, Verdict, judge
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff, TariffError
 from gateway.errors import RequestError, StoreError
-from gateway.services import sealing
+from gateway.services import sealing, signed_meter
 from gateway.services.clock_doubt import is_price_doubtful
 from gateway.services.register_doubt import register_doubt
+from gateway.services.signed_meter import KeyChanged
 from gateway.store import api_tokens, continuity, money, readings, sessions
 from gateway.store.money import BillRow
 from gateway.store.times import to_text
@@ -36,6 +46,8 @@ from ledger.bundle import seal_settlement
 
 SYSTEM: Final = "system"
 RETRY_S: Final = 1.0
+KEY_SEVERITY: Final = 2
+"""Of a changed key: a hardware failure, or somebody tampered (2.0.1, N07, severity)."""
 BATCH: Final = 100
 """Sessions judged in one writer job: bounds what others wait for."""
 
@@ -84,7 +96,11 @@ class Settlement:
         done = 0
         while True:
             now = self._clock.now()
-            found = await self._writer.run(partial(_judge_waiting, self._terms, now))
+            changed: list[KeyChanged] = []
+            found = await self._writer.run(
+                partial(_judge_waiting, self._terms, now, changed.append)
+            )
+            self._warn(changed, now)
             self._publish(found)
             done += len(found)
             if not found:
@@ -100,9 +116,17 @@ class Settlement:
             StoreError: Nothing was stored; try again.
         """
         now = self._clock.now()
+        changed: list[KeyChanged] = []
         row, is_new = await self._writer.run(
-            partial(settle_in, session_id=session_id, terms=self._terms, now=now)
+            partial(
+                settle_in,
+                session_id=session_id,
+                terms=self._terms,
+                now=now,
+                on_key=changed.append,
+            )
         )
+        self._warn(changed, now)
         if row is not None and is_new:
             self._publish([row])
         return row
@@ -140,6 +164,28 @@ class Settlement:
             else:
                 return
 
+    def _warn(self, changed: list[KeyChanged], now: datetime) -> None:
+        """Tell people that a meter signs with a key that nobody vouched for."""
+        for one in changed:
+            _log.warning(
+                "meter.key_changed",
+                station_id=one.evse.station_id,
+                evse_id=one.evse.evse_id,
+                pinned=one.pinned.fingerprint,
+                sent=one.sent.fingerprint,
+            )
+            self._bus.publish(
+                AlarmRaised(
+                    station_id=one.evse.station_id,
+                    component="FiscalMetering",
+                    variable="PublicKey",
+                    value=f"EVSE {one.evse.evse_id} signs with {one.sent.fingerprint},"
+                    f" pinned is {one.pinned.fingerprint}",
+                    severity=KEY_SEVERITY,
+                    at=now,
+                )
+            )
+
     def _publish(self, rows: list[BillRow]) -> None:
         for row in rows:
             _log.info(
@@ -169,9 +215,21 @@ def _may_settle(notice: Notice) -> bool:
 
 
 def settle_in(
-    conn: sqlite3.Connection, *, session_id: SessionId, terms: Terms, now: datetime
+    conn: sqlite3.Connection,
+    *,
+    session_id: SessionId,
+    terms: Terms,
+    now: datetime,
+    on_key: Callable[[KeyChanged], None] = lambda _changed: None,
 ) -> tuple[BillRow | None, bool]:
     """Judge a session inside the caller's transaction.
+
+    Args:
+        conn: The writer's connection.
+        session_id: The session.
+        terms: What it depends on besides.
+        now: Site time.
+        on_key: Told of a meter that signs with another key than the pinned one.
 
     Returns:
         The bill (``None`` while the session runs), and whether it changed.
@@ -179,6 +237,9 @@ def settle_in(
     session = sessions.by_id(conn, session_id)
     if session is None or session.phase is not SessionPhase.ENDED:
         return None, False
+    finding, changed = signed_meter.check_in(conn, session, now)
+    for one in changed:
+        on_key(one)
     known = money.find_bill(conn, session_id)
     if known is not None and known.status == "settled":
         return known, False
@@ -187,8 +248,12 @@ def settle_in(
     judgement = judge(
         session,
         rated_w=terms.rating(session.station_id, session.evse_id),
+        signed=finding,
         previous_end_milliwh=continuity.previous_end(conn, session),
     )
+    if judgement.verdict.value != session.verdict:
+        after = msgspec.structs.replace(session, verdict=judgement.verdict.value)
+        sessions.update(conn, session, after)
     tariff = money.promised_tariff(conn, session_id)
     bill, why_not = _bill(conn, session, judgement, tariff)
     reasons = list(judgement.reasons) + why_not
@@ -235,7 +300,9 @@ def release_in(
     if held.status == "settled":
         raise RequestError(409, "settled", "this session is settled already")
     judgement = judge(
-        session, previous_end_milliwh=continuity.previous_end(conn, session)
+        session,
+        signed=signed_meter.current(conn, session),
+        previous_end_milliwh=continuity.previous_end(conn, session),
     )
     tariff = money.promised_tariff(conn, session_id)
     bill, why_not = _bill(conn, session, judgement, tariff)
@@ -292,15 +359,21 @@ def final_cost(
     """
     tariff = money.promised_tariff(conn, session.session_id)
     rated_w = terms.rating(session.station_id, session.evse_id)
-    bill, _ = _bill(conn, session, judge(session, rated_w=rated_w), tariff)
+    judgement = judge(
+        session, rated_w=rated_w, signed=signed_meter.current(conn, session)
+    )
+    bill, _ = _bill(conn, session, judgement, tariff)
     return None if bill is None else bill.amount_text
 
 
 def _judge_waiting(
-    terms: Terms, now: datetime, conn: sqlite3.Connection
+    terms: Terms,
+    now: datetime,
+    on_key: Callable[[KeyChanged], None],
+    conn: sqlite3.Connection,
 ) -> list[BillRow]:
     rows = [
-        settle_in(conn, session_id=session_id, terms=terms, now=now)[0]
+        settle_in(conn, session_id=session_id, terms=terms, now=now, on_key=on_key)[0]
         for session_id in money.sessions_to_judge(conn, BATCH)
     ]
     return [row for row in rows if row is not None]

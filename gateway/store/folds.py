@@ -13,7 +13,8 @@ from gateway.domain import session as folding
 from gateway.domain.events import SessionUpdated
 from gateway.domain.metering import Sample, judge, samples_in
 from gateway.domain.session import EndedBy, Session, SessionEvent, SessionPhase
-from gateway.store import continuity, facts, readings, sessions
+from gateway.domain.signed_session import UNSIGNED, SignedFinding
+from gateway.store import continuity, facts, readings, sessions, signed
 from gateway.store.entry import Entry, Hooks, Rating, StoredReading
 
 
@@ -77,10 +78,10 @@ class Folds:
                 sample=sample,
             )
             is_new |= readings.insert(self.conn, stored, self.offset, self.hooks.sealer)
-        for signed in event.signed:
+        for record in event.signed:
             is_new |= readings.insert_signed(
                 self.conn,
-                signed,
+                record,
                 session_id=session_id,
                 station_id=self.entry.station_id,
                 evse_id=evse_id,
@@ -114,7 +115,8 @@ class Folds:
         """Store a session, judged once it is over; returns it as stored."""
         if after.phase is SessionPhase.ENDED:
             previous = continuity.previous_end(self.conn, after)
-            after = judged(after, self.hooks.rating, previous)
+            signed_finding = signed.current(self.conn, after.session_id) or UNSIGNED
+            after = judged(after, self.hooks.rating, previous, signed_finding)
         sessions.update(self.conn, before, after)
         if after.register_end_milliwh != before.register_end_milliwh:
             self._judge_next(after)
@@ -128,14 +130,20 @@ class Folds:
 
 
 def judged(
-    session: Session, rating: Rating | None, previous_end_milliwh: int | None = None
+    session: Session,
+    rating: Rating | None,
+    previous_end_milliwh: int | None = None,
+    finding: SignedFinding = UNSIGNED,
 ) -> Session:
     """The session with its verdict, once it is over; see `metering.judge`."""
     if session.phase is not SessionPhase.ENDED:
         return session
     rated_w = None if rating is None else rating(session.station_id, session.evse_id)
     judgement = judge(
-        session, rated_w=rated_w, previous_end_milliwh=previous_end_milliwh
+        session,
+        rated_w=rated_w,
+        signed=finding,
+        previous_end_milliwh=previous_end_milliwh,
     )
     verdict = judgement.verdict.value
     return session if verdict == session.verdict else replace(session, verdict=verdict)

@@ -30,8 +30,8 @@ _N_VALUE: Final = 15
 _INSERT: Final = "INSERT OR IGNORE" + _VALUES + marks(1, _N_VALUE)
 _INSERT_SIGNED: Final = (
     "INSERT OR IGNORE INTO signed_reading (session_id, station_id, evse_id,"
-    " sampled_at, digest, context, encoding, raw, frame_offset)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " sampled_at, digest, context, encoding, raw, frame_offset, public_key)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _Row: TypeAlias = tuple[str | int | float | None, ...]
 _NO_CURRENT: Final = (None, None, None)
@@ -115,6 +115,7 @@ def insert_signed(
             signed.encoding,
             signed.raw,
             offset,
+            signed.public_key,
         ),
     )
     return cursor.rowcount == 1

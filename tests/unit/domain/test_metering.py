@@ -10,7 +10,14 @@ from gateway.domain.events import CURRENT, POWER, REGISTER, SOC, Reading
 from gateway.domain.ids import SessionId
 from gateway.domain.metering import judge, samples_of
 from gateway.domain.session import Session, apply, close_by_operator, empty, supersede
+from gateway.domain.signed_session import SignedFinding, SignedVerdict
 from tests.support.journal import CP1, at, ended, register, started, updated
+
+SIGNED = SignedFinding(
+    verdict=SignedVerdict.OK,
+    register_start_milliwh=1_000_400,
+    register_end_milliwh=3_000_600,
+)
 
 
 def _session(**changes: Any) -> Session:
@@ -29,7 +36,7 @@ def test_a_plain_session_is_fine_but_unsigned() -> None:
 
 
 def test_a_signed_session_is_fine() -> None:
-    assert judge(_session(), is_signed=True).verdict == "ok"
+    assert judge(_session(), signed=SIGNED).verdict == "ok"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""The keys that meters sign with: what is trusted, and what stations propose."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.api import views
+from gateway.api.requests import CheckedRoute
+from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.ids import StationId
+from gateway.domain.ocmf import Curve
+from gateway.domain.signed_carrier import MAX_KEY_CHARS
+from gateway.errors import RequestError
+from gateway.services.meter_keys import MeterKey, MeterKeyError, parse_key
+from gateway.store import signed
+from gateway.store.signed import PinnedKey
+
+MAX_EVSE_ID = 1_000
+MOST_JUDGED_AGAIN = 1_000
+EvseId = Annotated[int, Path(ge=1, le=MAX_EVSE_ID)]
+
+router = APIRouter(prefix="/stations", tags=["meters"], route_class=CheckedRoute)
+
+
+class KeyBody(BaseModel):
+    """The key of a meter, as it is printed on it or in its papers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    public_key: str = Field(
+        min_length=1,
+        max_length=MAX_KEY_CHARS,
+        description="SubjectPublicKeyInfo or bare point; hexadecimal, base64 or PEM",
+    )
+    meter_serial: str | None = Field(default=None, min_length=1, max_length=300)
+
+
+@router.get("/{station_id}/meter-keys")
+async def meter_keys(
+    station_id: str, context: Context, _caller: Viewer
+) -> dict[str, Any]:
+    """The ``pinned`` keys of a station's meters, and keys that came with records.
+
+    A ``proposed`` key is trusted by nobody: compare it with the meter, then pin it.
+    """
+    entry = context.directory.require(station_id)
+    pinned, seen = context.queries.read_now(
+        lambda conn: signed.keys_of(conn, entry.station_id)
+    )
+    return {
+        "station_id": entry.station_id,
+        "pinned": [_pinned(evse_id, key) for evse_id, key in pinned.items()],
+        "proposed": [
+            {
+                "evse_id": one.evse_id,
+                **_key(one.curve, one.point),
+                "meter_serial": one.meter_serial,
+                "first_seen_at": views.time(one.first_seen_at),
+                "last_seen_at": views.time(one.last_seen_at),
+                "is_pinned": _is_same(pinned.get(one.evse_id), one.curve, one.point),
+            }
+            for one in seen
+        ],
+    }
+
+
+@router.put("/{station_id}/meter-keys/{evse_id}")
+async def pin_key(
+    station_id: str,
+    evse_id: EvseId,
+    body: Annotated[KeyBody, Body()],
+    context: Context,
+    caller: Operator,
+) -> dict[str, Any]:
+    """Pin the key of the meter behind an EVSE (audited).
+
+    With ``meter_serial`` records of any other meter are refused as well. Bills of the
+    EVSE that are held are judged again, with this key.
+    """
+    entry = context.directory.require(station_id)
+    try:
+        parsed = parse_key(body.public_key)
+    except MeterKeyError as error:
+        raise RequestError(422, "bad_public_key", str(error)) from error
+    key = PinnedKey(
+        curve=parsed.curve.value,
+        point=parsed.point,
+        meter_serial=body.meter_serial,
+        pinned_at=context.clock.now(),
+        pinned_by=caller.token_id,
+    )
+    await context.writer.run(
+        lambda conn: signed.pin(conn, entry.station_id, evse_id, key)
+    )
+    detail = {
+        "evse_id": evse_id,
+        "meter_serial": body.meter_serial,
+        **_key(key.curve, key.point),
+    }
+    subject = f"station/{entry.station_id}"
+    await context.audit(caller, "meter_key.pinned", subject, detail)
+    await _judge_again(context, entry.station_id, evse_id)
+    return _pinned(evse_id, key)
+
+
+@router.delete("/{station_id}/meter-keys/{evse_id}", status_code=204)
+async def unpin_key(
+    station_id: str, evse_id: EvseId, context: Context, caller: Operator
+) -> None:
+    """Trust no key at an EVSE any more (audited); what was found good stays so."""
+    entry = context.directory.require(station_id)
+    was_pinned = await context.writer.run(
+        lambda conn: signed.unpin(conn, entry.station_id, evse_id)
+    )
+    if not was_pinned:
+        raise RequestError(404, "no_meter_key", "no key is pinned at this EVSE")
+    await context.audit(
+        caller,
+        "meter_key.withdrawn",
+        f"station/{entry.station_id}",
+        {"evse_id": evse_id},
+    )
+
+
+async def _judge_again(context: Context, station_id: StationId, evse_id: int) -> None:
+    held = await context.writer.run(
+        lambda conn: signed.held_at(conn, station_id, evse_id, MOST_JUDGED_AGAIN)
+    )
+    for session_id in held:
+        await context.settlement.settle(session_id)
+
+
+def _pinned(evse_id: int, key: PinnedKey) -> dict[str, Any]:
+    return {
+        "evse_id": evse_id,
+        **_key(key.curve, key.point),
+        "meter_serial": key.meter_serial,
+        "pinned_at": views.time(key.pinned_at),
+        "pinned_by": key.pinned_by,
+    }
+
+
+def _key(curve: str, point: str) -> dict[str, str]:
+    key = MeterKey(curve=Curve(curve), point=point)
+    return {"curve": curve, "public_key": point, "fingerprint": key.fingerprint}
+
+
+def _is_same(pinned: PinnedKey | None, curve: str, point: str) -> bool:
+    return pinned is not None and (pinned.curve, pinned.point) == (curve, point)
