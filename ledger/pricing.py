@@ -14,18 +14,19 @@ object with ``currency``, ``timezone`` (IANA) and ``elements``, of which the fir
 applies gives the price: ``price_micro_per_kwh``, and optionally ``start_time`` and
 ``end_time`` as local ``HH:MM`` (an end not after the start means past midnight) and
 ``day_of_week`` (or ``days``), a list of English weekday names. Prices are what the
-driver pays, taxes included.
+driver pays, taxes included. Tariffs that ask for more are in `ledger.pricing_full`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger.errors import BundleError
+from ledger.pricing_full import FullPart, check_full, elements_of, full_part, is_full
 
 MILLIWH_PER_KWH: Final = 10**6
 MICRO: Final = 10**6
@@ -72,24 +73,29 @@ def price_at(tariff: Mapping[str, object], moment: datetime) -> int:
     Raises:
         BundleError: The tariff is malformed, or has no price then.
     """
-    local = moment.astimezone(_zone(tariff))
-    minute = local.hour * 60 + local.minute
-    for element in _elements(tariff):
-        days = element.get("day_of_week") or element.get("days") or WEEKDAYS
-        if not isinstance(days, Sequence) or WEEKDAYS[local.weekday()] not in days:
-            continue
-        start, end = (
-            _minute(element.get("start_time")),
-            _minute(element.get("end_time")),
-        )
-        inside = start <= minute < end
-        around = start >= end and (minute >= start or minute < end)
-        if inside or around:
+    zone = _zone(tariff)
+    for element in elements_of(tariff):
+        if _applies(element, moment.astimezone(zone)):
             price = element.get("price_micro_per_kwh")
             if not isinstance(price, int):
                 raise BundleError("tariff: a price must be an integer")
             return price
-    raise BundleError(f"tariff: no price at {local.isoformat()}")
+    raise BundleError(f"tariff: no price at {moment.astimezone(zone).isoformat()}")
+
+
+def _applies(element: Mapping[str, object], local: datetime) -> bool:
+    """Whether an element applies at a local time, by the clock and the calendar."""
+    days = element.get("day_of_week") or element.get("days") or WEEKDAYS
+    if not isinstance(days, Sequence) or WEEKDAYS[local.weekday()] not in days:
+        return False
+    first, after = _day(element.get("start_date")), _day(element.get("end_date"))
+    if first is not None and local.date() < first:
+        return False
+    if after is not None and local.date() >= after:
+        return False
+    minute = local.hour * 60 + local.minute
+    start, end = _minute(element.get("start_time")), _minute(element.get("end_time"))
+    return start <= minute < end or (start >= end and (minute >= start or minute < end))
 
 
 def check_bill(
@@ -120,6 +126,8 @@ def check_bill(
     if any(part[2] < 0 for part in parts):
         wrong.append("a part has negative energy")
     wrong += _wrong_times(parts)
+    if is_full(tariff):
+        return (*wrong, *_wrong_in_full(bill, tariff, parts))
     wrong += _wrong_prices(parts, tariff)
     exact = amount_minor([(part[2], part[3]) for part in parts], digits)
     if exact != amount:
@@ -191,6 +199,26 @@ def _wrong_prices(parts: Sequence[Part], tariff: Mapping[str, object]) -> list[s
     return wrong
 
 
+def _wrong_in_full(
+    bill: Mapping[str, object], tariff: Mapping[str, object], parts: Sequence[Part]
+) -> list[str]:
+    rows = bill["parts"]
+    assert isinstance(rows, list), "its parts were read"
+    full: list[FullPart] = []
+    for row, (begin, end, _energy, _price) in zip(rows, parts, strict=True):
+        if end - begin > timedelta(days=MAX_DAYS):
+            return [f"a part is longer than {MAX_DAYS} days"]
+        full.append(full_part(row, begin, end))
+    zone = _zone(tariff)
+    return check_full(
+        bill,
+        tariff,
+        full,
+        applies=lambda element, moment: _applies(element, moment.astimezone(zone)),
+        edges=lambda begin, end: tuple(_edges(begin, end, tariff)),
+    )
+
+
 def _edges(
     begin: datetime, end: datetime, tariff: Mapping[str, object]
 ) -> Iterator[datetime]:
@@ -201,7 +229,7 @@ def _edges(
     """
     zone = _zone(tariff)
     clocks = {0}
-    for element in _elements(tariff):
+    for element in elements_of(tariff):
         clocks |= {_minute(element.get(name)) for name in ("start_time", "end_time")}
     day = begin.astimezone(zone).date() - timedelta(days=1)
     last = end.astimezone(zone).date() + timedelta(days=1)
@@ -229,13 +257,15 @@ def _zone(tariff: Mapping[str, object]) -> ZoneInfo:
         raise BundleError("tariff: unknown timezone") from error
 
 
-def _elements(tariff: Mapping[str, object]) -> list[Mapping[str, object]]:
-    elements = tariff.get("elements")
-    if not isinstance(elements, list):
-        raise BundleError("tariff: elements must be a list")
-    if not all(isinstance(element, Mapping) for element in elements):
-        raise BundleError("tariff: an element must be an object")
-    return elements
+def _day(value: object) -> date | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise BundleError(f"tariff: not a date: {str(value)[:20]!r}")
 
 
 def _minute(value: object) -> int:

@@ -43,7 +43,7 @@ async def put_tariff(
     context: Context,
     caller: Operator,
 ) -> dict[str, Any]:
-    """Write a tariff: ``currency`` and ``elements`` as in OCPI, ENERGY prices per kWh.
+    """Write a tariff as in OCPI: ``currency``, ``elements``, least and most price.
 
     Sessions that have started keep the terms they were promised. From now on the API's
     word counts for this id, also after a restart.

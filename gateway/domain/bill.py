@@ -1,38 +1,21 @@
-"""The one function that prices energy, and the bill it makes.
+"""The bill of a session: what the one pricing fold makes of its registers.
 
-An amount is rounded once, half-even, from the exact sum of its parts; whole
-milliwatt-hours are shared between price periods so that the parts add up exactly.
+How it prices is told in `gateway.domain.account`, how it rounds in
+`gateway.domain.tally`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Final
 
-from gateway.domain.tariff import MICRO, Segment, Tariff, TariffError, utc_text
+from gateway.domain.account import Account, Part, RegisterPoint
+from gateway.domain.tally import Line, Total, rounded_minor
+from gateway.domain.tariff import Tariff, TariffError, utc_text
+from gateway.domain.tariff_terms import Component, Dimension
 
-MILLIWH_PER_KWH: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class RegisterPoint:
-    """The import register at an instant."""
-
-    at: datetime
-    register_milliwh: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BillPart:
-    """Energy of one stretch of constant price."""
-
-    start: datetime
-    end: datetime
-    energy_milliwh: int
-    price_micro_per_kwh: int
+__all__ = ["RegisterPoint", "rounded_minor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +24,9 @@ class Bill:
 
     Attributes:
         parts: Contiguous, in order; their energies add up to ``energy_milliwh``.
-        amount_minor: Minor units, rounded once, half-even.
+        lines: Volumes by price, with what steps add.
+        total: The amount, rounded once.
+        is_plain: The tariff only prices energy, tax included.
         is_interpolated: Some register at a price edge was estimated between samples.
     """
 
@@ -51,8 +36,10 @@ class Bill:
     minor_digits: int
     register_start_milliwh: int
     register_end_milliwh: int
-    parts: tuple[BillPart, ...]
-    amount_minor: int
+    parts: tuple[Part, ...]
+    lines: tuple[Line, ...]
+    total: Total
+    is_plain: bool
     is_interpolated: bool
 
     @property
@@ -61,20 +48,33 @@ class Bill:
         return self.register_end_milliwh - self.register_start_milliwh
 
     @property
+    def amount_minor(self) -> int:
+        """What the driver pays, in minor units."""
+        return self.total.amount_minor
+
+    @property
     def amount_text(self) -> str:
         """The amount in major units, as ``12.34``."""
         return amount_text(self.amount_minor, self.minor_digits)
 
     @property
-    def exact(self) -> int:
-        """Milliwatt-hours times price in millionths per kWh: not rounded at all."""
-        return sum(
-            part.energy_milliwh * part.price_micro_per_kwh for part in self.parts
-        )
+    def exact(self) -> Fraction:
+        """The amount in major units, not rounded at all."""
+        return self.total.gross
+
+    @property
+    def prices_time(self) -> bool:
+        """Whether time made a price."""
+        times = {Dimension.TIME, Dimension.PARKING_TIME}
+        return any(one.component.dimension in times for one in self.lines)
 
     def to_json(self) -> dict[str, object]:
-        """The bill as it is stored, hashed and shown."""
-        return {
+        """The bill as it is stored, hashed and shown.
+
+        Where a tariff does more than price energy, parts name the lines that apply to
+        them, and the lines say what was used and billed at each price.
+        """
+        document: dict[str, object] = {
             "currency": self.currency,
             "minor_digits": self.minor_digits,
             "parts": [
@@ -93,14 +93,23 @@ class Bill:
             "register_start_milliwh": self.register_start_milliwh,
             "register_end_milliwh": self.register_end_milliwh,
         }
+        return document if self.is_plain else {**document, **self._full()}
+
+    def _full(self) -> Mapping[str, object]:
+        numbers = {line.component: index for index, line in enumerate(self.lines)}
+        return {
+            "parts": [_part_json(part, numbers) for part in self.parts],
+            "lines": [line.to_json() for line in self.lines],
+            "net_minor": self.total.net_minor,
+            "vat_minor": self.total.vat_minor,
+            "limit": None if self.total.limit is None else self.total.limit.value,
+        }
 
 
 def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
-    """Price the energy between the first and the last register.
+    """Price a session from its first register to its last.
 
-    Registers at price edges are interpolated between the samples that bracket them;
-    whole milliwatt-hours are shared by largest remainder (the earlier part on a tie),
-    so the parts add up exactly. The order of ``registers`` does not matter.
+    The order of ``registers``, and whether some come twice, does not matter.
 
     Args:
         tariff: The terms.
@@ -110,29 +119,18 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
         TariffError: No registers, or no price for some moment.
         ValueError: The register runs backwards: the session must not be priced.
     """
-    points = sorted(registers)
+    points = sorted(set(registers))
     if not points:
         raise TariffError("registers", "there are none")
     if any(b.register_milliwh < a.register_milliwh for a, b in pairwise(points)):
         raise ValueError("the register runs backwards")
     segments = tariff.segments(points[0].at, points[-1].at)
-    energies = [0] * len(segments)
-    is_interpolated = False
-    first = 0
-    for before, after in pairwise(points):
-        energy = after.register_milliwh - before.register_milliwh
-        while first < len(segments) - 1 and segments[first].end <= before.at:
-            first += 1
-        shares = _shares(segments, first, before.at, after.at)
-        is_interpolated |= energy > 0 and len(shares) > 1
-        for index, part in zip(
-            range(first, first + len(shares)), _split(energy, shares), strict=True
-        ):
-            energies[index] += part
-    exact = sum(
-        energy * segment.price_micro_per_kwh
-        for energy, segment in zip(energies, segments, strict=True)
-    )
+    if tariff.is_plain and len(segments) == 1:
+        points = [points[0], points[-1]]
+    account = Account.opening(tariff, points[0], keeps_parts=True)
+    for point in points[1:]:
+        account = account.to(point, segments)
+    account = account.closed(segments)
     return Bill(
         tariff_id=tariff.id,
         tariff_sha256=tariff.sha256,
@@ -140,28 +138,12 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
         minor_digits=tariff.minor_digits,
         register_start_milliwh=points[0].register_milliwh,
         register_end_milliwh=points[-1].register_milliwh,
-        parts=tuple(
-            BillPart(
-                start=segment.start,
-                end=segment.end,
-                energy_milliwh=energy,
-                price_micro_per_kwh=segment.price_micro_per_kwh,
-            )
-            for energy, segment in zip(energies, segments, strict=True)
-        ),
-        amount_minor=rounded_minor(exact, tariff.minor_digits),
-        is_interpolated=is_interpolated,
+        parts=account.parts,
+        lines=account.tally.stepped(),
+        total=account.total,
+        is_plain=tariff.is_plain,
+        is_interpolated=account.is_interpolated,
     )
-
-
-def rounded_minor(exact: int, minor_digits: int) -> int:
-    """The one place where money is rounded: half-even, to minor units.
-
-    Args:
-        exact: Milliwatt-hours times price in millionths per kWh.
-        minor_digits: Of the currency, 2 for cents.
-    """
-    return round(Fraction(exact * 10**minor_digits, MILLIWH_PER_KWH * MICRO))
 
 
 def amount_text(amount_minor: int, minor_digits: int) -> str:
@@ -169,29 +151,16 @@ def amount_text(amount_minor: int, minor_digits: int) -> str:
     return str(Decimal(amount_minor).scaleb(-minor_digits))
 
 
-def _shares(
-    segments: Sequence[Segment], first: int, start: datetime, end: datetime
-) -> list[int]:
-    """Microseconds of [start, end] in the segments from ``first`` on; one at least."""
-    shares: list[int] = []
-    for segment in segments[first:]:
-        overlap = min(end, segment.end) - max(start, segment.start)
-        shares.append(max(0, overlap // timedelta(microseconds=1)))
-        if segment.end >= end:
-            break
-    return shares
-
-
-def _split(energy_milliwh: int, shares: Sequence[int]) -> list[int]:
-    """Share whole units in proportion, exactly, by largest remainder."""
-    total = sum(shares)
-    if total == 0:
-        return [energy_milliwh, *([0] * (len(shares) - 1))]
-    parts = [energy_milliwh * share // total for share in shares]
-    missing = energy_milliwh - sum(parts)
-    by_remainder = sorted(
-        range(len(shares)), key=lambda i: (-(energy_milliwh * shares[i] % total), i)
-    )
-    for index in by_remainder[:missing]:
-        parts[index] += 1
-    return parts
+def _part_json(part: Part, numbers: Mapping[Component, int]) -> dict[str, object]:
+    document: dict[str, object] = {
+        "from": utc_text(part.start),
+        "to": utc_text(part.end),
+        "energy_milliwh": part.energy_milliwh,
+        "price_micro_per_kwh": part.price_micro_per_kwh,
+        "lines": [numbers[component] for component in part.components],
+    }
+    if part.is_parked is not None:
+        document["is_parked"] = part.is_parked
+    if part.power_w is not None:
+        document["power_w"] = part.power_w
+    return document

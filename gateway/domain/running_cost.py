@@ -1,17 +1,19 @@
 """What a running session costs so far, from one register to the next.
 
-A bill shares the energy between two samples over the prices of the time between them;
-so the exact cost up to a sample is that up to the one before plus one such share, and
-the end of it is the bill. A tariff with one price needs the first and last register.
+It is the fold that makes the bill (`gateway.domain.account`), stopped at the latest
+register: so its end is the bill.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Final
 
-from gateway.domain.bill import RegisterPoint, amount_text, price, rounded_minor
+from gateway.domain.account import Account, RegisterPoint
+from gateway.domain.bill import amount_text
 from gateway.domain.session import Session
-from gateway.domain.tariff import Tariff, TariffError
+from gateway.domain.tariff import Segment, Tariff, TariffError
+from gateway.domain.tariff_terms import Use
 
 AHEAD: Final = timedelta(days=1)
 """How far ahead the end of a price is looked for."""
@@ -22,22 +24,41 @@ class RunningCost:
     """The cost up to a point.
 
     Attributes:
-        upto: The latest register that is in it.
-        exact: Milliwatt-hours times price in millionths per kWh.
-        price_micro_per_kwh: From ``upto`` until ``price_until``; 0 while not looked up.
+        account: Everything up to the latest register.
+        segment: The terms around it, so that most steps need no look at the clock.
     """
 
-    tariff: Tariff
-    upto: RegisterPoint
-    exact: int = 0
-    price_micro_per_kwh: int = 0
-    price_until: datetime | None = None
+    account: Account
+    segment: Segment | None = None
+
+    @property
+    def tariff(self) -> Tariff:
+        """The terms."""
+        return self.account.tariff
+
+    @property
+    def upto(self) -> RegisterPoint:
+        """The latest register that is in it."""
+        return self.account.upto
+
+    @property
+    def use(self) -> Use:
+        """How the session stands."""
+        account = self.account
+        used = account.upto.register_milliwh - account.begun.register_milliwh
+        elapsed = account.upto.at - account.begun.at
+        return Use(energy_milliwh=used, power_w=account.power_w, elapsed=elapsed)
+
+    @property
+    def exact(self) -> Fraction:
+        """In major units, not rounded."""
+        return self.account.closed().total.gross
 
     @property
     def text(self) -> str:
-        """In major units of the currency, rounded."""
-        digits = self.tariff.minor_digits
-        return amount_text(rounded_minor(self.exact, digits), digits)
+        """In major units of the currency, rounded as the bill is."""
+        total = self.account.closed(self._segments()).total
+        return amount_text(total.amount_minor, self.tariff.minor_digits)
 
     def to(self, point: RegisterPoint) -> "RunningCost":
         """The cost up to a later register; unchanged by one that is not later.
@@ -45,25 +66,48 @@ class RunningCost:
         Raises:
             TariffError: Some moment between them has no price.
         """
-        known = self.upto
+        known = self.account.upto
         if point.at < known.at or point.register_milliwh < known.register_milliwh:
             return self
-        energy = point.register_milliwh - known.register_milliwh
-        only = only_price(self.tariff)
-        if only is not None:
-            return replace(self, upto=point, exact=self.exact + energy * only)
-        if self.price_until is not None and point.at <= self.price_until:
-            more = energy * self.price_micro_per_kwh
-            return replace(self, upto=point, exact=self.exact + more)
-        more = price(self.tariff, (known, point)).exact
-        return _looked_up(replace(self, upto=point, exact=self.exact + more))
+        cost = self
+        if not self._covers(point.at):
+            cost = replace(self, segment=self._segment_now(point.at))
+        account = self.account.to(point, cost._segments())  # noqa: SLF001 - one of its own kind
+        return replace(cost, account=account)
+
+    def _covers(self, until: datetime) -> bool:
+        segment = self.segment
+        return (
+            segment is not None
+            and segment.start <= self.account.settled_to.at
+            and until <= segment.end
+        )
+
+    def _segments(self) -> tuple[Segment, ...] | None:
+        if self.segment is None or not self._covers(self.account.upto.at):
+            return None
+        return (self.segment,)
+
+    def _segment_now(self, until: datetime) -> Segment | None:
+        """The terms since the last settled moment, if they reach far enough."""
+        start = self.account.settled_to.at
+        try:
+            found = self.tariff.segments(start, max(until, start + AHEAD))[0]
+        except TariffError:
+            return None
+        return found if until <= found.end else None
+
+
+def opening(tariff: Tariff, begun: RegisterPoint) -> RunningCost:
+    """Nothing used yet."""
+    return RunningCost(account=Account.opening(tariff, begun))
 
 
 def only_price(tariff: Tariff) -> int | None:
     """The price, in millionths per kWh, of a tariff that has but one."""
     first = tariff.elements[0]
     is_always = first.start is None and first.end is None and not first.days
-    return first.price_micro_per_kwh if is_always else None
+    return first.price_micro_per_kwh if is_always and tariff.is_plain else None
 
 
 def beginning(tariff: Tariff, session: Session) -> RunningCost | None:
@@ -71,8 +115,7 @@ def beginning(tariff: Tariff, session: Session) -> RunningCost | None:
     start = session.register_start_milliwh
     if session.started_at is None or start is None:
         return None
-    point = RegisterPoint(at=session.started_at, register_milliwh=start)
-    return RunningCost(tariff=tariff, upto=point)
+    return opening(tariff, RegisterPoint(at=session.started_at, register_milliwh=start))
 
 
 def latest(session: Session) -> RegisterPoint | None:
@@ -93,17 +136,3 @@ def so_far(known: RunningCost, session: Session) -> RunningCost | None:
         return known.to(point)
     except (TariffError, ValueError):
         return None
-
-
-def _looked_up(cost: RunningCost) -> RunningCost:
-    """With the price from here on, so that most steps need no look at the clock."""
-    start = cost.upto.at
-    try:
-        segment = cost.tariff.segments(start, start + AHEAD)[0]
-    except TariffError:
-        return replace(cost, price_until=None)
-    return replace(
-        cost,
-        price_micro_per_kwh=segment.price_micro_per_kwh,
-        price_until=segment.end,
-    )

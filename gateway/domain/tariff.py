@@ -1,8 +1,8 @@
-"""What energy costs, when: the terms of a tariff over local time.
+"""What a session costs, when: the terms of a tariff over local time.
 
-Only energy is priced. A tariff is a list of elements; the first whose time window
-contains a moment gives the price of that moment (OCPI 2.2.1, 11.4.4). Prices are
-integers in millionths of the currency per kWh.
+A tariff is a list of elements. For energy, charging time, parking time and the flat fee
+each, the first element with a price of it whose restrictions hold gives the price of a
+moment (OCPI 2.2.1, 11.4.4). Prices are integers in millionths of the currency.
 """
 
 import hashlib
@@ -15,7 +15,20 @@ from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from gateway.errors import WattproofError
+from gateway.domain.tariff_terms import (
+    ALWAYS,
+    GATES,
+    MICRO,
+    Bound,
+    Component,
+    Dimension,
+    Gate,
+    TariffError,
+    Terms,
+    Use,
+)
+
+__all__ = ["MICRO", "TariffError"]
 
 DAYS: Final = (
     "MONDAY",
@@ -26,46 +39,42 @@ DAYS: Final = (
     "SATURDAY",
     "SUNDAY",
 )
-MICRO: Final = 1_000_000
+AT_START: Final = Use()
 MAX_SPAN: Final = timedelta(days=400)
 """Longer sessions have a wrong clock in them; they are priced by nobody."""
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
-class TariffError(WattproofError):
-    """A tariff is not usable, or has no price for a moment.
-
-    Attributes:
-        field: Path inside the tariff, e.g. ``elements[0].price_components``.
-        problem: What is wrong.
-    """
-
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
-    """A price with the local times at which it applies.
+    """Prices with the local times and the conditions under which they apply.
 
     Attributes:
-        price_micro_per_kwh: Millionths of the currency per kWh.
+        components: At most one per dimension.
         start: From this local time on; ``None``: from midnight.
         end: Until this local time; not after ``start`` means past midnight.
         days: Local weekdays, Monday is 0; empty: every day.
+        start_date: First local day; ``end_date`` is the first one after the last.
+        gate: Conditions on the session.
     """
 
-    price_micro_per_kwh: int
+    components: tuple[Component, ...]
     start: time | None = None
     end: time | None = None
     days: tuple[int, ...] = ()
+    start_date: date | None = None
+    end_date: date | None = None
+    gate: Gate = ALWAYS
 
     def contains(self, local: datetime) -> bool:
         """Whether the element applies at a local wall-clock time."""
         if self.days and local.weekday() not in self.days:
+            return False
+        day = local.date()
+        if self.start_date is not None and day < self.start_date:
+            return False
+        if self.end_date is not None and day >= self.end_date:
             return False
         start = time() if self.start is None else self.start
         end = time() if self.end is None else self.end
@@ -74,15 +83,38 @@ class Element:
             return start <= moment < end
         return moment >= start or moment < end
 
+    @property
+    def price_micro_per_kwh(self) -> int:
+        """What the driver pays for energy; 0 if the element does not price it."""
+        for component in self.components:
+            if component.dimension is Dimension.ENERGY:
+                return round(component.gross_micro)
+        return 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it only prices energy by the hour and weekday, tax included."""
+        return (
+            len(self.components) == 1
+            and self.components[0]
+            == Component(
+                dimension=Dimension.ENERGY, price_micro=self.components[0].price_micro
+            )
+            and self.gate == ALWAYS
+            and self.start_date is None
+            and self.end_date is None
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
-    """Prices of energy over the day.
+    """Prices over the day.
 
     Attributes:
         minor_digits: Digits of the currency's minor unit, 2 for cents.
         timezone: IANA zone of the windows.
-        elements: The first that applies gives the price.
+        elements: The first that applies gives the price of a dimension.
+        min_price: A session costs at least this; ``max_price``: at most.
     """
 
     id: str
@@ -90,24 +122,46 @@ class Tariff:
     minor_digits: int
     timezone: str
     elements: tuple[Element, ...]
+    min_price: Bound | None = None
+    max_price: Bound | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it only prices energy by the hour and weekday, tax included.
+
+        Such tariffs, and their bills, have the short shape that all had at first.
+        """
+        return (
+            self.min_price is None
+            and self.max_price is None
+            and all(element.is_plain for element in self.elements)
+        )
+
+    def prices(self, *dimensions: Dimension) -> bool:
+        """Whether any element has a price of one of the dimensions."""
+        return any(
+            component.dimension in dimensions
+            for element in self.elements
+            for component in element.components
+        )
 
     def snapshot(self) -> dict[str, object]:
         """The terms as a JSON object; the same terms always give the same object."""
-        return {
+        is_plain = self.is_plain
+        document: dict[str, object] = {
             "tariff_id": self.id,
             "currency": self.currency,
             "minor_digits": self.minor_digits,
             "timezone": self.timezone,
-            "elements": [
-                {
-                    "price_micro_per_kwh": element.price_micro_per_kwh,
-                    "start_time": clock_text(element.start),
-                    "end_time": clock_text(element.end),
-                    "day_of_week": [DAYS[day] for day in element.days],
-                }
-                for element in self.elements
-            ],
+            "elements": [_element_json(one, is_plain) for one in self.elements],
         }
+        for name, bound in (
+            ("min_price", self.min_price),
+            ("max_price", self.max_price),
+        ):
+            if bound is not None:
+                document[name] = bound.to_json()
+        return document
 
     def snapshot_json(self) -> str:
         """Canonical JSON of the snapshot: sorted keys, no spaces."""
@@ -131,15 +185,9 @@ class Tariff:
                 currency=str(document["currency"]),
                 minor_digits=int(str(document["minor_digits"])),
                 timezone=str(document["timezone"]),
-                elements=tuple(
-                    Element(
-                        price_micro_per_kwh=int(element["price_micro_per_kwh"]),
-                        start=clock_of(element["start_time"], "start_time"),
-                        end=clock_of(element["end_time"], "end_time"),
-                        days=tuple(DAYS.index(day) for day in element["day_of_week"]),
-                    )
-                    for element in _rows(document["elements"])
-                ),
+                elements=tuple(map(_element_of, _rows(document["elements"]))),
+                min_price=Bound.from_json(_table(document.get("min_price"))),
+                max_price=Bound.from_json(_table(document.get("max_price"))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TariffError("snapshot", f"is not one: {error!r}") from None
@@ -147,38 +195,56 @@ class Tariff:
             raise TariffError("snapshot", "has members that are not understood")
         return tariff
 
-    def price_at(self, moment: datetime) -> int:
-        """Price in millionths per kWh at an instant.
+    def price_at(self, moment: datetime, use: Use = AT_START) -> int:
+        """What the driver pays for a kWh at an instant, in millionths, for people.
+
+        Args:
+            moment: Aware.
+            use: How the session stands; as one that begins.
+
+        Returns:
+            0 where the tariff never prices energy.
 
         Raises:
-            TariffError: No element applies.
+            TariffError: It does, but not then.
         """
-        return self._price(moment, ZoneInfo(self.timezone))
+        local = moment.astimezone(ZoneInfo(self.timezone))
+        found = self._terms(local).component(Dimension.ENERGY, use)
+        if found is not None:
+            return round(found.gross_micro)
+        if self.prices(Dimension.ENERGY):
+            raise TariffError("elements", f"no price at {local.isoformat()}")
+        return 0
 
-    def _price(self, moment: datetime, zone: tzinfo) -> int:
-        local = moment.astimezone(zone)
-        for element in self.elements:
-            if element.contains(local):
-                return element.price_micro_per_kwh
-        raise TariffError("elements", f"no price at {local.isoformat()}")
+    def _terms(self, local: datetime) -> Terms:
+        return Terms.of(
+            (component, element.gate)
+            for element in self.elements
+            if element.contains(local)
+            for component in element.components
+        )
 
     def segments(self, start: datetime, end: datetime) -> tuple["Segment", ...]:
-        """The stretches of constant price from ``start`` to ``end``, at least one.
+        """The stretches of constant terms from ``start`` to ``end``, at least one.
 
         Raises:
-            TariffError: The span is negative or longer than `MAX_SPAN`, or some moment
-                has no price.
+            TariffError: The span is negative or longer than `MAX_SPAN`, or energy has
+                a price at other moments but not at all of these.
         """
         if not timedelta() <= end - start <= MAX_SPAN:
             raise TariffError("elements", f"cannot price {start} to {end}")
         zone = ZoneInfo(self.timezone)
+        prices_energy = self.prices(Dimension.ENERGY)
         found: list[Segment] = []
         bounds = [start, *self._edges(start, end, zone), end]
         for begin, until in pairwise(bounds):
-            price = self._price(begin, zone)
-            is_same = bool(found) and found[-1].price_micro_per_kwh == price
+            local = begin.astimezone(zone)
+            terms = self._terms(local)
+            if prices_energy and not terms.prices(Dimension.ENERGY):
+                raise TariffError("elements", f"no price at {local.isoformat()}")
+            is_same = bool(found) and found[-1].terms == terms
             since = found.pop().start if is_same else begin
-            found.append(Segment(start=since, end=until, price_micro_per_kwh=price))
+            found.append(Segment(start=since, end=until, terms=terms))
         return tuple(found)
 
     def _edges(self, start: datetime, end: datetime, zone: tzinfo) -> list[datetime]:
@@ -201,11 +267,17 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of constant price."""
+    """A stretch of time with the same terms."""
 
     start: datetime
     end: datetime
-    price_micro_per_kwh: int
+    terms: Terms
+
+    @property
+    def price_micro_per_kwh(self) -> int:
+        """What a driver whose session begins pays for energy, for people."""
+        found = self.terms.component(Dimension.ENERGY, AT_START)
+        return 0 if found is None else round(found.gross_micro)
 
 
 def canonical_json(document: object) -> str:
@@ -236,6 +308,51 @@ def clock_of(raw: object, path: str) -> time | None:
     if match is None:
         raise TariffError(path, f'must be a local time as "22:00", not {raw!r}')
     return time(int(match[1]), int(match[2]))
+
+
+def _element_json(element: Element, is_plain: bool) -> dict[str, object]:
+    document: dict[str, object] = {
+        "start_time": clock_text(element.start),
+        "end_time": clock_text(element.end),
+        "day_of_week": [DAYS[day] for day in element.days],
+    }
+    if is_plain:
+        return {"price_micro_per_kwh": element.price_micro_per_kwh, **document}
+    document["components"] = [one.to_json() for one in element.components]
+    for name, day in (
+        ("start_date", element.start_date),
+        ("end_date", element.end_date),
+    ):
+        if day is not None:
+            document[name] = day.isoformat()
+    return {**document, **element.gate.to_json()}
+
+
+def _element_of(row: Mapping[str, Any]) -> Element:
+    if "components" in row:
+        components = tuple(map(Component.from_json, _rows(row["components"])))
+    else:
+        micro = int(row["price_micro_per_kwh"])
+        components = (Component(dimension=Dimension.ENERGY, price_micro=micro),)
+    dates = {
+        name: date.fromisoformat(row[name])
+        for name in ("start_date", "end_date")
+        if name in row
+    }
+    return Element(
+        components=components,
+        start=clock_of(row["start_time"], "start_time"),
+        end=clock_of(row["end_time"], "end_time"),
+        days=tuple(DAYS.index(day) for day in row["day_of_week"]),
+        gate=Gate(**{name: int(row[name]) for name in GATES if name in row}),
+        **dates,
+    )
+
+
+def _table(value: object) -> Mapping[str, Any] | None:
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise TypeError("not an object")
 
 
 def _rows(value: object) -> list[Any]:

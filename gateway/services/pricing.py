@@ -346,7 +346,7 @@ def _is_news(notice: Notice) -> bool:
 
 def _so_far(transaction_id: str, cost: RunningCost, now: datetime) -> CostSoFar | None:
     try:
-        price = cost.tariff.price_at(now)
+        price = cost.tariff.price_at(now, cost.use)
     except TariffError:
         return None
     later = next_price(cost.tariff, now)

@@ -258,9 +258,9 @@ def settle_in(
     bill, why_not = _bill(conn, session, judgement, tariff)
     reasons = list(judgement.reasons) + why_not
     may_settle = judgement.verdict in _BY_ITSELF[terms.regime]
-    if terms.regime is Regime.EICHRECHT and bill is not None and len(bill.parts) > 1:
-        reasons.append("several_prices")
-        may_settle = False
+    why_not = _not_certified(bill) if terms.regime is Regime.EICHRECHT else []
+    reasons += why_not
+    may_settle = may_settle and not why_not
     if tariff is not None and is_price_doubtful(conn, session, tariff):
         reasons.append("clock_offset")
         may_settle = False
@@ -398,6 +398,14 @@ def _bill(
         return price(tariff, _points(conn, session, start, end, ends)), []
     except TariffError:
         return None, ["no_price"]
+
+
+def _not_certified(bill: Bill | None) -> list[str]:
+    """What a bill rests on besides two registers of a certified meter."""
+    if bill is None:
+        return []
+    found = ["several_prices"] if len(bill.parts) > 1 else []
+    return [*found, "time_priced"] if bill.prices_time else found
 
 
 def _points(

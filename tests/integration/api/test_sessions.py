@@ -463,7 +463,7 @@ async def test_tariffs_are_written_read_and_kept_while_needed(site: ApiSite) -> 
     [
         {},
         {"elements": []},
-        {"elements": [{"price_components": [{"type": "TIME", "price": 1}]}]},
+        {"elements": [{"price_components": [{"type": "HOURS", "price": 1}]}]},
         {"elements": [{"price_components": [{"type": "ENERGY", "price": -1}]}]},
         {"elements": [{"price_components": [{"type": "ENERGY", "price": "1E+99"}]}]},
         {"elements": [{"price_components": [{"type": "ENERGY", "price": True}]}]},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.bill import RegisterPoint, price
 from gateway.domain.ocpi import parse_tariff
-from gateway.domain.running_cost import RunningCost
+from gateway.domain.running_cost import opening
 from gateway.domain.tariff import Tariff
 
 START = datetime(2026, 3, 29, 0, 10, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_step_by_step_costs_what_the_whole_costs(
                 register_milliwh=last.register_milliwh + milliwh,
             )
         )
-    cost = RunningCost(tariff=terms, upto=points[0])
+    cost = opening(terms, points[0])
     for point in points[1:]:
         cost = cost.to(point)
     bill = price(terms, points)
@@ -67,9 +67,7 @@ def test_step_by_step_costs_what_the_whole_costs(
 def test_a_register_that_comes_late_or_falls_changes_nothing(
     terms: Tariff, told: list[tuple[int, int]]
 ) -> None:
-    cost = RunningCost(
-        tariff=terms, upto=RegisterPoint(at=START, register_milliwh=10**9)
-    )
+    cost = opening(terms, RegisterPoint(at=START, register_milliwh=10**9))
     for seconds, milliwh in told:
         earlier = RegisterPoint(
             at=START - timedelta(seconds=seconds + 1), register_milliwh=2 * 10**9

@@ -306,6 +306,6 @@ def test_a_tariff_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
     tariff = load(tmp_path, text).tariffs["T"]
     assert tariff.elements[0].price_micro_per_kwh == 300_000
     key = "tariff[0].elements[0].price_components[0].type"
-    assert refusal(tmp_path, text.replace("ENERGY", "TIME")).key == key
+    assert refusal(tmp_path, text.replace("ENERGY", "HOURS")).key == key
     mixed = text.replace('id = "T"', 'id = "T"\ncurrency = "USD"')
     assert refusal(tmp_path, mixed).key == "tariff[0].currency"

@@ -227,7 +227,7 @@ def test_ocpi_round_trip() -> None:
         (3, "elements[0]"),
         ({"price_components": []}, "elements[0].price_components"),
         (
-            {"price_components": [{"type": "FLAT", "price": 1}]},
+            {"price_components": [{"type": "SESSION_TIME", "price": 1}]},
             "elements[0].price_components[0].type",
         ),
         (
@@ -243,12 +243,24 @@ def test_ocpi_round_trip() -> None:
             "elements[0].price_components[0].price",
         ),
         (
-            {"price_components": [{"type": "ENERGY", "price": 1, "vat": 19}]},
+            {"price_components": [{"type": "ENERGY", "price": 1, "vat": 101}]},
             "elements[0].price_components[0].vat",
         ),
         (
-            {**DAY, "restrictions": {"min_kwh": 3}},
-            "elements[0].restrictions.min_kwh",
+            {**DAY, "restrictions": {"min_current": 3}},
+            "elements[0].restrictions.min_current",
+        ),
+        (
+            {**DAY, "restrictions": {"min_kwh": 3, "max_kwh": 3}},
+            "elements[0].restrictions.max_kwh",
+        ),
+        (
+            {**DAY, "restrictions": {"start_date": "2026-13-01"}},
+            "elements[0].restrictions.start_date",
+        ),
+        (
+            {"price_components": [*DAY["price_components"] * 2]},
+            "elements[0].price_components",
         ),
         (
             {**DAY, "restrictions": {"start_time": "25:00"}},
