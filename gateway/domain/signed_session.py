@@ -127,6 +127,8 @@ def _contradictions(ordered: Sequence[OcmfRecord]) -> set[str]:
 
 def _edges(ordered: Sequence[OcmfRecord], reasons: set[str]) -> tuple[int, int] | None:
     """Begin and end of the register that is billed; what is wrong joins the reasons."""
+    if not ordered and reasons:
+        return None  # nothing could be read: why, they say already
     readings = [reading for record in ordered for reading in record.readings]
     begins = [one for one in readings if one.kind == BEGIN]
     ends = [one for one in readings if one.kind in ENDS]

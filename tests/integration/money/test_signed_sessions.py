@@ -1,8 +1,15 @@
 """Signed records of a station become a verdict on its session, over the real wire."""
 
+import base64
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from gateway.bus import AlarmRaised
+from gateway.domain.ocmf import Curve
 from tests.support.api_site import PASSWORD, ApiSite, api_site
 from tests.support.ocmf import Meter
 from tests.support.raw_station import RawStation
@@ -12,8 +19,6 @@ EICHRECHT = {"currency": "EUR", "default_tariff": "day", "regime": "eichrecht"}
 
 def at(site: ApiSite, seconds: float) -> str:
     moment = site.gateway.clock.now().timestamp() + seconds
-    from datetime import UTC, datetime  # noqa: PLC0415 - only here
-
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -111,3 +116,171 @@ async def test_without_a_pinned_key_nothing_settles_and_pinning_makes_it_settle(
         await site.call("PUT", "/stations/OLD/meter-keys/1", body)
         assert (await site.call("GET", f"{path}/bill"))["state"] == "settled"
         assert (await site.call("GET", path))["verdict"] == "ok"
+
+
+FORGED = [
+    ('"kWh"', '"Wh"', "signature_wrong"),
+    ("DRIVER", "OTHERS", "signature_wrong"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), FORGED)
+async def test_a_forged_record_holds_the_bill_and_says_why(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    meter = Meter()
+    async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        body = {"public_key": meter.public_key}
+        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        async with site.station("OLD") as station:
+            await station.boot()
+            forged = meter.both("1.0", "3.0").replace(old, new)
+            session = await charge(site, station, [("Transaction.End", forged)])
+        assert session["verdict"] == "suspicious"
+        assert session["signed"]["verdict"] == "failed"
+        assert session["signed"]["reasons"] == [reason]
+        assert session["signed"]["records"][0]["text"] == forged
+        bill = await site.call("GET", f"/sessions/{session['session_id']}/bill")
+        assert (bill["state"], bill["reasons"]) == ("held", [reason])
+
+
+async def test_hostile_data_harms_neither_the_session_nor_its_bill(
+    tmp_path: Path,
+) -> None:
+    bomb = '<!DOCTYPE a [<!ENTITY b "c">]><values>&b;</values>'
+    async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        async with site.station("OLD") as station:
+            await station.boot()
+            records = [("Transaction.End", one) for one in (bomb, "{" * 3_000, "?")]
+            session = await charge(site, station, records)
+            again = await charge(site, station, [("Transaction.End", "9" * 99_999)])
+        assert session["energy_milliwh"] == again["energy_milliwh"] == 2_000_000
+        assert session["signed"]["reasons"] == [
+            "meter_key_not_pinned",
+            "signed_bad_json",
+            "signed_format",
+            "signed_hostile_xml",
+        ]
+        assert again["verdict"] == "ok-unsigned"
+
+
+async def test_a_record_of_an_earlier_session_is_not_billed_twice(
+    tmp_path: Path,
+) -> None:
+    meter = Meter()
+    async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        body = {"public_key": meter.public_key}
+        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        async with site.station("OLD") as station:
+            await station.boot()
+            records = [("Transaction.End", meter.both("1.0", "3.0"))]
+            first = await charge(site, station, records)
+            second = await charge(site, station, records)
+        assert first["signed"]["verdict"] == "ok"
+        assert second["signed"]["reasons"] == ["signed_record_reused"]
+        assert second["verdict"] == "suspicious"
+
+
+async def test_a_changed_key_is_an_alarm_and_a_proposal_but_never_trusted(
+    tmp_path: Path,
+) -> None:
+    mine, other = Meter(), Meter(secret=4711)
+    async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        body = {"public_key": mine.public_key, "meter_serial": mine.serial}
+        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        text = other.both("1.0", "3.0").encode()
+        carried = {
+            "signedMeterValue": base64.b64encode(text).decode(),
+            "encodingMethod": "OCMF",
+            "publicKey": other.public_key,
+        }
+        with site.parts.bus.subscribe("test", of=(AlarmRaised,)) as alarms:
+            async with site.station("OLD") as station:
+                await station.boot()
+                records = [("Transaction.End", json.dumps(carried))]
+                session = await charge(site, station, records)
+            (alarm,) = await alarms.batch()
+        assert isinstance(alarm, AlarmRaised)
+        assert (alarm.component, alarm.variable) == ("FiscalMetering", "PublicKey")
+        assert session["signed"]["reasons"] == ["meter_key_changed", "signature_wrong"]
+        keys = await site.call("GET", "/stations/OLD/meter-keys", role="viewer")
+        (pinned,), (proposed,) = keys["pinned"], keys["proposed"]
+        assert pinned["public_key"] == mine.point.hex().upper()
+        assert proposed["public_key"] == other.point.hex().upper()
+        assert (proposed["is_pinned"], proposed["meter_serial"]) == (False, mine.serial)
+
+
+async def test_keys_are_pinned_by_operators_and_audited(tmp_path: Path) -> None:
+    path = "/stations/OLD/meter-keys/1"
+    body = {"public_key": Meter().public_key}
+    async with api_site(tmp_path) as site:
+        await site.call("PUT", path, body, role="viewer", status=403)
+        await site.call("PUT", path, {"public_key": "00"}, status=422)
+        await site.call("PUT", "/stations/OLD/meter-keys/0", body, status=422)
+        await site.call("PUT", "/stations/NONE/meter-keys/1", body, status=404)
+        await site.call("DELETE", path, status=404)
+        await site.call("PUT", path, body)
+        await site.call("DELETE", path, status=204)
+        keys = await site.call("GET", "/stations/OLD/meter-keys")
+        assert keys["pinned"] == []
+        trail = await site.call("GET", "/audit", role="auditor")
+        actions = [one["action"] for one in trail]
+        assert actions[:2] == ["meter_key.withdrawn", "meter_key.pinned"]
+
+
+async def test_a_station_of_2_0_1_is_verified_by_its_signed_meter_values(
+    tmp_path: Path,
+) -> None:
+    meter = Meter(Curve.SECP192K1)
+
+    def value(context: str, wh: int, text: str) -> dict[str, Any]:
+        signed = {
+            "signedMeterData": base64.b64encode(text.encode()).decode(),
+            "signingMethod": "",
+            "encodingMethod": "OCMF",
+            "publicKey": base64.b64encode(bytes.fromhex(meter.public_key)).decode(),
+        }
+        return {"value": wh, "context": context, "signedMeterValue": signed}
+
+    async with api_site(tmp_path, {"NEW": PASSWORD}, billing=EICHRECHT) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        body = {"public_key": meter.public_key}
+        await site.call("PUT", "/stations/NEW/meter-keys/1", body)
+        async with site.station("NEW", "2.0.1") as station:
+            await station.boot()
+            for number, (kind, sample) in enumerate(
+                [
+                    ("Started", value("Transaction.Begin", 1000, meter.begin("1.0"))),
+                    ("Ended", value("Transaction.End", 3000, meter.end("3.0"))),
+                ]
+            ):
+                when = at(site, 3600.0 * (number - 1))
+                await station.ask(
+                    "TransactionEvent",
+                    {
+                        "eventType": kind,
+                        "timestamp": when,
+                        "triggerReason": "Authorized",
+                        "seqNo": number,
+                        "transactionInfo": {"transactionId": "tx-1"},
+                        "evse": {"id": 1, "connectorId": 1},
+                        "idToken": {"idToken": "DRIVER", "type": "ISO14443"},
+                        "meterValue": [{"timestamp": when, "sampledValue": [sample]}],
+                    },
+                )
+        rows = await site.call("GET", "/sessions?station_id=NEW")
+        path = f"/sessions/{rows[0]['session_id']}"
+
+        async def is_settled() -> bool:
+            answer = await site.send("GET", f"{path}/bill")
+            return answer.is_success and answer.json()["state"] == "settled"
+
+        await site.until(is_settled)
+        session = await site.call("GET", path)
+        assert (session["verdict"], session["signed"]["verdict"]) == ("ok", "ok")
+        keys = await site.call("GET", "/stations/NEW/meter-keys")
+        assert [one["is_pinned"] for one in keys["proposed"]] == [True]
