@@ -145,6 +145,11 @@ def _edges(ordered: Sequence[OcmfRecord], reasons: set[str]) -> tuple[int, int] 
         return None
     register = min(sorted(registers), key=preference)
     mine = [one for one in readings if one.register == register and one.is_import]
+    return _course(mine, reasons)
+
+
+def _course(mine: Sequence[OcmfReading], reasons: set[str]) -> tuple[int, int]:
+    """First and last of one register's readings; what is wrong joins the reasons."""
     if sum(one.kind == BEGIN for one in mine) > 1:
         reasons.add("signed_several_begins")
     if sum(one.kind in ENDS for one in mine) > 1:
