@@ -13,7 +13,7 @@ from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ocpi import parse_tariff, to_ocpi
 from gateway.domain.tariff import Tariff, TariffError
 from gateway.errors import RequestError
-from gateway.store import money
+from gateway.store import group_tariffs, money
 from gateway.store.money import StoredTariff
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ async def put_tariff(
 
 @router.delete("/{tariff_id}", status_code=204)
 async def delete_tariff(tariff_id: str, context: Context, caller: Operator) -> None:
-    """Remove a tariff; 409 while it is the default one, or a station's own."""
+    """Remove a tariff; 409 while it is the default one, a station's or a group's."""
     if tariff_id == context.billing.default_tariff:
         raise RequestError(
             409, "in_use", f"{tariff_id} is billing.default_tariff in config.toml"
@@ -70,6 +70,9 @@ async def delete_tariff(tariff_id: str, context: Context, caller: Operator) -> N
             raise RequestError(409, "in_use", f"station {station.id} names it")
 
     def job(conn: sqlite3.Connection) -> bool:
+        for row in group_tariffs.all_groups(conn):
+            if row.tariff_id == tariff_id:
+                raise RequestError(409, "in_use", f"group {row.group_id} charges by it")
         return money.delete_tariff(conn, tariff_id)
 
     if not await context.writer.run(job):

@@ -40,6 +40,8 @@ DAYS: Final = (
     "SUNDAY",
 )
 AT_START: Final = Use()
+SOMETIMES: Final = Gate(min_milliwh=0)
+"""A condition that is no condition on the session."""
 MAX_SPAN: Final = timedelta(days=400)
 """Longer sessions have a wrong clock in them; they are priced by nobody."""
 
@@ -90,6 +92,12 @@ class Element:
             if component.dimension is Dimension.ENERGY:
                 return round(component.gross_micro)
         return 0
+
+    @property
+    def is_always(self) -> bool:
+        """Whether neither clock nor calendar restricts it."""
+        bounds = (self.start, self.end, self.start_date, self.end_date)
+        return not self.days and bounds == (None,) * len(bounds)
 
     @property
     def is_plain(self) -> bool:
@@ -222,6 +230,19 @@ class Tariff:
             for element in self.elements
             if element.contains(local)
             for component in element.components
+        )
+
+    def offers(self) -> Terms:
+        """All prices there are at any time.
+
+        One that holds at some times only counts as conditional.
+        """
+        return Terms(
+            offers=tuple(
+                (component, element.gate if element.is_always else SOMETIMES)
+                for element in self.elements
+                for component in element.components
+            )
         )
 
     def segments(self, start: datetime, end: datetime) -> tuple["Segment", ...]:

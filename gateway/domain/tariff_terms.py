@@ -198,6 +198,21 @@ class Terms:
                 return component
         return None
 
+    def price_range_micro(self, dimension: Dimension) -> tuple[int, int] | None:
+        """The least and the most that a driver pays, in millionths, for people.
+
+        Returns:
+            ``None`` where it costs nothing; from 0 where that depends on the session.
+        """
+        offers = [one for one in self.offers if one[0].dimension is dimension]
+        if not offers:
+            return None
+        prices = [round(component.gross_micro) for component, _ in offers]
+        is_sure = any(gate == ALWAYS for _, gate in offers)
+        if not is_sure and dimension is not Dimension.ENERGY:
+            prices.append(0)
+        return min(prices), max(prices)
+
     def prices(self, dimension: Dimension) -> bool:
         """Whether a dimension may cost something."""
         return any(component.dimension is dimension for component, _ in self.offers)

@@ -1,5 +1,6 @@
 """A tariff in words for drivers: one sentence, in their language where we have it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -7,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.domain.tariff import MICRO, Tariff, TariffError
+from gateway.domain.tariff_terms import Dimension, Terms
 
 AHEAD: Final = timedelta(days=1)
 """How far ahead the next price is looked for."""
@@ -14,31 +16,62 @@ AHEAD: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Phrases:
-    """``{price}`` is per kWh, ``{clock}`` a local time."""
+    """``{price}`` of ``flat`` and ``until`` is per kWh, ``{clock}`` a local time."""
 
     flat: str
     until: str
+    fees: Mapping[Dimension, str]
+    least: str
+    most: str
     decimal_point: str = "."
 
 
 _ENGLISH: Final = _Phrases(
     flat="{price} {currency} per kWh incl. VAT",
     until="{price} {currency} per kWh incl. VAT until {clock}, then {later}",
+    fees={
+        Dimension.FLAT: "{price} {currency} per session",
+        Dimension.TIME: "{price} {currency} per hour of charging",
+        Dimension.PARKING_TIME: "{price} {currency} per hour without charging",
+    },
+    least="at least {price} {currency}",
+    most="at most {price} {currency}",
 )
 _PHRASES: Final = {
     "de": _Phrases(
         flat="{price} {currency} pro kWh inkl. MwSt.",
         until="{price} {currency} pro kWh inkl. MwSt. bis {clock}, dann {later}",
+        fees={
+            Dimension.FLAT: "{price} {currency} pro Ladevorgang",
+            Dimension.TIME: "{price} {currency} pro Stunde Laden",
+            Dimension.PARKING_TIME: "{price} {currency} pro Stunde ohne Laden",
+        },
+        least="mindestens {price} {currency}",
+        most="höchstens {price} {currency}",
         decimal_point=",",
     ),
     "fr": _Phrases(
         flat="{price} {currency} par kWh TTC",
         until="{price} {currency} par kWh TTC jusqu'à {clock}, puis {later}",
+        fees={
+            Dimension.FLAT: "{price} {currency} par session",
+            Dimension.TIME: "{price} {currency} par heure de charge",
+            Dimension.PARKING_TIME: "{price} {currency} par heure sans charge",
+        },
+        least="au moins {price} {currency}",
+        most="au plus {price} {currency}",
         decimal_point=",",
     ),
     "nl": _Phrases(
         flat="{price} {currency} per kWh incl. btw",
         until="{price} {currency} per kWh incl. btw tot {clock}, daarna {later}",
+        fees={
+            Dimension.FLAT: "{price} {currency} per sessie",
+            Dimension.TIME: "{price} {currency} per uur laden",
+            Dimension.PARKING_TIME: "{price} {currency} per uur zonder laden",
+        },
+        least="ten minste {price} {currency}",
+        most="ten hoogste {price} {currency}",
         decimal_point=",",
     ),
 }
@@ -55,7 +88,9 @@ class NextPrice:
 def tariff_text(
     tariff: Tariff, moment: datetime | None, language: str | None = None
 ) -> str | None:
-    """What energy costs at a moment, and from when on something else.
+    """What charging costs at a moment, and from when on energy costs something else.
+
+    Prices that depend on the session are told as a range, from 0 if they may not apply.
 
     Args:
         tariff: Prices with tax.
@@ -63,25 +98,36 @@ def tariff_text(
         language: RFC 5646; English where it is not known.
 
     Returns:
-        ``None`` while the tariff has no price.
+        ``None`` while the tariff has no price, or asks for nothing.
     """
     primary = (language or "en").casefold().split("-")[0]
     phrases = _PHRASES.get(primary, _ENGLISH)
     if moment is None:
-        return _at_any_time(tariff, phrases)
-    try:
-        now = tariff.price_at(moment)
-    except TariffError:
-        return None
-    price = _amount(now, tariff.minor_digits, phrases)
-    following = next_price(tariff, moment)
-    if following is None:
-        return phrases.flat.format(price=price, currency=tariff.currency)
-    clock = following.at.astimezone(ZoneInfo(tariff.timezone)).strftime("%H:%M")
-    later = _amount(following.price_micro_per_kwh, tariff.minor_digits, phrases)
-    return phrases.until.format(
-        price=price, currency=tariff.currency, clock=clock, later=later
-    )
+        terms = tariff.offers()
+    else:
+        try:
+            terms = tariff.segments(moment, moment)[0].terms
+        except TariffError:
+            return None
+    words = [
+        _range(terms, dimension, tariff, phrases, text)
+        for dimension, text in phrases.fees.items()
+    ]
+    for bound, text in (
+        (tariff.min_price, phrases.least),
+        (tariff.max_price, phrases.most),
+    ):
+        if bound is not None:
+            price = _amount(bound.incl_vat_micro, tariff.minor_digits, phrases)
+            words.append(text.format(price=price, currency=tariff.currency))
+    energy = _range(terms, Dimension.ENERGY, tariff, phrases, phrases.flat)
+    following = None if moment is None else next_price(tariff, moment)
+    if following is not None and energy:
+        clock = following.at.astimezone(ZoneInfo(tariff.timezone)).strftime("%H:%M")
+        later = _amount(following.price_micro_per_kwh, tariff.minor_digits, phrases)
+        until = phrases.until.replace("{clock}", clock).replace("{later}", later)
+        energy = _range(terms, Dimension.ENERGY, tariff, phrases, until)
+    return " + ".join(word for word in (energy, *words) if word) or None
 
 
 def knows_language(language: str) -> bool:
@@ -96,11 +142,13 @@ def next_price(tariff: Tariff, moment: datetime) -> NextPrice | None:
         segments = tariff.segments(moment, moment + AHEAD)
     except TariffError:
         return None
-    if len(segments) == 1:
-        return None
-    return NextPrice(
-        at=segments[1].start, price_micro_per_kwh=segments[1].price_micro_per_kwh
-    )
+    now = segments[0].price_micro_per_kwh
+    for segment in segments[1:]:
+        if segment.price_micro_per_kwh != now:
+            return NextPrice(
+                at=segment.start, price_micro_per_kwh=segment.price_micro_per_kwh
+            )
+    return None
 
 
 def price_per_kwh(price_micro_per_kwh: int) -> Decimal:
@@ -108,13 +156,17 @@ def price_per_kwh(price_micro_per_kwh: int) -> Decimal:
     return (Decimal(price_micro_per_kwh) / MICRO).normalize() + 0
 
 
-def _at_any_time(tariff: Tariff, phrases: _Phrases) -> str:
-    prices = {element.price_micro_per_kwh for element in tariff.elements}
+def _range(
+    terms: Terms, dimension: Dimension, tariff: Tariff, phrases: _Phrases, text: str
+) -> str:
+    """What a dimension costs at least and at most, in words; empty: nothing."""
+    prices = terms.price_range_micro(dimension)
+    if prices is None or (prices[1] == 0 and dimension is not Dimension.ENERGY):
+        return ""
     bounds = [
-        _amount(price, tariff.minor_digits, phrases)
-        for price in sorted({min(prices), max(prices)})
+        _amount(price, tariff.minor_digits, phrases) for price in sorted(set(prices))
     ]
-    return phrases.flat.format(price="–".join(bounds), currency=tariff.currency)
+    return text.format(price="–".join(bounds), currency=tariff.currency)
 
 
 def _amount(price_micro_per_kwh: int, minor_digits: int, phrases: _Phrases) -> str:

@@ -21,7 +21,7 @@ Admission: TypeAlias = Callable[[StationId, int], bool]
 """Whether one more session fits at an EVSE (0: anywhere at the station) now.
 Called in the writer's thread."""
 PriceText: TypeAlias = Callable[
-    [sqlite3.Connection, StationId, datetime, str | None], str | None
+    [sqlite3.Connection, TokenQuestion, str | None], str | None
 ]
 """What a driver is told of the price at a station, in a language if there is a choice;
 ``None`` where prices are not shown. Called in the writer's thread."""
@@ -203,9 +203,7 @@ class Authorizer:
             or not _is_live(question)
         ):
             return decision
-        text = self.price_text(
-            conn, question.station_id, question.at, decision.language
-        )
+        text = self.price_text(conn, question, decision.language)
         return decision if text is None else replace(decision, message=text)
 
 

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
@@ -27,8 +26,8 @@ from gateway.services.settlement import Terms, final_cost
 from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook
-from gateway.store import money
-from gateway.store.entry import FinalCost
+from gateway.store import group_tariffs, money
+from gateway.store.entry import FinalCost, TokenQuestion
 from gateway.store.queries import Queries
 from gateway.store.writer import Writer
 
@@ -150,19 +149,21 @@ class DriverParts:
     def _driver_text(
         self,
         conn: sqlite3.Connection,
-        station_id: StationId,
-        moment: datetime,
+        question: TokenQuestion,
         language: str | None,
     ) -> str | None:
         """The price for a driver's display, where prices are shown."""
-        tariff_id = self._terms.tariff_id_of(station_id)
+        station_id = question.station_id
+        tariff_id = group_tariffs.of_token(
+            conn, question.token
+        ) or self._terms.tariff_id_of(station_id)
         if tariff_id is None or not self.features.is_on(station_id, Feature.PRICING):
             return None
         found = money.find_tariff(conn, tariff_id)
         if found is None:
             return None
         return tariff_text(
-            found.tariff, moment, language or self._config.billing.language
+            found.tariff, question.at, language or self._config.billing.language
         )
 
 

@@ -37,7 +37,7 @@ from gateway.services.features import Feature, Features
 from gateway.services.line import Line
 from gateway.services.running_costs import RunningCosts
 from gateway.services.station_port import Stations
-from gateway.store import money
+from gateway.store import group_tariffs, money
 from gateway.store.device_model import KEY_ROWS, key_row
 from gateway.store.entry import FinalCost
 from gateway.store.queries import Queries
@@ -115,9 +115,11 @@ class Pricing:
         ):
             self._queue(station_id, partial(self._tell_user, station_id, token))
 
-    async def text_of(self, station_id: StationId) -> str | None:
-        """What drivers read of the price at a station now."""
-        tariff = await self._tariff(station_id)
+    async def text_of(
+        self, station_id: StationId, token: IdToken | None = None
+    ) -> str | None:
+        """What drivers, or the one with a token, read of the price at a station now."""
+        tariff = await self._tariff(station_id, token)
         if tariff is None:
             return None
         return tariff_text(tariff, self._ports.clock.now(), self._ports.language)
@@ -230,7 +232,7 @@ class Pricing:
 
     async def _tell_user(self, station_id: StationId, token: IdToken) -> None:
         adapter = self._ports.stations.adapter(station_id)
-        text = await self.text_of(station_id)
+        text = await self.text_of(station_id, token)
         if adapter is not None and text is not None:
             await self._tell(
                 station_id, adapter, adapter.prices.user_price(token, text)
@@ -317,15 +319,17 @@ class Pricing:
             next_offset=None if changes_at is None else offset_text(zone, changes_at),
         )
 
-    async def _tariff(self, station_id: StationId) -> Tariff | None:
-        tariff_id = self._ports.tariff_id_of(station_id)
-        if tariff_id is None:
-            return None
-        found = await asyncio.to_thread(
-            self._ports.queries.read_now,
-            partial(money.find_tariff, tariff_id=tariff_id),
-        )
-        return None if found is None else found.tariff
+    async def _tariff(
+        self, station_id: StationId, token: IdToken | None = None
+    ) -> Tariff | None:
+        station_tariff = self._ports.tariff_id_of(station_id)
+
+        def work(conn: sqlite3.Connection) -> Tariff | None:
+            tariff_id = group_tariffs.of_token(conn, token) or station_tariff
+            found = None if tariff_id is None else money.find_tariff(conn, tariff_id)
+            return None if found is None else found.tariff
+
+        return await asyncio.to_thread(self._ports.queries.read_now, work)
 
     async def _call(
         self, station_id: StationId, command: Command

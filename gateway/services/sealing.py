@@ -10,9 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.domain.events import SessionStarted
-from gateway.domain.ids import SessionId, StationId
+from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.session import Session
-from gateway.store import money
+from gateway.store import group_tariffs, money
 from gateway.store.entry import StoredReading
 from gateway.store.many import write_rows
 from gateway.store.times import to_text
@@ -116,7 +116,8 @@ def seal_start(
     Args:
         conn: The writer's connection.
         session: After the fold of its start, or of the first fact heard of it.
-        tariff_id: Tariff to promise, if none was promised yet.
+        tariff_id: Tariff to promise, if none was promised yet and the group of the
+            session's token has none.
         now: Site time.
     """
     known = conn.execute(_START_LEAF, (session.session_id,)).fetchone()
@@ -128,7 +129,8 @@ def seal_start(
         "evse_id": session.evse_id,
         "started_at": to_text(session.started_at or now),
     }
-    tariff_sha256 = money.fix_tariff(conn, session.session_id, tariff_id, now)
+    own = group_tariffs.of_token(conn, _token(session))
+    tariff_sha256 = money.fix_tariff(conn, session.session_id, own or tariff_id, now)
     if session.register_start_milliwh is not None:
         body["register_start_milliwh"] = session.register_start_milliwh
     if tariff_sha256 is not None:
@@ -137,6 +139,12 @@ def seal_start(
         token = session.id_token.casefold().encode()
         body["id_token_sha256"] = hashlib.sha256(token).hexdigest()
     return _append(conn, "session_start", session.session_id, body, now)
+
+
+def _token(session: Session) -> IdToken | None:
+    if session.id_token is None:
+        return None
+    return IdToken(value=session.id_token, kind=session.token_kind)
 
 
 def seal_record(

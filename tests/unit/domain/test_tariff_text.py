@@ -77,3 +77,67 @@ def test_words_for_any_time_tell_the_range() -> None:
     assert tariff_text(tariff(("0.4", None, None)), None) == (
         "0.40 EUR per kWh incl. VAT"
     )
+
+
+def full(*elements: dict[str, object], **more: object) -> Tariff:
+    return parse_tariff(
+        {"id": "t", "elements": list(elements), **more},
+        currency="EUR",
+        timezone="Europe/Berlin",
+    )
+
+
+def costs(kind: str, price: object, **restrictions: object) -> dict[str, object]:
+    return {
+        "price_components": [{"type": kind, "price": price}],
+        "restrictions": restrictions,
+    }
+
+
+def test_every_price_that_a_driver_may_pay_is_told() -> None:
+    terms = full(
+        costs("ENERGY", "0.4"),
+        costs("FLAT", "0.5"),
+        costs("TIME", 0),
+        costs("PARKING_TIME", 6, min_duration=7_200),
+        min_price={"excl_vat": 1},
+        max_price={"excl_vat": 50},
+    )
+    told = (
+        "0.40 EUR per kWh incl. VAT + 0.50 EUR per session"
+        " + 0.00–6.00 EUR per hour without charging"
+        " + at least 1.00 EUR + at most 50.00 EUR"
+    )
+    assert tariff_text(terms, NOON) == told
+    assert tariff_text(terms, None) == told
+    german = tariff_text(terms, NOON, "de")
+    assert german is not None
+    assert "0,00–6,00 EUR pro Stunde ohne Laden" in german
+
+
+def test_tax_that_comes_on_top_is_in_what_a_driver_reads() -> None:
+    component = {"type": "ENERGY", "price": "0.4", "vat": 25}
+    assert tariff_text(full({"price_components": [component]}), NOON) == (
+        "0.50 EUR per kWh incl. VAT"
+    )
+
+
+def test_prices_by_the_energy_used_are_told_as_a_range() -> None:
+    terms = full(costs("ENERGY", "0.3", max_kwh=10), costs("ENERGY", "0.6"))
+    assert tariff_text(terms, NOON) == "0.30–0.60 EUR per kWh incl. VAT"
+
+
+def test_a_fee_that_counts_at_other_times_is_not_told_now() -> None:
+    terms = full(
+        costs("ENERGY", "0.4"),
+        costs("PARKING_TIME", 6, start_time="20:00", end_time="22:00"),
+    )
+    assert tariff_text(terms, NOON) == "0.40 EUR per kWh incl. VAT"
+    assert tariff_text(terms, None) == (
+        "0.40 EUR per kWh incl. VAT + 0.00–6.00 EUR per hour without charging"
+    )
+
+
+def test_time_alone_may_have_a_price() -> None:
+    assert tariff_text(full(costs("TIME", 2)), NOON) == "2.00 EUR per hour of charging"
+    assert tariff_text(full(costs("TIME", 0)), NOON) is None

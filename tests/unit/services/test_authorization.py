@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -141,9 +140,9 @@ def test_the_price_is_told_where_a_session_may_begin_unless_the_token_has_its_wo
     conn: sqlite3.Connection,
 ) -> None:
     def price(
-        _conn: sqlite3.Connection, station: StationId, _at: datetime, lang: str | None
+        _conn: sqlite3.Connection, question: TokenQuestion, lang: str | None
     ) -> str | None:
-        return f"{lang}: 0.40 EUR/kWh" if station == CP1 else None
+        return f"{lang}: 0.40 EUR/kWh" if question.station_id == CP1 else None
 
     judge = Authorizer(price_text=price)
     tokens.put(conn, value="t", status="Accepted", now=NOON, language="de")

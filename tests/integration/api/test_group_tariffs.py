@@ -1,0 +1,99 @@
+"""Groups of id tokens with a tariff of their own."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from gateway.clock import SystemClock
+from tests.support.api_site import ApiSite, api_site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSite]:
+    billing = {"currency": "EUR", "default_tariff": "day"}
+    async with api_site(tmp_path_factory.mktemp("site"), billing=billing) as running:
+        staff = {
+            "elements": [
+                {
+                    "price_components": [
+                        {"type": "ENERGY", "price": "0.10"},
+                        {"type": "FLAT", "price": 1, "vat": 19},
+                    ]
+                }
+            ]
+        }
+        await running.call("PUT", "/tariffs/staff", staff)
+        await running.call("PUT", "/id-tokens/WORKER", {"group": "Crew"})
+        await running.call("PUT", "/id-tokens/GUEST", {})
+        yield running
+
+
+def wire(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def bill_of(site: ApiSite, name: str, token: str) -> dict[str, Any]:
+    """The bill of a session of 10 kWh."""
+    await site.register(name)
+    async with site.station(name) as station:
+        await station.boot()
+        now = SystemClock().now()
+        started = await station.ask(
+            "StartTransaction",
+            {
+                "connectorId": 1,
+                "idTag": token,
+                "meterStart": 0,
+                "timestamp": wire(now - timedelta(hours=1)),
+            },
+        )
+        await station.ask(
+            "StopTransaction",
+            {
+                "transactionId": started["transactionId"],
+                "meterStop": 10_000,
+                "timestamp": wire(now),
+            },
+        )
+    (session,) = await site.call("GET", f"/sessions?station_id={name}")
+    path = f"/sessions/{session['session_id']}/bill"
+
+    async def billed() -> bool:
+        return (await site.send("GET", path)).is_success
+
+    await site.until(billed)
+    found: dict[str, Any] = await site.call("GET", path)
+    return found
+
+
+async def test_a_group_charges_by_its_own_tariff_and_others_by_the_default(
+    site: ApiSite,
+) -> None:
+    put = await site.call("PUT", "/tariff-groups/crew", {"tariff_id": "staff"})
+    assert (put["group"], put["tariff_id"]) == ("crew", "staff")
+    assert await site.call("GET", "/tariff-groups", role="viewer") == [put]
+    own = await bill_of(site, "GROUP-1", "WORKER")
+    assert own["tariff_id"] == "staff"
+    assert own["amount_minor"] == 100 + 119
+    assert (own["net_minor"], own["vat_minor"]) == (200, 19)
+    other = await bill_of(site, "GROUP-2", "GUEST")
+    assert (other["tariff_id"], other["amount_minor"]) == ("day", 420)
+    used = await site.call("DELETE", "/tariffs/staff", status=409)
+    assert used["error"] == "in_use"
+    await site.call("DELETE", "/tariff-groups/CREW", status=204)
+    later = await bill_of(site, "GROUP-3", "WORKER")
+    assert later["tariff_id"] == "day"
+
+
+async def test_a_group_cannot_be_given_what_there_is_not(site: ApiSite) -> None:
+    body = {"tariff_id": "nothing"}
+    missing = await site.call("PUT", "/tariff-groups/crew", body, status=404)
+    assert missing["error"] == "unknown_tariff"
+    unknown = await site.call("DELETE", "/tariff-groups/nobody", status=404)
+    assert unknown["error"] == "unknown_group"
+    await site.call("PUT", "/tariff-groups/crew", body, role="viewer", status=403)
