@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 Frame: TypeAlias = str | bytes
 
 HARMS: Final = ("dropped", "duplicated", "delayed", "reordered")
-LATEST_S: Final = 0.6
+LATEST_S: Final = 0.9
 """Longest delay: above the time-out of the stations, so that answers come too late."""
 MAX_OVERTAKING: Final = 3
 """Frames that pass one which is reordered; after ``LATEST_S`` it goes on anyway."""

@@ -17,7 +17,7 @@ from sim_chargers.outcomes import Answer, Outcome, Reply
 from sim_chargers.wire import Link
 from tests.support.queue_station import PASSWORD, accept
 
-CALL_TIMEOUT_S: Final = 0.25
+CALL_TIMEOUT_S: Final = 0.5
 PAUSE_S: Final = 0.02
 TAG: Final = "PLANNED"
 
