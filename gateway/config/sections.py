@@ -132,6 +132,8 @@ class OcppConfig:
         sample_interval_s: Meter sampling asked for during transactions.
         ping_interval_s: How often managed stations are told to ping, less where they
             give up messages sooner; ``None``: they keep their own.
+        message_timeout_s: How long stations wait for an answer. A store that takes
+            nothing for so long has the connections closed on which something waits.
         connection_timeout_s: How long stations wait for the plug after a remote start
             (their ConnectionTimeOut): without a session by then it had no effect.
         upgrade_deadline_s: Site seconds for an upgrade of the security profile, from
@@ -156,6 +158,7 @@ class OcppConfig:
     heartbeat_interval_s: Annotated[int, Range(low=10, high=DAY_S)] = 300
     sample_interval_s: Annotated[int, Range(low=1, high=3_600)] = 60
     ping_interval_s: Annotated[int | None, Range(low=10, high=DAY_S)] = 60
+    message_timeout_s: Annotated[int, Range(low=1, high=3_600)] = 30
     connection_timeout_s: Annotated[int, Range(low=1, high=3_600)] = 60
     upgrade_deadline_s: Annotated[int, Range(low=60, high=30 * DAY_S)] = DAY_S
     tls: TlsConfig | None = None

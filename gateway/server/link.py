@@ -201,6 +201,11 @@ class Link:
         if paced_to_s - now_s > BURST_S or self._n_unanswered >= MAX_UNANSWERED:
             self._slow_down(paced_to_s - now_s)
 
+    @property
+    def is_waited_on(self) -> bool:
+        """Whether the station waits for an answer of ours."""
+        return self._n_unanswered > 0
+
     def heard(self) -> None:
         """Note a sign of life that is no message: a ping, a pong."""
         self.last_frame_s = self._loop.time()

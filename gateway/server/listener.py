@@ -79,6 +79,7 @@ class Listener:
         clock: Clock,
         make_endpoint: Callable[[], Endpoint],
         make_sink: Callable[[StationId, Adapter, str], FrameSink],
+        is_shut: Callable[[], bool] = bool,
     ) -> None:
         self.max_frame_bytes = options.max_frame_bytes
         self.extensions: Sequence[ServerExtensionFactory] = (
@@ -91,6 +92,7 @@ class Listener:
         self._clock = clock
         self._make_endpoint = make_endpoint
         self._make_sink = make_sink
+        self._is_shut = is_shut
         self._reconnects = Reconnects()
         self._pressure = Pressure()
         self._handshake = Handshake(
@@ -237,7 +239,7 @@ class Listener:
         now_s = asyncio.get_running_loop().time()
         if self._group is None:
             socket.abort()
-        elif self._pressure.may_enter(now_s):
+        elif not self._is_shut() and self._pressure.may_enter(now_s):
             self._group.create_task(self._answer(socket, request))
         else:
             _refuse(socket, busy(request.path))

@@ -18,7 +18,13 @@ from gateway.errors import NotConnected
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.server.legacy_use import LegacyUse
-from gateway.server.link import GOING_AWAY, POLICY_VIOLATION, Link, OnLate
+from gateway.server.link import (
+    GOING_AWAY,
+    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
+    Link,
+    OnLate,
+)
 from gateway.server.reconnects import Takeovers
 
 REPLACED: Final = "a newer connection of this station took over"
@@ -195,6 +201,13 @@ class Links:
             return False
         link.close_soon(POLICY_VIOLATION, reason)
         return True
+
+    def close_waiting(self, reason: str) -> int:
+        """Close every link whose station waits for an answer; how many."""
+        waiting = [link for link in self.all() if link.is_waited_on]
+        for link in waiting:
+            link.close_soon(TRY_AGAIN_LATER, reason)
+        return len(waiting)
 
     def close_all(self, reason: str) -> None:
         """Close every link, as at shutdown."""

@@ -175,6 +175,11 @@ class Ingest:
         self._on_presented = on_presented
         self._is_down = False
 
+    @property
+    def is_down(self) -> bool:
+        """Whether nothing could be stored when it was tried last."""
+        return self._is_down
+
     def sink(self, station: StationContext) -> "StationSink":
         """The place for one connection's frames."""
         return StationSink(self, station)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from gateway.services.anchoring import Anchoring
 from gateway.services.ingest import Ingest
+from gateway.services.store_watch import StoreWatch
 from gateway.store.writer import Writer
 
 PREFIX: Final = "wattproof_"
@@ -26,6 +27,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "store_commits": "Group commits that reached the disk",
         "store_jobs": "Pieces of work in those commits",
         "store_failed_groups": "Group commits that did not reach the disk",
+        "store_hung_up": "Connections closed because nothing could be stored for long",
         "store_shed": "States, reports and refused frames not taken, for transactions",
     }
 )
@@ -39,6 +41,7 @@ GAUGES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "store_pending": "Pieces of work that wait for a commit",
         "store_last_commit_seconds": "How long the last commit took on the disk",
+        "store_blocked_seconds": "For how long nothing has been stored",
         "ledger_backlog_leaves": "Records that no anchored head covers yet",
         "ledger_anchored_size": "Records that the newest anchored head covers",
         "ledger_settlements_pending": "Bills on their way to the chain",
@@ -63,6 +66,7 @@ class Metrics(Collector):
         anchoring: Anchoring,
         n_online: Callable[[], int],
         n_legacy_tls: Callable[[], int],
+        watch: StoreWatch,
         more: Callable[[], Mapping[str, tuple[str, float]]] = dict,
     ) -> None:
         self._ingest = ingest
@@ -70,6 +74,7 @@ class Metrics(Collector):
         self._anchoring = anchoring
         self._n_online = n_online
         self._n_legacy_tls = n_legacy_tls
+        self._watch = watch
         self._more = more
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -91,6 +96,7 @@ class Metrics(Collector):
             "store_commits": store.commits,
             "store_jobs": store.jobs,
             "store_failed_groups": store.failed_groups,
+            "store_hung_up": self._watch.n_hung_up,
             "store_shed": store.shed,
         }
         for name, text in COUNTERS.items():
@@ -100,6 +106,7 @@ class Metrics(Collector):
             "stations_legacy_tls": self._n_legacy_tls(),
             "store_pending": self._writer.pending,
             "store_last_commit_seconds": store.last_commit_s,
+            "store_blocked_seconds": self._watch.blocked_s,
             "ledger_backlog_leaves": evidence.backlog,
             "ledger_anchored_size": evidence.anchored_size,
             "ledger_settlements_pending": evidence.settlements_pending,

@@ -81,6 +81,7 @@ class Parts:
     def start(self, start: Start) -> None:
         """Start everything that runs for ever."""
         base, stations = self._base, self._stations
+        start(self._port.store_watch.run, "part.store_watch")
         start(self.settlement.run, "part.settlement")
         if self.config.ledger.backend is not LedgerBackend.NONE:
             start(self.anchoring.run, "part.anchoring")
@@ -161,7 +162,9 @@ class Parts:
 
     def _readiness(self) -> dict[str, bool]:
         return {
-            "store": not self.writer.counters.is_failing,
+            "store": not (
+                self.writer.counters.is_failing or self._port.store_watch.is_shut
+            ),
             "ocpp": self.is_listening,
         }
 

@@ -16,6 +16,7 @@ from gateway.services.ingest import Ingest, StationContext
 from gateway.services.reach import likely_answer
 from gateway.services.sealing import LogSealer
 from gateway.services.shortcuts import shortcut_failed
+from gateway.services.store_watch import StoreWatch
 from gateway.store.entry import Hooks, TokenDecision
 from gateway.store.sqlite import Store
 from gateway.wiring.base import Base
@@ -66,6 +67,13 @@ class Port:
             on_presented=self._presented,
         )
 
+        self.store_watch = StoreWatch(
+            probes=base.writer,
+            messages=self.ingest,
+            hang_up=base.links.close_waiting,
+            timeout_s=ocpp.message_timeout_s,
+        )
+
     def listener(self) -> Listener:
         """The OCPP port, not opened yet."""
         config, base = self._base.config, self._base
@@ -98,6 +106,7 @@ class Port:
             clock=base.clock,
             make_endpoint=lambda: Endpoint(lambda: uuid.uuid4().hex),
             make_sink=self._sink,
+            is_shut=lambda: self.store_watch.is_shut,
         )
 
     def _sink(self, station_id: StationId, adapter: Adapter, remote: str) -> FrameSink:

@@ -37,6 +37,7 @@ class Views:
             anchoring=money.anchoring,
             n_online=lambda: len(base.links.all()),
             n_legacy_tls=lambda: len(base.links.legacy_use()),
+            watch=port.store_watch,
             more=certificates.watch.gauges,
         )
         self.live = Live(
