@@ -24,8 +24,8 @@ MAX_RECORDS: Final = 256
 MAX_XML_DEPTH: Final = 8
 MAX_KEY_CHARS: Final = 2_000
 
-_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2}\s*)+")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
+_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})++")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]++={0,2}")
 _RECORD_MEMBERS: Final = (
     "signedMeterValue",
     "signedMeterData",
@@ -73,6 +73,13 @@ def unwrap(raw: str, public_key: str | None = None) -> tuple[Carried, ...]:
     return found
 
 
+def has_record(body: Mapping[str, object]) -> bool:
+    """Whether a JSON object has signed data under a name that says so."""
+    return any(
+        isinstance(body.get(name), str) for name in _RECORD_MEMBERS if name != "value"
+    )
+
+
 def _layers(raw: str, key: str | None, n_left: int) -> Iterator[Carried]:
     text = raw.strip("\ufeff \t\r\n\0")
     if n_left == 0:
@@ -85,11 +92,11 @@ def _layers(raw: str, key: str | None, n_left: int) -> Iterator[Carried]:
     elif text.startswith("{"):
         record, own_key = _members(load(text))
         yield from _layers(record, own_key or key, n_left - 1)
-    elif _HEX.fullmatch(text):
-        data = bytes.fromhex(text)
+    elif _HEX.fullmatch(digits := "".join(text.split())):
+        data = bytes.fromhex(digits)
         yield from _layers(_text(data), key, n_left - 1)
-    elif text and _BASE64.fullmatch(text):
-        yield from _layers(_text(_base64(text)), key, n_left - 1)
+    elif _BASE64.fullmatch(digits):
+        yield from _layers(_text(_base64(digits)), key, n_left - 1)
     else:
         raise SignedDataError("signed_format", "neither OCMF nor a wrapping of it")
 
@@ -116,7 +123,7 @@ def _members(body: object) -> tuple[str, str | None]:
 
 
 def _base64(text: str) -> bytes:
-    digits = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    digits = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except binascii.Error as error:

@@ -8,7 +8,8 @@ from typing import Final, NoReturn
 
 MAX_DEPTH: Final = 8
 MAX_NUMBER_CHARS: Final = 40
-_STEP: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STEP: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""A string, even one without an end (else each quote would be tried), or a bracket."""
 
 
 class SignedDataError(Exception):

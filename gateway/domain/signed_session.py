@@ -150,6 +150,7 @@ def _edges(ordered: Sequence[OcmfRecord], reasons: set[str]) -> tuple[int, int] 
 
 def _course(mine: Sequence[OcmfReading], reasons: set[str]) -> tuple[int, int]:
     """First and last of one register's readings; what is wrong joins the reasons."""
+    mine = list(dict.fromkeys(mine))  # an end may repeat its begin
     if sum(one.kind == BEGIN for one in mine) > 1:
         reasons.add("signed_several_begins")
     if sum(one.kind in ENDS for one in mine) > 1:

@@ -21,11 +21,14 @@ class DataOffered:
 
     Attributes:
         data: As the wire has it: text in 1.6, any JSON in 2.0.1.
+        has_record: It brought signed meter data of a transaction, which is understood
+            whoever the vendor is.
     """
 
     vendor_id: str
     message_id: str | None
     data: object
+    has_record: bool = False
 
 
 class DataStatus(StrEnum):

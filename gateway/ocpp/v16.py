@@ -27,7 +27,6 @@ from gateway.ocpp.adapter import (
     Understood,
 )
 from gateway.ocpp.certificate_wire import signing_asked, signing_reply
-from gateway.ocpp.data_transfer import data_offered, text_reply
 from gateway.ocpp.explain import shown
 from gateway.ocpp.frames import Call, Frame
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
@@ -48,6 +47,7 @@ from gateway.ocpp.v16_commands import V16Commands
 from gateway.ocpp.v16_lists import V16Lists
 from gateway.ocpp.v16_networks import V16Networks
 from gateway.ocpp.v16_prices import V16Prices
+from gateway.ocpp.v16_signed import data_transferred
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
     ESSENTIALS,
@@ -371,7 +371,7 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
     {
         "Authorize": _authorize,
         "BootNotification": _boot,
-        "DataTransfer": partial(notified, reply=text_reply, inquiry=data_offered),
+        "DataTransfer": data_transferred,
         "DiagnosticsStatusNotification": partial(notified, reply=empty),
         "FirmwareStatusNotification": partial(notified, reply=empty),
         "Heartbeat": _heartbeat,

@@ -95,6 +95,8 @@ class DataTransfers:
 
     async def _find(self, station_id: StationId, offer: DataOffered) -> DataAnswered:
         desks = self._vendors.get(offer.vendor_id.casefold())
+        if desks is None and offer.has_record:
+            return await accept(station_id, offer)
         if desks is None:
             return DataAnswered(status=DataStatus.UNKNOWN_VENDOR)
         desk = desks.get(offer.message_id) or desks.get(ANY)

@@ -214,6 +214,40 @@ async def test_a_changed_key_is_an_alarm_and_a_proposal_but_never_trusted(
         assert (proposed["is_pinned"], proposed["meter_serial"]) == (False, mine.serial)
 
 
+async def test_a_record_by_data_transfer_joins_its_session(tmp_path: Path) -> None:
+    meter = Meter()
+    async with api_site(tmp_path, {"OLD": PASSWORD}, billing=EICHRECHT) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        body = {"public_key": meter.public_key}
+        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        async with site.station("OLD") as station:
+            await station.boot()
+            session = await charge(site, station, [])
+            assert session["signed"]["verdict"] == "unsigned"
+            path = f"/sessions/{session['session_id']}"
+            assert (await site.call("GET", f"{path}/bill"))["state"] == "held"
+            data = {
+                "transactionId": int(session["transaction_id"]),
+                "signedMeterValue": meter.both("1.0", "3.0"),
+            }
+            offer = {"vendorId": "maker", "messageId": "signed"}
+            answer = await station.ask(
+                "DataTransfer", {**offer, "data": json.dumps(data)}
+            )
+            assert answer["status"] == "Accepted"
+            answer = await station.ask("DataTransfer", {**offer, "data": "{}"})
+            assert answer["status"] == "UnknownVendorId"
+
+        async def is_settled() -> bool:
+            bill = await site.call("GET", f"{path}/bill")
+            return bool(bill["state"] == "settled")
+
+        await site.until(is_settled)
+        session = await site.call("GET", path)
+        assert (session["verdict"], session["signed"]["verdict"]) == ("ok", "ok")
+        assert session["ended_at"] is not None
+
+
 async def test_keys_are_pinned_by_operators_and_audited(tmp_path: Path) -> None:
     path = "/stations/OLD/meter-keys/1"
     body = {"public_key": Meter().public_key}

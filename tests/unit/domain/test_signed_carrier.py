@@ -93,6 +93,10 @@ FETCH = (
         ('{"value":"a","value":"b"}', "signed_bad_json"),
         ('{"value":"a"} x', "signed_bad_json"),
         ('{"value": NaN}', "signed_bad_json"),
+        ('{"' + '\\"' * 60_000, "signed_bad_json"),
+        ("{" + '"' * 100_001, "signed_bad_json"),
+        ("A" + " " * 120_000 + "!", "signed_format"),
+        ("AB " * 40_000 + "!", "signed_format"),
     ],
 )
 def test_hostile_and_broken_data_is_refused_with_its_reason(

@@ -41,6 +41,16 @@ def test_records_between_and_one_record_of_both_are_as_good() -> None:
     assert judged([meter.both("1", "3")]).verdict is SignedVerdict.OK
 
 
+def test_an_end_may_repeat_its_begin() -> None:
+    meter = Meter()
+    records = [
+        meter.begin("1"),
+        meter.record([reading("C", "2")]),
+        meter.both("1", "3"),
+    ]
+    assert judged(records).verdict is SignedVerdict.OK
+
+
 def test_a_record_outside_transactions_takes_no_part() -> None:
     meter = Meter()
     fiscal = meter.record([reading("", "9")], PG="F900")
@@ -77,7 +87,7 @@ FAILURES: dict[str, Callable[[Meter], list[str]]] = {
     "signed_serial_differs": lambda m: [m.begin("1"), m.end("3", MS="other")],
     "signed_register_falls": lambda m: [m.begin("3"), m.end("1")],
     "signed_out_of_order": lambda m: [m.end("1"), m.begin("3")],
-    "signed_several_begins": lambda m: [m.begin("1"), m.both("1", "3")],
+    "signed_several_begins": lambda m: [m.begin("1"), m.both("1.1", "3")],
     "signed_several_ends": lambda m: [m.both("1", "3"), m.end("4")],
     "signed_meter_error": lambda m: [
         m.begin("1"),
