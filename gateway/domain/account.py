@@ -207,6 +207,10 @@ class Account:
             return self
         return self._settled(self.upto, segments)
 
+    def edges(self, segments: Sequence[Segment]) -> list[datetime]:
+        """Instants at which energy is cut: terms change, or a duration is reached."""
+        return [one.start for one in segments[1:]] + self._duration_edges()
+
     @property
     def total(self) -> Total:
         """What the tally costs."""
@@ -275,9 +279,7 @@ class Account:
             segments = self.tariff.segments(before.at, after.at)
         first = bisect_right(segments, before.at, key=lambda one: one.start) - 1
         found: list[tuple[Segment, datetime, datetime]] = []
-        edges = [
-            self.begun.at + timedelta(seconds=seconds) for seconds in self.rules.seconds
-        ]
+        edges = self._duration_edges()
         for segment in segments[max(0, first) :]:
             low, high = max(before.at, segment.start), min(after.at, segment.end)
             if low >= high and found:
@@ -293,6 +295,10 @@ class Account:
         )
         for (segment, start, end), energy in zip(found, shares, strict=True):
             yield segment, start, end, energy
+
+    def _duration_edges(self) -> list[datetime]:
+        start = self.begun.at
+        return [start + timedelta(seconds=seconds) for seconds in self.rules.seconds]
 
     def _part(
         self,

@@ -4,8 +4,10 @@ How it prices is told in `gateway.domain.account`, how it rounds in
 `gateway.domain.tally`.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -125,9 +127,9 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
     if any(b.register_milliwh < a.register_milliwh for a, b in pairwise(points)):
         raise ValueError("the register runs backwards")
     segments = tariff.segments(points[0].at, points[-1].at)
-    if tariff.is_plain and len(segments) == 1:
-        points = [points[0], points[-1]]
     account = Account.opening(tariff, points[0], keeps_parts=True)
+    if not account.rules.needs_state and not account.rules.milliwh:
+        points = _thinned(points, account.edges(segments))
     for point in points[1:]:
         account = account.to(point, segments)
     account = account.closed(segments)
@@ -149,6 +151,18 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
 def amount_text(amount_minor: int, minor_digits: int) -> str:
     """Minor units in major ones, as ``12.34``."""
     return str(Decimal(amount_minor).scaleb(-minor_digits))
+
+
+def _thinned(
+    points: Sequence[RegisterPoint], edges: Sequence[datetime]
+) -> list[RegisterPoint]:
+    """The registers around the edges: between them, sums do not depend on any."""
+    kept = {0, len(points) - 1}
+    for edge in (*edges, points[-1].at):
+        low = bisect_left(points, edge, key=lambda point: point.at)
+        high = bisect_right(points, edge, key=lambda point: point.at)
+        kept |= set(range(max(0, low - 1), min(len(points), high + 1)))
+    return [points[index] for index in sorted(kept)]
 
 
 def _part_json(part: Part, numbers: Mapping[Component, int]) -> dict[str, object]:

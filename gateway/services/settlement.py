@@ -36,6 +36,7 @@ from gateway.domain.tariff import Tariff, TariffError
 from gateway.errors import RequestError, StoreError
 from gateway.services import sealing, signed_meter
 from gateway.services.clock_doubt import is_price_doubtful
+from gateway.services.pause_doubt import is_pause_ours
 from gateway.services.register_doubt import register_doubt
 from gateway.services.signed_meter import KeyChanged
 from gateway.store import api_tokens, continuity, money, readings, sessions
@@ -264,6 +265,9 @@ def settle_in(
     if tariff is not None and is_price_doubtful(conn, session, tariff):
         reasons.append("clock_offset")
         may_settle = False
+    if is_pause_ours(conn, session_id, bill):
+        reasons.append("paused_by_limit")
+        may_settle = False
     doubt = register_doubt(conn, session, terms.rating)
     if doubt is not None:
         reasons.append(doubt)
@@ -332,7 +336,7 @@ def release_in(
 
 
 def cost_so_far(conn: sqlite3.Connection, session: Session) -> Bill | None:
-    """Price a running session up to its latest register, by the bill's own rules.
+    """Price a session up to its end or latest register, by the bill's own rules.
 
     Returns:
         ``None`` while tariff or registers are unknown or cannot be priced.
@@ -342,7 +346,7 @@ def cost_so_far(conn: sqlite3.Connection, session: Session) -> Bill | None:
     if tariff is None or session.started_at is None or start is None:
         return None
     end = start if last is None else max(start, last)
-    end_at = session.last_sample_at or session.started_at
+    end_at = session.ended_at or session.last_sample_at or session.started_at
     points = _points(conn, session, start, end, max(end_at, session.started_at))
     try:
         return price(tariff, points)
