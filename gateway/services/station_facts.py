@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from gateway.clock import Clock
@@ -10,6 +11,7 @@ from gateway.domain.ids import StationId
 from gateway.errors import RequestError
 from gateway.services.certificates import CertificateRecords
 from gateway.services.commands import CALLS, LIMITS, CommandFilter, Commands
+from gateway.services.meter_key_rows import meter_keys_of
 from gateway.services.overview import Overview
 from gateway.store import deviations, local_lists
 from gateway.store.queries import Queries
@@ -103,6 +105,9 @@ class StationFacts:
             "reservations": await self._reservations(station_id),
             "local_list": await self._local_list(station_id),
             "certificates": await self._certificates_of(station_id),
+            "meter_keys": self._queries.read_now(
+                partial(meter_keys_of, station_id=station_id)
+            ),
         }
 
     async def _reservations(self, station_id: StationId) -> list[View]:

@@ -36,7 +36,8 @@ class LiveView(Protocol):
         ``managed``, ``path`` (cabinets, innermost first), ``definition``, ``alarms``,
         ``unbelieved_evses`` and ``clock_offset_s``; the newest ``deviations``,
         ``refused``, ``commands``, ``limits`` and ``reservations``; ``certificates``;
-        ``local_list`` or ``None``. See `gateway.services.station_facts`.
+        ``meter_keys``; ``local_list`` or ``None``. See
+        `gateway.services.station_facts`.
 
         Raises:
             StoreError: The store cannot be read now.

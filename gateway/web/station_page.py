@@ -27,6 +27,7 @@ _SECTIONS: Final = (
     ("facts", "What it is", "panel"),
     ("security", "Security", "panel"),
     ("certificates", "Certificates", "panel"),
+    ("meter_keys", "Meter keys", "panel"),
     ("commands", "Commands", "panel"),
     ("limits", "Limits sent by plans", "panel"),
     ("reservations", "Reservations", "panel"),

@@ -31,6 +31,7 @@ def parts(station: View, now: datetime, zone: ZoneInfo) -> dict[str, str]:
         "facts": _facts(station, now, zone),
         "security": _security(station, now, zone),
         "certificates": tables.certificates(station, now, zone),
+        "meter_keys": tables.meter_keys(station, now, zone),
         "commands": tables.commands(station, now, zone),
         "limits": tables.limits(station, now, zone),
         "reservations": tables.reservations(station, now, zone),

@@ -43,6 +43,30 @@ def certificates(station: View, now: datetime, zone: ZoneInfo) -> str:
     )
 
 
+def meter_keys(station: View, now: datetime, zone: ZoneInfo) -> str:
+    """What its meters sign with: pinned by a person, or only sent along."""
+
+    def row(one: View) -> Sequence[str]:
+        mark = words.mark_for(words.METER_KEY_STATES, str(one["state"]))
+        serial = one["meter_serial"]
+        digits, curve = escape(str(one["fingerprint"])), escape(str(one["curve"]))
+        return (
+            f"EVSE {one['evse_id']}",
+            mark_html(mark),
+            f'<span class="code">{digits}</span> <span class="soft">{curve}</span>',
+            escape(str(serial)) if serial else '<span class="soft">any</span>',
+            escape(moment(one["at"], now, zone)),
+        )
+
+    return _table(
+        ("Where", "State", "Fingerprint", "Meter", "Pinned or last seen"),
+        station["meter_keys"],
+        row,
+        "None known. Read the key off the meter and pin it:"
+        " <code>PUT /api/v1/stations/ID/meter-keys/EVSE</code>.",
+    )
+
+
 def commands(station: View, now: datetime, zone: ZoneInfo) -> str:
     """What was asked of it, newest first."""
 

@@ -42,6 +42,11 @@ CERTIFICATE_STATES: Final = {
     "rejected": StateMark("fault", "▲", "refused by the station"),
     "superseded": StateMark("offline", "▬", "replaced by a newer one"),
 }
+METER_KEY_STATES: Final = {
+    "pinned": StateMark("ok", "✓", "pinned"),
+    "proposed": StateMark("waiting", "?", "sent, trusted by nobody"),
+    "changed": StateMark("fault", "▲", "not the pinned one"),
+}
 CERTIFICATE_TYPES: Final = {
     "ChargingStationCertificate": "Its own, for connecting",
     "V2GCertificate": "Its own, for cars",

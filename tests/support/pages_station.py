@@ -113,6 +113,24 @@ def full_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
             "left_out": 3,
             "changed_at": at(-600),
         },
+        "meter_keys": [
+            {
+                "evse_id": 1,
+                "curve": "secp256r1",
+                "fingerprint": "0f1e2d3c4b5a6978",
+                "meter_serial": "1ABC0012345678",
+                "state": "pinned",
+                "at": at(-9000),
+            },
+            {
+                "evse_id": 1,
+                "curve": "brainpool384r1",
+                "fingerprint": "ffeeddccbbaa9988",
+                "meter_serial": None,
+                "state": "changed",
+                "at": at(-30),
+            },
+        ],
         "certificates": [
             {
                 "type": "ChargingStationCertificate",
@@ -143,7 +161,7 @@ def bare_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
         key: []
         for key in (
             *("evses", "deviations", "refused", "commands", "limits", "alarms"),
-            *("reservations", "certificates", "path", "unbelieved_evses"),
+            *("reservations", "certificates", "meter_keys", "path", "unbelieved_evses"),
         )
     }
     return (

@@ -212,6 +212,10 @@ async def test_a_changed_key_is_an_alarm_and_a_proposal_but_never_trusted(
         assert pinned["public_key"] == mine.point.hex().upper()
         assert proposed["public_key"] == other.point.hex().upper()
         assert (proposed["is_pinned"], proposed["meter_serial"]) == (False, mine.serial)
+        page = await site.parts.live.station("OLD")
+        assert page is not None
+        states = [(one["state"], one["curve"]) for one in page["meter_keys"]]
+        assert states == [("pinned", "secp256r1"), ("changed", "secp256r1")]
 
 
 async def test_a_record_by_data_transfer_joins_its_session(tmp_path: Path) -> None:

@@ -36,7 +36,38 @@ def test_a_plain_session_is_fine_but_unsigned() -> None:
 
 
 def test_a_signed_session_is_fine() -> None:
-    assert judge(_session(), signed=SIGNED).verdict == "ok"
+    found = judge(_session(), signed=SIGNED)
+    assert (found.verdict, found.reasons) == ("ok", ())
+    assert found.register_start_milliwh == 1_000_400
+    assert found.energy_milliwh == 2_000_200
+
+
+def test_signed_registers_stand_in_for_missing_ones() -> None:
+    for members in ({"register_start_milliwh": None}, {"register_end_milliwh": 0}):
+        found = judge(_session(**members), signed=SIGNED)
+        assert (found.verdict, found.energy_milliwh) == ("ok", 2_000_200)
+
+
+def test_signed_registers_that_the_others_contradict_are_not_believed() -> None:
+    found = judge(_session(register_end_milliwh=4_000_000), signed=SIGNED)
+    assert found.verdict == "suspicious"
+    assert found.reasons == ("signed_energy_differs",)
+
+
+@pytest.mark.parametrize(
+    ("proof", "verdict"),
+    [
+        (SignedVerdict.FAILED, "suspicious"),
+        (SignedVerdict.UNVERIFIED, "ok-unsigned"),
+    ],
+)
+def test_what_speaks_against_signed_data_is_told(
+    proof: SignedVerdict, verdict: str
+) -> None:
+    signed = SignedFinding(verdict=proof, reasons=("why",))
+    found = judge(_session(), signed=signed)
+    assert (found.verdict, found.reasons) == (verdict, ("why",))
+    assert found.energy_milliwh == 2_000_000
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ def test_every_part_of_a_full_page_says_something() -> None:
         "accepted, but nothing came of it",
         "EVSE 1: 16.0 A, then 0.0 A",
         "any EVSE",
+        "0f1e2d3c4b5a6978",
+        "not the pinned one",
         "1207",
         "TypeConstraintViolation",
         "21:09:00 CET",
@@ -93,9 +95,10 @@ def test_nothing_a_station_says_becomes_markup() -> None:
     evil["local_list"] |= {"detail": EVIL}
     evil["alarms"] = [{"component": EVIL, "variable": EVIL, "value": EVIL}]
     evil["certificates"] = [evil["certificates"][0] | {"serial": EVIL}]
+    evil["meter_keys"] = [evil["meter_keys"][0] | {"meter_serial": EVIL}]
     html = "".join(parts(evil, EPOCH, BERLIN).values())
     assert "<script" not in html
-    assert html.count("&lt;script&gt;") >= 12
+    assert html.count("&lt;script&gt;") >= 13
 
 
 @pytest.mark.parametrize(
