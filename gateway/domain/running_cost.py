@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from gateway.domain.account import Account, RegisterPoint
+from gateway.domain.account import PARKED_BELOW_W, Account, RegisterPoint
 from gateway.domain.bill import amount_text
 from gateway.domain.session import Session
 from gateway.domain.tariff import Segment, Tariff, TariffError
@@ -48,6 +48,16 @@ class RunningCost:
         used = account.upto.register_milliwh - account.begun.register_milliwh
         elapsed = account.upto.at - account.begun.at
         return Use(energy_milliwh=used, power_w=account.power_w, elapsed=elapsed)
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the latest time counts as parking, where time has a price."""
+        account = self.account
+        if not account.rules.prices_time:
+            return False
+        is_still = account.upto.at > account.settled_to.at
+        power_w = account.power_w
+        return is_still or (power_w is not None and power_w < PARKED_BELOW_W)
 
     @property
     def exact(self) -> Fraction:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gateway.domain.tariff import MICRO, Tariff, TariffError
+from gateway.domain.rates import major_units
+from gateway.domain.tariff import Tariff, TariffError
 from gateway.domain.tariff_terms import Dimension, Terms
 
 AHEAD: Final = timedelta(days=1)
@@ -151,11 +151,6 @@ def next_price(tariff: Tariff, moment: datetime) -> NextPrice | None:
     return None
 
 
-def price_per_kwh(price_micro_per_kwh: int) -> Decimal:
-    """A price in major units, exact, without needless zeros."""
-    return (Decimal(price_micro_per_kwh) / MICRO).normalize() + 0
-
-
 def _range(
     terms: Terms, dimension: Dimension, tariff: Tariff, phrases: _Phrases, text: str
 ) -> str:
@@ -171,7 +166,7 @@ def _range(
 
 def _amount(price_micro_per_kwh: int, minor_digits: int, phrases: _Phrases) -> str:
     """At least with the digits of the currency, with more only if it has them."""
-    exact = price_per_kwh(price_micro_per_kwh)
+    exact = major_units(price_micro_per_kwh)
     exponent = exact.as_tuple().exponent
     assert isinstance(exponent, int), "a price is a finite number"
     return f"{exact:.{max(minor_digits, -exponent)}f}".replace(

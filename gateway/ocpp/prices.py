@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final, Protocol
 
 from gateway.domain.ids import IdToken
+from gateway.domain.rates import NextRates, Rates
 from gateway.ocpp.adapter import Command
 
 COST_VENDOR: Final = "org.openchargealliance.costmsg"
@@ -40,16 +41,17 @@ class CostSoFar:
 
     Attributes:
         register_wh: On which the cost is based, read at ``at``.
-        price_per_kwh: Now; ``later_per_kwh`` from ``later_at`` on.
+        is_idle: The car does not charge, and that makes a difference.
+        rates: Now; ``later`` says from when on others hold.
     """
 
     transaction_id: str
     at: datetime
     register_wh: int
     cost: Decimal
-    price_per_kwh: Decimal
-    later_at: datetime | None = None
-    later_per_kwh: Decimal | None = None
+    rates: Rates
+    later: NextRates | None = None
+    is_idle: bool = False
 
 
 class PriceWords(Protocol):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from gateway.domain.ids import IdToken
+from gateway.domain.rates import Rates
 from gateway.ocpp.adapter import Command
 from gateway.ocpp.frames import encode_payload
 from gateway.ocpp.prices import COST_VENDOR, CostSoFar, DefaultPrice
@@ -74,19 +75,19 @@ class V16Prices:
         return _message("SetUserPrice", {"idToken": token.value, "priceText": text})
 
     def running_cost(self, cost: CostSoFar) -> Command | None:
-        """RunningCost; we know no price of idling, so the state is always charging."""
+        """RunningCost; without a price of time the state is always charging."""
         data: dict[str, object] = {
             "transactionId": int(cost.transaction_id),
             "timestamp": wire_time(cost.at),
             "meterValue": cost.register_wh,
             "cost": cost.cost,
-            "state": "Charging",
-            "chargingPrice": {"kWhPrice": cost.price_per_kwh},
+            "state": "Idle" if cost.is_idle else "Charging",
+            **_prices(cost.rates),
         }
-        if cost.later_at is not None:
+        if cost.later is not None:
             data["nextPeriod"] = {
-                "atTime": wire_time(cost.later_at),
-                "chargingPrice": {"kWhPrice": cost.later_per_kwh},
+                "atTime": wire_time(cost.later.at),
+                **_prices(cost.later.rates),
             }
         return _message("RunningCost", data)
 
@@ -102,6 +103,20 @@ class V16Prices:
     def is_understood(self, answer: Mapping[str, object]) -> bool:
         """See `PriceWords.is_understood`."""
         return str(answer.get("status")) not in _STRANGE
+
+
+def _prices(rates: Rates) -> dict[str, object]:
+    charging: dict[str, object] = {"kWhPrice": rates.per_kwh}
+    if rates.per_hour is not None:
+        charging["hourPrice"] = rates.per_hour
+    if rates.flat is not None:
+        charging["flatFee"] = rates.flat
+    if rates.idle_per_hour is None:
+        return {"chargingPrice": charging}
+    return {
+        "chargingPrice": charging,
+        "idlePrice": {"hourPrice": rates.idle_per_hour},
+    }
 
 
 def _message(message_id: str, data: Mapping[str, object]) -> Command:

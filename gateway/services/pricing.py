@@ -20,15 +20,11 @@ from gateway.bus import Bus, FactCommitted, Notice
 from gateway.clock import Clock
 from gateway.domain.events import SessionEnded, SessionStarted, SessionUpdated
 from gateway.domain.ids import IdToken, SessionId, StationId
+from gateway.domain.rates import major_units, next_rates, rates_at
 from gateway.domain.running_cost import RunningCost, only_price
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff, TariffError
-from gateway.domain.tariff_text import (
-    knows_language,
-    next_price,
-    price_per_kwh,
-    tariff_text,
-)
+from gateway.domain.tariff_text import knows_language, tariff_text
 from gateway.domain.zone_offset import next_change, offset_text
 from gateway.errors import CallFailed, CallRefused, StoreError
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command, TokenStatus
@@ -313,7 +309,7 @@ class Pricing:
             text=tariff_text(tariff, None, self._ports.language) or "",
             currency=tariff.currency,
             minor_digits=tariff.minor_digits,
-            price_per_kwh=None if only is None else price_per_kwh(only),
+            price_per_kwh=None if only is None else major_units(only),
             offset=offset_text(zone, now),
             offset_changes_at=changes_at,
             next_offset=None if changes_at is None else offset_text(zone, changes_at),
@@ -350,18 +346,15 @@ def _is_news(notice: Notice) -> bool:
 
 def _so_far(transaction_id: str, cost: RunningCost, now: datetime) -> CostSoFar | None:
     try:
-        price = cost.tariff.price_at(now, cost.use)
+        rates = rates_at(cost.tariff, now, cost.use)
     except TariffError:
         return None
-    later = next_price(cost.tariff, now)
     return CostSoFar(
         transaction_id=transaction_id,
         at=cost.upto.at,
         register_wh=cost.upto.register_milliwh // MILLIWH_PER_WH,
         cost=Decimal(cost.text),
-        price_per_kwh=price_per_kwh(price),
-        later_at=None if later is None else later.at,
-        later_per_kwh=None
-        if later is None
-        else price_per_kwh(later.price_micro_per_kwh),
+        rates=rates,
+        later=next_rates(cost.tariff, now, cost.use),
+        is_idle=cost.is_parked,
     )

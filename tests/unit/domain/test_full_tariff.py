@@ -1,14 +1,18 @@
 """Bills of tariffs that ask for more than energy, in numbers one can follow."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from gateway.domain.bill import Bill, RegisterPoint, price
 from gateway.domain.ocpi import parse_tariff
+from gateway.domain.rates import Rates, next_rates, rates_at
+from gateway.domain.running_cost import opening
 from gateway.domain.tally import Limit
 from gateway.domain.tariff import Tariff
-from gateway.domain.tariff_terms import Dimension, TariffError
+from gateway.domain.tariff_terms import Dimension, TariffError, Use
 
 START = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 KWH = 1_000_000
@@ -204,3 +208,35 @@ def test_a_bound_without_its_tax_is_refused_where_prices_have_tax() -> None:
     with pytest.raises(TariffError) as caught:
         tariff(element(component("ENERGY", 1, vat=19)), max_price={"excl_vat": 8})
     assert caught.value.field == "max_price.incl_vat"
+
+
+def test_a_display_is_told_the_prices_of_now_and_when_others_hold() -> None:
+    terms = tariff(
+        element(component("PARKING_TIME", 3), start_time="22:00", end_time="06:00"),
+        element(
+            component("ENERGY", "0.40", vat=25),
+            component("TIME", "1.5"),
+            component("FLAT", 1),
+        ),
+    )
+    day = Rates(per_kwh=Decimal("0.5"), per_hour=Decimal("1.5"), flat=Decimal(1))
+    assert rates_at(terms, START, Use()) == day
+    later = next_rates(terms, START, Use())
+    assert later is not None
+    assert later.at == datetime(2026, 6, 1, 20, 0, tzinfo=UTC)
+    assert later.rates == replace(day, idle_per_hour=Decimal(3))
+    assert next_rates(tariff(element(ENERGY)), START, Use()) is None
+
+
+def test_a_session_is_idle_once_its_register_stands_still() -> None:
+    def at(minutes: int, kwh: int) -> RegisterPoint:
+        return RegisterPoint(
+            at=START + timedelta(minutes=minutes), register_milliwh=kwh * KWH
+        )
+
+    cost = opening(tariff(ALL), at(0, 0)).to(at(15, 3))
+    assert not cost.is_parked
+    assert cost.to(at(20, 3)).is_parked
+    assert not cost.to(at(20, 3)).to(at(30, 6)).is_parked
+    plain = opening(tariff(element(ENERGY)), at(0, 0))
+    assert not plain.to(at(15, 3)).to(at(20, 3)).is_parked

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.domain.ocpi import parse_tariff
+from gateway.domain.rates import major_units
 from gateway.domain.tariff import Tariff
-from gateway.domain.tariff_text import next_price, price_per_kwh, tariff_text
+from gateway.domain.tariff_text import next_price, tariff_text
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -58,7 +59,7 @@ def test_a_change_within_a_day_is_told_in_local_time() -> None:
     following = next_price(terms, NOON)
     assert following is not None
     assert following.at == datetime(2026, 6, 1, 20, 0, tzinfo=UTC)
-    assert price_per_kwh(following.price_micro_per_kwh) * 4 == 1
+    assert major_units(following.price_micro_per_kwh) * 4 == 1
 
 
 def test_currencies_without_minor_units_have_no_decimals() -> None:
