@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from gateway.api import (
     routes_access,
     routes_calls,
+    routes_cdr,
     routes_certificates,
     routes_commands,
     routes_configuration,
@@ -81,6 +82,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_meters,
         routes_meter_keys,
         routes_calls,
+        routes_cdr,
         routes_certificates,
         routes_transfers,
         routes_commands,

@@ -81,6 +81,12 @@ async def test_a_group_charges_by_its_own_tariff_and_others_by_the_default(
     assert own["tariff_id"] == "staff"
     assert own["amount_minor"] == 100 + 119
     assert (own["net_minor"], own["vat_minor"]) == (200, 19)
+    record = await site.call("GET", f"/sessions/{own['session_id']}/cdr")
+    assert record["total_cost"] == {"excl_vat": 2.0, "incl_vat": 2.19}
+    assert record["total_fixed_cost"] == {"excl_vat": 1.0, "incl_vat": 1.19}
+    assert record["total_energy"] == 10
+    assert record["tariffs"][0]["id"] == "staff"
+    assert record["cdr_token"]["uid"] == "WORKER"
     other = await bill_of(site, "GROUP-2", "GUEST")
     assert (other["tariff_id"], other["amount_minor"]) == ("day", 420)
     used = await site.call("DELETE", "/tariffs/staff", status=409)
@@ -97,3 +103,17 @@ async def test_a_group_cannot_be_given_what_there_is_not(site: ApiSite) -> None:
     unknown = await site.call("DELETE", "/tariff-groups/nobody", status=404)
     assert unknown["error"] == "unknown_group"
     await site.call("PUT", "/tariff-groups/crew", body, role="viewer", status=403)
+
+
+async def test_a_session_without_a_settled_bill_has_no_record(site: ApiSite) -> None:
+    await site.call("GET", "/sessions/none/cdr", status=404)
+    await site.register("OPEN")
+    async with site.station("OPEN") as station:
+        await station.boot()
+        now = wire(SystemClock().now())
+        start = {"connectorId": 1, "idTag": "GUEST", "meterStart": 0, "timestamp": now}
+        await station.ask("StartTransaction", start)
+        (session,) = await site.call("GET", "/sessions?station_id=OPEN")
+        path = f"/sessions/{session['session_id']}/cdr"
+        refused = await site.call("GET", path, status=409)
+    assert refused["error"] == "not_settled"

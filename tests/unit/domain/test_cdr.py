@@ -1,0 +1,68 @@
+"""Bills said as OCPI charge detail records."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.domain.bill import RegisterPoint, price
+from gateway.domain.cdr import CdrFacts, cdr
+from gateway.domain.ids import SessionId
+from gateway.domain.ocpi import parse_tariff, to_ocpi
+
+START = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
+
+
+def record(*components: dict[str, Any]) -> dict[str, Any]:
+    """Of 6 kWh in half an hour and half an hour of parking."""
+    tariff = parse_tariff(
+        {"id": "T", "elements": [{"price_components": list(components)}]},
+        currency="EUR",
+        timezone="Europe/Berlin",
+    )
+    points = [
+        RegisterPoint(at=START + timedelta(minutes=minutes), register_milliwh=milliwh)
+        for minutes, milliwh in ((0, 0), (30, 6_000_000), (60, 6_000_000))
+    ]
+    made = cdr(
+        CdrFacts(
+            session_id=SessionId("s1"),
+            started_at=START,
+            ended_at=START + timedelta(hours=1),
+            token=None,
+            location={"id": "CP1"},
+            tariff=tariff,
+            bill=price(tariff, points).to_json(),
+            settled_at=START + timedelta(hours=2),
+        )
+    )
+    assert made["tariffs"] == [to_ocpi(tariff)]
+    return made
+
+
+def test_energy_time_parking_and_fee_have_their_own_costs() -> None:
+    made = record(
+        {"type": "ENERGY", "price": "0.50", "vat": 20},
+        {"type": "TIME", "price": 2, "vat": 20},
+        {"type": "PARKING_TIME", "price": 6, "vat": 20, "step_size": 3_600},
+        {"type": "FLAT", "price": 1},
+    )
+    assert made["total_cost"] == {"excl_vat": 11.0, "incl_vat": 13.0}
+    assert made["total_energy_cost"] == {"excl_vat": 3.0, "incl_vat": 3.6}
+    assert made["total_time_cost"] == {"excl_vat": 1.0, "incl_vat": 1.2}
+    assert made["total_parking_cost"] == {"excl_vat": 6.0, "incl_vat": 7.2}
+    assert made["total_fixed_cost"] == {"excl_vat": 1.0, "incl_vat": 1.0}
+    assert (made["total_time"], made["total_parking_time"]) == (1.0, 0.5)
+    kinds = [
+        {one["type"]: one["volume"] for one in period["dimensions"]}
+        for period in made["charging_periods"]
+    ]
+    assert kinds == [
+        {"ENERGY": 6.0, "TIME": 0.5},
+        {"ENERGY": 0.0, "PARKING_TIME": 0.5},
+    ]
+
+
+def test_a_bill_of_energy_alone_says_nothing_of_parking() -> None:
+    made = record({"type": "ENERGY", "price": "0.50"})
+    assert made["total_cost"] == {"excl_vat": 3.0, "incl_vat": 3.0}
+    assert made["total_energy_cost"] == {"excl_vat": 3.0, "incl_vat": 3.0}
+    assert not made.keys() & {"total_parking_time", "total_time_cost", "cdr_token"}
