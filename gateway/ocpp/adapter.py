@@ -289,6 +289,10 @@ class Adapter(Protocol):
         """Write how often the station pings; 0: never."""
         ...
 
+    def encode_resending(self, name: str, value: int) -> Command:
+        """Write how often or after how long it resends; by the name that it told."""
+        ...
+
     def encode_remote_start(
         self, evse_id: int | None, token: IdToken, remote_start_id: int
     ) -> Command:

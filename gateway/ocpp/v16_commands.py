@@ -156,6 +156,11 @@ class V16Commands:
         payload = {"key": "WebSocketPingInterval", "value": str(interval_s)}
         return Command(action="ChangeConfiguration", payload=payload)
 
+    def encode_resending(self, name: str, value: int) -> Command:
+        """ChangeConfiguration of TransactionMessageAttempts (1.6, 9.1.31 and 32)."""
+        payload = {"key": name, "value": str(value)}
+        return Command(action="ChangeConfiguration", payload=payload)
+
     def encode_remote_start(
         self,
         evse_id: int | None,

@@ -211,6 +211,17 @@ class V201Commands:
         }
         return Command(action="SetVariables", payload={"setVariableData": [item]})
 
+    def encode_resending(self, name: str, value: int) -> Command:
+        """SetVariables of OCPPCommCtrlr.MessageAttempts and its interval (E13)."""
+        name, _, instance = name.partition("/")
+        variable = {"name": name} | ({"instance": instance} if instance else {})
+        item = {
+            "attributeValue": str(value),
+            "component": {"name": "OCPPCommCtrlr"},
+            "variable": variable,
+        }
+        return Command(action="SetVariables", payload={"setVariableData": [item]})
+
     def encode_remote_start(
         self, evse_id: int | None, token: IdToken, remote_start_id: int
     ) -> Command:

@@ -31,6 +31,7 @@ from gateway.ocpp.quirks import quirks_of
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.configuration import Configuration, written_by
 from gateway.services.line import Line
+from gateway.services.message_attempts import MessageAttempts
 from gateway.services.ping_interval import PingInterval
 from gateway.services.reports import Reports
 from gateway.services.station_port import Stations
@@ -102,6 +103,7 @@ class StationSetup:
         self._parts = parts
         self._sample_interval_s = sample_interval_s
         self._ping = PingInterval(queries=parts.queries, interval_s=ping_interval_s)
+        self._attempts = MessageAttempts(parts.queries)
         self._call_timeout_s = call_timeout_s
         self._blamed = blamed
         self._line = Line(self._set_up, name="setup", at_once=MAX_AT_ONCE)
@@ -188,7 +190,9 @@ class StationSetup:
         )
         commands = adapter.encode_setup(sample_interval_s=self._sample_interval_s)
         ping = await self._ping.command(station_id, adapter)
-        wanted = written_by(commands if ping is None else (*commands, ping))
+        more = () if ping is None else (ping,)
+        patience = await self._attempts.commands(station_id, adapter)
+        wanted = written_by((*commands, *more, *patience))
         results = await self._parts.configuration.apply(
             exchange, wanted, may_read=may_read, known=known, one_by_one=True
         )

@@ -17,6 +17,7 @@ from gateway.errors import CallFailed, CallRefused, CallTimedOut
 from gateway.ocpp.adapter import CallOutcome, Command
 from gateway.ocpp.v16 import V16
 from tests.support.ocpp_port import BOOT_16, Port, RawStation, open_port
+from tests.support.queue_station import accept
 
 CP1 = StationId("CP1")
 CLEAR = Command(action="ClearCache", payload={})
@@ -191,6 +192,64 @@ async def test_a_station_that_has_the_setting_is_told_how_often_to_ping(
             await cp.send([3, frame[1], {"status": "Rejected"}])
         ping = {"key": "WebSocketPingInterval", "value": wanted}
         await take(cp, "ChangeConfiguration", ping, {"status": "Rejected"})
+
+
+async def test_a_station_that_gives_up_soon_is_told_to_be_patient(
+    tmp_path: Path,
+) -> None:
+    """A message that bills is thrown away after ten tries at the earliest."""
+    told = {
+        "TransactionMessageAttempts": "3",
+        "TransactionMessageRetryInterval": "60",
+    }
+    said = [{"key": k, "value": v, "readonly": False} for k, v in told.items()]
+    async with open_port(tmp_path) as port, port.station() as cp:
+        await cp.ask("BootNotification", BOOT_16)
+        await take(cp, "GetConfiguration", {}, {"configurationKey": said})
+        for _ in range(2):
+            frame = await cp.receive()
+            await cp.send([3, frame[1], {"status": "Rejected"}])
+        raised = {"key": "TransactionMessageAttempts", "value": "10"}
+        await take(cp, "ChangeConfiguration", raised, {"status": "Accepted"})
+        read = {"key": ["TransactionMessageAttempts"]}
+        said[0]["value"] = "10"
+        await take(cp, "GetConfiguration", read, {"configurationKey": said[:1]})
+        assert (await cp.ask("Heartbeat", {}))[0] == 3
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await cp.receive()
+
+
+async def test_a_2_0_1_station_that_reported_few_tries_is_told_more(
+    tmp_path: Path,
+) -> None:
+    name = "MessageAttempts/TransactionEvent"
+    async with open_port(tmp_path) as port:
+        await port.writer.run(
+            lambda conn: conn.execute(
+                "INSERT INTO device_variable VALUES"
+                " ('CP1', 'OCPPCommCtrlr', ?, 'Actual', '3', 'ReadWrite', '{}',"
+                " '2026-06-01T12:00:00.000000Z')",
+                (name,),
+            )
+        )
+        async with port.station(subprotocols=("ocpp2.0.1",)) as cp:
+            boot = {"vendorName": "V", "model": "M"}
+            await cp.ask(
+                "BootNotification", {"reason": "PowerUp", "chargingStation": boot}
+            )
+            written: list[dict[str, Any]] = []
+            while len(written) < 6:
+                frame = await cp.receive()
+                if frame[2] == "SetVariables":
+                    written += frame[3]["setVariableData"]
+                await cp.send([3, frame[1], accept(frame[2], frame[3])])
+    last = written[-1]
+    assert last["attributeValue"] == "10"
+    assert last["variable"] == {
+        "name": "MessageAttempts",
+        "instance": "TransactionEvent",
+    }
 
 
 @pytest.mark.quirk(16)

@@ -170,6 +170,7 @@ def test_every_other_command_is_valid_by_its_schema(adapter: Adapter) -> None:
         adapter.encode_remote_stop("4711"),
         *adapter.encode_setup(sample_interval_s=60),
         adapter.encode_ping_interval(60),
+        adapter.encode_resending("MessageAttempts/TransactionEvent", 10),
     ]
     for command in commands:
         wire(adapter, command)
