@@ -19,6 +19,7 @@ from gateway.services.commands import Commands
 from gateway.services.device import Device
 from gateway.services.dispatch import Dispatch
 from gateway.services.driver_parts import DriverParts
+from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
@@ -95,6 +96,7 @@ class ApiContext:
     receipts: Receipts
     drivers: DriverParts
     certificates: CertificateDesk
+    meter_keys: MeterKeyDesk
     transfers: Transfers
     uploads: Uploads
     public_url: Callable[[], str]

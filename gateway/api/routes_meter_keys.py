@@ -8,16 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.api import views
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
-from gateway.domain.ids import StationId
 from gateway.domain.ocmf import Curve
 from gateway.domain.signed_carrier import MAX_KEY_CHARS
-from gateway.errors import RequestError
-from gateway.services.meter_keys import MeterKey, MeterKeyError, parse_key
+from gateway.services.meter_key_desk import MAX_EVSE_ID, MAX_SERIAL_CHARS
+from gateway.services.meter_keys import MeterKey
 from gateway.store import signed
 from gateway.store.signed import PinnedKey
 
-MAX_EVSE_ID = 1_000
-MOST_JUDGED_AGAIN = 1_000
 EvseId = Annotated[int, Path(ge=1, le=MAX_EVSE_ID)]
 
 router = APIRouter(prefix="/stations", tags=["meters"], route_class=CheckedRoute)
@@ -33,7 +30,9 @@ class KeyBody(BaseModel):
         max_length=MAX_KEY_CHARS,
         description="SubjectPublicKeyInfo or bare point; hexadecimal, base64 or PEM",
     )
-    meter_serial: str | None = Field(default=None, min_length=1, max_length=300)
+    meter_serial: str | None = Field(
+        default=None, min_length=1, max_length=MAX_SERIAL_CHARS
+    )
 
 
 @router.get("/{station_id}/meter-keys")
@@ -78,29 +77,13 @@ async def pin_key(
     With ``meter_serial`` records of any other meter are refused as well. Bills of the
     EVSE that are held are judged again, with this key.
     """
-    entry = context.directory.require(station_id)
-    try:
-        parsed = parse_key(body.public_key)
-    except MeterKeyError as error:
-        raise RequestError(422, "bad_public_key", str(error)) from error
-    key = PinnedKey(
-        curve=parsed.curve.value,
-        point=parsed.point,
+    key = await context.meter_keys.pin(
+        station_id,
+        evse_id,
+        public_key=body.public_key,
         meter_serial=body.meter_serial,
-        pinned_at=context.clock.now(),
-        pinned_by=caller.token_id,
+        actor=caller.token_id,
     )
-    await context.writer.run(
-        lambda conn: signed.pin(conn, entry.station_id, evse_id, key)
-    )
-    detail = {
-        "evse_id": evse_id,
-        "meter_serial": body.meter_serial,
-        **_key(key.curve, key.point),
-    }
-    subject = f"station/{entry.station_id}"
-    await context.audit(caller, "meter_key.pinned", subject, detail)
-    await _judge_again(context, entry.station_id, evse_id)
     return _pinned(evse_id, key)
 
 
@@ -109,26 +92,7 @@ async def unpin_key(
     station_id: str, evse_id: EvseId, context: Context, caller: Operator
 ) -> None:
     """Trust no key at an EVSE any more (audited); what was found good stays so."""
-    entry = context.directory.require(station_id)
-    was_pinned = await context.writer.run(
-        lambda conn: signed.unpin(conn, entry.station_id, evse_id)
-    )
-    if not was_pinned:
-        raise RequestError(404, "no_meter_key", "no key is pinned at this EVSE")
-    await context.audit(
-        caller,
-        "meter_key.withdrawn",
-        f"station/{entry.station_id}",
-        {"evse_id": evse_id},
-    )
-
-
-async def _judge_again(context: Context, station_id: StationId, evse_id: int) -> None:
-    held = await context.writer.run(
-        lambda conn: signed.held_at(conn, station_id, evse_id, MOST_JUDGED_AGAIN)
-    )
-    for session_id in held:
-        await context.settlement.settle(session_id)
+    await context.meter_keys.withdraw(station_id, evse_id, actor=caller.token_id)
 
 
 def _pinned(evse_id: int, key: PinnedKey) -> dict[str, Any]:

@@ -67,6 +67,6 @@ def _added_for(scope: Scope) -> Headers | None:
             "Content-Security-Policy": COCKPIT_CSP,
             "Cache-Control": "no-store",
         }
-    if path == "/login" or path.startswith("/d/"):
+    if path == "/login" or path.startswith(("/d/", "/meter-keys/")):
         return BASE | {"Cache-Control": "no-store"}
     return None

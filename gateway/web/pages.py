@@ -12,8 +12,9 @@ from gateway.web.cockpit import add_cockpit
 from gateway.web.driver import add_driver
 from gateway.web.headers import COCKPIT_PATH, PageHeaders
 from gateway.web.login import add_login
+from gateway.web.meter_key_page import add_meter_keys
 from gateway.web.missing import add_missing
-from gateway.web.ports import Access, LiveView
+from gateway.web.ports import Access, LiveView, MeterKeys
 from gateway.web.station_page import add_station_page
 
 RECONNECT_S: Final = 10.0
@@ -28,8 +29,10 @@ ICON: Final = (
 )
 
 
-def mount(app: FastAPI, live: LiveView, access: Access, *, clock: Clock) -> None:
-    """Add ``/``, ``/login``, ``/cockpit`` and ``/d/{token}`` to an application.
+def mount(
+    app: FastAPI, live: LiveView, access: Access, keys: MeterKeys, *, clock: Clock
+) -> None:
+    """Add ``/``, ``/login``, ``/cockpit``, ``/meter-keys`` and ``/d/{token}``.
 
     Call it once per process and before the server starts: the framework behind the
     cockpit keeps its pages in a global, and starts and stops with the application.
@@ -39,10 +42,12 @@ def mount(app: FastAPI, live: LiveView, access: Access, *, clock: Clock) -> None
         app: Serves the API as well.
         live: The present.
         access: Who may look.
+        keys: Pins keys of meters.
         clock: Site time.
     """
     add_login(app, access)
     add_driver(app, live, clock)
+    add_meter_keys(app, live, access, keys)
 
     @app.get("/", include_in_schema=False)
     @app.get(COCKPIT_PATH, include_in_schema=False)

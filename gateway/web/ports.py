@@ -120,3 +120,28 @@ class Access(Protocol):
     async def role_of(self, secret: str) -> str | None:
         """The role of a valid token."""
         ...
+
+    async def operator_of(self, secret: str) -> str | None:
+        """The id of a valid token of an operator or admin; ``None`` for any other."""
+        ...
+
+
+class MeterKeys(Protocol):
+    """Which keys of meters are trusted."""
+
+    async def pin(
+        self,
+        station_id: str,
+        evse_id: int,
+        *,
+        public_key: str,
+        meter_serial: str | None,
+        actor: str,
+    ) -> object:
+        """Trust a key at an EVSE from now on.
+
+        Raises:
+            RequestError: It is none; the message says why.
+            StoreError: It could not be stored.
+        """
+        ...

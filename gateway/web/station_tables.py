@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from html import escape
 from typing import Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from gateway.web import station_words as words
@@ -58,13 +59,14 @@ def meter_keys(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(moment(one["at"], now, zone)),
         )
 
-    return _table(
+    table = _table(
         ("Where", "State", "Fingerprint", "Meter", "Pinned or last seen"),
         station["meter_keys"],
         row,
-        "None known. Read the key off the meter and pin it:"
-        " <code>PUT /api/v1/stations/ID/meter-keys/EVSE</code>.",
+        "None known.",
     )
+    name = quote(str(station["station_id"]), safe="")
+    return f'{table}<p><a href="/meter-keys/{name}">Pin the key of a meter</a></p>'
 
 
 def commands(station: View, now: datetime, zone: ZoneInfo) -> str:

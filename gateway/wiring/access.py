@@ -33,6 +33,13 @@ class TokenAccess:
             return None
         return token.role.value
 
+    async def operator_of(self, secret: str) -> str | None:
+        """Who may change something by the cockpit; see ``web.ports.Access``."""
+        token = await self.find_token(secret)
+        if token is None or not token.is_valid(self._wall_clock.now()):
+            return None
+        return token.token_id if token.role in {Role.OPERATOR, Role.ADMIN} else None
+
     async def admin_link(self, api_url: str) -> str | None:
         """A link that opens once, while no lasting admin token exists."""
         now = self._wall_clock.now()

@@ -7,6 +7,7 @@ import structlog
 
 from gateway.errors import WattproofError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.wiring.base import Base
@@ -40,6 +41,12 @@ class Money:
             bus=base.bus,
             clock=base.clock,
             terms=base.terms(),
+        )
+        self.meter_keys = MeterKeyDesk(
+            directory=base.directory,
+            writer=base.writer,
+            settlement=self.settlement,
+            clock=base.clock,
         )
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring

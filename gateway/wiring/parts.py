@@ -138,6 +138,7 @@ class Parts:
             receipts=self._money.receipts,
             drivers=self.drivers,
             certificates=self.certificates.desk,
+            meter_keys=self._money.meter_keys,
             transfers=self.transfers,
             uploads=self.uploads,
             public_url=lambda: self.config.api.public_url or self.api_url,
@@ -158,7 +159,8 @@ class Parts:
 
     def mount_pages(self, app: FastAPI) -> None:
         """Add cockpit and driver page."""
-        mount(app, self.live, self._access, clock=self.clock)
+        keys = self._money.meter_keys
+        mount(app, self.live, self._access, keys, clock=self.clock)
 
     def _readiness(self) -> dict[str, bool]:
         return {

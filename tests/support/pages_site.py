@@ -35,6 +35,7 @@ class FakeSite:
     clock: Clock
     n_more: int = 0
     needs: list[tuple[int | None, datetime | None]] = field(default_factory=list)
+    pinned: list[tuple[str, int, str, str | None, str]] = field(default_factory=list)
     is_ended: bool = False
     is_link_used: bool = False
     revoked: bool = False
@@ -335,6 +336,22 @@ class FakeSite:
         self.is_link_used = True
         return ADMIN
 
+    async def operator_of(self, secret: str) -> str | None:
+        return "t1" if secret == ADMIN and not self.revoked else None
+
+    async def pin(
+        self,
+        station_id: str,
+        evse_id: int,
+        *,
+        public_key: str,
+        meter_serial: str | None,
+        actor: str,
+    ) -> None:
+        if "no key" in public_key:
+            raise RequestError(422, "bad_public_key", "it is <none>")
+        self.pinned.append((station_id, evse_id, public_key, meter_serial, actor))
+
     async def role_of(self, secret: str) -> str | None:
         return "admin" if secret == ADMIN and not self.revoked else None
 
@@ -347,7 +364,7 @@ def fake_site(speed: float = 1.0, n_more: int = 0) -> FakeSite:
 def pages_app(site: FakeSite) -> FastAPI:
     """An application with the pages alone."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    mount(app, site, site, clock=site.clock)
+    mount(app, site, site, site, clock=site.clock)
     return app
 
 

@@ -261,6 +261,10 @@ async def test_keys_are_pinned_by_operators_and_audited(tmp_path: Path) -> None:
         await site.call("PUT", "/stations/OLD/meter-keys/0", body, status=422)
         await site.call("PUT", "/stations/NONE/meter-keys/1", body, status=404)
         await site.call("DELETE", path, status=404)
+        access = site.parts._access
+        assert await access.operator_of(site.secrets["operator"]) is not None
+        assert await access.operator_of(site.secrets["viewer"]) is None
+        assert await access.operator_of("unknown") is None
         await site.call("PUT", path, body)
         await site.call("DELETE", path, status=204)
         keys = await site.call("GET", "/stations/OLD/meter-keys")
