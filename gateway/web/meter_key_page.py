@@ -18,6 +18,10 @@ MAX_ID: Final = 48
 MAX_KEY: Final = 2_000
 MAX_SERIAL: Final = 300
 
+_HOW: Final = (
+    "<p>Copy the key that is printed on the meter, or in its papers. Bills that wait"
+    " at this EVSE are judged again with it.</p>"
+)
 StationName = Annotated[str, Path(max_length=MAX_ID)]
 
 
@@ -38,10 +42,7 @@ class MeterKeyPages:
         name = str(station["station_id"])
         parts = [
             f'<p role="alert"><b>{escape(trouble)}</b></p>' if trouble else "",
-            (
-                "<p>Copy the key that is printed on the meter, or in its papers. Bills that"
-                " wait at this EVSE are judged again with it.</p>"
-            ),
+            _HOW,
             _sent(station),
             _form(station),
             f'<p><a href="{_station_url(name)}">Back to the station</a></p>',
