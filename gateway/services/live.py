@@ -14,10 +14,10 @@ from gateway.clock import Clock
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.session import Session, SessionPhase
 from gateway.errors import RequestError, StoreError
+from gateway.services.driver_price import driver_price
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
-from gateway.services.settlement import cost_so_far
 from gateway.services.station_facts import StationFacts
 from gateway.store import money, plans, requests, sessions
 from gateway.store.queries import Queries
@@ -276,11 +276,8 @@ class Live:
         ):
             return None
         bill = money.find_bill(conn, session_id)
-        running = cost_so_far(conn, session)
+        money_told = driver_price(conn, session, bill, now)
         needed_wh, departure_at, is_default, likely_wh, why = _need_of(conn, session)
-        cost = None
-        if running is not None:
-            cost = f"{running.amount_text} {running.currency}"
         return {
             "station_id": session.station_id,
             "evse_id": session.evse_id,
@@ -304,8 +301,8 @@ class Live:
             "register_start_milliwh": session.register_start_milliwh or 0,
             "register_end_milliwh": session.register_end_milliwh or 0,
             "bill_state": "pending" if bill is None else bill.status,
-            "cost": cost,
-            "price": self._prices(now),
+            "cost": money_told.cost,
+            "price": money_told.price,
             "receipt_url": (
                 f"/d/{self._needs.driver_token(session_id)}/receipt"
                 if bill is not None and bill.status == "settled"

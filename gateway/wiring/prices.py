@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from gateway.config import Config
+from gateway.domain.tariff import TariffError
 from gateway.services.group_problem import Prices
 
 MICRO: Final = 1_000_000
@@ -30,9 +31,12 @@ def plan_price_unit(config: Config) -> str | None:
 
 
 def price_text(config: Config, moment: datetime) -> str | None:
-    """The default tariff's price at a moment, for people."""
+    """The default tariff's price of energy at a moment, for people; ``None``: none."""
     tariff = config.tariffs.get(config.billing.default_tariff or "")
     if tariff is None:
         return None
-    price = Decimal(tariff.price_at(moment)) / MICRO
+    try:
+        price = Decimal(tariff.price_at(moment)) / MICRO
+    except TariffError:
+        return None
     return f"{price:.2f} {tariff.currency}/kWh"
