@@ -36,6 +36,7 @@ from gateway.domain.tariff import Tariff, TariffError
 from gateway.errors import RequestError, StoreError
 from gateway.services import sealing, signed_meter
 from gateway.services.clock_doubt import is_price_doubtful
+from gateway.services.group_doubt import is_group_late
 from gateway.services.pause_doubt import is_pause_ours
 from gateway.services.register_doubt import register_doubt
 from gateway.services.signed_meter import KeyChanged
@@ -264,6 +265,9 @@ def settle_in(
     may_settle = may_settle and not why_not
     if tariff is not None and is_price_doubtful(conn, session, tariff):
         reasons.append("clock_offset")
+        may_settle = False
+    if is_group_late(conn, session, tariff):
+        reasons.append("group_tariff_late")
         may_settle = False
     if is_pause_ours(conn, session_id, bill):
         reasons.append("paused_by_limit")

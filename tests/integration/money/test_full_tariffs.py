@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from gateway.config import Regime
 from gateway.domain.ids import SessionId
 from gateway.domain.ocpi import parse_tariff
 from gateway.services.settlement import cost_so_far, final_cost
-from gateway.store import money, sessions
+from gateway.store import group_tariffs, money, sessions, tokens
 from gateway.store.money import BillRow
 from gateway.store.times import to_text
 from ledger import pricing
-from tests.support.journal import at
-from tests.support.money import Till, open_till
+from tests.support.journal import at, ended, entry, started
+from tests.support.money import Till, day_night, open_till
 
 PRICES: list[dict[str, Any]] = [
     {"type": "ENERGY", "price": "0.40"},
@@ -138,3 +139,39 @@ async def test_a_pause_makes_no_doubt_while_the_car_charges(tmp_path: Path) -> N
         session_id = await till.session(wh=12_000)
         await pause(till, session_id, (0, 0))
         assert (await settled(till, session_id)).status == "settled"
+
+
+@pytest.mark.parametrize(
+    ("at_start", "is_member", "tariff_id", "is_held"),
+    [
+        ("DRIVER", True, "G", False),
+        (None, True, "T", True),
+        (None, False, "T", False),
+        ("DRIVER", False, "T", False),
+    ],
+)
+async def test_a_group_whose_driver_came_late_is_not_billed_by_another_tariff(
+    tmp_path: Path, at_start: str | None, is_member: bool, tariff_id: str, is_held: bool
+) -> None:
+    async with open_till(tmp_path) as till:
+
+        def job(conn: sqlite3.Connection) -> None:
+            tariff = replace(day_night("0.10", "0.10"), id="G")
+            money.put_tariff(conn, tariff, source="api", now=at(-30))
+            group_tariffs.put(conn, group_id="Crew", tariff_id="G", now=at(-30))
+            group = "crew" if is_member else None
+            tokens.put(
+                conn, value="DRIVER", status="Accepted", now=at(-30), group_id=group
+            )
+
+        await till.store.writer.run(job)
+        start = started(0, wire_id="tx", token=at_start)
+        begun = await till.store.append_and_wait(entry(start, ours=False))
+        stop = ended(60, wire_id="tx", wh=11_000, token="DRIVER")
+        await till.store.append_and_wait(entry(stop, ours=False))
+        assert begun.session is not None
+        row = await settled(till, begun.session.session_id)
+        assert ("group_tariff_late" in row.reasons) is is_held
+        assert (row.status == "held") is is_held
+        assert row.document is not None
+        assert row.document["tariff_id"] == tariff_id
