@@ -53,8 +53,10 @@ max_a = 32
 min_a = 6
 floor_a = 0
 """
-PRICE = "0.4137"
-"""Of a kWh: hardly any bill is a whole number of cents before it is rounded."""
+ENERGY = '{ type = "ENERGY", price = "0.40" }'
+PRICES = """{ type = "ENERGY", price = "0.4137" }, { type = "FLAT", price = "0.35" },
+  { type = "TIME", price = "1.234" }"""
+"""Hardly any bill is a whole number of cents before it is rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ async def run(folder: Path, plans: dict[str, Any], chaos: Chaos, name: str) -> O
     """Let every station send its plan, and wait for the bills."""
     begun_s = time.monotonic()
     ports = write_config(folder, {})
-    text = (folder / "config.toml").read_text().replace('"0.40"', f'"{PRICE}"')
+    text = (folder / "config.toml").read_text().replace(ENERGY, PRICES)
+    assert PRICES in text
     for station_id in plans:
         text += STATION.format(station_id=station_id)
         secret = folder / f"{station_id}.password"
