@@ -2,6 +2,9 @@
 
 import asyncio
 import shutil
+import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,9 @@ from tests.e2e.test_kill9 import (
     yard,
 )
 from tests.support.gateway_process import (
+    WATTPROOF,
     GatewayProcess,
+    environment,
     gateway,
     new_token,
     run_cli,
@@ -81,3 +86,35 @@ async def settled_on_chain(running: GatewayProcess, at_least: int) -> dict[str, 
             if state["settlements_on_chain"] >= at_least:
                 return state
             await asyncio.sleep(0.25)
+
+
+async def test_a_backup_that_is_killed_leaves_no_folder_of_its_name(
+    tmp_path: Path,
+) -> None:
+    """What is left says itself that it is unfinished, and the next try succeeds."""
+    write_config(tmp_path, {})
+    await new_token(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "data" / "wattproof.db")) as conn:
+        conn.execute("CREATE TABLE filler AS SELECT zeroblob(150000000) AS x")
+        conn.commit()
+    process = await asyncio.create_subprocess_exec(
+        *WATTPROOF, "backup", "copy", cwd=tmp_path, env=environment()
+    )
+    async with asyncio.timeout(30):
+        while not [one for one in unfinished(tmp_path) if has_begun(one)]:  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.001)
+    process.kill()
+    await process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "copy").exists()
+    assert len(unfinished(tmp_path)) == 1
+    code, _out, err = await run_cli(tmp_path, "backup", "copy")
+    assert code == 0, err
+
+
+def unfinished(folder: Path) -> list[Path]:
+    return list(folder.glob(".copy.unfinished-*"))
+
+
+def has_begun(folder: Path) -> bool:
+    return (folder / "wattproof.db").exists()
