@@ -23,6 +23,8 @@ from gateway.store.signed import RawRecord, SeenKey, StoredFinding, StoredRecord
 
 MAX_TEXTS: Final = 1_000
 """Signed data of one session that is looked at: ten days in quarters of an hour."""
+MAX_CHARS: Final = 4_194_304
+"""Of all of them: bounds what a station can make the writer read."""
 MAX_SIGNATURES: Final = 100
 """Checked of one session, those of begin and end first: bounds what others wait."""
 MAX_SEEN_KEYS: Final = 10
@@ -81,9 +83,11 @@ def examine(conn: sqlite3.Connection, session: Session) -> Found:
     key = None
     if pinned is not None:
         key = MeterKey(curve=Curve(pinned.curve), point=pinned.point)
-    raw = signed.raw_records(conn, session.session_id, MAX_TEXTS)
+    raw = signed.raw_records(
+        conn, session.session_id, most=MAX_TEXTS, most_chars=MAX_CHARS
+    )
     texts = _once(one for row in raw for one in _unwrapped(row))
-    more = [] if n_record <= MAX_TEXTS else ["too_many_records"]
+    more = [] if n_record == len(raw) else ["too_many_records"]
     if key is None:
         more.append(NOT_PINNED)
     else:

@@ -98,18 +98,29 @@ class StoredRecord:
 
 
 def raw_records(
-    conn: sqlite3.Connection, session_id: SessionId, limit: int
+    conn: sqlite3.Connection, session_id: SessionId, *, most: int, most_chars: int
 ) -> list[RawRecord]:
-    """Signed data of a session, in the order of the station's time."""
+    """Signed data of a session, in the order of the station's time.
+
+    As many texts as stay below both bounds.
+    """
     rows = conn.execute(
         "SELECT context, encoding, raw, public_key FROM signed_reading"  # noqa: S608 - a constant clause
         f" {OF_SESSION} ORDER BY sampled_at, rowid LIMIT ?",
-        (session_id, limit),
+        (session_id, most),
     )
-    return [
-        RawRecord(context=row[0], encoding=row[1], raw=row[2], public_key=row[3])
-        for row in rows
-    ]
+    found: list[RawRecord] = []
+    n_char = 0
+    for context, encoding, raw, public_key in rows:
+        n_char += len(raw)
+        if n_char > most_chars:
+            break
+        found.append(
+            RawRecord(
+                context=context, encoding=encoding, raw=raw, public_key=public_key
+            )
+        )
+    return found
 
 
 def n_raw(conn: sqlite3.Connection, session_id: SessionId) -> int:
