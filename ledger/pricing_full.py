@@ -10,8 +10,11 @@ excluded). ``min_price`` and ``max_price`` hold ``excl_vat_micro``, ``incl_vat_m
 Parts of the bill name its ``lines`` by number; where the tariff makes a difference of
 it they say whether the car was parked, and its average power. Both must follow from
 energy and time: of the parts in a row that say the same, the average must be below
-100 W, or within the watt. Lines have the ``volume`` used (mWh, microseconds, 1) and
-the volume ``billed`` (with steps). ``net_minor`` and ``vat_minor`` make the amount.
+100 W, or within the watt; of energy in no time they say neither. Where a row begins and
+ends is not held against the readings.
+
+Lines have the ``volume`` used (mWh, microseconds, 1) and the volume ``billed`` (with
+steps). ``net_minor`` and ``vat_minor`` make the amount.
 """
 
 from __future__ import annotations
@@ -180,7 +183,7 @@ def _wrong_states(parts: Sequence[FullPart], tariff: Mapping[str, object]) -> li
         for is_parked, run in groupby(parts, key=lambda part: part.is_parked):
             energy, span_us = _sums(list(run))
             is_low = energy * 3_600_000 < PARKED_BELOW_W * span_us
-            if is_parked is not is_low:
+            if is_parked is not (is_low if span_us else None):
                 wrong.append("a part is parking, or not, against its energy")
     if any(
         _optional(element, name) is not None
@@ -231,7 +234,10 @@ def _due(
         for row in _rows(element.get("components"), "components"):
             price = _price(row)
             found.setdefault(price[0], price)
-    found.pop("TIME" if part.is_parked else "PARKING_TIME", None)
+    if part.is_parked is not True:
+        found.pop("PARKING_TIME", None)
+    if part.is_parked is not False:
+        found.pop("TIME", None)
     return set(found.values())
 
 

@@ -51,9 +51,8 @@ class Part:
     Attributes:
         terms: In force then.
         components: The prices that applied, one per dimension at most.
-        is_parked: The car did not charge; ``None`` where that makes no price.
-        power_w: Average, rounded down; ``None`` where it makes no price, or no time
-            passed.
+        is_parked: The car did not charge; ``None`` where that makes no price, or the
+            register changed in no time. ``power_w``, average, rounded down, likewise.
         cells: Between which thresholds of energy and of duration.
     """
 
@@ -312,9 +311,9 @@ class Account:
         used, power_w = state
         elapsed = start - self.begun.at
         use = Use(energy_milliwh=used, power_w=power_w, elapsed=elapsed)
-        is_parked = power_w is not None and power_w < PARKED_BELOW_W
+        is_parked = None if power_w is None else power_w < PARKED_BELOW_W
         dimensions = [Dimension.ENERGY]
-        if self.rules.prices_time:
+        if self.rules.prices_time and is_parked is not None:
             dimensions.append(Dimension.PARKING_TIME if is_parked else Dimension.TIME)
         if not tally.has_flat:
             dimensions.append(Dimension.FLAT)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given
@@ -206,3 +207,50 @@ def test_registers_between_the_edges_change_no_sum(
     bill = price(tariff, points)
     assert bill.parts == account.parts
     assert bill.lines == account.tally.stepped()
+
+
+@given(tariffs(), registers())
+def test_the_verifier_sees_parking_that_the_average_contradicts(
+    tariff: Tariff, points: list[RegisterPoint]
+) -> None:
+    """Of a row of parts, all of them."""
+    bill = price(tariff, points).to_json()
+    parts = bill["parts"]
+    assert isinstance(parts, list)
+    said = {part.get("is_parked") for part in parts} - {None}
+    if len(said) == 1:
+        for start, end in pairwise([*_turns(parts), len(parts)]):
+            wrong = [
+                {**part, "is_parked": not part["is_parked"]}
+                if start <= index < end and "is_parked" in part
+                else part
+                for index, part in enumerate(parts)
+            ]
+            if wrong != parts:
+                found = pricing.check_bill({**bill, "parts": wrong}, tariff.snapshot())
+                assert found
+
+
+def _turns(parts: list[dict[str, object]]) -> list[int]:
+    """Where a row of parts begins that say the same of parking."""
+    return [
+        index
+        for index, part in enumerate(parts)
+        if index == 0 or part.get("is_parked") is not parts[index - 1].get("is_parked")
+    ]
+
+
+@given(tariffs(), registers())
+def test_the_verifier_sees_prices_of_another_part(
+    tariff: Tariff, points: list[RegisterPoint]
+) -> None:
+    bill = price(tariff, points).to_json()
+    parts = bill["parts"]
+    assert isinstance(parts, list)
+    for before, after in pairwise(parts):
+        if before.get("lines") != after.get("lines"):
+            wrong = [
+                {**one, "lines": before["lines"]} if one is after else one
+                for one in parts
+            ]
+            assert pricing.check_bill({**bill, "parts": wrong}, tariff.snapshot())
