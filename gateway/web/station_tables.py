@@ -66,7 +66,8 @@ def meter_keys(station: View, now: datetime, zone: ZoneInfo) -> str:
         "None known.",
     )
     name = quote(str(station["station_id"]), safe="")
-    return f'{table}<p><a href="/meter-keys/{name}">Pin the key of a meter</a></p>'
+    link = f'<a href="/meter-keys/{name}">Pin the key of a meter</a>'
+    return f'{table}<p class="act">{link}</p>'
 
 
 def commands(station: View, now: datetime, zone: ZoneInfo) -> str:

@@ -70,7 +70,7 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
         path = link.json()["path"]
         page = await stranger.get(path)
         assert page.status_code == 200, page.text
-        assert "0.40 EUR/kWh" in page.text
+        assert "0.40 EUR per kWh" in page.text
         said = await stranger.post(
             f"{path}/need",
             data={"energy": "3", "leave": ""},
