@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 Start: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]], str], None]
-"""Starts a part that runs for ever, under a name."""
+"""Starts a part, which may run for ever, under a name."""
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
@@ -151,7 +151,7 @@ async def supervised(
     *,
     pause_s: float = RESTART_S,
 ) -> None:
-    """Run a part for ever: what fails in one must not stop the others.
+    """Run a part until it ends: what fails in one must not stop the others.
 
     Every part finds its place again from the store, so a restart loses nothing.
     """
@@ -162,4 +162,6 @@ async def supervised(
             raise
         except Exception:  # noqa: BLE001 - the outer edge of a part: told, then restarted
             _log.exception("part.failed", part=name)
+        else:
+            return  # it has nothing to do
         await asyncio.sleep(pause_s)

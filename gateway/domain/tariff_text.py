@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gateway.domain.rates import major_units
+from gateway.domain.rates import AHEAD, major_units
 from gateway.domain.tariff import Tariff, TariffError
 from gateway.domain.tariff_terms import Dimension, Terms
-
-AHEAD: Final = timedelta(days=1)
-"""How far ahead the next price is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from gateway.store.schema import WriterConnection
+from gateway.store.schema import WriterConnection, primary_code
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -72,11 +72,6 @@ def run_jobs(conn: WriterConnection, jobs: Sequence[Job[Any]]) -> list[Outcome]:
         else:
             outcomes += [(result, None) for result in results]
     return outcomes
-
-
-def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's result code without its details."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _run_all_of(job: Job[Any]) -> _RunAll | None:

@@ -165,6 +165,11 @@ def version_problem(
     return None
 
 
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's result code without its details."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _look(path: Path, steps: tuple[Migration, ...]) -> None:
     """Refuse what is not ours before anything is written to it.
 
@@ -185,7 +190,7 @@ def _look(path: Path, steps: tuple[Migration, ...]) -> None:
 
 def _verdict(path: Path, error: sqlite3.Error) -> str:
     """One line that says whether the file is wrong or only out of reach."""
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # without its details
+    match primary_code(error):
         case sqlite3.SQLITE_CORRUPT:
             return f"the database {path} is damaged: {error}"
         case sqlite3.SQLITE_NOTADB:

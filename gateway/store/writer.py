@@ -24,13 +24,14 @@ import structlog
 from gateway.errors import StoreBusy, StoreError, StoreShed
 from gateway.store.checkpoints import MOVE, Checkpointer
 from gateway.store.gathering import Gathering
-from gateway.store.jobs import Job, primary_code, run_jobs
+from gateway.store.jobs import Job, run_jobs
 from gateway.store.schema import (
     BUSY_TIMEOUT_MS,
     WriterConnection,
     connect,
     mark_closed,
     open_database,
+    primary_code,
 )
 
 T = TypeVar("T")

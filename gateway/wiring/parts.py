@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from gateway.api.context import ApiContext
 from gateway.clock import Clock
-from gateway.config import Config, LedgerBackend
+from gateway.config import Config
 from gateway.domain.ids import StationId
 from gateway.errors import StartupError
 from gateway.process import Start
@@ -83,8 +83,7 @@ class Parts:
         base, stations = self._base, self._stations
         start(self._port.store_watch.run, "part.store_watch")
         start(self.settlement.run, "part.settlement")
-        if self.config.ledger.backend is not LedgerBackend.NONE:
-            start(self.anchoring.run, "part.anchoring")
+        start(self.anchoring.run, "part.anchoring")
         start(self.dispatch.run, "part.dispatch")
         start(stations.setup.run, "part.setup")
         start(stations.registration.run, "part.registration")

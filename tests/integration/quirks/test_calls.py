@@ -4,7 +4,7 @@ Row numbers are those of ``docs/conformance.md``, Real chargers.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -68,6 +68,16 @@ async def take(
     frame = await cp.receive()
     assert frame[2:] == [action, payload]
     await cp.send([3, frame[1], answer])
+
+
+async def refuse_settings(cp: RawStation, told: Mapping[str, str]) -> None:
+    """Boot, tell these keys, and refuse the two settings that always come first."""
+    said = [{"key": k, "value": v, "readonly": False} for k, v in told.items()]
+    await cp.ask("BootNotification", BOOT_16)
+    await take(cp, "GetConfiguration", {}, {"configurationKey": said})
+    for _ in range(2):
+        frame = await cp.receive()
+        await cp.send([3, frame[1], {"status": "Rejected"}])
 
 
 @pytest.mark.quirk(11)
@@ -183,13 +193,8 @@ async def test_a_station_that_has_the_setting_is_told_how_often_to_ping(
         "TransactionMessageAttempts": attempts,
         "TransactionMessageRetryInterval": "30",
     }
-    said = [{"key": k, "value": v, "readonly": False} for k, v in told.items()]
     async with open_port(tmp_path) as port, port.station() as cp:
-        await cp.ask("BootNotification", BOOT_16)
-        await take(cp, "GetConfiguration", {}, {"configurationKey": said})
-        for _ in range(2):
-            frame = await cp.receive()
-            await cp.send([3, frame[1], {"status": "Rejected"}])
+        await refuse_settings(cp, told)
         ping = {"key": "WebSocketPingInterval", "value": wanted}
         await take(cp, "ChangeConfiguration", ping, {"status": "Rejected"})
 
@@ -202,18 +207,13 @@ async def test_a_station_that_gives_up_soon_is_told_to_be_patient(
         "TransactionMessageAttempts": "3",
         "TransactionMessageRetryInterval": "60",
     }
-    said = [{"key": k, "value": v, "readonly": False} for k, v in told.items()]
     async with open_port(tmp_path) as port, port.station() as cp:
-        await cp.ask("BootNotification", BOOT_16)
-        await take(cp, "GetConfiguration", {}, {"configurationKey": said})
-        for _ in range(2):
-            frame = await cp.receive()
-            await cp.send([3, frame[1], {"status": "Rejected"}])
+        await refuse_settings(cp, told)
         raised = {"key": "TransactionMessageAttempts", "value": "10"}
         await take(cp, "ChangeConfiguration", raised, {"status": "Accepted"})
         read = {"key": ["TransactionMessageAttempts"]}
-        said[0]["value"] = "10"
-        await take(cp, "GetConfiguration", read, {"configurationKey": said[:1]})
+        said = {**raised, "readonly": False}
+        await take(cp, "GetConfiguration", read, {"configurationKey": [said]})
         assert (await cp.ask("Heartbeat", {}))[0] == 3
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):

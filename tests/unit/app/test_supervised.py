@@ -37,3 +37,14 @@ async def test_what_cannot_start_ends_the_whole() -> None:
 
     with pytest.raises(StartupError):
         await supervised(part, "part.anchoring", pause_s=0)
+
+
+async def test_a_part_that_has_nothing_to_do_ends() -> None:
+    runs: list[int] = []
+
+    async def part() -> None:
+        runs.append(1)
+
+    async with asyncio.timeout(2):
+        await supervised(part, "part.anchoring", pause_s=0)
+    assert runs == [1]
