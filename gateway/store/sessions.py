@@ -71,6 +71,9 @@ COLUMNS: Final = ", ".join(
 """What `from_row` reads, in its order."""
 
 _SELECT: Final = f"SELECT {COLUMNS} FROM session "  # noqa: S608 - constant column names
+_UNDER_WIRE_ID: Final = (
+    "SELECT 1 FROM session WHERE station_id = ? AND transaction_id = ?"
+)
 _RANGE: Final = re.compile(r"(-?\d+)-(-?\d+)")
 MAX_NUMBER: Final = 2**31 - 1
 MAX_REMEMBERED: Final = 10_000
@@ -119,9 +122,12 @@ def from_row(row: sqlite3.Row | tuple[Any, ...]) -> Session:
 
 
 def insert(conn: sqlite3.Connection, session: Session, offset: int) -> None:
-    """Write a new session."""
+    """Write a new session; the writer has it at hand if its wire id is new, too."""
     if isinstance(conn, WriterConnection):
-        conn.remembered.pop(_wire_key(session), None)
+        key = _wire_key(session)
+        conn.remembered.pop(key, None)
+        if key[1] and conn.execute(_UNDER_WIRE_ID, key).fetchone() is None:
+            _keep_at_hand(conn, key, session)
     new: dict[str, object] = dict(zip(_FIELDS, _values(session), strict=True))
     new |= {"token_key": _token_key(session), "start_offset": offset}
     conn.execute(_sql("INSERT", tuple(new)), _row(tuple(new), new.values()))
@@ -169,6 +175,15 @@ def remembered(
     return found
 
 
+def _keep_at_hand(
+    conn: WriterConnection, key: tuple[str, str], session: Session
+) -> None:
+    """Remember the only session under a wire id; the first to come is forgotten."""
+    if len(conn.remembered) >= MAX_REMEMBERED:
+        conn.remembered.pop(next(iter(conn.remembered)))
+    conn.remembered[key] = session
+
+
 def remember(conn: WriterConnection, session: Session) -> None:
     """Keep up with a written session; forget it once it is over."""
     key = _wire_key(session)
@@ -211,25 +226,18 @@ def by_wire_id(
 
     A running session is remembered: every meter value asks for it.
     """
-    remembered: dict[tuple[str, str], Session] | None = (
-        conn.remembered if isinstance(conn, WriterConnection) else None
-    )
-    known = remembered and remembered.get((station_id, transaction_id))
-    if known:
-        return [known]
+    if isinstance(conn, WriterConnection):
+        known = remembered(conn, station_id, transaction_id)
+        if known is not None:
+            return [known]
     found = _all(
         conn,
         "WHERE station_id = ? AND transaction_id = ? ORDER BY started_at, session_id",
         (station_id, transaction_id),
     )
-    if (
-        remembered is not None
-        and len(found) == 1
-        and found[0].phase is SessionPhase.RUNNING
-    ):
-        if len(remembered) >= MAX_REMEMBERED:
-            remembered.pop(next(iter(remembered)))
-        remembered[station_id, transaction_id] = found[0]
+    is_only_one = len(found) == 1 and found[0].phase is SessionPhase.RUNNING
+    if is_only_one and isinstance(conn, WriterConnection):
+        _keep_at_hand(conn, (station_id, transaction_id), found[0])
     return found
 
 

@@ -60,6 +60,27 @@ async def test_a_running_session_is_remembered_until_it_ends(tmp_path: Path) -> 
         assert late.session.phase is SessionPhase.ENDED
 
 
+async def test_a_session_is_at_hand_from_its_start_on(tmp_path: Path) -> None:
+    """So that its first meter values are as cheap as all later ones."""
+    async with open_store(tmp_path) as (store, _):
+        await store.append_and_wait(entry(started(0, wh=1000)))
+        assert await _remembered(store) == 1
+
+
+async def test_two_sessions_under_one_wire_id_are_looked_up(tmp_path: Path) -> None:
+    """A station that counts anew: which one is meant depends on the message."""
+    async with open_store(tmp_path) as (store, _):
+        for minute in (0, 100):
+            first = started(minute, wire_id="7", sequence=0, wh=1000 + minute)
+            receipt = await store.append_and_wait(entry(first, ours=False))
+            assert receipt.session is not None
+            over = ended(minute + 50, wire_id="7", wh=1050 + minute, sequence=5)
+            await store.append_and_wait(entry(over, ours=False))
+        again = started(200, wire_id="7", sequence=0, wh=1200)
+        await store.append_and_wait(entry(again, ours=False))
+        assert await _remembered(store) == 0
+
+
 async def test_a_message_that_was_rolled_back_leaves_no_trace_in_memory(
     tmp_path: Path,
 ) -> None:

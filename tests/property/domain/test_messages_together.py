@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.domain.events import Deviation
 from gateway.domain.ids import StationId
 from gateway.services.sealing import LogSealer, install_ledger
+from gateway.store import sessions
 from gateway.store.entry import Entry, Receipt
 from gateway.store.schema import WriterConnection, open_database
 from gateway.store.sqlite import AppendJob, Hooks
@@ -140,5 +141,8 @@ def test_a_group_leaves_what_its_messages_leave_one_by_one(
     with _database() as conn:
         alone = [AppendJob(message, HOOKS)(conn) for message in everything]
         rows = _rows(conn)
+        for (station_id, wire_id), known in conn.remembered.items():
+            assert known == sessions.by_id(conn, known.session_id)
+            assert (station_id, wire_id) == (known.station_id, known.transaction_id)
     groups = [everything[at : at + size] for at in range(0, len(everything), size)]
     assert _store(groups) == (alone, rows)
