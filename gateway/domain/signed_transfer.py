@@ -9,34 +9,39 @@ from typing import Final
 from gateway.domain.signed_carrier import MAX_CHARS, has_record
 from gateway.domain.signed_json import SignedDataError, load
 
+_ID: Final = re.compile(r"[A-Za-z0-9*+=:|@._-]{1,36}")
+"""A transaction's in 2.0.1: ``identifierString`` of at most 36 characters."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
+"""A transaction's in 1.6: we give them."""
 _ATTRIBUTE: Final = re.compile(
-    r"""<value\b[^<>]{0,400}?\btransactionId\s*=\s*["']([1-9][0-9]{0,9})["']"""
+    r"""<value\b[^<>]{0,400}?\btransactionId\s*=\s*["']([^"'<>]{1,36})["']"""
 )
 _MEMBERS: Final = ("transactionId", "transaction_id", "transactionID")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferredRecord:
-    """Signed data, as it came, and the number of its transaction as text."""
+    """Signed data, as it came, and the id of its transaction as text."""
 
     transaction_id: str
     raw: str
 
 
-def find_record(data: object) -> TransferredRecord | None:
+def find_record(data: object, *, numbers_only: bool = True) -> TransferredRecord | None:
     """Signed data of a transaction, or ``None`` where there is none.
 
     Args:
-        data: Of the message: a JSON object in text with ``transactionId`` and a record,
-            or XML whose ``value`` has that attribute. Nothing else names a transaction.
+        data: Of the message: a JSON object with ``transactionId`` and a record, or XML
+            whose ``value`` has that attribute. Nothing else names a transaction.
+        numbers_only: Transactions have numbers, as in 1.6.
     """
     if not isinstance(data, str) or len(data) > MAX_CHARS:
         return None
+    is_id = _NUMBER.fullmatch if numbers_only else _ID.fullmatch
     text = data.strip()
     if text.startswith("<"):
         found = _ATTRIBUTE.search(text)
-        if found is None or "signedData" not in text:
+        if found is None or "signedData" not in text or not is_id(found[1]):
             return None
         return TransferredRecord(transaction_id=found[1], raw=data)
     if not text.startswith("{"):
@@ -49,6 +54,6 @@ def find_record(data: object) -> TransferredRecord | None:
         return None
     for name in _MEMBERS:
         number = body.get(name)
-        if isinstance(number, Decimal | str) and _NUMBER.fullmatch(str(number)):
+        if isinstance(number, Decimal | str) and is_id(str(number)):
             return TransferredRecord(transaction_id=str(number), raw=data)
     return None

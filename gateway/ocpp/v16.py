@@ -39,6 +39,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
+from gateway.ocpp.signed_data import text_transferred
 from gateway.ocpp.strict import exact
 from gateway.ocpp.templates import TEXT_VALUE, OnFailure, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
@@ -47,7 +48,6 @@ from gateway.ocpp.v16_commands import V16Commands
 from gateway.ocpp.v16_lists import V16Lists
 from gateway.ocpp.v16_networks import V16Networks
 from gateway.ocpp.v16_prices import V16Prices
-from gateway.ocpp.v16_signed import data_transferred
 from gateway.ocpp.v16_tables import (
     ERROR_CODES,
     ESSENTIALS,
@@ -371,7 +371,7 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
     {
         "Authorize": _authorize,
         "BootNotification": _boot,
-        "DataTransfer": data_transferred,
+        "DataTransfer": text_transferred,
         "DiagnosticsStatusNotification": partial(notified, reply=empty),
         "FirmwareStatusNotification": partial(notified, reply=empty),
         "Heartbeat": _heartbeat,

@@ -31,7 +31,6 @@ from gateway.ocpp.adapter import (
     Understood,
 )
 from gateway.ocpp.certificate_wire import signing_asked, signing_reply
-from gateway.ocpp.data_transfer import data_offered, json_reply
 from gateway.ocpp.frames import Call, Frame
 from gateway.ocpp.inbound import Message, Payload, Samples, empty, fact, notified
 from gateway.ocpp.readings import (
@@ -42,6 +41,7 @@ from gateway.ocpp.readings import (
     with_totals,
 )
 from gateway.ocpp.schema import Version
+from gateway.ocpp.signed_data import json_transferred
 from gateway.ocpp.strict import exact
 from gateway.ocpp.templates import NUMBER_VALUE, OnFailure, Templates
 from gateway.ocpp.tolerant import Reader, knows, unknown_action
@@ -443,7 +443,7 @@ _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
         "Authorize": _authorize,
         "BootNotification": _boot,
         "ClearedChargingLimit": partial(notified, reply=empty),
-        "DataTransfer": partial(notified, reply=json_reply, inquiry=data_offered),
+        "DataTransfer": json_transferred,
         "FirmwareStatusNotification": partial(notified, reply=empty),
         "Get15118EVCertificate": partial(notified, reply=ev_reply, inquiry=ev_asked),
         "GetCertificateStatus": partial(

@@ -56,6 +56,8 @@ _OIDS: Final[Mapping[bytes, Curve]] = MappingProxyType(
 )
 _EC_KEY: Final = bytes.fromhex("2A8648CE3D0201")
 _PEM: Final = re.compile(r"-----(?:BEGIN|END) PUBLIC KEY-----")
+_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})++")
+_OCA: Final = re.compile(r"oca:(?:base16|base64):asn1:", re.IGNORECASE)
 _SEQUENCE, _OID, _BITS = 0x30, 0x06, 0x03
 _UNCOMPRESSED: Final = 4
 _SHORT: Final = 0x80
@@ -85,14 +87,16 @@ class MeterKey:
 def parse_key(text: str) -> MeterKey:
     """Read a key: SubjectPublicKeyInfo or bare point, in hex, base64 or PEM.
 
-    A bare point names no curve; it lies on one of its length only.
+    A bare point names no curve; it lies on one of its length only. The envelope of the
+    OCA's paper on signed meter values, ``oca:base16:asn1:``, is taken off, itself in
+    base64 or not; its own example has base64 over the digits alone.
 
     Raises:
         MeterKeyError: It is none, or on a curve that the format does not have.
     """
     if len(text) > MAX_KEY_CHARS:
         raise MeterKeyError("longer than any key")
-    data = _bytes("".join(_PEM.sub("", text).split()))
+    data = _bytes(_bare("".join(_PEM.sub("", text).split())))
     if data[:1] == bytes([_SEQUENCE]):
         curve, point = _from_info(data)
         candidates: tuple[Curve, ...] = (curve,)
@@ -133,6 +137,19 @@ def is_signed(text: str, signature: bytes, key: MeterKey) -> bool:
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
+
+
+def _bare(text: str) -> str:
+    """The digits of a key without their envelope."""
+    if _HEX.fullmatch(text) is None and _OCA.match(text) is None:
+        try:
+            inner = base64.b64decode(text, validate=True).decode("ascii")
+        except (ValueError, binascii.Error):
+            return text
+        if _HEX.fullmatch(inner) is None and _OCA.match(inner) is None:
+            return text
+        text = inner
+    return _OCA.sub("", text, count=1)
 
 
 def _bytes(text: str) -> bytes:

@@ -45,6 +45,8 @@ class Matching:
         wire_id = event.transaction_id
         if wire_id is not None and not self.entry.is_ours:
             known, session_id = self._by_station_id(event, wire_id)
+            if known is None and _is_vendors(event):
+                return None, "unknown_transaction"
             if known is None:
                 known = self._create(session_id, event.station_id, wire_id, event)
             return known, None
@@ -156,6 +158,19 @@ class Matching:
                 (number, session_id),
             )
         return session
+
+
+def _is_vendors(event: SessionUpdated | SessionEnded) -> bool:
+    """Whether it is no TransactionEvent: signed data in a vendor's own message.
+
+    Such a message names a session, but makes none.
+    """
+    return (
+        isinstance(event, SessionUpdated)
+        and event.evse is None
+        and event.sequence is None
+        and event.trigger is None
+    )
 
 
 def _natural_key(

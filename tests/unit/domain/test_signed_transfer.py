@@ -54,3 +54,21 @@ def test_signed_data_that_names_its_transaction_is_found(data: str) -> None:
 )
 def test_other_messages_are_left_alone(data: Any) -> None:
     assert find_record(data) is None
+
+
+@pytest.mark.parametrize("transaction_id", ["12", "d3b0-7f", "a" * 36, "A*+=:|@._-"])
+def test_a_transaction_of_2_0_1_may_be_named_by_any_identifier(
+    transaction_id: str,
+) -> None:
+    data = json.dumps({"transactionId": transaction_id, "ocmf": RECORD})
+    wanted = TransferredRecord(transaction_id=transaction_id, raw=data)
+    assert find_record(data, numbers_only=False) == wanted
+    xml = XML.replace('"12"', f'"{transaction_id}"')
+    found = find_record(xml, numbers_only=False)
+    assert found == TransferredRecord(transaction_id=transaction_id, raw=xml)
+
+
+@pytest.mark.parametrize("transaction_id", ["", "a" * 37, "a b", "ä", "x\x00"])
+def test_what_is_no_identifier_names_no_transaction(transaction_id: str) -> None:
+    data = json.dumps({"transactionId": transaction_id, "ocmf": RECORD})
+    assert find_record(data, numbers_only=False) is None

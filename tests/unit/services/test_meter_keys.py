@@ -175,3 +175,23 @@ def test_a_fingerprint_is_short_and_of_the_point() -> None:
     key = parse_key(OPENSSL[Curve.SECP256R1][0])
     digest = hashlib.sha256(bytes.fromhex(key.point)).hexdigest()
     assert key.fingerprint == digest[:16]
+
+
+def test_the_envelope_of_the_oca_paper_is_taken_off() -> None:
+    meter = Meter()
+    digits = meter.public_key
+    der = base64.b64encode(bytes.fromhex(digits)).decode()
+    for told in (
+        f"oca:base16:asn1:{digits}",
+        f"OCA:base16:asn1:{digits.lower()}",
+        f"oca:base64:asn1:{der}",
+        base64.b64encode(f"oca:base16:asn1:{digits}".encode()).decode(),
+        base64.b64encode(digits.encode()).decode(),
+    ):
+        assert parse_key(told) == parse_key(digits)
+
+
+@pytest.mark.parametrize("told", ["oca:base16:asn1:", "oca:base85:asn1:00", "oca:", ""])
+def test_an_envelope_without_a_key_is_refused(told: str) -> None:
+    with pytest.raises(MeterKeyError):
+        parse_key(told)
