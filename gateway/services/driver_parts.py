@@ -19,10 +19,10 @@ from gateway.services.cache_clearing import CacheClearing
 from gateway.services.data_transfer import DataTransfers, accept
 from gateway.services.features import Feature, Features
 from gateway.services.inquiries import Inquiries
+from gateway.services.judging import Terms, final_cost
 from gateway.services.local_lists import ListPorts, LocalLists
 from gateway.services.pricing import Pricing, PricingPorts
 from gateway.services.running_costs import RunningCosts
-from gateway.services.settlement import Terms, final_cost
 from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook

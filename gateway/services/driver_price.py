@@ -7,7 +7,7 @@ from datetime import datetime
 from gateway.domain.bill import amount_text
 from gateway.domain.session import Session
 from gateway.domain.tariff_text import tariff_text
-from gateway.services.settlement import cost_so_far
+from gateway.services.billing import cost_so_far
 from gateway.store import money
 from gateway.store.money import BillRow
 

@@ -9,14 +9,16 @@ from typing import Final, Literal
 
 import msgspec
 
+from gateway.domain.bill import Bill
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.session import Session
-from gateway.store import group_tariffs, money
+from gateway.store import group_tariffs, money, readings
 from gateway.store.entry import StoredReading
 from gateway.store.many import write_rows
 from gateway.store.times import to_text
 from ledger import record
+from ledger.bundle import seal_settlement
 from ledger.sqlite_store import DDL, NewLeaf, append_leaf, append_leaves
 
 _START_LEAF: Final = (
@@ -175,6 +177,40 @@ def seal_register(
         "context": "session",
     }
     _append(conn, "meter", session.session_id, body, now)
+
+
+def seal_bill(
+    conn: sqlite3.Connection, session: Session, bill: Bill, now: datetime
+) -> tuple[int, bytes]:
+    """Seal registers that no leaf shows yet, then the settlement, and queue it.
+
+    Returns:
+        Index of the settlement leaf, and the key of the session on the chain.
+    """
+    assert session.started_at is not None, "it was priced"
+    assert session.ended_at is not None, "it was priced"
+    known = money.sealed_registers(conn, session.session_id)
+    for at, register in (
+        (session.started_at, bill.register_start_milliwh),
+        (session.ended_at, bill.register_end_milliwh),
+    ):
+        if register not in known:
+            seal_register(conn, session, at=at, register_milliwh=register, now=now)
+            known.add(register)
+    leaf_index = seal_settlement(
+        conn,
+        session_id=session.session_id,
+        bill=bill.to_json(),
+        ended_at=to_text(session.ended_at),
+        sealed_at=to_text(now),
+        readings=readings.leaves_of(conn, session.session_id),
+    )
+    (key,) = conn.execute(
+        "SELECT session_key FROM settlement_queue JOIN leaf"
+        " ON start_leaf_index = leaf_index WHERE subject = ?",
+        (session.session_id,),
+    ).fetchone()
+    return leaf_index, key
 
 
 def _append(

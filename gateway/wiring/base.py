@@ -11,8 +11,8 @@ from gateway.server.registry import Links
 from gateway.services.command_log import CommandLog
 from gateway.services.credentials import Pepper
 from gateway.services.inquiries import Inquiries
+from gateway.services.judging import Terms
 from gateway.services.reach import Reach
-from gateway.services.settlement import Terms
 from gateway.services.stations import StationDirectory
 from gateway.store.queries import Queries
 from gateway.store.writer import Writer

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,9 @@ _numbers = itertools.count(1)
 _clock = SystemClock()
 
 
-def stamp() -> str:
-    """Now, as the wire has it."""
-    return wire(_clock.now())
+def stamp(ago_s: float = 0.0) -> str:
+    """Now, or a while ago, as the wire has it."""
+    return wire(_clock.now() - timedelta(seconds=ago_s))
 
 
 def wire(moment: datetime) -> str:
@@ -339,6 +339,7 @@ class Transaction:
         reason: str | None = None,
         energy: str | None = None,
         place: bool = True,
+        ago_s: float = 0.0,
         **members: object,
     ) -> dict[str, Any]:
         """Tell the next event; the payload of its answer.
@@ -351,6 +352,7 @@ class Transaction:
             reason: ``stoppedReason``.
             energy: Reading context, when the register is told.
             place: Whether the EVSE is told.
+            ago_s: How long ago it happened.
             members: Further members of the message.
         """
         self.seq_no += 1
@@ -359,7 +361,7 @@ class Transaction:
             info["chargingState"] = state
         if reason is not None:
             info["stoppedReason"] = reason
-        at = stamp()
+        at = stamp(ago_s)
         payload: dict[str, Any] = {
             "eventType": event_type,
             "timestamp": at,

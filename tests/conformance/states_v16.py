@@ -13,11 +13,11 @@ async def status(station: RawStation, word: str, **members: object) -> None:
 
 
 async def start(
-    station: RawStation, token: str, register_wh: int = 1_000
+    station: RawStation, token: str, register_wh: int = 1_000, *, ago_s: float = 0.0
 ) -> dict[str, Any]:
     """StartTransaction at connector 1; its answer."""
     told = {"connectorId": 1, "idTag": token, "meterStart": register_wh}
-    return await station.ask("StartTransaction", told | {"timestamp": stamp()})
+    return await station.ask("StartTransaction", told | {"timestamp": stamp(ago_s)})
 
 
 async def stop(

@@ -116,7 +116,11 @@ async def test_the_cost_runs_with_the_register_and_ends_as_the_bill(
     async with operator.booted() as station:
         charging = Transaction(station, "I02DRIVER")
         await charging.event(
-            "Started", "Authorized", authorized=True, energy="Transaction.Begin"
+            "Started",
+            "Authorized",
+            authorized=True,
+            energy="Transaction.Begin",
+            ago_s=3_600,
         )
         assert await told_cost(charging, 3_500) == 1
         assert await told_cost(charging, 8_500) == 3

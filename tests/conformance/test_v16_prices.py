@@ -67,12 +67,12 @@ async def test_the_price_the_running_and_the_final_cost_are_shown(
             "idToken": "CALDRIVER",
             "priceText": TEXT,
         }
-        number = (await start(station, "CALDRIVER", 1_000))["transactionId"]
+        number = (await start(station, "CALDRIVER", 1_000, ago_s=240))["transactionId"]
         running = await told(station, "RunningCost")
         assert (running["transactionId"], running["cost"]) == (number, 0)
-        await stop(station, number, 11_000)
+        await stop(station, number, 2_250)
         final = await told(station, "FinalCost")
-    assert (final["transactionId"], final["cost"]) == (number, 4)
+    assert (final["transactionId"], final["cost"]) == (number, 0.5)
 
 
 @pytest.mark.action16("DataTransfer to the station")

@@ -11,8 +11,9 @@ from gateway.config import Regime
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.ocpi import parse_tariff
 from gateway.domain.tariff import Tariff
+from gateway.services.judging import Terms
 from gateway.services.sealing import LogSealer, install_ledger
-from gateway.services.settlement import Settlement, Terms
+from gateway.services.settlement import Settlement
 from gateway.store import money
 from gateway.store.sqlite import Hooks, Store
 from tests.support.journal import (

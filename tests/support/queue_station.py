@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import websockets
@@ -29,9 +29,9 @@ RETRY_S = 0.05
 _clock = SystemClock()
 
 
-def stamp() -> str:
-    """Wire time, now."""
-    return _wire(_clock.now())
+def stamp(ago_s: float = 0.0) -> str:
+    """Wire time, now or a while ago."""
+    return _wire(_clock.now() - timedelta(seconds=ago_s))
 
 
 def _wire(moment: datetime) -> str:

@@ -91,7 +91,7 @@ async def test_a_1_6_driver_sees_the_price_the_running_and_the_final_cost(
         assert said == {"idToken": "driver", "priceText": TEXT}
         start = {"connectorId": 1, "idTag": "DRIVER", "meterStart": 1_000}
         number = (
-            await station.ask("StartTransaction", start | {"timestamp": stamp()})
+            await station.ask("StartTransaction", start | {"timestamp": stamp(240)})
         )["transactionId"]
         said = await until_told(site, station, "RunningCost")
         said.pop("timestamp")

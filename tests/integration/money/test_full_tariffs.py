@@ -12,7 +12,8 @@ import pytest
 from gateway.config import Regime
 from gateway.domain.ids import SessionId
 from gateway.domain.ocpi import parse_tariff
-from gateway.services.settlement import cost_so_far, final_cost
+from gateway.services.billing import cost_so_far
+from gateway.services.judging import final_cost
 from gateway.store import group_tariffs, money, sessions, tokens
 from gateway.store.money import BillRow
 from gateway.store.times import to_text

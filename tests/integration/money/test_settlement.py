@@ -11,7 +11,7 @@ from gateway.bus import Bus, FactCommitted, SessionSettled
 from gateway.config import Regime
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError
-from gateway.services.settlement import cost_so_far
+from gateway.services.billing import cost_so_far
 from gateway.store import api_tokens, clocks, money, sessions
 from tests.support.journal import at, ended, entry, register, started, updated
 from tests.support.money import Till, day_night, open_till
