@@ -70,9 +70,9 @@ async def test_the_price_the_running_and_the_final_cost_are_shown(
         number = (await start(station, "CALDRIVER", 1_000, ago_s=240))["transactionId"]
         running = await told(station, "RunningCost")
         assert (running["transactionId"], running["cost"]) == (number, 0)
-        await stop(station, number, 2_250)
+        await stop(station, number, 1_500)
         final = await told(station, "FinalCost")
-    assert (final["transactionId"], final["cost"]) == (number, 0.5)
+    assert (final["transactionId"], final["cost"]) == (number, 0.2)
 
 
 @pytest.mark.action16("DataTransfer to the station")
