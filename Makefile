@@ -22,11 +22,11 @@ demo-check: $(VENV)/.test  ## Five minutes of the demo; its last line is the sum
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && $(BIN)/wattproof demo \
 	  --duration 300 --seed 1 --data "$$d/demo" --ocpp-port 0 --api-port 0 $(ARGS)
 
-soak-crash: $(VENV)/.test  ## kill -9 the gateway under load, 40 times
-	@WATTPROOF_CRASH_ROUNDS=40 $(BIN)/python -m pytest -q -s \
+soak-crash: $(VENV)/.test  ## kill -9 the gateway 250 times, at every kind of moment
+	@WATTPROOF_CRASH_ROUNDS=$${WATTPROOF_CRASH_ROUNDS:-250} $(BIN)/python -m pytest -q -s \
 	  tests/e2e/test_kill9.py $(ARGS)
 
-soak-chaos: $(VENV)/.test  ## 10 000 sessions over a network that harms 30 % of all frames
+soak-chaos: $(VENV)/.test  ## 10 000 sessions over a network that harms frames and cuts connections
 	@WATTPROOF_CHAOS_SESSIONS=$${WATTPROOF_CHAOS_SESSIONS:-10000} \
 	  $(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py $(ARGS)
 

@@ -1,14 +1,19 @@
 """``kill -9`` of the whole gateway under load: nothing lost, nothing counted twice.
 
-``WATTPROOF_CRASH_ROUNDS`` sets the number of lives (``make soak-crash`` sets many).
+It is killed while stations send, while it starts, at checkpoints, in a graceful stop
+and during a backup, with everything on: the embedded chain, a tariff with time and a
+fee, signed readings. ``WATTPROOF_CRASH_ROUNDS`` sets the number of kills
+(``make soak-crash`` sets many), ``WATTPROOF_CRASH_SEED`` repeats a run.
 """
 
 import asyncio
 import os
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +21,22 @@ import pytest
 
 from ledger import merkle
 from ledger.verify import Verdict, verify
+from tests.support.crashes import crash, crash_while_starting, crashes
 from tests.support.gateway_process import (
     GatewayProcess,
     gateway,
     new_token,
     write_config,
 )
-from tests.support.queue_station import PASSWORD, QueueStation
+from tests.support.ocmf import Meter
+from tests.support.queue_station import PASSWORD, Acknowledged, QueueStation
 
 pytestmark = pytest.mark.e2e
 
-ROUNDS = int(os.environ.get("WATTPROOF_CRASH_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("WATTPROOF_CRASH_ROUNDS", "5"))
+SEED = int(
+    os.environ.get("WATTPROOF_CRASH_SEED") or random.randrange(1_000_000)  # noqa: S311 - when to kill, not a secret
+)
 TAGS = ("TAG1", "TAG2", "TAG3", "TAG4")
 STATIONS = {
     "CP16-1": "ocpp1.6",
@@ -34,52 +44,72 @@ STATIONS = {
     "CP201-1": "ocpp2.0.1",
     "CP201-2": "ocpp2.0.1",
 }
-SETTLE_TIMEOUT_S = 60.0
-
-
-@pytest.mark.timeout(120 + 30 * ROUNDS)
-@pytest.mark.parametrize(
-    ("ledger", "rounds"), [("none", ROUNDS), ("embedded", max(1, ROUNDS // 2))]
+SIGNING = "CP201-1"
+"""Signs the begin and the end of every session."""
+SETTLE_TIMEOUT_S = 60.0 + ROUNDS
+ENERGY = '{ type = "ENERGY", price = "0.40" }'
+PRICES = (
+    ENERGY
+    + """, { type = "FLAT", price = "0.35" },
+  { type = "TIME", price = "1.234" }"""
 )
+
+
+@pytest.mark.timeout(180 + 30 * ROUNDS)
 async def test_what_was_acknowledged_survives_kill_9_exactly_once(
-    tmp_path: Path, ledger: str, rounds: int
+    tmp_path: Path,
 ) -> None:
     ports = write_config(
-        tmp_path, dict.fromkeys(STATIONS, PASSWORD), ledger=ledger, extra=QUICK_STEPS
+        tmp_path,
+        dict.fromkeys(STATIONS, PASSWORD),
+        ledger="embedded",
+        extra=QUICK_STEPS,
     )
+    price_time(tmp_path)
     token = await new_token(tmp_path)
-    seed = random.randrange(1_000_000)  # noqa: S311 - when to kill, not a secret
-    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
-    rng = random.Random(seed)  # noqa: S311 - as above
+    print(f"WATTPROOF_CRASH_SEED={SEED}")  # noqa: T201 - shown when the test fails
     stations = yard(ports[0])
+    survived = Survived(tmp_path, stations)
+    kills: Counter[str] = Counter()
     async with asyncio.TaskGroup() as group:
         for station in stations:
             group.create_task(station.run())
-        for life in range(rounds):
-            async with gateway(tmp_path, ports, admin_token=token) as running:
-                if life == 0:
-                    await put_tags(running)
-                before = sum(len(station.acknowledged) for station in stations)
-                await asyncio.sleep(rng.uniform(0.3, 3.0))
-                await running.kill()
-                after = sum(len(station.acknowledged) for station in stations)
-                print(f"life {life}: {after - before} acknowledged")  # noqa: T201 - as above
-            check_acknowledged(tmp_path, stations)
+        async with gateway(tmp_path, ports, admin_token=token) as running:
+            await prepare(running)
+            await running.kill()
+        for life, planned in enumerate(crashes(SEED, ROUNDS), start=1):
+            if planned.kind == "start":
+                await crash_while_starting(tmp_path, planned)
+            else:
+                async with gateway(tmp_path, ports, admin_token=token) as running:
+                    await crash(running, planned)
+                    assert not tracebacks(running)
+            kills[planned.kind] += 1
+            survived.check()
+            print(  # noqa: T201 - progress
+                f"kill {life} of {ROUNDS} ({planned.kind}):"
+                f" {survived.n_checked} acknowledged, none missing",
+                flush=True,
+            )
         async with gateway(tmp_path, ports, admin_token=token) as running:
             await asyncio.sleep(0.5)
             for station in stations:
                 station.drain()
-            n_session = await settled(running, stations, ledger)
-            if ledger == "embedded":
-                await check_receipts(running)
-            assert not [line for line in running.log if "Traceback" in line]
+            n_session = await settled(running, stations)
+            await check_receipts(running)
+            assert not tracebacks(running)
             assert await running.stop() == 0
     assert n_session > len(STATIONS)
     check_acknowledged(tmp_path, stations)
     check_once(tmp_path, stations)
     check_log(tmp_path)
-    if ledger == "embedded":
-        check_chain(tmp_path)
+    check_chain(tmp_path)
+    told = ", ".join(f"{number} {kind}" for kind, number in sorted(kills.items()))
+    n_message = sum(len(station.acknowledged) for station in stations)
+    print(  # noqa: T201 - the figures of `make soak-crash`
+        f"crashes: {kills.total()} kills ({told}); {n_message} acknowledged messages,"
+        f" 0 missing; {n_session} sessions, each billed and settled once; seed {SEED}"
+    )
 
 
 QUICK_STEPS = """
@@ -97,8 +127,33 @@ def yard(ocpp_port: int) -> list[QueueStation]:
         if station_id.endswith("-2"):
             station.age_s, station.step_s, station.step_wh = 86_400, 10.0, 7
             station.pause_s = 0.05
+        if station_id == SIGNING:
+            station.meter = Meter()
         stations.append(station)
     return stations
+
+
+def price_time(folder: Path) -> None:
+    """Bill time and a fee as well."""
+    path = folder / "config.toml"
+    text = path.read_text().replace(ENERGY, PRICES)
+    assert PRICES in text
+    path.write_text(text)
+
+
+def tracebacks(running: GatewayProcess) -> list[str]:
+    return [line for line in running.log if "Traceback" in line]
+
+
+async def prepare(running: GatewayProcess) -> None:
+    """What the gateway must know before cars are billed."""
+    async with running.client() as api:
+        answer = await api.put(
+            f"/stations/{SIGNING}/meter-keys/1",
+            json={"public_key": Meter().public_key},
+        )
+        assert answer.is_success, answer.text
+    await put_tags(running)
 
 
 async def put_tags(running: GatewayProcess) -> None:
@@ -108,9 +163,7 @@ async def put_tags(running: GatewayProcess) -> None:
             assert answer.status_code < 300, answer.text
 
 
-async def settled(
-    running: GatewayProcess, stations: Sequence[QueueStation], ledger: str
-) -> int:
+async def settled(running: GatewayProcess, stations: Sequence[QueueStation]) -> int:
     """Wait until every session is billed (and on the chain); how many there are."""
     async with running.client() as api, asyncio.timeout(SETTLE_TIMEOUT_S):
         for station in stations:
@@ -123,7 +176,7 @@ async def settled(
                 ).fetchone()
             state: dict[str, Any] = (await api.get("/ledger")).json()
             on_chain: int = state["settlements_on_chain"]
-            if n_settled == n_session and (ledger == "none" or on_chain == n_session):
+            if n_settled == on_chain == n_session:
                 return n_session
             await asyncio.sleep(0.25)
 
@@ -134,8 +187,43 @@ def database(folder: Path) -> "closing[sqlite3.Connection]":
     )
 
 
+@dataclass(slots=True)
+class Survived:
+    """Looks from time to time whether everything that was answered is stored.
+
+    Attributes:
+        n_checked: Answered messages that were looked for so far.
+    """
+
+    folder: Path
+    stations: Sequence[QueueStation]
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def n_checked(self) -> int:
+        return self._seen.total()
+
+    def check(self) -> None:
+        """Look for what was answered since the last time."""
+        news = [
+            (station, station.acknowledged[self._seen[station.station_id] :])
+            for station in self.stations
+        ]
+        check_stored(self.folder, news)
+        for station, messages in news:
+            assert not station.refused
+            self._seen[station.station_id] += len(messages)
+
+
 def check_acknowledged(folder: Path, stations: Sequence[QueueStation]) -> None:
     """Every answered message is in the store, with its registers."""
+    assert not [station.refused for station in stations if station.refused]
+    check_stored(folder, [(station, station.acknowledged) for station in stations])
+
+
+def check_stored(
+    folder: Path, messages: Sequence[tuple[QueueStation, Sequence[Acknowledged]]]
+) -> None:
     with database(folder) as conn:
         sessions = {
             (station_id, wire_id): row
@@ -150,9 +238,8 @@ def check_acknowledged(folder: Path, stations: Sequence[QueueStation]) -> None:
                 " FROM reading r JOIN session s USING (session_id)"
             )
         )
-    for station in stations:
-        assert not station.refused
-        for action, payload, answer in station.acknowledged:
+    for station, acknowledged in messages:
+        for action, payload, answer in acknowledged:
             where = (station.station_id, wire_id_of(action, payload, answer))
             start, end, phase = sessions[where]
             register = register_of(action, payload) * 1000
@@ -179,10 +266,15 @@ def check_once(folder: Path, stations: Sequence[QueueStation]) -> None:
             " GROUP BY 1, 2, 3 HAVING count(*) > 1"
         ).fetchall()
         assert doubled == []
-        verdicts = dict(
-            conn.execute("SELECT verdict, count(*) FROM bill GROUP BY verdict")
+        verdicts = set(
+            conn.execute(
+                "SELECT DISTINCT station_id, bill.verdict FROM bill"
+                " JOIN session USING (session_id)"
+            )
         )
-        assert set(verdicts) == {"ok-unsigned"}
+        assert verdicts == {
+            (s.station_id, "ok-unsigned" if s.meter is None else "ok") for s in stations
+        }
         energies = conn.execute(
             "SELECT station_id, sum(energy_milliwh) FROM bill JOIN session"
             " USING (session_id) GROUP BY station_id"

@@ -1,7 +1,8 @@
 """A network between stations and a gateway that harms a share of all frames.
 
 Each direction of each station is a lane with a dice of its own: what happens to its
-n-th frame depends on the seed only, not on what other lanes do.
+n-th frame depends on the seed only, not on what other lanes do. With some frames the
+whole connection is cut (`tests.support.cut_wire`).
 """
 
 import asyncio
@@ -15,7 +16,10 @@ from typing import Final, TypeAlias
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
+
+from tests.support.cut_wire import CUTS, Wire
 
 Frame: TypeAlias = str | bytes
 
@@ -33,11 +37,13 @@ class Chaos:
     Attributes:
         seed: Same seed, same harm.
         share: Of the frames that are harmed, 0 to 1; each harm equally often.
+        cut_share: Of the frames with which the connection is cut, 0 to 1.
         done: Frames by what happened to them; ``passed`` for no harm.
     """
 
     seed: int
     share: float
+    cut_share: float = 0.0
     done: Counter[str] = field(default_factory=Counter)
     _dice: dict[str, Random] = field(default_factory=dict)
 
@@ -46,7 +52,10 @@ class Chaos:
         dice = self._dice.get(lane)
         if dice is None:
             dice = self._dice[lane] = Random(f"{self.seed}/{lane}")  # noqa: S311 - no secret
-        harm = dice.choice(HARMS) if dice.random() < self.share else "passed"
+        if dice.random() < self.cut_share:
+            harm = dice.choice(CUTS)
+        else:
+            harm = dice.choice(HARMS) if dice.random() < self.share else "passed"
         self.done[harm] += 1
         return harm, dice
 
@@ -58,7 +67,11 @@ class Chaos:
     def told(self) -> str:
         """Figures for people."""
         harmed = ", ".join(f"{self.done[harm]} {harm}" for harm in HARMS)
-        return f"{self.n_frame} frames: {harmed}"
+        resets, silences = (self.done[cut] for cut in CUTS)
+        return (
+            f"{self.n_frame} frames: {harmed};"
+            f" connections: {resets} reset, {silences} gone silent"
+        )
 
 
 class Lane:
@@ -69,16 +82,20 @@ class Lane:
         chaos: Chaos,
         name: str,
         send: Callable[[Frame], Awaitable[None]],
+        wire: Wire,
         group: asyncio.TaskGroup,
     ) -> None:
         self._chaos = chaos
         self._name = name
         self._send = send
+        self._wire = wire
         self._group = group
         self._overtaken: list[tuple[int, asyncio.Event]] = []
 
     async def carry(self, frame: Frame) -> None:
         """Take one frame to the other end, or not, or later, or twice."""
+        if self._wire.is_silent:
+            return
         harm, dice = self._chaos.fate(self._name)
         match harm:
             case "dropped":
@@ -93,6 +110,9 @@ class Lane:
                 passed = asyncio.Event()
                 self._overtaken.append((dice.randint(1, MAX_OVERTAKING), passed))
                 self._later(frame, LATEST_S, passed)
+                return
+            case "reset" | "silent":
+                self._wire.cut(harm)
                 return
             case _:
                 await self._send(frame)
@@ -116,6 +136,8 @@ class Lane:
                     await (ready or asyncio.Event()).wait()
             except TimeoutError:
                 pass
+            if self._wire.is_silent:
+                return
             try:
                 await self._send(frame)
             except ConnectionClosed:
@@ -156,11 +178,12 @@ async def chaotic(upstream: str, chaos: Chaos) -> AsyncIterator[str]:
                 ) as gateway,
                 asyncio.TaskGroup() as group,
             ):
-                up = Lane(chaos, f"{station_id}/up", gateway.send, group)
-                down = Lane(chaos, f"{station_id}/down", station.send, group)
-                back = group.create_task(_pump(gateway, down))
+                wire = Wire(station, gateway)
+                up = Lane(chaos, f"{station_id}/up", gateway.send, wire, group)
+                down = Lane(chaos, f"{station_id}/down", station.send, wire, group)
+                back = group.create_task(_back(wire, down))
                 await _pump(station, up)
-                await gateway.close()
+                await wire.over()
                 await back
         except (OSError, InvalidHandshake):
             return  # the gateway is away: so are we
@@ -177,6 +200,12 @@ async def chaotic(upstream: str, chaos: Chaos) -> AsyncIterator[str]:
         for socket in server.sockets:
             yield f"ws://127.0.0.1:{socket.getsockname()[1]}/ocpp"
             break
+
+
+async def _back(wire: Wire, down: Lane) -> None:
+    await _pump(wire.gateway, down)
+    if not wire.is_silent:
+        await wire.station.close(wire.gateway.close_code or CloseCode.GOING_AWAY)
 
 
 async def _pump(source: ServerConnection | ClientConnection, lane: Lane) -> None:

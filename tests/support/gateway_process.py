@@ -102,9 +102,9 @@ class GatewayProcess:
         # Resolves when the pipe closes, which every child that lives on holds open.
         await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
 
-    async def stop(self) -> int:
-        """Ctrl-C; the exit code."""
-        self.process.send_signal(signal.SIGINT)
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Ctrl-C, or as a service manager stops it; the exit code."""
+        self.process.send_signal(how)
         return await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
 
 

@@ -13,12 +13,14 @@ from typing import Any, Final
 from sim_chargers.clock import SiteClock, to_wire
 from sim_chargers.frames import Payload
 from sim_chargers.outbox import Message, Outbox
-from sim_chargers.outcomes import Answer, Outcome, Reply
+from sim_chargers.outcomes import Answer, NoAnswer, Outcome, Reply
 from sim_chargers.wire import Link
 from tests.support.queue_station import PASSWORD, accept
 
 CALL_TIMEOUT_S: Final = 0.5
 PAUSE_S: Final = 0.02
+MAX_SILENT: Final = 5
+"""Answers missing in a row after which a station connects anew."""
 TAG: Final = "PLANNED"
 
 
@@ -63,6 +65,7 @@ class PlannedStation:
 
     Attributes:
         refused: Transaction messages that were answered with an error.
+        n_hung_up: Times it took a connection for dead.
     """
 
     station_id: str
@@ -73,6 +76,8 @@ class PlannedStation:
     link: Link = field(init=False)
     outbox: Outbox = field(init=False)
     refused: list[str] = field(default_factory=list)
+    n_hung_up: int = 0
+    _n_silent: int = 0
 
     def __post_init__(self) -> None:
         """Queue everything; nothing is sent before `run`."""
@@ -109,7 +114,9 @@ class PlannedStation:
     # What the link asks; see `sim_chargers.wire.Peer`.
 
     def note(self, action: str, payload: Payload, outcome: Outcome, ours: bool) -> None:
-        """Remember refusals of what bills."""
+        """Remember refusals of what bills; leave a connection that is dead."""
+        if ours:
+            self._listen(outcome)
         if (
             ours
             and action != "BootNotification"
@@ -119,6 +126,7 @@ class PlannedStation:
 
     async def on_online(self) -> None:
         """Boot until accepted, then send."""
+        self._n_silent = 0
         boot: dict[str, Any] = (
             {"chargePointVendor": "Plan", "chargePointModel": "One"}
             if self.subprotocol == "ocpp1.6"
@@ -142,6 +150,16 @@ class PlannedStation:
     def on_call(self, action: str, payload: Payload) -> Reply:
         """Take everything."""
         return Reply(payload=accept(action, dict(payload)))
+
+    def _listen(self, outcome: Outcome) -> None:
+        if outcome != NoAnswer(reason="timeout"):
+            self._n_silent = 0
+            return
+        self._n_silent += 1
+        if self._n_silent == MAX_SILENT:
+            self.n_hung_up += 1
+            self.link.unplug_cable()
+            self.link.plug_cable()
 
     def _queue_1_6(self, session: PlannedSession) -> None:
         known: dict[str, Any] = {}

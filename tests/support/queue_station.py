@@ -20,8 +20,11 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from gateway.clock import SystemClock
+from tests.support.ocmf import Meter
 
 Payload: TypeAlias = dict[str, Any]
+Acknowledged: TypeAlias = tuple[str, Payload, Payload]
+"""Action, payload as it went out, answer."""
 PASSWORD = "correct-horse-battery"
 ANSWER_TIMEOUT_S = 15.0
 RETRY_S = 0.05
@@ -117,7 +120,8 @@ class QueueStation:
         step_s: By its own clock, between two messages.
         step_wh: Charged between two messages of a session.
         pause_s: Real seconds between two sessions.
-        acknowledged: Every answered message: action, payload as it went out, answer.
+        meter: Signs begin and end of every session (2.0.1).
+        acknowledged: Every answered message.
         refused: CALLERRORs to transaction messages; there must be none.
         n_session: Sessions begun so far.
     """
@@ -131,7 +135,8 @@ class QueueStation:
     step_s: float = 0.6
     step_wh: int = 1
     pause_s: float = 2.4
-    acknowledged: list[tuple[str, Payload, Payload]] = field(default_factory=list)
+    meter: Meter | None = None
+    acknowledged: list[Acknowledged] = field(default_factory=list)
     refused: list[list[Any]] = field(default_factory=list)
     n_session: int = 0
     drained: asyncio.Event = field(default_factory=asyncio.Event)
@@ -250,11 +255,13 @@ class QueueStation:
                 else ("Updated", "MeterValuePeriodic", "Sample.Periodic")
             )
             at = self._stamp()
-            value = {
+            value: Payload = {
                 "value": self._register_wh,
                 "measurand": "Energy.Active.Import.Register",
                 "context": context,
             }
+            if self.meter is not None and seq_no in {0, last}:
+                value["signedMeterValue"] = self._signed(self.meter, seq_no == 0)
             payload: Payload = {
                 "eventType": kind,
                 "timestamp": at,
@@ -268,6 +275,17 @@ class QueueStation:
                 payload["idToken"] = {"idToken": self.id_tag, "type": "ISO14443"}
             self._put("TransactionEvent", payload)
             self._register_wh += self.step_wh
+
+    def _signed(self, meter: Meter, is_begin: bool) -> Payload:
+        make = meter.begin if is_begin else meter.end
+        record = make(f"{self._register_wh / 1000:.3f}", ID=self.id_tag)
+        key = bytes.fromhex(meter.public_key)
+        return {
+            "signedMeterData": base64.b64encode(record.encode()).decode(),
+            "signingMethod": "",
+            "encodingMethod": "OCMF",
+            "publicKey": base64.b64encode(key).decode(),
+        }
 
     def _stamp(self) -> str:
         """The next moment of the station's clock, which never jumps back."""
