@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.cdrs import Cdrs
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
@@ -94,6 +95,7 @@ class ApiContext:
     needs: Needs
     settlement: Settlement
     receipts: Receipts
+    cdrs: Cdrs
     drivers: DriverParts
     certificates: CertificateDesk
     meter_keys: MeterKeyDesk

@@ -1,62 +1,64 @@
 """Settled sessions as charge detail records."""
 
-import asyncio
-import sqlite3
-from typing import Any
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime
 
 from gateway.api.requests import CheckedRoute
-from gateway.api.security import Context, Viewer
-from gateway.domain.cdr import CdrFacts, cdr
-from gateway.domain.ids import IdToken, SessionId
-from gateway.errors import RequestError
-from gateway.store import money, sessions
+from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.ids import SessionId
+from gateway.domain.ocpi_values import date_time
 
-router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=CheckedRoute)
+MAX_LIMIT: Final = 100
+MAX_OFFSET: Final = 2**31
+
+router = APIRouter(tags=["sessions"], route_class=CheckedRoute)
 
 
-@router.get("/{session_id}/cdr")
+@router.get("/sessions/{session_id}/cdr")
 async def session_cdr(
     session_id: str, context: Context, _caller: Viewer
 ) -> dict[str, Any]:
-    """Its settled bill as an OCPI 2.2.1 CDR; 409 ``not_settled`` until there is one."""
-    facts = await asyncio.to_thread(
-        context.queries.read_now, lambda conn: _facts(conn, SessionId(session_id))
-    )
-    return cdr(facts)
+    """Its settled bill as an OCPI 2.2.1 CDR; 409 ``not_settled`` until there is one.
+
+    409 ``no_cdr_settings`` names the settings that a record needs.
+    """
+    return await context.cdrs.record(SessionId(session_id))
 
 
-def _facts(conn: sqlite3.Connection, session_id: SessionId) -> CdrFacts:
-    session = sessions.by_id(conn, session_id)
-    if session is None:
-        raise RequestError(404, "unknown_session", "no such session")
-    bill = money.find_bill(conn, session_id)
-    tariff = money.promised_tariff(conn, session_id)
-    starts, ends = session.started_at, session.ended_at
-    if (
-        bill is None
-        or bill.status != "settled"
-        or bill.document is None
-        or tariff is None
-        or starts is None
-        or ends is None
-    ):
-        raise RequestError(409, "not_settled", "the session has no settled bill")
-    token = None
-    if session.id_token is not None:
-        token = IdToken(value=session.id_token, kind=session.token_kind)
-    return CdrFacts(
-        session_id=session_id,
-        started_at=starts,
-        ended_at=ends,
-        token=token,
-        location={
-            "id": session.station_id,
-            "evse_uid": f"{session.station_id}-{session.evse_id}",
-            "connector_id": str(session.connector_id),
-        },
-        tariff=tariff,
-        bill=bill.document,
-        settled_at=bill.decided_at,
-    )
+@router.get("/cdrs")
+async def all_cdrs(
+    *,
+    request: Request,
+    response: Response,
+    context: Context,
+    _caller: Operator,
+    date_from: AwareDatetime | None = None,
+    date_to: AwareDatetime | None = None,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
+) -> list[dict[str, object]]:
+    """OCPI 2.2.1 CDRs by ``last_updated``, oldest first, in pages as OCPI has them.
+
+    From ``date_from`` until before ``date_to``. ``Link`` (``rel="next"``) leads to the
+    next page, ``X-Total-Count`` counts those of the window, ``X-Limit`` is the most
+    that one page has.
+    """
+    page = await context.cdrs.page(date_from, date_to, offset=offset, limit=limit)
+    response.headers["X-Total-Count"] = str(page.total)
+    response.headers["X-Limit"] = str(MAX_LIMIT)
+    after = offset + len(page.records)
+    if page.records and after < page.total:
+        window = {"date_from": date_from, "date_to": date_to}
+        query = urlencode(
+            {
+                **{name: date_time(at) for name, at in window.items() if at},
+                "offset": after,
+                "limit": limit,
+            }
+        )
+        here = f"{context.public_url()}{request.url.path}"
+        response.headers["Link"] = f'<{here}?{query}>; rel="next"'
+    return list(page.records)

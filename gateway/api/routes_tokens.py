@@ -90,6 +90,11 @@ class TokenBody(BaseModel):
         max_length=512,
         description="Shown by 2.0.1 stations; null: the price, where it is shown",
     )
+    contract_id: str | None = Field(
+        default=None,
+        pattern=r"^[ -~]{1,36}$",
+        description="Of the contract behind it, as DE-ABC-C12345678-X; for CDRs",
+    )
 
 
 @router.get("/id-tokens")
@@ -140,6 +145,7 @@ async def put_id_token(
         personal_message=body.personal_message,
         allowed_times=_times(body.allowed_times),
         evse_types=None if body.evse_types is None else tuple(body.evse_types),
+        contract_id=body.contract_id,
     )
     kind = body.type or ""
     await context.drivers.tokens.put(KnownToken(value=token, kind=kind, row=row))

@@ -83,6 +83,7 @@ def id_token(row: IdTokenRecord) -> dict[str, Any]:
         if row.allowed_times is None
         else json.loads(row.allowed_times),
         "evse_types": None if row.evse_types is None else json.loads(row.evse_types),
+        "contract_id": row.contract_id,
         "updated_at": time(row.updated_at),
     }
 
@@ -91,7 +92,7 @@ def unknown_token(value: str) -> dict[str, Any]:
     """A token that nobody made known."""
     members = ("expires_at", "group", "max_sessions", "stations", "evse_ids")
     words = ("language", "language_2", "personal_message", "updated_at")
-    rules = ("allowed_times", "evse_types")
+    rules = ("allowed_times", "evse_types", "contract_id")
     empty = dict.fromkeys((*members, *rules, *words))
     return {"token": value, "type": None, "status": "Invalid", **empty}
 

@@ -1,6 +1,7 @@
 """Configuration: a TOML file read once into frozen, checked dataclasses."""
 
 from gateway.config.certificates import CaConfig, Iso15118Config, OcspConfig
+from gateway.config.cpo import CpoConfig
 from gateway.config.load import Config
 from gateway.config.ports import check_ports
 from gateway.config.secrets import check_passwords, passwords
@@ -24,6 +25,7 @@ __all__ = [
     "BillingConfig",
     "CaConfig",
     "Config",
+    "CpoConfig",
     "Engine",
     "Iso15118Config",
     "LedgerBackend",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from gateway.config import certificates, sections, tables
+from gateway.config.cpo import CpoConfig
 from gateway.config.ports import check_ports
 from gateway.config.reader import read, unknown
 from gateway.config.site import site_of
@@ -33,6 +34,7 @@ _TABLES: Final = (
     "optimizer",
     "ledger",
     "billing",
+    "cpo",
     "site",
     "cabinet",
     "station",
@@ -67,6 +69,7 @@ class Config:
     optimizer: sections.OptimizerConfig
     ledger: sections.LedgerConfig
     billing: sections.BillingConfig
+    cpo: CpoConfig
     site: Site
     tariffs: Mapping[str, Tariff]
     password_sources: Mapping[StationId, Path | str]
@@ -144,6 +147,7 @@ class Config:
             optimizer=optimizer,
             ledger=section(sections.LedgerConfig, "ledger"),
             billing=billing,
+            cpo=section(CpoConfig, "cpo"),
             site=built,
             tariffs=tariffs,
             password_sources=_password_sources(stations),

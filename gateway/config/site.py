@@ -211,6 +211,12 @@ def evse_to_json(evse: Evse) -> dict[str, object]:
         "floor_a": evse.floor_a,
         "public": evse.public,
     }
+    for name, word in (
+        ("connector", evse.connector),
+        ("connector_format", evse.connector_format),
+    ):
+        if word is not None:
+            document[name] = word.value
     if evse.current_type is CurrentType.DC:
         document["efficiency"] = evse.efficiency
         document["auxiliary_w"] = evse.auxiliary_w
@@ -270,6 +276,8 @@ def _evse(
         efficiency=table.efficiency if is_dc else 1.0,
         auxiliary_w=table.auxiliary_w if is_dc else 0,
         public=table.public,
+        connector=table.connector,
+        connector_format=table.connector_format,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 from gateway.config.reader import Range
+from gateway.domain.connectors import ConnectorFormat, ConnectorStandard
 from gateway.domain.ids import STATION_ID
 from gateway.domain.limits import LimitUnit
 from gateway.domain.topology import (
@@ -116,6 +117,9 @@ class EvseTable:
         efficiency: Of DC: delivered over drawn power.
         auxiliary_w: Of DC: drawn by cooling and electronics.
         public: It is registered on chain, and its status anchored, in the open.
+        connector: OCPI's name for what cars plug into, as ``IEC_62196_T2``; without it
+            what the station says, else that of ``[cpo]``.
+        connector_format: ``SOCKET`` or ``CABLE``; found likewise.
     """
 
     id: Annotated[int, Range(low=1, high=1_000)]
@@ -128,6 +132,8 @@ class EvseTable:
     efficiency: Annotated[float, Range(low=0.5, high=1)] = 0.94
     auxiliary_w: Annotated[int, Range(low=0, high=MAX_W)] = 300
     public: bool = False
+    connector: ConnectorStandard | None = None
+    connector_format: ConnectorFormat | None = None
 
     def __post_init__(self) -> None:
         wired_to(self.phases)

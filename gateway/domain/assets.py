@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.connectors import ConnectorFormat, ConnectorStandard
 from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.limits import LimitUnit
 from gateway.domain.phases import (
@@ -88,6 +89,7 @@ class Evse:
         efficiency: DC: delivered power over AC power, without auxiliaries.
         auxiliary_w: DC: cooling and electronics, W AC.
         public: May appear on a public chain.
+        connector: What cars plug into; ``None``: as usual, or as the station says.
     """
 
     ref: EvseRef
@@ -102,6 +104,8 @@ class Evse:
     efficiency: float = 1.0
     auxiliary_w: int = 0
     public: bool = False
+    connector: ConnectorStandard | None = None
+    connector_format: ConnectorFormat | None = None
 
     @property
     def max_a(self) -> float:

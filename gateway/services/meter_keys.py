@@ -114,6 +114,14 @@ def parse_key(text: str) -> MeterKey:
     raise MeterKeyError("no point on a curve of OCMF")
 
 
+def key_info(key: MeterKey) -> bytes:
+    """The key as a SubjectPublicKeyInfo in DER (RFC 5480, 2)."""
+    oid = next(oid for oid, curve in _OIDS.items() if curve is key.curve)
+    algorithm = _tagged(_OID, _EC_KEY) + _tagged(_OID, oid)
+    point = bytes([0, _UNCOMPRESSED]) + bytes.fromhex(key.point)
+    return _tagged(_SEQUENCE, _tagged(_SEQUENCE, algorithm) + _tagged(_BITS, point))
+
+
 def is_signed(text: str, signature: bytes, key: MeterKey) -> bool:
     """Whether a key signed a text, by ECDSA with SHA-256 (OCMF, SA).
 
@@ -178,6 +186,11 @@ def _from_info(data: bytes) -> tuple[Curve, bytes]:
     if not bits or bits[0] != 0:
         raise MeterKeyError("its bits are no whole bytes")
     return curve, bits[1:]
+
+
+def _tagged(tag: int, content: bytes) -> bytes:
+    """A DER element; none here is as long as 128 bytes."""
+    return bytes([tag, len(content)]) + content
 
 
 def _whole(data: bytes, tag: int) -> bytes:

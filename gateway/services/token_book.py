@@ -74,6 +74,7 @@ class TokenBook:
                 personal_message=row.personal_message,
                 allowed_times=row.allowed_times,
                 evse_types=row.evse_types,
+                contract_id=row.contract_id,
             )
             return before
 

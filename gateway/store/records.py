@@ -145,6 +145,7 @@ class IdTokenRecord:
         evse_ids: JSON list of the only EVSEs; ``None`` for all.
         allowed_times: JSON list of stretches of the week; ``None`` for always.
         evse_types: JSON list of ``AC`` and ``DC``; ``None`` for both.
+        contract_id: Of the contract behind it; ``None``: not known.
     """
 
     token_key: str
@@ -162,6 +163,7 @@ class IdTokenRecord:
     personal_message: str | None
     allowed_times: str | None
     evse_types: str | None
+    contract_id: str | None
     SELECT: ClassVar[str]
 
 

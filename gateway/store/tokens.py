@@ -12,11 +12,11 @@ from gateway.store.times import optional_text, optional_time, to_text
 
 _RULES: Final = (
     "status, expires_at, group_id, max_sessions, stations, evse_ids, language,"
-    " language_2, personal_message, allowed_times, evse_types"
+    " language_2, personal_message, allowed_times, evse_types, contract_id"
 )
 _PUT: Final = (
     f"INSERT OR REPLACE INTO id_token (token_key, kind, value, updated_at, {_RULES})"  # noqa: S608 - constant columns
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -31,6 +31,7 @@ class TokenRow:
         language: RFC 5646, of what its driver is told; ``language_2`` is second choice.
         allowed_times: When it may charge, local time; ``None`` for always.
         evse_types: ``AC`` or ``DC``: the only EVSEs; ``None`` for all.
+        contract_id: Of the contract behind it, as its provider names it.
     """
 
     status: str
@@ -44,6 +45,7 @@ class TokenRow:
     personal_message: str | None = None
     allowed_times: tuple[WeekTime, ...] | None = None
     evse_types: tuple[str, ...] | None = None
+    contract_id: str | None = None
 
     def may_charge_at(self, station_id: StationId) -> bool:
         """Whether the station is one of the token's."""
@@ -76,6 +78,7 @@ def put(
     personal_message: str | None = None,
     allowed_times: tuple[WeekTime, ...] | None = None,
     evse_types: tuple[str, ...] | None = None,
+    contract_id: str | None = None,
 ) -> None:
     """Make a token known, or change it; the other members are those of `TokenRow`.
 
@@ -95,6 +98,7 @@ def put(
         personal_message: Shown to the driver by 2.0.1 stations.
         allowed_times: When it may charge; ``None`` for always.
         evse_types: ``AC`` or ``DC``; ``None`` for both.
+        contract_id: Of the contract behind it; in charge detail records only.
     """
     conn.execute(
         _PUT,
@@ -116,6 +120,7 @@ def put(
             if allowed_times is None
             else json.dumps([to_words(one) for one in allowed_times]),
             None if evse_types is None else json.dumps(sorted(evse_types)),
+            contract_id,
         ),
     )
 
@@ -191,6 +196,7 @@ def _row(row: tuple[Any, ...]) -> TokenRow:
         personal_message=row[8],
         allowed_times=None if row[9] is None else read_times(json.loads(row[9])),
         evse_types=None if row[10] is None else tuple(json.loads(row[10])),
+        contract_id=row[11],
     )
 
 

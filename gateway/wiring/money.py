@@ -7,6 +7,7 @@ import structlog
 
 from gateway.errors import WattproofError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.cdrs import Cdrs
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
@@ -50,6 +51,12 @@ class Money:
         )
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
+        )
+
+        self.cdrs = Cdrs(
+            queries=base.queries,
+            cpo=config.cpo,
+            site=lambda: base.directory.site,
         )
 
     async def finish(self) -> None:

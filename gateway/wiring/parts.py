@@ -135,6 +135,7 @@ class Parts:
             needs=self.needs,
             settlement=self.settlement,
             receipts=self._money.receipts,
+            cdrs=self._money.cdrs,
             drivers=self.drivers,
             certificates=self.certificates.desk,
             meter_keys=self._money.meter_keys,

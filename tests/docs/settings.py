@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
-from gateway.config import certificates, sections, tables, tls
+from gateway.config import certificates, cpo, sections, tables, tls
 from gateway.config.reader import Range
 
 TABLES: Final[tuple[tuple[str, str, type], ...]] = (
@@ -48,6 +48,11 @@ only; see [evidence.md](evidence.md).""",
         sections.LedgerConfig,
     ),
     ("[billing]", "Money.", sections.BillingConfig),
+    (
+        "[cpo]",
+        "Who operates the site; see [tariffs.md](tariffs.md#charge-detail-records).",
+        cpo.CpoConfig,
+    ),
     ("[site]", "The place.", tables.SiteTable),
     ("[[cabinet]]", "A distribution board with a limit.", tables.CabinetTable),
     ("[[load]]", "Other equipment that shares a cabinet.", tables.LoadTable),

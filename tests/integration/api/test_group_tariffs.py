@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from gateway.clock import SystemClock
 from tests.support.api_site import ApiSite, api_site
+from tests.support.ocpi import CPO, PLACE, check
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSite]:
     billing = {"currency": "EUR", "default_tariff": "day"}
-    async with api_site(tmp_path_factory.mktemp("site"), billing=billing) as running:
+    folder = tmp_path_factory.mktemp("site")
+    async with api_site(folder, billing=billing, cpo=CPO, site=PLACE) as running:
         staff = {
             "elements": [
                 {
@@ -82,6 +84,7 @@ async def test_a_group_charges_by_its_own_tariff_and_others_by_the_default(
     assert own["amount_minor"] == 100 + 119
     assert (own["net_minor"], own["vat_minor"]) == (200, 19)
     record = await site.call("GET", f"/sessions/{own['session_id']}/cdr")
+    check(record)
     assert record["total_cost"] == {"excl_vat": 2.0, "incl_vat": 2.19}
     assert record["total_fixed_cost"] == {"excl_vat": 1.0, "incl_vat": 1.19}
     assert record["total_energy"] == 10

@@ -5,9 +5,34 @@ from typing import Any
 
 from gateway.domain.bill import RegisterPoint, price
 from gateway.domain.cdr import CdrFacts, cdr
-from gateway.domain.ids import SessionId
-from gateway.domain.ocpi import parse_tariff, to_ocpi
+from gateway.domain.cdr_place import Address, Party, Plug, location, token
+from gateway.domain.connectors import ConnectorFormat, ConnectorStandard, PowerType
+from gateway.domain.ids import EvseRef, SessionId, StationId
+from gateway.domain.ocpi import parse_tariff
+from gateway.domain.topology import Position
+from tests.support.ocpi import check
 
+S1 = SessionId("s1")
+WTP = Party(country_code="DE", party_id="WTP")
+PLACE = location(
+    Address(
+        id="site",
+        name="Hof",
+        address="Pulverteich 12",
+        city="Hamburg",
+        postal_code=None,
+        state=None,
+        country="DEU",
+    ),
+    Position(latitude_deg=53.5561, longitude_deg=-0.5),
+    operator=WTP,
+    ref=EvseRef(station_id=StationId("cp.1"), evse_id=2),
+    plug=Plug(
+        standard=ConnectorStandard.IEC_62196_T2,
+        format=ConnectorFormat.SOCKET,
+        power_type=PowerType.AC_3_PHASE,
+    ),
+)
 START = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 
 
@@ -24,17 +49,22 @@ def record(*components: dict[str, Any]) -> dict[str, Any]:
     ]
     made = cdr(
         CdrFacts(
-            session_id=SessionId("s1"),
+            session_id=S1,
             started_at=START,
             ended_at=START + timedelta(hours=1),
-            token=None,
-            location={"id": "CP1"},
+            operator=WTP,
+            token=token(None, session_id=S1, contract_id=None, operator=WTP),
+            is_commanded=False,
+            location=PLACE,
+            meter_id=None,
+            signed_data=None,
             tariff=tariff,
+            tariff_fixed_at=START,
             bill=price(tariff, points).to_json(),
             settled_at=START + timedelta(hours=2),
         )
     )
-    assert made["tariffs"] == [to_ocpi(tariff)]
+    check(made)
     return made
 
 
@@ -65,4 +95,4 @@ def test_a_bill_of_energy_alone_says_nothing_of_parking() -> None:
     made = record({"type": "ENERGY", "price": "0.50"})
     assert made["total_cost"] == {"excl_vat": 3.0, "incl_vat": 3.0}
     assert made["total_energy_cost"] == {"excl_vat": 3.0, "incl_vat": 3.0}
-    assert not made.keys() & {"total_parking_time", "total_time_cost", "cdr_token"}
+    assert not made.keys() & {"total_parking_time", "total_time_cost", "remark"}
