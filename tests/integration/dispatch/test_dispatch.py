@@ -318,7 +318,8 @@ async def test_a_station_that_draws_more_than_allowed_is_found_out(
             return evse is not None and evse.doubt == "ignored_limit"
 
         await until(caught)
-        assert place.rows("SELECT is_proven FROM station_trust") == [(0,)]
+        trust = "SELECT is_proven FROM station_trust"
+        await until(lambda: place.rows(trust) == [(0,)])  # written beside
 
 
 @pytest.mark.use_case("K06")
