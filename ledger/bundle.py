@@ -11,10 +11,13 @@ A receipt is a JSON object with exactly these members::
      "head": {"size", "root", "tx_hash" or null, "block" or null},
      "chain": {"chain_id", "genesis_hash", "anchor_contract",
                "settlement_contract"} or null,
-     "settlement_tx": {"tx_hash", "block"} or null}
+     "settlement_tx": {"tx_hash", "block"} or null,
+     "credits": [{"leaf_index", "tx": {"tx_hash", "block"} or null}, ...]}
 
 ``leaves`` holds the session_start leaf, every meter leaf of the session that the
-settlement counts, and the settlement leaf, in log order. ``record`` is the canonical
+settlement counts, an operator's decision on its held bill if there was one, the
+settlement leaf, and its credits, in log order. ``credits`` says where those stand on
+the chain; a receipt without any lacks it. ``record`` is the canonical
 text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes, salts
 and keys are lower-case hex without prefix; addresses and transaction hashes carry
 ``0x``. Members not listed are refused, so that nothing unproven travels along.
@@ -29,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger import log, merkle, record
+from ledger.credit_receipt import credit_txs_json
 from ledger.errors import BundleError, RecordError
 from ledger.outbox import SettlementRow
 from ledger.sqlite_queues import queue_settlement
@@ -94,6 +98,14 @@ class BundleTx:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreditTx:
+    """Where a credit stands on the chain; ``tx`` is ``None`` while it does not."""
+
+    leaf_index: int
+    tx: BundleTx | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFacts:
     """What the receipt says of its session; every member is bound by a leaf."""
 
@@ -116,6 +128,7 @@ class Receipt:
     head: BundleHead
     chain: BundleChain | None
     settlement_tx: BundleTx | None
+    credit_txs: tuple[CreditTx, ...] = ()
 
 
 def seal_settlement(
@@ -234,7 +247,8 @@ def build_receipt(
         for leaf in leaves
         if leaf.leaf_index == facts["start_leaf_index"]
         or leaf.leaf_index == settled.leaf_index
-        or (leaf.kind == "meter" and leaf.leaf_index < settled.leaf_index)
+        or (leaf.kind in {"meter", "decision"} and leaf.leaf_index < settled.leaf_index)
+        or leaf.kind == "credit"
     ]
     n_metered = sum(leaf.kind == "meter" for leaf in chosen)
     start = next((leaf for leaf in chosen if leaf.kind == "session_start"), None)
@@ -249,7 +263,10 @@ def build_receipt(
     tx = None if chain is None else store.settlement_tx(_key(facts))
     if chain is not None and tx is not None and tx.draft.chain != chain.key:
         tx = None  # settled on the chain that was used before this one
+    told = credit_txs_json(store, chosen, None if chain is None else chain.key)
+    credit_txs = {"credits": told} if told else {}
     return {
+        **credit_txs,
         "format": FORMAT,
         "session": {
             "session_id": session_id,
@@ -285,6 +302,7 @@ def parse_receipt(data: bytes) -> Receipt:
         value = record.parse_json(data, max_bytes=MAX_BUNDLE_BYTES)
     except RecordError as error:
         raise BundleError(f"not a receipt: {error}") from None
+    told = value.pop("credits", []) if isinstance(value, dict) else []
     top = _members(value, "receipt", _TOP)
     if top["format"] != FORMAT:
         raise BundleError(f"not a receipt: format must be {FORMAT!r}")
@@ -317,6 +335,7 @@ def parse_receipt(data: bytes) -> Receipt:
         settlement_tx=None
         if top["settlement_tx"] is None
         else _bundle_tx(top["settlement_tx"]),
+        credit_txs=_credit_txs(told),
     )
 
 
@@ -371,6 +390,19 @@ def _bundle_tx(value: object) -> BundleTx:
     tx = _members(value, "settlement_tx", ("tx_hash", "block"))
     return BundleTx(
         tx_hash=_hex(tx["tx_hash"], _TX_HASH, "tx_hash"), block=_count(tx, "block")
+    )
+
+
+def _credit_txs(value: object) -> tuple[CreditTx, ...]:
+    if not isinstance(value, list) or len(value) > MAX_LEAVES:
+        raise BundleError(f"credits must be a list of at most {MAX_LEAVES}")
+    rows = [_members(one, "credit", ("leaf_index", "tx")) for one in value]
+    return tuple(
+        CreditTx(
+            leaf_index=_count(row, "leaf_index"),
+            tx=None if row["tx"] is None else _bundle_tx(row["tx"]),
+        )
+        for row in rows
     )
 
 

@@ -41,6 +41,7 @@ class Purpose(Enum):
     GRANT = "grant"
     ANCHOR = "anchor"
     SETTLE = "settle"
+    CREDIT = "credit"
     REGISTER = "register"
     PUBLISH = "publish"
     FILL = "fill"

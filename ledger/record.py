@@ -25,6 +25,10 @@ dispatch       station_id, evse_id, sent_at, plan_id or null, limit_sha256, outc
 status         subject, occurred_at
 asset          asset_id, asset_kind
 correction     corrects_leaf_index, reason
+decision       session_id, decision, reason, decided_at, decided_by: what an operator
+               made of a held bill, with what it was before and after
+credit         session_id, session_key, credit_key, ordinal, corrects_leaf_index (of
+               the settlement), amount_minor, currency, reason, credited_at
 =============  ======================================================================
 
 Times are RFC 3339 in UTC, hashes and keys lower-case hex without prefix.
@@ -48,6 +52,7 @@ MAX_DEPTH: Final = 32
 MAX_RECORD_BYTES: Final = 4 * 2**20
 LEAF_DOMAIN: Final = b"wattproof/leaf/1\0"
 SESSION_DOMAIN: Final = b"wattproof/session/1\0"
+CREDIT_DOMAIN: Final = b"wattproof/credit/1\0"
 
 _TEXT: Final = "text"
 _INT: Final = "integer"
@@ -111,6 +116,24 @@ REQUIRED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "status": {"subject": _TEXT, "occurred_at": _TEXT},
     "asset": {"asset_id": _TEXT, "asset_kind": _TEXT},
     "correction": {"corrects_leaf_index": _COUNT, "reason": _TEXT},
+    "decision": {
+        "session_id": _TEXT,
+        "decision": _TEXT,
+        "reason": _TEXT,
+        "decided_at": _TEXT,
+        "decided_by": _TEXT,
+    },
+    "credit": {
+        "session_id": _TEXT,
+        "session_key": _HASH,
+        "credit_key": _HASH,
+        "ordinal": _COUNT,
+        "corrects_leaf_index": _COUNT,
+        "amount_minor": _COUNT,
+        "currency": _TEXT,
+        "reason": _TEXT,
+        "credited_at": _TEXT,
+    },
 }
 KINDS: Final = frozenset(REQUIRED_FIELDS)
 
@@ -243,6 +266,26 @@ def session_key(salt: bytes, leaf_index: int) -> bytes:
     return hashlib.sha256(
         SESSION_DOMAIN + salt + leaf_index.to_bytes(8, "big")
     ).digest()
+
+
+def credit_key(key: bytes, ordinal: int) -> bytes:
+    """Return the 32-byte key of a session's credit.
+
+    It follows from the session's key and the credit's number, so that nobody can give
+    one credit two keys.
+
+    Args:
+        key: `session_key` of the session.
+        ordinal: 1 for its first credit.
+
+    Raises:
+        RecordError: The key is not 32 bytes long, or the ordinal is out of range.
+    """
+    if len(key) != hashlib.sha256().digest_size:
+        raise RecordError(f"session key of {len(key)} bytes, must be 32")
+    if not 0 < ordinal < 2**63:
+        raise RecordError(f"not the number of a credit: {ordinal}")
+    return hashlib.sha256(CREDIT_DOMAIN + key + ordinal.to_bytes(8, "big")).digest()
 
 
 def _check_fields(kind: str, body: Mapping[str, object]) -> None:

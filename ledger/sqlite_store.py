@@ -17,9 +17,10 @@ from functools import cache
 from typing import Final, TypeAlias, TypeVar
 
 from ledger import record
+from ledger.credit_queue import CREDIT_DDL, SqliteCredits
 from ledger.errors import RecordError
 from ledger.sqlite_outbox import OUTBOX_DDL
-from ledger.sqlite_queues import QUEUE_DDL, SqliteQueues
+from ledger.sqlite_queues import QUEUE_DDL
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ CREATE TABLE log_state (
 );
 INSERT INTO log_state (id, extended_leaf_count) VALUES (1, 0);
 """
-DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL
+DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL
 """All tables of the ledger; for ``executescript`` or a migration file."""
 
 _APPEND: Final = (
@@ -176,7 +177,7 @@ def erase_leaf(conn: sqlite3.Connection, leaf_index: int) -> None:
     )
 
 
-class SqliteStore(SqliteQueues):
+class SqliteStore(SqliteCredits):
     """`ledger.log.LogStore` and all of the outbox over one connection.
 
     Cheap to construct: make one per transaction.

@@ -18,6 +18,7 @@ from ledger import merkle, pricing, record
 from ledger.bundle import MAX_BUNDLE_BYTES, LeafProof, Receipt, parse_receipt
 from ledger.errors import BundleError, RecordError
 from ledger.record import Record
+from ledger.verify_credits import by_hand, check_credits, check_decision
 
 
 class Verdict(Enum):
@@ -76,10 +77,16 @@ class _Opened:
     settlement: LeafProof
     settlement_record: Record
     readings: tuple[tuple[LeafProof, Record], ...]
+    decision: tuple[LeafProof, Record] | None
+    credits: tuple[tuple[LeafProof, Record], ...]
 
 
 class _WrongError(Exception):
     """A check found something wrong; the text says what."""
+
+
+class _UnprovenError(Exception):
+    """Nothing is wrong, and something is only claimed; the text says what."""
 
 
 def verify_file(
@@ -138,6 +145,10 @@ def verify(
         ("settlement", _check_settlement),
     )
     checks += [_run(name, check, receipt, opened) for name, check in parts]
+    if opened.decision is not None:
+        checks.append(_run("decision", _check_decision, receipt, opened))
+    if opened.credits or receipt.credit_txs:
+        checks.append(_run("credits", _check_credits, receipt, opened))
     checks += _chain_checks(receipt, opened, rpc_url, chain_path)
     return VerificationReport(checks=tuple(checks))
 
@@ -150,6 +161,8 @@ def _run(
 ) -> Check:
     try:
         return Check(name=name, verdict=Verdict.TRUE, reason=check(receipt, opened))
+    except _UnprovenError as error:
+        return Check(name=name, verdict=Verdict.UNCHECKED, reason=str(error))
     except (_WrongError, BundleError, RecordError) as error:
         return Check(name=name, verdict=Verdict.FALSE, reason=str(error))
 
@@ -173,8 +186,12 @@ def _open(receipt: Receipt) -> _Opened:
     starts = found.pop("session_start", [])
     settlements = found.pop("settlement", [])
     readings = found.pop("meter", [])
+    decisions = found.pop("decision", [])
+    credited = found.pop("credit", [])
     if found:
         raise _WrongError(f"a receipt has no {min(found)} leaves")
+    if len(decisions) > 1:
+        raise _WrongError("a held bill is decided on once")
     if len(starts) != 1 or len(settlements) != 1:
         raise _WrongError("a receipt has one start leaf and one settlement leaf")
     return _Opened(
@@ -183,6 +200,8 @@ def _open(receipt: Receipt) -> _Opened:
         settlement=settlements[0][0],
         settlement_record=settlements[0][1],
         readings=tuple(readings),
+        decision=decisions[0] if decisions else None,
+        credits=tuple(credited),
     )
 
 
@@ -240,6 +259,11 @@ def _check_registers(receipt: Receipt, opened: _Opened) -> str:
             raise _WrongError(f"no reading shows the {name} register {register}")
     within = [point for point in points if start <= point[1] <= end]
     _check_split(pricing.bill_parts(bill), start, within)
+    stated = by_hand(opened.readings, bill)
+    if stated is not None:
+        raise _UnprovenError(
+            f"an operator stated the {stated} register: no reading shows it"
+        )
     return f"registers {start} and {end} mWh were read, and nothing contradicts"
 
 
@@ -304,13 +328,26 @@ def _check_settlement(receipt: Receipt, opened: _Opened) -> str:
     return "session and bill are those of the settlement leaf"
 
 
+def _check_decision(receipt: Receipt, opened: _Opened) -> str:
+    del receipt
+    assert opened.decision is not None, "it is checked only where there is one"
+    settlement = opened.settlement, opened.settlement_record
+    return check_decision(settlement, opened.decision)
+
+
+def _check_credits(receipt: Receipt, opened: _Opened) -> str:
+    settlement = opened.settlement, opened.settlement_record
+    return check_credits(receipt, settlement, opened.credits)
+
+
 def _chain_checks(
     receipt: Receipt,
     opened: _Opened,
     rpc_url: str | None,
     chain_path: Path | None,
 ) -> list[Check]:
-    names = ("chain", "head", "settlement-on-chain")
+    names = ["chain", "head", "settlement-on-chain"]
+    names += ["credits-on-chain"] if opened.credits else []
     if receipt.chain is None:
         reason = "the receipt names no chain: no anchor was made"
     elif rpc_url is None and chain_path is None:
@@ -325,6 +362,7 @@ def _chain_checks(
             SettledLeaf(
                 leaf_hash=opened.settlement.leaf_hash,
                 start_leaf_index=opened.start.index,
+                credits=opened.credits,
             ),
             rpc_url=rpc_url,
             chain_path=chain_path,

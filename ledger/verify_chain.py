@@ -11,12 +11,20 @@ from ledger.bundle import BundleChain, BundleTx, Receipt
 from ledger.chain import JsonRpcChain
 from ledger.contracts import artifact, currency_bytes
 from ledger.embedded import EmbeddedChain
-from ledger.errors import ArtifactError, ChainError, ChainUnavailableError
+from ledger.errors import (
+    ArtifactError,
+    BundleError,
+    ChainError,
+    ChainUnavailableError,
+)
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
 from ledger.verify import Check, Verdict
+from ledger.verify_credit_chain import check_recorded
+from ledger.verify_credits import Proven
 
 NAMES: Final = ("chain", "head", "settlement-on-chain")
+CREDITS: Final = "credits-on-chain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,7 @@ class SettledLeaf:
 
     leaf_hash: bytes
     start_leaf_index: int
+    credits: tuple[Proven, ...] = ()
 
 
 def check_chain(
@@ -48,9 +57,9 @@ def check_chain(
         with closing(JsonRpcChain(rpc_url)) as rpc:
             return _checks(receipt, named, settled, rpc)
     except ChainUnavailableError as error:
-        return _all(Verdict.UNCHECKED, f"the chain does not answer: {error}")
+        return _all(settled, Verdict.UNCHECKED, f"the chain does not answer: {error}")
     except (ChainError, ArtifactError) as error:
-        return _all(Verdict.UNCHECKED, f"the chain cannot be asked: {error}")
+        return _all(settled, Verdict.UNCHECKED, f"the chain cannot be asked: {error}")
 
 
 def _checks(
@@ -61,15 +70,18 @@ def _checks(
 ) -> list[Check]:
     identity = chain.identity()
     if identity.chain_id != named.chain_id:
-        return _all(Verdict.FALSE, f"another chain: id {identity.chain_id}")
+        return _all(settled, Verdict.FALSE, f"another chain: id {identity.chain_id}")
     if identity.genesis_hash != named.genesis_hash:
-        return _all(Verdict.FALSE, "another chain: its genesis block differs")
+        return _all(settled, Verdict.FALSE, "another chain: its genesis block differs")
     good = Verdict.SELF_WITNESSED if chain.self_witnessed else Verdict.TRUE
-    return [
+    checks = [
         _check_contracts(named, chain, good),
         _check_head(receipt, named, chain, good),
         _check_settled(receipt, named, settled, chain, good),
     ]
+    if settled.credits:
+        checks.append(_check_credits(receipt, named, settled, chain, good))
+    return checks
 
 
 def _check_contracts(named: BundleChain, chain: Chain, good: Verdict) -> Check:
@@ -151,6 +163,30 @@ def _check_settled(
     )
 
 
+def _check_credits(
+    receipt: Receipt,
+    named: BundleChain,
+    settled: SettledLeaf,
+    chain: Chain,
+    good: Verdict,
+) -> Check:
+    if [told.leaf_index for told in receipt.credit_txs] != [
+        leaf.index for leaf, _ in settled.credits
+    ]:
+        return _false(CREDITS, "the receipt tells of other credits than it proves")
+    try:
+        found = check_recorded(receipt, settled.credits, named, chain, _mined)
+    except BundleError as error:
+        return _false(CREDITS, str(error))
+    if found is None:
+        return Check(
+            name=CREDITS,
+            verdict=Verdict.UNCHECKED,
+            reason="a credit is not on chain yet",
+        )
+    return Check(name=CREDITS, verdict=good, reason=found)
+
+
 def _mined(chain: Chain, tx: BundleTx) -> TxReceipt | str:
     """Return the receipt of a transaction, or what is wrong with it."""
     found = chain.receipt(tx.tx_hash)
@@ -167,5 +203,6 @@ def _false(name: str, reason: str) -> Check:
     return Check(name=name, verdict=Verdict.FALSE, reason=reason)
 
 
-def _all(verdict: Verdict, reason: str) -> list[Check]:
-    return [Check(name=name, verdict=verdict, reason=reason) for name in NAMES]
+def _all(settled: SettledLeaf, verdict: Verdict, reason: str) -> list[Check]:
+    names = (*NAMES, CREDITS) if settled.credits else NAMES
+    return [Check(name=name, verdict=verdict, reason=reason) for name in names]

@@ -14,6 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from ledger import credits as credit_leaves
 from ledger import log, settle
 from ledger.bundle import BundleChain
 from ledger.contracts import artifact
@@ -75,6 +76,9 @@ class StepSummary:
         settlements_pending: Sessions queued or under way.
         settlements_mined: Sessions settled in a block, ever.
         settlements_refused: Sessions that the contract refused; look at them.
+        credits_pending: Credits queued or under way.
+        credits_mined: Credits recorded in a block, ever.
+        credits_refused: Credits that the contract refused; look at them.
         alarms: What an operator must look at; empty when all is well.
     """
 
@@ -85,6 +89,9 @@ class StepSummary:
     settlements_pending: int
     settlements_mined: int
     settlements_refused: int
+    credits_pending: int
+    credits_mined: int
+    credits_refused: int
     sent: int
     mined: int
     final: int
@@ -223,6 +230,7 @@ class AnchorWorker:
             sealed = [
                 self._seal_anchor(contracts, now, report, flush=flush),
                 self._seal_settlements(contracts, now),
+                self._seal_credits(contracts, now),
                 self._seal_assets(contracts, now),
             ]
             if not any(sealed):
@@ -305,6 +313,19 @@ class AnchorWorker:
 
         return self._runner.write(work)
 
+    def _seal_credits(self, contracts: Contracts, now: datetime) -> bool:
+        if self._blocked(Purpose.CREDIT, now):
+            return False
+        return self._runner.write(
+            partial(
+                credit_leaves.seal_waiting,
+                chain=self._chain.identity().key,
+                sender=self._signers.settler.address,
+                to=contracts.settlement,
+                now=now,
+            )
+        )
+
     def _seal_assets(self, contracts: Contracts, now: datetime) -> bool:
         if self._blocked(Purpose.REGISTER, now):
             return False
@@ -360,6 +381,14 @@ class AnchorWorker:
                 self._runner.write(
                     partial(SqliteStore.refuse_assets, queue_ids=bad, reason=reason)
                 )
+            elif purpose is Purpose.CREDIT and credit_leaves.is_refused(error):
+                self._runner.write(
+                    partial(
+                        SqliteStore.refuse_credit,
+                        credit_key=bytes.fromhex(tx.draft.purpose_key),
+                        reason=reason,
+                    )
+                )
             else:
                 self._held[purpose] = now + timedelta(seconds=self._settings.hold_s)
             report.alarms.append(f"{purpose.value} {tx.draft.purpose_key}: {reason}")
@@ -371,6 +400,7 @@ class AnchorWorker:
             count = store.leaf_count()
             anchored = None if key is None else store.anchored_head(key)
             pending, settled = store.settlement_counts()
+            credits_pending, credits_mined, credits_refused = store.credit_counts()
             return StepSummary(
                 state=state,
                 leaf_count=count,
@@ -379,6 +409,9 @@ class AnchorWorker:
                 settlements_pending=pending,
                 settlements_mined=settled,
                 settlements_refused=store.refused_settlement_count(),
+                credits_pending=credits_pending,
+                credits_mined=credits_mined,
+                credits_refused=credits_refused,
                 sent=report.sent,
                 mined=report.mined,
                 final=report.final,

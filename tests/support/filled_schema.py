@@ -11,6 +11,7 @@ from gateway.store.schema import migrations, open_database
 
 TIME: Final = "2026-06-01T12:00:00.000000Z"
 SPECIAL: Final[Mapping[tuple[str, str], Any]] = {
+    ("bill", "status"): "settled",  # only those have credits
     ("frame", "deviations"): '[{"kind": "k", "path": "p", "detail": "d"}]',
     ("session_tariff", "tariff_sha256"): "x" * 64,  # names a hash
 }

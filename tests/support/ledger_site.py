@@ -10,6 +10,7 @@ from typing import Any
 from ledger import record
 from ledger.bundle import build_receipt, seal_settlement
 from ledger.chain import LocalSigner
+from ledger.credits import SealedCredit, seal_credit
 from ledger.embedded import EmbeddedChain
 from ledger.ports import Chain, Signers, Transact
 from ledger.sqlite_store import DDL, SqliteStore, Transactor, append_leaf, transaction
@@ -164,6 +165,19 @@ class Site:
                 session_id=session_id,
                 bill=self.bills[session_id],
                 ended_at=utc_text(registers[-1][0]),
+                sealed_at=utc_text(self.clock.at),
+            )
+
+    def add_credit(
+        self, session_id: str, amount_minor: int, reason: str = "a wrong register"
+    ) -> SealedCredit:
+        """Credit a settled session."""
+        with transaction(self.conn):
+            return seal_credit(
+                self.conn,
+                session_id=session_id,
+                amount_minor=amount_minor,
+                reason=reason,
                 sealed_at=utc_text(self.clock.at),
             )
 

@@ -93,13 +93,15 @@ def close(site: Site) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with contracts and work waiting: leaves, two sessions, an asset."""
+    """A site with contracts and work waiting: leaves, sessions, credits, an asset."""
     folder = tmp_path_factory.mktemp("prepared")
     site = make_site(folder)
     site.add_noise(3)
     site.worker.step(site.clock.at)
     site.add_session("s-1")
     site.add_session("s-2")
+    site.add_credit("s-1", 100)
+    site.add_credit("s-1", 50)
     asset = Asset(
         asset_id=asset_id("site", AssetKind.CABINET, "c-1"),
         kind=AssetKind.CABINET,
@@ -147,6 +149,19 @@ def assert_nothing_lost_nothing_doubled(site: Site, summary: StepSummary) -> Non
     queued = site.conn.execute("SELECT count(*) FROM settlement_queue").fetchone()[0]
     assert settlement.result("settledCount", data) == (queued,)
     assert (summary.settlements_mined, summary.settlements_pending) == (queued, 0)
+    credited = {
+        bytes(row[0]): row[1]
+        for row in site.conn.execute(
+            "SELECT session_key, sum(amount_minor) FROM credit_queue GROUP BY 1"
+        )
+    }
+    for key, amount_minor in credited.items():
+        data = site.chain.call(
+            contracts.settlement, settlement.calldata("settledAmounts", key)
+        )
+        assert settlement.result("settledAmounts", data)[1] == amount_minor
+    n_credit = site.conn.execute("SELECT count(*) FROM credit_queue").fetchone()[0]
+    assert (summary.credits_mined, summary.credits_pending) == (n_credit, 0)
     registry = artifact("AssetRegistry")
     data = site.chain.call(contracts.asset_registry, registry.calldata("assetCount"))
     assets = site.conn.execute("SELECT count(*) FROM asset_queue").fetchone()[0]
