@@ -99,7 +99,7 @@ CREATE TABLE IF NOT EXISTS credit_queue (
     session_key BLOB NOT NULL,
     leaf_hash BLOB NOT NULL,
     amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
-    tx_id INTEGER REFERENCES outbox_tx (tx_id),
+    tx_id INTEGER,
     refused TEXT
 );
 CREATE INDEX IF NOT EXISTS credit_by_session ON credit_queue (session_key);
