@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sim_chargers import faults, scenario
+from sim_chargers import faults, meter_spec, scenario
 from sim_chargers.clock import SiteClock, from_wire
 from sim_chargers.events import Events
 from sim_chargers.fleet import Fleet, Options
 from sim_chargers.flows import catalogue
 from sim_chargers.flows.stage import Verdict
+from sim_chargers.scenario_table import ScenarioError
 from sim_chargers.tls import TlsFiles
 
 EXIT_OK: Final = 0
@@ -74,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     add("--call-timeout", type=float, default=30.0, help="real seconds (30)")
     add("--boot-on-reconnect", action="store_true", help="boot after each reconnect")
     add("--no-drivers", action="store_true", help="stations only, no cars")
+    add(
+        "--meter",
+        action="append",
+        default=[],
+        metavar="CARRIER[:CURVE[:FORMAT]][@STATION]",
+        help="meters that sign (OCMF); all stations, or one (repeatable)",
+    )
     add(
         "--fault",
         action="append",
@@ -160,13 +168,16 @@ def _scenario(given: argparse.Namespace) -> scenario.Scenario:
         plan = scenario.load(given.scenario)
     else:
         if given.stations < 1:
-            raise scenario.ScenarioError("--stations: at least 1 is needed")
+            raise ScenarioError("--stations: at least 1 is needed")
         versions = ("1.6", "2.0.1") if given.ocpp == "mixed" else (given.ocpp,)
         plan = scenario.simple(
             n_station=given.stations, versions=versions, password=given.password
         )
+    meters = meter_spec.assign(given.meter, [one.id for one in plan.stations])
     return scenario.adjust(
-        plan, tokens=tuple(given.token), has_drivers=not given.no_drivers
+        scenario.with_meters(plan, meters),
+        tokens=tuple(given.token),
+        has_drivers=not given.no_drivers,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from typing_extensions import override
 
-from sim_chargers import calls_v16
+from sim_chargers import calls_v16, signed_v16
 from sim_chargers.blocks import cost
 from sim_chargers.charger import Charger
 from sim_chargers.clock import from_wire, to_wire
@@ -65,7 +65,8 @@ class ChargerV16(Charger):
     ) -> None:
         """Start with the factory configuration."""
         super().__init__(spec, around, faults)
-        self.keys = {key: value for key, (value, _) in DEFAULT_KEYS.items()}
+        self.factory_keys = DEFAULT_KEYS | signed_v16.meter_keys(self)
+        self.keys = {key: value for key, (value, _) in self.factory_keys.items()}
         is_absurd = "absurd-values" in self.faults
         n_connector = ABSURD_NUMBER if is_absurd else len(spec.evses)
         self.keys["NumberOfConnectors"] = str(n_connector)
@@ -206,6 +207,7 @@ class ChargerV16(Charger):
         self.enqueue(
             "StartTransaction", lambda: payload, durable=True, on_answer=answered
         )
+        signed_v16.begun(self, connector, transaction)
 
     @override
     def charging_changed(self, connector: Connector, transaction: Transaction) -> None:
@@ -226,6 +228,7 @@ class ChargerV16(Charger):
             }
 
         self.enqueue("MeterValues", build, durable=True)
+        signed_v16.sampled(self, connector, transaction, sample)
 
     @override
     def send_idle_sample(self, connector: Connector, context: str) -> None:
@@ -248,6 +251,7 @@ class ChargerV16(Charger):
         """Send StopTransaction with the readings at both ends."""
         connector.last_transaction_id = transaction.wire_id
         data = [self.meter_value(s, "StopTxnSampledData") for s in transaction.samples]
+        data += signed_v16.ended(self, connector, transaction, end)
 
         def build() -> dict[str, Any]:
             payload: dict[str, Any] = {
@@ -267,6 +271,7 @@ class ChargerV16(Charger):
             )
 
         self.enqueue("StopTransaction", build, durable=True, on_answer=answered)
+        signed_v16.transfer(self, connector, transaction)
 
     def meter_value(self, sample: Sample, key: str) -> dict[str, Any]:
         """Write a sample with the measurands that a key lists."""

@@ -22,6 +22,7 @@ from sim_chargers.outcomes import Reply
 from sim_chargers.renewal import COMBINED_KIND
 from sim_chargers.samples_v201 import meter_value
 from sim_chargers.scenario import StationSpec
+from sim_chargers.signed_v201 import signed_value, transfer
 from sim_chargers.tokens import Setting, TokenEntry
 
 MAX_CUSTOMERS: Final = 1000  # ended transactions that are remembered
@@ -248,6 +249,7 @@ class ChargerV201(ModelledCharger):
             with_token=transaction.stop_token is not None,
             on_answer=answered,
         )
+        transfer(self, connector, transaction)
         self.customers.append(
             (
                 transaction.token.casefold(),
@@ -342,7 +344,7 @@ class ChargerV201(ModelledCharger):
             "offline": not self.is_online,
             "transactionInfo": info,
             "evse": {"id": connector.number, "connectorId": 1},
-            "meterValue": [meter_value(sample)],
+            "meterValue": [signed_value(self, connector, transaction, sample)],
         }
         if with_token:
             shown = transaction.stop_token or transaction.token

@@ -6,6 +6,7 @@ from enum import Enum
 
 from sim_chargers.evse import Charging, Evse
 from sim_chargers.profiles import Profile
+from sim_chargers.signing_meter import SigningMeter
 
 
 class Reason(Enum):
@@ -67,6 +68,8 @@ class Transaction:
         group: Group of the token; others of the group may stop it, too.
         stop_token: The token that ended it, where one did.
         was_offline: It began without a connection.
+        signed: Records of the meter, by context.
+        key_told: The meter's public key went along with one of them.
     """
 
     token: str
@@ -82,6 +85,8 @@ class Transaction:
     charging: Charging = Charging.CONNECTED
     sampling: Ticker = field(default_factory=Ticker)
     samples: list[Sample] = field(default_factory=list)
+    signed: dict[str, str] = field(default_factory=dict)
+    key_told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +117,12 @@ class Connector:
         authorised: A token that waits for a cable, until ``authorised_until``.
         fault: Error code of 1.6 while it is broken.
         last_transaction_id: Of the last one that ended here.
+        meter: That signs; ``None``: its readings are not signed.
     """
 
     number: int
     evse: Evse
+    meter: SigningMeter | None = None
     transaction: Transaction | None = None
     authorised: str | None = None
     authorised_until: datetime | None = None

@@ -44,8 +44,32 @@ FAULTS: Final[dict[str, str]] = {
     "no-transaction-id": "samples name no transaction; sums come on connector 0",
     "local-time": "writes local time, two hours ahead of UTC, without a zone",
     "accepts-only": "accepts remote starts and stops, and does nothing",
+    "wrong-meter-key": "signs its registers with another key than its meter has",
+    "changed-meter-key": "has got another meter: signs with its key, and tells it",
+    "missing-pages": "leaves out a page between signed begin and end",
+    "no-signed-begin": "signs the end of a transaction only",
+    "meter-errors": "flags an error of the energy in its signed records",
+    "falling-registers": "signs an end 100 kWh below its register",
+    "rewritten-records": "writes the JSON of its records anew after signing",
+    "hostile-xml": "sends its records in XML whose entities grow a billionfold",
+    "absurd-records": "sends JSON nested 300 deep, without an end, for a record",
 }
 """Name -> what the station does."""
+
+SIGNING: Final = frozenset(
+    {
+        "wrong-meter-key",
+        "changed-meter-key",
+        "missing-pages",
+        "no-signed-begin",
+        "meter-errors",
+        "falling-registers",
+        "rewritten-records",
+        "hostile-xml",
+        "absurd-records",
+    }
+)
+"""Those of a meter that signs; a station with one of them has such a meter."""
 
 ROWS: Final[dict[str, int]] = {
     "lie": 25,
@@ -87,6 +111,7 @@ ROWS: Final[dict[str, int]] = {
     "no-transaction-id": 23,
     "local-time": 24,
     "accepts-only": 27,
+    **dict.fromkeys(sorted(SIGNING), 28),
 }
 """Name -> row of ``docs/conformance.md``, Real chargers."""
 

@@ -231,6 +231,7 @@ class Fleet:
             site_time=to_wire(last),
             speed=self.clock.speed,
         )
+        self._show_labels()
         while True:
             await asyncio.sleep(turn_s)
             now = self.clock.now()
@@ -247,6 +248,20 @@ class Fleet:
             last = now
             for charger in self.chargers:
                 charger.observe()
+
+    def _show_labels(self) -> None:
+        """Tell what is printed on the meters that sign."""
+        for charger in self.chargers:
+            for number, connector in charger.connectors.items():
+                if connector.meter is not None:
+                    self.events.emit(
+                        "meter_label",
+                        station=charger.spec.id,
+                        evse=number,
+                        serial=connector.meter.serial,
+                        curve=connector.meter.spec.curve,
+                        public_key=connector.meter.label,
+                    )
 
     def _report(self, violation: Violation) -> None:
         self.events.emit(

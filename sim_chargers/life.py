@@ -35,6 +35,7 @@ from sim_chargers.profile_store import ProfileStore
 from sim_chargers.quirks import is_start
 from sim_chargers.renewal import STATION_KIND
 from sim_chargers.scenario import StationSpec
+from sim_chargers.signed_samples import signing_meter
 from sim_chargers.tls import TlsFiles, client_context
 from sim_chargers.tokens import Tokens
 from sim_chargers.twists import Twist
@@ -107,6 +108,7 @@ class Life(Dialect):
                     register_milliwh=self.rng.randrange(10**8, 5 * 10**9),
                     reaction_s=self.rng.uniform(1.0, 3.0),
                 ),
+                meter=signing_meter(spec, e.evse_id, self.faults.names),
             )
             for e in spec.evses
         }

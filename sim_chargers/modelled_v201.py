@@ -13,6 +13,7 @@ from sim_chargers.evse import MILLIWH_PER_WH
 from sim_chargers.factory_v201 import evse_variables, station_variables
 from sim_chargers.life import Surroundings
 from sim_chargers.scenario import StationSpec
+from sim_chargers.signed_v201 import meter_variables
 from sim_chargers.tokens import Setting
 
 AMBIENT_C: Final = 25.0
@@ -81,7 +82,7 @@ class ModelledCharger(Charger, ABC):
         return float(self.model.text("AlignedDataCtrlr", "Interval"))
 
     def _factory_model(self) -> DeviceModel:
-        variables = station_variables(self._temperature)
+        variables = station_variables(self._temperature) + meter_variables(self)
         for connector in self.connectors.values():
             spec = connector.evse.spec
             n_phase = len(spec.phases)

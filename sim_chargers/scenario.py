@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from sim_chargers.evse import EvseSpec, parse_rotation
+from sim_chargers.evse import EvseSpec
 from sim_chargers.faults import FAULTS
+from sim_chargers.meter_spec import MeterSpec
+from sim_chargers.scenario_table import ScenarioError, Table
 
 VERSIONS: Final = ("1.6", "2.0.1")
-
-
-class ScenarioError(ValueError):
-    """The scenario is not usable; the text starts with the dotted key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +39,7 @@ class StationSpec:
     model: str = "SIM-22"
     firmware: str = "1.0.0"
     faults: frozenset[str] = frozenset()
+    meter: MeterSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +137,8 @@ def parse(tree: object) -> Scenario:
     Raises:
         ScenarioError: The dotted key in the text is wrong.
     """
-    top = _Table(tree, "")
-    site = _Table(top.take("site", {}), "site")
+    top = Table(tree, "")
+    site = Table(top.take("site", {}), "site")
     nominal_v = site.number("nominal_v", 230.0)
     cabinets = tuple(_cabinet(t) for t in site.tables("cabinets"))
     known = {cabinet.id for cabinet in cabinets}
@@ -159,7 +158,7 @@ def parse(tree: object) -> Scenario:
         pv=tuple(_pv(t, known) for t in site.tables("pv")),
         batteries=tuple(_battery(t, known) for t in site.tables("batteries")),
         tokens=top.strings("tokens"),
-        drivers=_drivers(_Table(top.take("drivers", {}), "drivers")),
+        drivers=_drivers(Table(top.take("drivers", {}), "drivers")),
         nominal_v=nominal_v,
         timezone=site.text("timezone", "UTC"),
     )
@@ -191,82 +190,17 @@ def adjust(plan: Scenario, *, tokens: tuple[str, ...], has_drivers: bool) -> Sce
     return replace(plan, tokens=plan.tokens + tokens, drivers=drivers)
 
 
-class _Table:
-    """A table whose members are taken one by one; what is left over is an error."""
-
-    def __init__(self, tree: object, path: str) -> None:
-        if not isinstance(tree, Mapping):
-            raise ScenarioError(f"{path or 'scenario'}: a table is needed")
-        self._left: dict[str, Any] = dict(tree)
-        self.path = path
-
-    def key(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
-
-    def take(self, name: str, default: object = None) -> Any:  # noqa: ANN401 - JSON from outside
-        return self._left.pop(name, default)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.take(name, default)
-        if not isinstance(value, str):
-            raise ScenarioError(f"{self.key(name)}: a text is needed")
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        return self.text(name) if self._left.get(name) is not None else None
-
-    def number(self, name: str, default: float | None = None) -> float:
-        value = self.take(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise ScenarioError(f"{self.key(name)}: a number from 0 on is needed")
-        return float(value)
-
-    def optional_number(self, name: str) -> float | None:
-        return self.number(name) if self._left.get(name) is not None else None
-
-    def flag(self, name: str, default: bool) -> bool:
-        value = self.take(name, default)
-        if not isinstance(value, bool):
-            raise ScenarioError(f"{self.key(name)}: true or false is needed")
-        return value
-
-    def pair(self, name: str, default: tuple[float, float]) -> tuple[float, float]:
-        match self.take(name, list(default)):
-            case [int() | float() as low, int() | float() as high] if 0 <= low <= high:
-                return (float(low), float(high))
-            case _:
-                raise ScenarioError(f"{self.key(name)}: [low, high] is needed")
-
-    def rotation(self, name: str) -> tuple[int, ...]:
-        try:
-            return parse_rotation(self.text(name, "L1L2L3"))
-        except ValueError as error:
-            raise ScenarioError(f"{self.key(name)}: {error}") from error
-
-    def strings(self, name: str) -> tuple[str, ...]:
-        values = self.take(name, [])
-        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-            raise ScenarioError(f"{self.key(name)}: a list of texts is needed")
-        return tuple(values)
-
-    def tables(self, name: str) -> list["_Table"]:
-        values = self.take(name, [])
-        if not isinstance(values, list):
-            raise ScenarioError(f"{self.key(name)}: a list of tables is needed")
-        return [_Table(v, f"{self.key(name)}[{i}]") for i, v in enumerate(values)]
-
-    def cabinet(self, known: set[str]) -> str:
-        name = self.text("cabinet")
-        if name not in known:
-            raise ScenarioError(f"{self.key('cabinet')}: no cabinet {name!r}")
-        return name
-
-    def finish(self) -> None:
-        for name in sorted(self._left):
-            raise ScenarioError(f"{self.key(name)}: no such setting")
+def with_meters(plan: Scenario, meters: Mapping[str, MeterSpec]) -> Scenario:
+    """Give stations meters that sign."""
+    return replace(
+        plan,
+        stations=tuple(
+            replace(one, meter=meters.get(one.id, one.meter)) for one in plan.stations
+        ),
+    )
 
 
-def _cabinet(table: _Table) -> CabinetSpec:
+def _cabinet(table: Table) -> CabinetSpec:
     limit_a = table.take("limit_a")
     match limit_a:
         case None:
@@ -289,7 +223,7 @@ def _cabinet(table: _Table) -> CabinetSpec:
     return cabinet
 
 
-def _station(table: _Table, nominal_v: float, known: set[str]) -> StationSpec:
+def _station(table: Table, nominal_v: float, known: set[str]) -> StationSpec:
     version = table.text("ocpp")
     if version not in VERSIONS:
         raise ScenarioError(f"{table.key('ocpp')}: 1.6 or 2.0.1 is needed")
@@ -307,6 +241,7 @@ def _station(table: _Table, nominal_v: float, known: set[str]) -> StationSpec:
         model=table.text("model", default.model),
         firmware=table.text("firmware", default.firmware),
         faults=faults,
+        meter=table.meter(),
     )
     if not station.evses:
         raise ScenarioError(f"{table.key('evses')}: at least one EVSE is needed")
@@ -316,7 +251,7 @@ def _station(table: _Table, nominal_v: float, known: set[str]) -> StationSpec:
     return station
 
 
-def _evse(table: _Table, nominal_v: float) -> EvseSpec:
+def _evse(table: Table, nominal_v: float) -> EvseSpec:
     current_type = table.text("current_type", "AC")
     if current_type not in ("AC", "DC"):
         raise ScenarioError(f"{table.key('current_type')}: AC or DC is needed")
@@ -333,7 +268,7 @@ def _evse(table: _Table, nominal_v: float) -> EvseSpec:
     return spec
 
 
-def _load(table: _Table, known: set[str]) -> LoadSpec:
+def _load(table: Table, known: set[str]) -> LoadSpec:
     load_spec = LoadSpec(
         id=table.text("id"),
         cabinet=table.cabinet(known),
@@ -348,7 +283,7 @@ def _load(table: _Table, known: set[str]) -> LoadSpec:
     return load_spec
 
 
-def _pv(table: _Table, known: set[str]) -> PvSpec:
+def _pv(table: Table, known: set[str]) -> PvSpec:
     pv = PvSpec(
         id=table.text("id"),
         cabinet=table.cabinet(known),
@@ -359,7 +294,7 @@ def _pv(table: _Table, known: set[str]) -> PvSpec:
     return pv
 
 
-def _battery(table: _Table, known: set[str]) -> BatterySpec:
+def _battery(table: Table, known: set[str]) -> BatterySpec:
     battery = BatterySpec(
         id=table.text("id"),
         cabinet=table.cabinet(known),
@@ -372,7 +307,7 @@ def _battery(table: _Table, known: set[str]) -> BatterySpec:
     return battery
 
 
-def _drivers(table: _Table) -> DriversSpec:
+def _drivers(table: Table) -> DriversSpec:
     default = DriversSpec()
     given: dict[str, Any] = {}
     for setting in fields(DriversSpec):

@@ -5,7 +5,7 @@ from __future__ import annotations  # the station and its calls know each other
 from typing import TYPE_CHECKING, Any, Final
 
 from sim_chargers.answers import ACCEPTED, REJECTED
-from sim_chargers.keys_v16 import DEFAULT_KEYS, REBOOT_KEYS
+from sim_chargers.keys_v16 import REBOOT_KEYS
 from sim_chargers.outcomes import Reply
 from sim_chargers.renewal import STATION_KIND
 
@@ -27,7 +27,7 @@ def get_configuration(station: ChargerV16, payload: Payload) -> Reply:
         "configurationKey": [
             {
                 "key": key,
-                "readonly": DEFAULT_KEYS[key][1],
+                "readonly": station.factory_keys[key][1],
                 "value": station.keys[key],
             }
             for key in known
@@ -54,7 +54,7 @@ def change_configuration(station: ChargerV16, payload: Payload) -> Reply:
     name = {k.casefold(): k for k in station.keys}.get(key.casefold())
     if name is None:
         return Reply(payload={"status": "NotSupported"})
-    default, read_only = DEFAULT_KEYS[name]
+    default, read_only = station.factory_keys[name]
     if read_only or not _fits(default, value) or not _may(station, name, value):
         return Reply(payload=REJECTED)
     if name in REBOOT_KEYS or "restart-to-set" in station.faults:

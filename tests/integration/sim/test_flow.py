@@ -22,6 +22,7 @@ from sim_chargers.vehicle import Vehicle
 from tests.integration.sim.tiny_csms import TinyCsms, tiny_csms
 
 SPEED = 200.0
+PASSWORD = "pw"
 VERSIONS = ["1.6", "2.0.1"]
 
 
@@ -38,6 +39,7 @@ async def station(
     n_evse: int = 1,
     tls: TlsFiles | None = None,
     station_id: str = "CP1",
+    password: str = PASSWORD,
     **spec: Any,
 ) -> AsyncIterator[Charger]:
     """Run one station, and its physics in turns of 10 ms, until the block ends."""
@@ -49,7 +51,9 @@ async def station(
         tls=tls or TlsFiles(),
     )
     evses = tuple(EvseSpec(evse_id=number + 1) for number in range(n_evse))
-    plan = StationSpec(id=station_id, ocpp=version, evses=evses, password="pw", **spec)
+    plan = StationSpec(
+        id=station_id, ocpp=version, evses=evses, password=password, **spec
+    )
     charger = make_charger(plan, around, frozenset(names))
     charger.link.backoff_first_s = 0.05
 

@@ -22,6 +22,7 @@ from sim_chargers.frames import (
     decode,
     encode,
 )
+from sim_chargers.scenario_table import ScenarioError
 
 EXAMPLE = Path(sim_chargers.__file__).parent / "scenarios" / "depot.toml"
 
@@ -97,11 +98,17 @@ def tree(**station: Any) -> dict[str, Any]:
             "site.stations[0].evses[0].phases",
         ),
         ({"faults": ["hiccup"]}, "site.stations[0].faults"),
+        ({"meter": {"curve": "ed25519"}}, "site.stations[0].meter: curve"),
+        ({"meter": {"carrier": "pigeon"}}, "site.stations[0].meter: carrier"),
+        ({"meter": {"format": "XR"}}, "site.stations[0].meter: format"),
+        ({"meter": {"signs": "yes"}}, "site.stations[0].meter: signs"),
+        ({"meter": {"colour": "red"}}, "site.stations[0].meter: colour"),
+        ({"meter": "signs"}, "site.stations[0].meter"),
     ],
 )
 def test_a_scenario_error_names_its_key(changes: dict[str, Any], key: str) -> None:
     scenario.parse(tree())
-    with pytest.raises(scenario.ScenarioError, match=r"^" + key.replace("[", r"\[")):
+    with pytest.raises(ScenarioError, match=r"^" + key.replace("[", r"\[")):
         scenario.parse(tree(**changes))
 
 
@@ -111,7 +118,7 @@ def test_cabinets_that_feed_each_other_are_refused() -> None:
         {"id": "main", "parent": "yard"},
         {"id": "yard", "parent": "main"},
     ]
-    with pytest.raises(scenario.ScenarioError, match="feeds itself"):
+    with pytest.raises(ScenarioError, match="feeds itself"):
         scenario.parse(plan)
 
 
