@@ -28,6 +28,7 @@ MAX_CALLS: Final = 20
 MAX_LIMITS: Final = 5
 MAX_RESERVATIONS: Final = 10
 MAX_REFUSED: Final = 5
+MAX_ORPHANS: Final = 5
 
 _DEVIATION: Final = (
     *("kind", "action", "path", "messages", "first_seen_at", "last_seen_at"),
@@ -82,6 +83,7 @@ class StationFacts:
             deviations.OF_STATION, (station_id, MAX_DEVIATIONS)
         )
         refused = await self._queries.refused_frames(station_id, limit=MAX_REFUSED)
+        orphans = await self._queries.orphans(station_id, limit=MAX_ORPHANS)
         return {
             "now": to_text(self._clock.now()),
             "deviations": [
@@ -95,6 +97,16 @@ class StationFacts:
                     "description": one.description,
                 }
                 for one in refused
+            ],
+            "orphans": [
+                {
+                    "occurred_at": optional_text(one.occurred_at),
+                    "kind": one.kind,
+                    "transaction_id": one.transaction_id,
+                    "register_milliwh": one.register_milliwh,
+                    "reason": one.reason,
+                }
+                for one in orphans
             ],
             "commands": await self._commands.find(
                 CommandFilter(station_id=station_id, kind=CALLS), limit=MAX_CALLS

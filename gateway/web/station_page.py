@@ -33,6 +33,7 @@ _SECTIONS: Final = (
     ("reservations", "Reservations", "panel"),
     ("deviations", "Deviations from OCPP", "panel"),
     ("refused", "Messages refused", "panel"),
+    ("orphans", "Transactions nobody knows", "panel"),
 )
 
 

@@ -37,6 +37,7 @@ def parts(station: View, now: datetime, zone: ZoneInfo) -> dict[str, str]:
         "reservations": tables.reservations(station, now, zone),
         "deviations": tables.deviations(station, now, zone),
         "refused": tables.refused(station, now, zone),
+        "orphans": tables.orphans(station, now, zone),
     }
 
 

@@ -177,6 +177,30 @@ def refused(station: View, now: datetime, zone: ZoneInfo) -> str:
     )
 
 
+def orphans(station: View, now: datetime, zone: ZoneInfo) -> str:
+    """What it last said of transactions that fit no session; they bill nobody."""
+
+    def row(one: View) -> Sequence[str]:
+        kind, reason = str(one["kind"]), str(one["reason"])
+        number, register = one["transaction_id"], one["register_milliwh"]
+        named = "without a number" if number is None else escape(str(number))
+        shown = "" if register is None else f"{register / 1_000_000:.3f} kWh"
+        return (
+            escape(moment(one["occurred_at"], now, zone)),
+            f'<span class="code">{named}</span>',
+            escape(words.ORPHANS.get(kind, kind)),
+            shown,
+            escape(words.ORPHAN_REASONS.get(reason, reason)),
+        )
+
+    return _table(
+        ("When", "Transaction", "Said", "Register", "Why it fits none"),
+        station["orphans"],
+        row,
+        "All that it said of transactions fits a session.",
+    )
+
+
 def until(not_after: str | None, now: datetime, zone: ZoneInfo) -> str:
     """How long a certificate is valid, as HTML."""
     if not_after is None:

@@ -63,6 +63,11 @@ RESERVATION_STATES: Final = {
     "Expired": StateMark("offline", "✕", "lapsed"),
     "Rejected": StateMark("fault", "▲", "refused by the station"),
 }
+ORPHANS: Final = {"ended": "its end", "updated": "meter values"}
+ORPHAN_REASONS: Final = {
+    "unknown_transaction": "No session of this station has the number, or is open.",
+    "ambiguous_place": "Several sessions of its EVSE could be meant.",
+}
 DEVIATIONS: Final = {
     "over_long": "A text is longer than allowed; it is kept whole.",
     "unknown_enum": "A word that OCPP does not know; it is kept, or read in its case.",

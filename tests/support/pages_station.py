@@ -84,6 +84,22 @@ def full_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
                 "description": "connectorId: 'no' is not of type integer",
             }
         ],
+        "orphans": [
+            {
+                "occurred_at": at(-400),
+                "kind": "ended",
+                "transaction_id": "9007199254740993",
+                "register_milliwh": 123_456_789_000,
+                "reason": "unknown_transaction",
+            },
+            {
+                "occurred_at": at(-500),
+                "kind": "updated",
+                "transaction_id": None,
+                "register_milliwh": None,
+                "reason": "ambiguous_place",
+            },
+        ],
         "commands": [
             command("queued", deadline_at=at(30)),
             command("no_effect", reason="no_effect"),

@@ -35,6 +35,37 @@ async def test_a_station_is_shown_with_all_that_happened_to_it(tmp_path: Path) -
         assert "1 · password, not encrypted" in html["security"]
 
 
+async def test_an_end_that_fits_no_session_is_shown_to_those_who_look(
+    tmp_path: Path,
+) -> None:
+    async with api_site(tmp_path) as site:
+        await site.register("CP")
+        async with site.station("CP") as station:
+            await station.boot()
+            over = {
+                "transactionId": 777,
+                "meterStop": 1234,
+                "timestamp": "2026-11-01T10:00:00Z",
+                "idTag": "X",
+            }
+            for _ in range(2):  # told again, kept once
+                answer = await station.call("StopTransaction", over)
+                assert (answer[0], answer[2].get("error")) == (3, None)
+        (orphan,) = await site.call("GET", "/orphans?station_id=CP")
+        assert (orphan["kind"], orphan["transaction_id"]) == ("ended", "777")
+        assert orphan["register_milliwh"] == 1_234_000
+        assert orphan["reason"] == "unknown_transaction"
+        assert orphan["occurred_at"] == "2026-11-01T10:00:00Z"
+        assert await site.call("GET", "/orphans") == [orphan]
+        assert await site.call("GET", "/orphans?station_id=OLD") == []
+        assert (await site.call("GET", "/orphans?station_id=NO", status=404))["error"]
+        found = await site.parts.live.station("CP")
+        assert found is not None
+        html = parts(found, site.parts.clock.now(), ZoneInfo("Europe/Berlin"))
+        assert "777" in html["orphans"]
+        assert "1.234 kWh" in html["orphans"]
+
+
 async def test_a_command_that_waits_is_on_the_page_and_so_is_its_end(
     tmp_path: Path,
 ) -> None:

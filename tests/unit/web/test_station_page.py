@@ -91,6 +91,7 @@ def test_nothing_a_station_says_becomes_markup() -> None:
     evil["deviations"] = [evil["deviations"][0] | {"path": EVIL, "detail": EVIL}]
     evil["commands"] = [evil["commands"][2] | {"detail": EVIL, "action": EVIL}]
     evil["refused"] = [evil["refused"][0] | {"description": EVIL, "action": EVIL}]
+    evil["orphans"] = [evil["orphans"][0] | {"transaction_id": EVIL}]
     evil["reservations"] = [evil["reservations"][0] | {"id_token": EVIL}]
     evil["local_list"] |= {"detail": EVIL}
     evil["alarms"] = [{"component": EVIL, "variable": EVIL, "value": EVIL}]
@@ -98,7 +99,7 @@ def test_nothing_a_station_says_becomes_markup() -> None:
     evil["meter_keys"] = [evil["meter_keys"][0] | {"meter_serial": EVIL}]
     html = "".join(parts(evil, EPOCH, BERLIN).values())
     assert "<script" not in html
-    assert html.count("&lt;script&gt;") >= 13
+    assert html.count("&lt;script&gt;") >= 14
 
 
 @pytest.mark.parametrize(
