@@ -147,7 +147,8 @@ def check_full(
             kind = prices[index][0]
             volume = {"ENERGY": part.energy, "FLAT": 1}.get(kind, part.span_us)
             volumes[index] += volume
-            last[kind] = prices[index]
+            if volume:
+                last[kind] = prices[index]
             has_flat |= kind == "FLAT"
         used += part.energy
     return wrong + _wrong_lines(bill, tariff, lines, prices, (volumes, last))

@@ -46,8 +46,10 @@ _RESTRICTIONS: Final = frozenset(
 ) | frozenset(_THRESHOLDS)
 _DESCRIPTIVE: Final = frozenset(
     {"country_code", "party_id", "type", "tariff_alt_text", "tariff_alt_url"}
-    | {"last_updated"}
+    | {"last_updated", "energy_mix"}
 )
+_TYPES: Final = ("AD_HOC_PAYMENT", "PROFILE_CHEAP", "PROFILE_FAST", "PROFILE_GREEN")
+"""Besides ``REGULAR``."""
 
 
 def parse_tariff(
@@ -69,6 +71,9 @@ def parse_tariff(
     for key in table:
         if key not in known:
             raise TariffError(str(key), "cannot be priced in this version")
+    kind = table.get("type")
+    if kind is not None and kind not in ("REGULAR", *_TYPES):
+        raise TariffError("type", f"must be REGULAR or one of {', '.join(_TYPES)}")
     tariff_id = table.get("id")
     if not isinstance(tariff_id, str) or not 1 <= len(tariff_id) <= MAX_ID:
         raise TariffError("id", "must be 1 to 36 characters of text")

@@ -5,9 +5,9 @@ total of a session is known. The total with tax is rounded once, half to even, t
 units; so is the total without tax; the tax is their difference.
 
 Steps (``step_size``) are counted once per session and dimension, over its whole volume,
-and what they add is priced by the component used last. Where parking has a price and
-some was used, charging time gets no step (OCPI 2.2.1, 11.4.5). The least and the most
-price of a tariff bound the total.
+and what they add is priced by the component of which some was used last. Where parking
+has a price and some was used, charging time gets no step (OCPI 2.2.1, 11.4.5). The
+least and the most price of a tariff bound the total.
 """
 
 from dataclasses import dataclass, replace
@@ -82,7 +82,7 @@ class Tally:
 
     Attributes:
         lines: Without steps.
-        last: The component used last, of each dimension that was used.
+        last: The component of which some was used last, of each dimension.
     """
 
     lines: tuple[Line, ...] = ()
@@ -94,9 +94,11 @@ class Tally:
         return any(one.component.dimension is Dimension.FLAT for one in self.lines)
 
     def plus(self, component: Component, volume: int) -> "Tally":
-        """One volume more."""
-        same = [one for one in self.last if one.dimension is not component.dimension]
-        last = (*same, component)
+        """One volume more; of none at all the price was not used."""
+        last = self.last
+        if volume:
+            kind = component.dimension
+            last = (*(one for one in last if one.dimension is not kind), component)
         for index, line in enumerate(self.lines):
             if line.component == component:
                 more = replace(line, volume=line.volume + volume)
