@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ledger.errors import BundleError
+from ledger.meter_key import read_key_argument
 from ledger.verify import VerificationReport, verify_file
 
 MAX_LINE = 400
@@ -30,13 +31,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--chain", metavar="PATH", type=Path, help="file of an embedded chain to ask"
     )
     command.add_argument(
+        "--meter-key",
+        metavar="KEY",
+        help="key as printed on the meter: a file, or hexadecimal digits, or base64",
+    )
+    command.add_argument(
         "--strict", action="store_true", help="anything less than true fails"
     )
     command.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     try:
+        key = arguments.meter_key
         report = verify_file(
-            arguments.file, rpc_url=arguments.rpc, chain_path=arguments.chain
+            arguments.file,
+            rpc_url=arguments.rpc,
+            chain_path=arguments.chain,
+            meter_key=None if key is None else read_key_argument(key),
         )
     except BundleError as error:
         if arguments.json:

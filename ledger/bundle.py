@@ -16,10 +16,11 @@ A receipt is a JSON object with exactly these members::
 
 ``leaves`` holds the session_start leaf, every meter leaf of the session that the
 settlement counts, an operator's decision on its held bill if there was one, the
-settlement leaf, and its credits, in log order. ``credits`` says where those stand on
-the chain; a receipt without any lacks it. ``record`` is the canonical
-text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes, salts
-and keys are lower-case hex without prefix; addresses and transaction hashes carry
+settlement leaf, and its credits, in log order; in version 2 also every signed_meter
+leaf that the settlement counts, and the meter_key leaf that it names. ``credits`` says
+where those stand on the chain; a receipt without any lacks it. ``record`` is the
+canonical text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes,
+salts and keys are lower-case hex without prefix; addresses and transaction hashes carry
 ``0x``. Members not listed are refused, so that nothing unproven travels along.
 """
 
@@ -35,10 +36,15 @@ from ledger import log, merkle, record
 from ledger.credit_receipt import credit_txs_json
 from ledger.errors import BundleError, RecordError
 from ledger.outbox import SettlementRow
+from ledger.signed_claim import SIGNED_KINDS, SignedClaim
 from ledger.sqlite_queues import queue_settlement
 from ledger.sqlite_store import Leaf, SqliteStore, append_leaf
 
 FORMAT: Final = "wattproof-receipt/1"
+FORMAT_SIGNED: Final = "wattproof-receipt/2"
+"""Of sessions that rest on signed data, which older verifiers cannot read."""
+COUNTED: Final = frozenset({"meter", "decision", "signed_meter"})
+"""Leaves of a session that stand before its settlement."""
 MAX_BUNDLE_BYTES: Final = 32 * 2**20
 MAX_LEAVES: Final = 100_000
 MAX_PATH: Final = 64
@@ -130,6 +136,11 @@ class Receipt:
     settlement_tx: BundleTx | None
     credit_txs: tuple[CreditTx, ...] = ()
 
+    @property
+    def version(self) -> int:
+        """Return 2 where leaves with signed data may be in it, else 1."""
+        return 2 if any(leaf.kind in SIGNED_KINDS for leaf in self.leaves) else 1
+
 
 def seal_settlement(
     conn: sqlite3.Connection,
@@ -141,12 +152,14 @@ def seal_settlement(
     readings: Iterable[int] = (),
     flex_milliwh: int = 0,
     flex_to: str | None = None,
+    signed: SignedClaim | None = None,
 ) -> int:
     """Append the settlement leaf of a session and queue it for the chain.
 
     Runs in the caller's transaction. The session's leaves are those that carry the
     session id as their subject, and ``readings``: one ``session_start`` leaf and its
-    ``meter`` leaves, among them one for every register that the bill rests on.
+    ``meter`` leaves, among them one for every register that the bill rests on; and its
+    ``signed_meter`` leaves where it rests on signed data.
 
     Args:
         conn: The writer's connection.
@@ -157,6 +170,7 @@ def seal_settlement(
         readings: Leaves of the session's readings that have no subject.
         flex_milliwh: Accepted flexibility.
         flex_to: Receiver's address.
+        signed: What the session's signed data prove; ``None`` says nothing of it.
 
     Returns:
         The index of the settlement leaf.
@@ -193,6 +207,9 @@ def seal_settlement(
         "started_at": record.parse(start.record).body["started_at"],
         "ended_at": ended_at,
     }
+    if signed is not None:
+        proofs = [leaf for leaf in leaves if leaf.kind == "signed_meter"]
+        body |= signed.members([merkle.leaf_hash(one.commitment) for one in proofs])
     data = record.canonical("settlement", body)
     index = append_leaf(conn, "settlement", session_id, data, None, sealed_at)
     (committed,) = store.commitments(index, index + 1)
@@ -247,13 +264,20 @@ def build_receipt(
         for leaf in leaves
         if leaf.leaf_index == facts["start_leaf_index"]
         or leaf.leaf_index == settled.leaf_index
-        or (leaf.kind in {"meter", "decision"} and leaf.leaf_index < settled.leaf_index)
+        or (leaf.kind in COUNTED and leaf.leaf_index < settled.leaf_index)
         or leaf.kind == "credit"
     ]
     n_metered = sum(leaf.kind == "meter" for leaf in chosen)
     start = next((leaf for leaf in chosen if leaf.kind == "session_start"), None)
     if start is None or start.record is None or n_metered != facts["readings_count"]:
         raise BundleError(f"leaves of session {session_id} were erased")
+    n_signed = sum(leaf.kind == "signed_meter" for leaf in chosen)
+    if n_signed != facts.get("signed_count", 0):
+        raise BundleError(f"leaves of session {session_id} were erased")
+    key_index = facts.get("meter_key_leaf_index")
+    key = store.leaf(key_index) if isinstance(key_index, int) else None
+    if key is not None:
+        chosen = sorted([*chosen, key], key=lambda leaf: leaf.leaf_index)
     begun = record.parse(start.record).body
     covering = max(leaf.leaf_index for leaf in chosen) + 1
     anchored = (
@@ -267,7 +291,7 @@ def build_receipt(
     credit_txs = {"credits": told} if told else {}
     return {
         **credit_txs,
-        "format": FORMAT,
+        "format": FORMAT if key is None else FORMAT_SIGNED,
         "session": {
             "session_id": session_id,
             "session_key": facts["session_key"],
@@ -304,14 +328,16 @@ def parse_receipt(data: bytes) -> Receipt:
         raise BundleError(f"not a receipt: {error}") from None
     told = value.pop("credits", []) if isinstance(value, dict) else []
     top = _members(value, "receipt", _TOP)
-    if top["format"] != FORMAT:
-        raise BundleError(f"not a receipt: format must be {FORMAT!r}")
+    if top["format"] not in (FORMAT, FORMAT_SIGNED):  # no set: it may be a list
+        raise BundleError(
+            f"not a receipt: format must be {FORMAT!r} or {FORMAT_SIGNED!r}"
+        )
     session = _members(top["session"], "session", _SESSION)
     head = _members(top["head"], "head", ("size", "root", "tx_hash", "block"))
     leaves = top["leaves"]
     if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES:
         raise BundleError(f"leaves must be a list of at most {MAX_LEAVES}")
-    return Receipt(
+    receipt = Receipt(
         session=SessionFacts(
             session_id=_str(session, "session_id"),
             session_key=_hex(session["session_key"], _HASH, "session_key"),
@@ -337,6 +363,9 @@ def parse_receipt(data: bytes) -> Receipt:
         else _bundle_tx(top["settlement_tx"]),
         credit_txs=_credit_txs(told),
     )
+    if top["format"] != (FORMAT if receipt.version == 1 else FORMAT_SIGNED):
+        raise BundleError("not a receipt: its leaves are not of this format")
+    return receipt
 
 
 _TOP: Final = (

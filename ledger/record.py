@@ -24,6 +24,9 @@ plan           plan_id, cabinet_id, made_at, algorithm_id, algorithm_version,
 dispatch       station_id, evse_id, sent_at, plan_id or null, limit_sha256, outcome
 status         subject, occurred_at
 asset          asset_id, asset_kind
+signed_meter   session_id, station_id, evse_id, format, text: what a meter signed
+meter_key      station_id, evse_id, occurred_at, curve or null, public_key or null,
+               meter_serial or null: the key that is trusted from then on, or none
 correction     corrects_leaf_index, reason
 decision       session_id, decision, reason, decided_at, decided_by: what an operator
                made of a held bill, with what it was before and after
@@ -112,6 +115,21 @@ REQUIRED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "plan_id": _TEXT_OR_NULL,
         "limit_sha256": _HASH,
         "outcome": _TEXT,
+    },
+    "signed_meter": {
+        "session_id": _TEXT,
+        "station_id": _TEXT,
+        "evse_id": _COUNT,
+        "format": _TEXT,
+        "text": _TEXT,
+    },
+    "meter_key": {
+        "station_id": _TEXT,
+        "evse_id": _COUNT,
+        "occurred_at": _TEXT,
+        "curve": _TEXT_OR_NULL,
+        "public_key": _TEXT_OR_NULL,
+        "meter_serial": _TEXT_OR_NULL,
     },
     "status": {"subject": _TEXT, "occurred_at": _TEXT},
     "asset": {"asset_id": _TEXT, "asset_kind": _TEXT},

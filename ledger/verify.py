@@ -17,8 +17,10 @@ from pathlib import Path
 from ledger import merkle, pricing, record
 from ledger.bundle import MAX_BUNDLE_BYTES, LeafProof, Receipt, parse_receipt
 from ledger.errors import BundleError, RecordError
+from ledger.meter_key import MeterKey
 from ledger.record import Record
 from ledger.verify_credits import by_hand, check_credits, check_decision
+from ledger.verify_signed import SignedEvidence, check_signed
 
 
 class Verdict(Enum):
@@ -32,11 +34,17 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check: what was looked at, the verdict, and why in one line."""
+    """One check: what was looked at, the verdict, and why in one line.
+
+    Attributes:
+        is_claimed: Whether the receipt claims it. What it does not claim, as that its
+            meter signed, is listed and takes nothing from the verdict of the file.
+    """
 
     name: str
     verdict: Verdict
     reason: str
+    is_claimed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +55,10 @@ class VerificationReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the weakest verdict of all."""
+        """Return the weakest verdict of all that the receipt claims."""
         order = list(Verdict)
-        return max((check.verdict for check in self.checks), key=order.index)
+        claimed = (check.verdict for check in self.checks if check.is_claimed)
+        return max(claimed, key=order.index)
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 0 if nothing is false; strict: if everything is true; else 1."""
@@ -62,7 +71,12 @@ class VerificationReport:
         return {
             "verdict": self.verdict.value,
             "checks": [
-                {"name": c.name, "verdict": c.verdict.value, "reason": c.reason}
+                {
+                    "name": c.name,
+                    "verdict": c.verdict.value,
+                    "reason": c.reason,
+                    "is_claimed": c.is_claimed,
+                }
                 for c in self.checks
             ],
         }
@@ -79,6 +93,8 @@ class _Opened:
     readings: tuple[tuple[LeafProof, Record], ...]
     decision: tuple[LeafProof, Record] | None
     credits: tuple[tuple[LeafProof, Record], ...]
+    signed: tuple[tuple[LeafProof, Record], ...]
+    keys: tuple[tuple[LeafProof, Record], ...]
 
 
 class _WrongError(Exception):
@@ -90,7 +106,11 @@ class _UnprovenError(Exception):
 
 
 def verify_file(
-    path: Path, *, rpc_url: str | None = None, chain_path: Path | None = None
+    path: Path,
+    *,
+    rpc_url: str | None = None,
+    chain_path: Path | None = None,
+    meter_key: MeterKey | None = None,
 ) -> VerificationReport:
     """Verify a receipt file.
 
@@ -98,6 +118,7 @@ def verify_file(
         path: The receipt.
         rpc_url: JSON-RPC endpoint to ask about the chain.
         chain_path: File of an embedded chain to ask instead.
+        meter_key: As it is printed on the meter; records must be signed with it.
 
     Raises:
         BundleError: The file cannot be read or is not a receipt, or there is no such
@@ -110,11 +131,15 @@ def verify_file(
             data = file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from None
-    return verify(data, rpc_url=rpc_url, chain_path=chain_path)
+    return verify(data, rpc_url=rpc_url, chain_path=chain_path, meter_key=meter_key)
 
 
 def verify(
-    data: bytes, *, rpc_url: str | None = None, chain_path: Path | None = None
+    data: bytes,
+    *,
+    rpc_url: str | None = None,
+    chain_path: Path | None = None,
+    meter_key: MeterKey | None = None,
 ) -> VerificationReport:
     """Verify the bytes of a receipt; see `verify_file`.
 
@@ -124,7 +149,8 @@ def verify(
     if rpc_url is not None and chain_path is not None:
         raise BundleError("give either an RPC endpoint or a chain file, not both")
     receipt = parse_receipt(data)
-    checks = [Check(name="format", verdict=Verdict.TRUE, reason="a receipt, version 1")]
+    reason = f"a receipt, version {receipt.version}"
+    checks = [Check(name="format", verdict=Verdict.TRUE, reason=reason)]
     try:
         opened = _open(receipt)
     except (_WrongError, RecordError) as error:
@@ -149,6 +175,7 @@ def verify(
         checks.append(_run("decision", _check_decision, receipt, opened))
     if opened.credits or receipt.credit_txs:
         checks.append(_run("credits", _check_credits, receipt, opened))
+    checks += _signed_checks(opened, receipt, meter_key)
     checks += _chain_checks(receipt, opened, rpc_url, chain_path)
     return VerificationReport(checks=tuple(checks))
 
@@ -177,7 +204,8 @@ def _open(receipt: Receipt) -> _Opened:
             raise _WrongError(f"leaf {leaf.index}: {error}") from None
         if read.kind != leaf.kind:
             raise _WrongError(f"leaf {leaf.index} is a {read.kind}, not a {leaf.kind}")
-        if read.body.get("session_id") != receipt.session.session_id:
+        is_key = leaf.kind == "meter_key"  # of a meter, for all of its sessions
+        if not is_key and read.body.get("session_id") != receipt.session.session_id:
             raise _WrongError(f"leaf {leaf.index} belongs to another session")
         found.setdefault(leaf.kind, []).append((leaf, read))
     for before, after in pairwise(receipt.leaves):
@@ -188,6 +216,7 @@ def _open(receipt: Receipt) -> _Opened:
     readings = found.pop("meter", [])
     decisions = found.pop("decision", [])
     credited = found.pop("credit", [])
+    signed, keys = found.pop("signed_meter", []), found.pop("meter_key", [])
     if found:
         raise _WrongError(f"a receipt has no {min(found)} leaves")
     if len(decisions) > 1:
@@ -202,6 +231,8 @@ def _open(receipt: Receipt) -> _Opened:
         readings=tuple(readings),
         decision=decisions[0] if decisions else None,
         credits=tuple(credited),
+        signed=tuple(signed),
+        keys=tuple(keys),
     )
 
 
@@ -338,6 +369,32 @@ def _check_decision(receipt: Receipt, opened: _Opened) -> str:
 def _check_credits(receipt: Receipt, opened: _Opened) -> str:
     settlement = opened.settlement, opened.settlement_record
     return check_credits(receipt, settlement, opened.credits)
+
+
+def _signed_checks(
+    opened: _Opened, receipt: Receipt, meter_key: MeterKey | None
+) -> list[Check]:
+    """Look at what the meter signed, and say so where it signed nothing."""
+    evidence = SignedEvidence(
+        settlement_index=opened.settlement.index,
+        facts=opened.settlement_record.body,
+        start=opened.start_record.body,
+        bill=receipt.bill,
+        records=opened.signed,
+        keys=opened.keys,
+    )
+    return [
+        Check(
+            name=name,
+            verdict=_OF_SIGNED[is_so],
+            reason=reason,
+            is_claimed=is_so is not None,
+        )
+        for name, is_so, reason in check_signed(evidence, meter_key)
+    ]
+
+
+_OF_SIGNED = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNCHECKED}
 
 
 def _chain_checks(

@@ -6,6 +6,7 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
+from gateway.services import signed_evidence
 from gateway.services.meter_keys import MeterKey, MeterKeyError, parse_key
 from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
@@ -75,6 +76,7 @@ class MeterKeyDesk:
 
         def job(conn: sqlite3.Connection) -> None:
             signed.pin(conn, known, evse_id, key)
+            signed_evidence.seal_pin(conn, known, evse_id, key)
             _audit(conn, known, evse_id, key, parsed)
 
         await self._writer.run(job)
@@ -94,6 +96,7 @@ class MeterKeyDesk:
         def job(conn: sqlite3.Connection) -> bool:
             if not signed.unpin(conn, known, evse_id):
                 return False
+            signed_evidence.seal_withdrawal(conn, known, evse_id, actor=actor, now=now)
             api_tokens.audit(
                 conn,
                 at=now,

@@ -13,6 +13,7 @@ from gateway.domain.bill import Bill
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.session import Session
+from gateway.services import signed_evidence
 from gateway.store import group_tariffs, money, readings
 from gateway.store.entry import StoredReading
 from gateway.store.many import write_rows
@@ -197,6 +198,8 @@ def seal_bill(
         if register not in known:
             seal_register(conn, session, at=at, register_milliwh=register, now=now)
             known.add(register)
+    registers = bill.register_start_milliwh, bill.register_end_milliwh
+    claim = signed_evidence.seal_records(conn, session, registers, now)
     leaf_index = seal_settlement(
         conn,
         session_id=session.session_id,
@@ -204,6 +207,7 @@ def seal_bill(
         ended_at=to_text(session.ended_at),
         sealed_at=to_text(now),
         readings=readings.leaves_of(conn, session.session_id),
+        signed=claim,
     )
     (key,) = conn.execute(
         "SELECT session_key FROM settlement_queue JOIN leaf"

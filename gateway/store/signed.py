@@ -191,6 +191,15 @@ def keep(
     )
 
 
+def texts(conn: sqlite3.Connection, session_id: SessionId) -> list[str]:
+    """The records of a session, as they were signed."""
+    rows = conn.execute(
+        "SELECT text FROM signed_record WHERE session_id = ? ORDER BY number",
+        (session_id,),
+    )
+    return [row[0] for row in rows]
+
+
 def is_shown_elsewhere(
     conn: sqlite3.Connection, session_id: SessionId, sha256: str
 ) -> bool:

@@ -20,6 +20,7 @@ CHECKS = [
     "registers",
     "bill",
     "settlement",
+    "meter-signature",
     "chain",
     "head",
     "settlement-on-chain",
@@ -92,7 +93,10 @@ def test_json_lists_every_check_with_its_verdict_and_reason(
     assert (done.returncode, report["verdict"]) == (0, "self-witnessed")
     assert [check["name"] for check in report["checks"]] == CHECKS
     verdicts = [check["verdict"] for check in report["checks"]]
-    assert verdicts == ["true"] * 7 + ["self-witnessed"] * 3
+    assert verdicts == ["true"] * 7 + ["unchecked"] + ["self-witnessed"] * 3
+    (unclaimed,) = [check for check in report["checks"] if not check["is_claimed"]]
+    assert unclaimed["name"] == "meter-signature"
+    assert unclaimed["reason"].startswith("not signed by the meter")
     assert all(check["reason"] for check in report["checks"])
     report = json.loads(wattproof(receipt, "--json").stdout)
     verdicts = [check["verdict"] for check in report["checks"]]

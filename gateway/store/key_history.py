@@ -1,0 +1,131 @@
+"""Rows of the keys that were pinned to meters, each with its time.
+
+All functions run inside the transaction of the caller. Rows are never deleted: a key
+that is exchanged takes nothing from the sessions before.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.domain.ids import StationId
+from gateway.store.signed import PinnedKey
+from gateway.store.times import from_text, to_text
+
+_COLUMNS: Final = (
+    "SELECT pin_id, evse_id, curve, point, meter_serial, pinned_at, pinned_by, until,"
+    " leaf_index FROM meter_key_history WHERE station_id = ?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPin:
+    """One pinning.
+
+    Attributes:
+        until: When it was exchanged or withdrawn; ``None``: it is trusted now.
+        leaf_index: In the log; ``None``: not sealed yet.
+    """
+
+    pin_id: int
+    evse_id: int
+    key: PinnedKey
+    until: datetime | None
+    leaf_index: int | None
+
+
+def begin(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    evse_id: int,
+    key: PinnedKey,
+    leaf_index: int,
+) -> None:
+    """Note a new pin; the one before ends with it."""
+    end(conn, station_id, evse_id, at=key.pinned_at, by=key.pinned_by)
+    conn.execute(
+        "INSERT INTO meter_key_history (station_id, evse_id, curve, point,"
+        " meter_serial, pinned_at, pinned_by, leaf_index)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            station_id,
+            evse_id,
+            key.curve,
+            key.point,
+            key.meter_serial,
+            to_text(key.pinned_at),
+            key.pinned_by,
+            leaf_index,
+        ),
+    )
+
+
+def end(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    evse_id: int,
+    *,
+    at: datetime,
+    by: str,
+) -> None:
+    """Note that the pin of an EVSE ends, if there is one."""
+    conn.execute(
+        "UPDATE meter_key_history SET until = ?, ended_by = ?"
+        " WHERE station_id = ? AND evse_id = ? AND until IS NULL",
+        (to_text(at), by, station_id, evse_id),
+    )
+
+
+def used(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    evse_id: int,
+    key: tuple[str, str],
+    at: datetime,
+) -> KeyPin | None:
+    """The pin by which records were checked.
+
+    Args:
+        conn: Of the caller.
+        station_id: Of the meter.
+        evse_id: Likewise.
+        key: Curve and point.
+        at: When they were checked; a clock that was set back since finds the latest.
+    """
+    row = conn.execute(
+        f"{_COLUMNS} AND evse_id = ? AND curve = ? AND point = ?"
+        " ORDER BY pinned_at <= ? DESC, pin_id DESC LIMIT 1",
+        (station_id, evse_id, *key, to_text(at)),
+    ).fetchone()
+    return None if row is None else _pin(row)
+
+
+def sealed(conn: sqlite3.Connection, pin_id: int, leaf_index: int) -> None:
+    """Note the leaf of a pin that had none."""
+    conn.execute(
+        "UPDATE meter_key_history SET leaf_index = ? WHERE pin_id = ?",
+        (leaf_index, pin_id),
+    )
+
+
+def of_station(conn: sqlite3.Connection, station_id: StationId) -> list[KeyPin]:
+    """All pins of a station's meters, by EVSE, the latest first."""
+    rows = conn.execute(f"{_COLUMNS} ORDER BY evse_id, pin_id DESC", (station_id,))
+    return [_pin(row) for row in rows]
+
+
+def _pin(row: tuple[Any, ...]) -> KeyPin:
+    return KeyPin(
+        pin_id=row[0],
+        evse_id=row[1],
+        key=PinnedKey(
+            curve=row[2],
+            point=row[3],
+            meter_serial=row[4],
+            pinned_at=from_text(row[5]),
+            pinned_by=row[6],
+        ),
+        until=None if row[7] is None else from_text(row[7]),
+        leaf_index=row[8],
+    )
