@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from gateway.api import views
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Viewer
-from gateway.domain.metering import REGISTER_TOLERANCE_MILLIWH
+from gateway.domain.neighbours import REGISTER_TOLERANCE_MILLIWH
 from gateway.store import continuity, deviations
 
 Limit = Annotated[int, Query(ge=1, le=1000)]

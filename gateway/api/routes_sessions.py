@@ -1,5 +1,7 @@
 """Sessions: what was charged, what is needed, what it costs, and the proof."""
 
+import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -10,6 +12,7 @@ from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.session import Session
 from gateway.errors import RequestError
+from gateway.services import metering_view
 from gateway.store import signed
 from gateway.store.queries import SessionFilter
 
@@ -77,6 +80,21 @@ async def readings(
     """Its samples, in the order of the station's time."""
     row = await _require(context, session_id)
     return [views.reading(r) for r in await context.queries.readings(row.session_id)]
+
+
+@router.get("/{session_id}/metering")
+async def metering(
+    session_id: str, context: Context, _caller: Viewer
+) -> dict[str, Any]:
+    """How its energy was found: every source, the verdict of now, and why.
+
+    ``judgement`` is ``null`` while it runs. ``basis`` names the source that counts:
+    ``signed``, ``transaction``, ``samples``, ``intervals``, ``power`` (an estimate,
+    never billed) or ``none``.
+    """
+    row = await _require(context, session_id)
+    work = partial(metering_view.of_session, session=row, rating=context.rating)
+    return await asyncio.to_thread(context.queries.read_now, work)
 
 
 @router.get("/{session_id}/bill")

@@ -24,6 +24,8 @@ REGISTER = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
 CURRENT = "Current.Import"
 SOC = "SoC"
+SAMPLED: Final = "sampled"
+"""Provenance of a reading that the station told as it is."""
 BACKLOG_AFTER: Final = timedelta(minutes=5)
 
 
@@ -58,7 +60,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         phase: OCPP phase word, or ``None`` for the total.
         context: OCPP reading context.
         location: OCPP location.
-        provenance: ``sampled``, or ``summed`` when added up from phases.
+        provenance: ``sampled``, or the phases it was added up from: ``L1+L2+L3``.
     """
 
     sampled_at: datetime
@@ -67,7 +69,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phase: str | None = None
     context: str = "Sample.Periodic"
     location: str = "Outlet"
-    provenance: str = "sampled"
+    provenance: str = SAMPLED
 
 
 class SignedReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):

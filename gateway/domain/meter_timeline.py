@@ -15,12 +15,9 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.domain.ids import SessionId
-from gateway.domain.metering import (
-    REGISTER_TOLERANCE_MILLIWH,
-    Judgement,
-    judge,
-)
+from gateway.domain.neighbours import REGISTER_TOLERANCE_MILLIWH
 from gateway.domain.session import Session, SessionPhase
+from gateway.domain.verdict import Judgement, judge
 
 MIN_SUCCESSIONS: Final = 2
 """Sessions after another one that must have been seen before a register has a name."""

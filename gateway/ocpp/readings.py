@@ -80,6 +80,7 @@ _SUMMED: Final = frozenset(
     for name in _MEASURANDS
     if name.startswith(("Energy.", "Power.Active.", "Power.Reactive.", "Power.Offered"))
 )
+_LINES: Final = ("L1", "L2", "L3")
 _PHASE_SETS: Final = (
     {"L1"},
     {"L1", "L2"},
@@ -227,40 +228,76 @@ def reading(  # noqa: PLR0917 - keywords cost a tenth of the whole message
     )
 
 
-def with_totals(readings: list[Reading]) -> list[Reading]:
+def with_totals(
+    readings: list[Reading], path: str = "$", notes: list[Deviation] | None = None
+) -> list[Reading]:
     """Add totals of energies and powers that came per phase only.
 
+    A total that the station tells itself wins. L1 alone, L1 and L2, or all three are
+    added up (to neutral likewise, between two phases never), unless another measurand
+    of the moment shows a phase that is not among them: then they are no total.
+
     Args:
-        readings: Of one moment. L1 alone, L1 and L2, or all three phases are added up
-            (to neutral likewise); a set with a hole in it is not.
+        readings: Of one moment.
+        path: Where they stood.
+        notes: Gets a ``phases`` for what is no total.
     """
     per_phase = [
         one for one in readings if one.phase is not None and one.measurand in _SUMMED
     ]
     if not per_phase:
         return readings
-    groups: dict[tuple[str, str, str], dict[str, Reading]] = {}
+    groups: dict[tuple[str, str, str], dict[str, set[Decimal]]] = {}
     for one in per_phase:
         key = (one.measurand, one.context, one.location)
-        phase = (one.phase or "").removesuffix("-N")
-        groups.setdefault(key, {}).setdefault(phase, one)
+        found = groups.setdefault(key, {}).setdefault(one.phase or "", set())
+        found.add(one.value)
     totals = {
         (one.measurand, one.context, one.location)
         for one in readings
         if one.phase is None
     }
-    return readings + [
-        Reading(
-            sampled_at=next(iter(phases.values())).sampled_at,
-            measurand=key[0],
-            value=sum((one.value for one in phases.values()), _ZERO),
-            context=key[1],
-            location=key[2],
-            provenance="summed",
+    shown = {_line(one) for one in readings} - {None}
+    more: list[Reading] = []
+    for key, values in groups.items():
+        if key in totals:
+            continue
+        chosen = _whole_set(values, shown)
+        if chosen is None:
+            if notes is not None:
+                seen = ", ".join(sorted(values))
+                _note(notes, "phases", path, f"{key[0]} of {seen} is no total")
+            continue
+        more.append(
+            Reading(
+                sampled_at=readings[0].sampled_at,
+                measurand=key[0],
+                value=sum((min(values[phase]) for phase in chosen), _ZERO),
+                context=key[1],
+                location=key[2],
+                provenance="+".join(chosen),
+            )
         )
-        for key, phases in groups.items()
-        if key not in totals and set(phases) in _PHASE_SETS
-    ]
+    return readings + more
+
+
+def _line(one: Reading) -> str | None:
+    """The phase that a reading shows to be there; none where it shows nothing on it."""
+    phase = (one.phase or "").removesuffix("-N")
+    return phase if phase in _LINES and one.value else None
+
+
+def _whole_set(
+    values: dict[str, set[Decimal]], shown: set[str | None]
+) -> tuple[str, ...] | None:
+    """The phases that make a total, or ``None``; those without ``-N`` come first."""
+    for suffix in ("", "-N"):
+        names = tuple(line + suffix for line in _LINES if line + suffix in values)
+        lines = {name.removesuffix("-N") for name in names}
+        is_clear = all(len(values[name]) == 1 for name in names)
+        if names and is_clear and lines in _PHASE_SETS and shown <= lines:
+            return names
+    return None
 
 
 def register_milliwh(

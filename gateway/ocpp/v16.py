@@ -349,7 +349,7 @@ def _samples(message: Message, meter_values: Any, path: str) -> Samples:  # noqa
             )
             if one is not None:
                 found.append(one)
-        samples.readings += with_totals(found)
+        samples.readings += with_totals(found, sample_path, notes)
     return samples
 
 

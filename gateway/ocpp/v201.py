@@ -373,7 +373,7 @@ def _samples(message: Message, meter_values: Any) -> Samples:  # noqa: ANN401 - 
             )
             if one is not None:
                 found.append(one)
-        samples.readings += with_totals(found)
+        samples.readings += with_totals(found, path, notes)
     return samples
 
 

@@ -4,9 +4,10 @@ import sqlite3
 from datetime import datetime
 
 from gateway.domain.bill import Bill, RegisterPoint, price
-from gateway.domain.metering import Judgement, Verdict
+from gateway.domain.reasons import Verdict
 from gateway.domain.session import Session
 from gateway.domain.tariff import Tariff, TariffError
+from gateway.domain.verdict import Basis, Judgement
 from gateway.store import money
 
 
@@ -25,8 +26,14 @@ def make_bill(
         return None, ["no_registers"]
     if starts is None or ends is None or end < start or ends < starts:
         return None, ["not_priced"]
+    points = [
+        RegisterPoint(at=starts, register_milliwh=start),
+        RegisterPoint(at=ends, register_milliwh=end),
+    ]
+    if judgement.basis is not Basis.INTERVALS:
+        points = _points(conn, session, start, end, ends)
     try:
-        return price(tariff, _points(conn, session, start, end, ends)), []
+        return price(tariff, points), []
     except TariffError:
         return None, ["no_price"]
 

@@ -12,16 +12,18 @@ from typing import Final
 from gateway.config import Regime
 from gateway.domain.bill import Bill
 from gateway.domain.ids import StationId
-from gateway.domain.metering import Judgement, Verdict, judge
+from gateway.domain.reasons import Verdict
 from gateway.domain.session import Session
 from gateway.domain.signed_session import SignedFinding
+from gateway.domain.verdict import Judgement
 from gateway.services import signed_meter
 from gateway.services.billing import make_bill, not_certified
 from gateway.services.clock_doubt import is_price_doubtful
 from gateway.services.group_doubt import is_group_late
 from gateway.services.pause_doubt import is_pause_ours
 from gateway.services.register_doubt import register_doubt
-from gateway.store import continuity, money
+from gateway.services.session_energy import judge_in
+from gateway.store import money
 
 _BY_ITSELF: Final = {
     Regime.STANDARD: frozenset({Verdict.OK, Verdict.OK_UNSIGNED}),
@@ -76,12 +78,8 @@ def propose(
         terms: What it depends on besides.
         finding: What its signed data prove.
     """
-    judgement = judge(
-        session,
-        rated_w=terms.rating(session.station_id, session.evse_id),
-        signed=finding,
-        previous_end_milliwh=continuity.previous_end(conn, session),
-    )
+    rated_w = terms.rating(session.station_id, session.evse_id)
+    judgement = judge_in(conn, session, rated_w=rated_w, signed=finding)
     tariff = money.promised_tariff(conn, session.session_id)
     bill, missing = make_bill(conn, session, judgement, tariff)
     doubts = not_certified(bill) if terms.regime is Regime.EICHRECHT else []

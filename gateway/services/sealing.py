@@ -13,6 +13,7 @@ from gateway.domain.bill import Bill
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.session import Session
+from gateway.domain.verdict import Basis
 from gateway.services import signed_evidence
 from gateway.store import group_tariffs, money, readings
 from gateway.store.entry import StoredReading
@@ -166,8 +167,18 @@ def seal_register(
     at: datetime,
     register_milliwh: int,
     now: datetime,
+    is_counted: bool = False,
 ) -> None:
-    """Seal a register that came with the session itself, as the end register does."""
+    """Seal a register that came with the session itself, as the end register does.
+
+    Args:
+        conn: The writer's connection.
+        session: Whose it is.
+        at: The station's time.
+        register_milliwh: Its reading.
+        now: Site time.
+        is_counted: No meter shows it: energies of intervals were added up to it.
+    """
     body: dict[str, object] = {
         "session_id": session.session_id,
         "station_id": session.station_id,
@@ -175,13 +186,17 @@ def seal_register(
         "occurred_at": to_text(at),
         "received_at": to_text(now),
         "register_milliwh": register_milliwh,
-        "context": "session",
+        "context": "intervals" if is_counted else "session",
     }
     _append(conn, "meter", session.session_id, body, now)
 
 
 def seal_bill(
-    conn: sqlite3.Connection, session: Session, bill: Bill, now: datetime
+    conn: sqlite3.Connection,
+    session: Session,
+    bill: Bill,
+    now: datetime,
+    basis: Basis,
 ) -> tuple[int, bytes]:
     """Seal registers that no leaf shows yet, then the settlement, and queue it.
 
@@ -196,7 +211,14 @@ def seal_bill(
         (session.ended_at, bill.register_end_milliwh),
     ):
         if register not in known:
-            seal_register(conn, session, at=at, register_milliwh=register, now=now)
+            seal_register(
+                conn,
+                session,
+                at=at,
+                register_milliwh=register,
+                now=now,
+                is_counted=basis is Basis.INTERVALS,
+            )
             known.add(register)
     registers = bill.register_start_milliwh, bill.register_end_milliwh
     claim = signed_evidence.seal_records(conn, session, registers, now)

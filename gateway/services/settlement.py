@@ -109,7 +109,13 @@ class Settlement:
         """
         now = self._clock.now()
         row = await self._writer.run(
-            partial(release_in, session_id=session_id, actor=actor, now=now)
+            partial(
+                release_in,
+                session_id=session_id,
+                terms=self._terms,
+                actor=actor,
+                now=now,
+            )
         )
         self._publish([row])
         return row

@@ -11,14 +11,14 @@ from typing import Final
 import msgspec
 
 from gateway.domain.ids import SessionId
-from gateway.domain.metering import judge
 from gateway.domain.session import SessionPhase
 from gateway.errors import RequestError
 from gateway.services import sealing, signed_meter
 from gateway.services.billing import make_bill
 from gateway.services.judging import Terms, propose
+from gateway.services.session_energy import judge_in
 from gateway.services.signed_meter import KeyChanged
-from gateway.store import api_tokens, continuity, money, sessions
+from gateway.store import api_tokens, money, sessions
 from gateway.store.money import BillRow
 
 SYSTEM: Final = "system"
@@ -62,7 +62,8 @@ def settle_in(
         sessions.update(conn, session, after)
     settlement = None
     if found.bill is not None and found.may_settle:
-        settlement = sealing.seal_bill(conn, session, found.bill, now)
+        basis = found.judgement.basis
+        settlement = sealing.seal_bill(conn, session, found.bill, now, basis)
     money.put_bill(
         conn,
         session_id,
@@ -78,7 +79,12 @@ def settle_in(
 
 
 def release_in(
-    conn: sqlite3.Connection, *, session_id: SessionId, actor: str, now: datetime
+    conn: sqlite3.Connection,
+    *,
+    session_id: SessionId,
+    terms: Terms,
+    actor: str,
+    now: datetime,
 ) -> BillRow:
     """Settle the proposal of a held bill inside the caller's transaction.
 
@@ -91,11 +97,9 @@ def release_in(
         raise RequestError(404, "no_bill", "this session has no bill")
     if held.status == "settled":
         raise RequestError(409, "settled", "this session is settled already")
-    judgement = judge(
-        session,
-        signed=signed_meter.current(conn, session),
-        previous_end_milliwh=continuity.previous_end(conn, session),
-    )
+    found = signed_meter.current(conn, session)
+    rated_w = terms.rating(session.station_id, session.evse_id)
+    judgement = judge_in(conn, session, rated_w=rated_w, signed=found)
     tariff = money.promised_tariff(conn, session_id)
     bill, why_not = make_bill(conn, session, judgement, tariff)
     if bill is None:
@@ -108,7 +112,7 @@ def release_in(
         bill=bill,
         decided_at=now,
         decided_by=actor,
-        settlement=sealing.seal_bill(conn, session, bill, now),
+        settlement=sealing.seal_bill(conn, session, bill, now, judgement.basis),
     )
     api_tokens.audit(
         conn,

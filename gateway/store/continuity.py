@@ -8,8 +8,10 @@ sessions may arrive in any order, and a late one fills the gap that it left.
 import sqlite3
 from typing import Final
 
+from gateway.domain.neighbours import Before
 from gateway.domain.session import Session
-from gateway.store.times import to_text
+from gateway.domain.verdict import UNKNOWN
+from gateway.store.times import optional_time, to_text
 
 GAPS: Final = (
     "WITH latest AS (SELECT * FROM session WHERE station_id = ?1 AND has_start = 1"
@@ -26,16 +28,21 @@ GAPS: Final = (
 """Parameters: station, how many of its latest sessions, tolerance in mWh."""
 
 
-def previous_end(conn: sqlite3.Connection, session: Session) -> int | None:
-    """The register at which the session before this one on its EVSE ended, mWh."""
+def before(conn: sqlite3.Connection, session: Session) -> Before:
+    """The session before this one on its EVSE, as far as there is one."""
     at = session.started_at if session.has_start else session.ended_at
     if at is None or session.evse_id <= 0:
-        return None
+        return UNKNOWN
     row = conn.execute(
-        "SELECT register_end_milliwh FROM session WHERE station_id = ?1"
-        " AND evse_id = ?2 AND started_at <= ?3 AND session_id <> ?4"
-        " AND phase = 'ended' AND ended_at <= ?3"
+        "SELECT register_start_milliwh, register_end_milliwh, ended_at FROM session"
+        " WHERE station_id = ?1 AND evse_id = ?2 AND started_at <= ?3"
+        " AND session_id <> ?4 AND phase = 'ended' AND ended_at <= ?3"
         " ORDER BY started_at DESC LIMIT 1",
         (session.station_id, session.evse_id, to_text(at), session.session_id),
     ).fetchone()
-    return None if row is None else row[0]
+    if row is None:
+        return UNKNOWN
+    start, end, ended_at = row
+    return Before(
+        start_milliwh=start, end_milliwh=end, ended_at=optional_time(ended_at)
+    )

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from gateway.domain import session as folding
 from gateway.domain.events import SessionUpdated
-from gateway.domain.metering import Sample, judge, samples_in
+from gateway.domain.metering import Sample, samples_in
+from gateway.domain.neighbours import Before
 from gateway.domain.session import EndedBy, Session, SessionEvent, SessionPhase
 from gateway.domain.signed_session import UNSIGNED, SignedFinding
+from gateway.domain.verdict import UNKNOWN, judge
 from gateway.store import continuity, facts, readings, sessions, signed
 from gateway.store.entry import Entry, Hooks, Rating, StoredReading
 
@@ -114,9 +116,9 @@ class Folds:
     def save(self, before: Session, after: Session) -> Session:
         """Store a session, judged once it is over; returns it as stored."""
         if after.phase is SessionPhase.ENDED:
-            previous = continuity.previous_end(self.conn, after)
+            before_it = continuity.before(self.conn, after)
             signed_finding = signed.current(self.conn, after.session_id) or UNSIGNED
-            after = judged(after, self.hooks.rating, previous, signed_finding)
+            after = judged(after, self.hooks.rating, before_it, signed_finding)
         sessions.update(self.conn, before, after)
         if after.register_end_milliwh != before.register_end_milliwh:
             self._judge_next(after)
@@ -132,10 +134,10 @@ class Folds:
 def judged(
     session: Session,
     rating: Rating | None,
-    previous_end_milliwh: int | None = None,
+    before: Before = UNKNOWN,
     finding: SignedFinding = UNSIGNED,
 ) -> Session:
-    """The session with its verdict, once it is over; see `metering.judge`."""
+    """The session with its verdict, once it is over; see `verdict.judge`."""
     if session.phase is not SessionPhase.ENDED:
         return session
     rated_w = None if rating is None else rating(session.station_id, session.evse_id)
@@ -143,7 +145,7 @@ def judged(
         session,
         rated_w=rated_w,
         signed=finding,
-        previous_end_milliwh=previous_end_milliwh,
+        before=before,
     )
     verdict = judgement.verdict.value
     return session if verdict == session.verdict else replace(session, verdict=verdict)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from gateway.domain.ids import StationId
-from gateway.domain.metering import most_milliwh
+from gateway.domain.neighbours import most_milliwh
 from gateway.domain.register_unit import (
     Comparison,
     Point,

@@ -7,13 +7,14 @@ to the code, so that neither can drift.
 import sys
 from typing import Final
 
-from tests.docs import operators, routes, settings
+from tests.docs import metering, operators, routes, settings
 from tests.docs.pages import DOCS, Written
 
 WRITTEN: Final = (
     Written(page=DOCS / "configuration.md", name="settings", make=settings.table),
     Written(page=routes.PAGE, name="routes", make=routes.table),
     Written(page=operators.PAGE, name="metrics", make=operators.metric_table),
+    Written(page=metering.PAGE, name="reasons", make=metering.table),
 )
 
 

@@ -171,3 +171,22 @@ async def test_a_meter_that_begins_anew_is_shown_with_its_segments(
     assert model["semantics"] == {"per_transaction": 1}
     assert (await site.call("GET", "/stations/NEW/meters"))["evses"] == []
     await site.call("GET", "/stations/NOBODY/meters", status=404)
+
+
+async def test_how_the_energy_of_a_session_was_found_is_shown(site: ApiSite) -> None:
+    await site.register("FOUND")
+    async with site.station("FOUND") as station:
+        await boot(station, "M1")
+        await charge(station, site.parts.clock.now(), 70_000)
+    (session,) = await site.call("GET", "/sessions?station_id=FOUND")
+    await bill(site, session["session_id"])
+    path = f"/sessions/{session['session_id']}/metering"
+    found = await site.call("GET", path, role="viewer")
+    judgement, sources = found["judgement"], found["sources"]
+    assert (judgement["verdict"], judgement["basis"]) == ("ok-unsigned", "transaction")
+    assert judgement["energy_milliwh"] == 5_000_000
+    assert judgement["since_the_session_before"]["kind"] == "none"
+    assert sources["samples"]["highest_milliwh"] == 75_000_000
+    assert sources["power"]["estimate_milliwh"] == 5_000_000
+    assert sources["intervals"] is None
+    assert judgement["reasons"] == []

@@ -184,6 +184,22 @@ async def test_a_record_of_an_earlier_session_is_not_billed_twice(
         assert second["verdict"] == "suspicious"
 
 
+async def test_a_record_of_another_meter_than_the_pinned_one_is_not_believed(
+    tmp_path: Path,
+) -> None:
+    meter = Meter()
+    async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        body = {"public_key": meter.public_key, "meter_serial": "ANOTHER"}
+        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        async with site.station("OLD") as station:
+            await station.boot()
+            records = [("Transaction.End", meter.both("1.0", "3.0"))]
+            session = await charge(site, station, records)
+        assert session["signed"]["reasons"] == ["meter_serial_not_pinned"]
+        assert session["verdict"] == "suspicious"
+
+
 async def test_a_changed_key_is_an_alarm_and_a_proposal_but_never_trusted(
     tmp_path: Path,
 ) -> None:

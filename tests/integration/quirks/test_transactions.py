@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.metering import judge
+from gateway.domain.neighbours import Before
 from gateway.domain.session import SessionPhase
+from gateway.domain.verdict import judge
 from tests.support.quirk_desk import NOON, open_desk, wire
 
 
@@ -218,7 +219,7 @@ async def test_a_stop_without_a_start_begins_where_the_last_session_ended(
         lost, first = await desk.queries.sessions()
         assert first.verdict == "ok-unsigned"
         assert lost.verdict == "reconstructed"
-        judgement = judge(lost, previous_end_milliwh=first.register_end_milliwh)
+        judgement = judge(lost, before=Before(end_milliwh=first.register_end_milliwh))
         assert judgement.energy_milliwh == 1_500_000
         assert set(judgement.reasons) == {"no_start", "start_from_previous"}
 

@@ -13,7 +13,6 @@ from gateway.domain.events import (
     SessionUpdated,
 )
 from gateway.domain.ids import SessionId
-from gateway.domain.metering import judge
 from gateway.domain.session import (
     Session,
     SessionEvent,
@@ -22,6 +21,7 @@ from gateway.domain.session import (
     empty,
     supersede,
 )
+from gateway.domain.verdict import judge
 from tests.support.journal import CP1, at, eight_readings, ended, register, started
 
 MINUTES = st.integers(0, 600)

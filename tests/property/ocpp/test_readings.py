@@ -88,7 +88,7 @@ def test_phases_add_up_exactly_in_any_order(
         assert one is not None
         found.append(one)
     *_, total = with_totals(found)
-    assert total.provenance == "summed"
+    assert total.provenance == "L1+L2+L3"
     assert (total.phase, total.value) == (None, sum(values))
     assert with_totals(found[:2])[2:] == [] or {one.phase for one in found[:2]} == {
         "L1",

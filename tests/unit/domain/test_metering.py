@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from gateway.domain.events import CURRENT, POWER, REGISTER, SOC, Reading
 from gateway.domain.ids import SessionId
-from gateway.domain.metering import judge, samples_of
+from gateway.domain.metering import samples_of
 from gateway.domain.session import Session, apply, close_by_operator, empty, supersede
 from gateway.domain.signed_session import SignedFinding, SignedVerdict
+from gateway.domain.verdict import judge
 from tests.support.journal import CP1, at, ended, register, started, updated
 
 SIGNED = SignedFinding(
