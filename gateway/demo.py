@@ -42,6 +42,8 @@ FIRST_MOMENT: Final = datetime(2026, 6, 15, 5, 0, tzinfo=UTC)
 """A fresh demo begins on a summer morning: sun, arrivals and the day tariff ahead."""
 DRAIN_S: Final = 30.0
 ACCESS_FILE: Final = "sim.token"
+SIM_MEMORY: Final = "sim-memory.json"
+"""Where the stations keep meters and messages from one run to the next."""
 SIM_STOP_S: Final = 10.0
 STDOUT_LIMIT: Final = 1_048_576
 
@@ -245,6 +247,7 @@ async def _simulating(
         "sim_chargers",
         *("--url", gateway.ocpp_url, "--api", gateway.api_url),
         *("--scenario", str(scenario_path), "--api-token-file", str(token_path)),
+        *("--memory", str(folder / SIM_MEMORY)),
         *("--epoch", clock.epoch.isoformat(), "--epoch-unix", str(clock.epoch_unix_s)),
         *("--speed", str(clock.speed), "--seed", str(seed), "--exit-with-parent"),
         stdout=asyncio.subprocess.PIPE,

@@ -20,6 +20,7 @@ from sim_chargers.events import Events
 from sim_chargers.fleet import Fleet, Options
 from sim_chargers.flows import catalogue
 from sim_chargers.flows.stage import Verdict
+from sim_chargers.memory import Memory
 from sim_chargers.scenario_table import ScenarioError
 from sim_chargers.tls import TlsFiles
 
@@ -29,7 +30,8 @@ EXIT_USAGE: Final = 2
 
 EPILOG: Final = """\
 JSON lines on stdout: ready, session_started, session_ended, violation, and at the end
-summary. SIGTERM or Ctrl-C ends the run; running sessions are left open.
+summary. SIGTERM or Ctrl-C ends the run; running sessions are left open, or, with
+--memory, end with the next run as after a power cut.
 
 A flow is a story with a verdict: some begin by themselves, others wait for the calls
 named in [brackets]. Lines: flow_started, flow_step, flow_ended with "verdict": passed,
@@ -108,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         default=catalogue.TIMEOUT_S,
         help=f"real seconds for each flow ({catalogue.TIMEOUT_S:g})",
     )
+    add("--memory", type=Path, help="file in which stations keep what a stop cuts off")
     add("--ca", type=Path, help="roots to trust for wss://, PEM (the system's)")
     add("--cert", type=Path, help="client certificate chain for wss://, PEM")
     add("--key", type=Path, help="its private key, PEM")
@@ -200,6 +203,7 @@ def _options(given: argparse.Namespace, plan: scenario.Scenario) -> Options:
         tls=TlsFiles(ca=given.ca, cert=given.cert, key=given.key),
         flows=catalogue.assign(given.flow, {s.id: s.ocpp for s in plan.stations}),
         flow_timeout_s=given.flow_timeout,
+        memory=None if given.memory is None else Memory.load(given.memory),
     )
 
 

@@ -205,7 +205,11 @@ class ChargerV16(Charger):
                 self.stop(connector, Reason.DEAUTHORIZED)
 
         self.enqueue(
-            "StartTransaction", lambda: payload, durable=True, on_answer=answered
+            "StartTransaction",
+            lambda: payload,
+            durable=True,
+            on_answer=answered,
+            transaction=transaction,
         )
         signed_v16.begun(self, connector, transaction)
 
@@ -227,7 +231,7 @@ class ChargerV16(Charger):
                 "meterValue": [self.meter_value(sample, _list_of(context))],
             }
 
-        self.enqueue("MeterValues", build, durable=True)
+        self.enqueue("MeterValues", build, durable=True, transaction=transaction)
         signed_v16.sampled(self, connector, transaction, sample)
 
     @override
@@ -270,7 +274,13 @@ class ChargerV16(Charger):
                 connector, transaction, ended_milliwh=end.register_milliwh
             )
 
-        self.enqueue("StopTransaction", build, durable=True, on_answer=answered)
+        self.enqueue(
+            "StopTransaction",
+            build,
+            durable=True,
+            on_answer=answered,
+            transaction=transaction,
+        )
         signed_v16.transfer(self, connector, transaction)
 
     def meter_value(self, sample: Sample, key: str) -> dict[str, Any]:

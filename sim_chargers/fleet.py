@@ -22,6 +22,7 @@ from sim_chargers.faults import OFFLINE_EVERY_S, OFFLINE_FOR_S, REBOOT_EVERY_S
 from sim_chargers.flows import catalogue
 from sim_chargers.flows.stage import Verdict
 from sim_chargers.life import Surroundings
+from sim_chargers.memory import Memory, lose_power
 from sim_chargers.scenario import Scenario, StationSpec
 from sim_chargers.site import Site, Violation
 from sim_chargers.tls import TlsFiles
@@ -37,7 +38,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to run a scenario; durations are real seconds unless named otherwise."""
+    """How to run a scenario; durations are real seconds unless named otherwise.
+
+    Attributes:
+        memory: What stations kept from an earlier run, and keep for a later one.
+    """
 
     url: str
     seed: int = 0
@@ -52,6 +57,7 @@ class Options:
     tls: TlsFiles = field(default_factory=TlsFiles)
     flows: dict[str, tuple[str, ...]] = field(default_factory=dict)
     flow_timeout_s: float = catalogue.TIMEOUT_S
+    memory: Memory | None = None
 
 
 class Fleet:
@@ -67,11 +73,13 @@ class Fleet:
         self.events = events
         self.stopped = asyncio.Event()
         self.verdicts: list[Verdict] = []
+        memory = options.memory
+        self.seed = options.seed if memory is None else memory.seed(options.seed)
         around = Surroundings(
             url=options.url,
             clock=clock,
             events=events,
-            seed=options.seed,
+            seed=self.seed,
             nominal_v=scenario.nominal_v,
             call_timeout_s=options.call_timeout_s,
             boot_on_reconnect=options.boot_on_reconnect,
@@ -81,6 +89,8 @@ class Fleet:
             make_charger(spec, around, (options.faults or {}).get(spec.id, frozenset()))
             for spec in scenario.stations
         ]
+        if memory is not None:
+            memory.recall(self.chargers)
         by_cabinet: dict[str, list[Evse]] = {}
         for charger in self.chargers:
             if charger.spec.cabinet is not None and scenario.cabinets:
@@ -91,7 +101,8 @@ class Fleet:
     async def run(self) -> None:
         """Run until :attr:`stopped` is set or the duration is over.
 
-        Sessions that are running then are left open, as a power cut would leave them.
+        Sessions that are running then are left open; where stations have a memory, it
+        is a power cut to them, and they end with the next start.
         """
         headers = {}
         if self.options.api_token is not None:
@@ -117,7 +128,7 @@ class Fleet:
                         tokens=self.scenario.tokens,
                         clock=self.clock,
                         api=api,
-                        seed=self.options.seed,
+                        seed=self.seed,
                     )
                     tasks.extend(group.create_task(bay.run()) for bay in bays)
                 if self.options.flows:
@@ -131,10 +142,15 @@ class Fleet:
                     )
                     tasks.append(group.create_task(meters.run(), name="meters"))
                 await self._wait()
+                if self.options.memory is not None:
+                    for charger in self.chargers:
+                        lose_power(charger)
                 for task in tasks:
                     task.cancel()
         for violation in self.site.flush(self.clock.now()):
             self._report(violation)
+        if self.options.memory is not None:
+            await asyncio.to_thread(self.options.memory.save, self.chargers)
 
     async def _play(self) -> None:
         """Play the flows, those of different stations at once; then it is over."""

@@ -14,7 +14,7 @@ from sim_chargers.blocks.cost import Costs
 from sim_chargers.blocks.publishing import Publishing
 from sim_chargers.certificates import Trust
 from sim_chargers.clock import Clock, from_wire, to_wire
-from sim_chargers.connector import Connector, Reason
+from sim_chargers.connector import Connector, Reason, Transaction
 from sim_chargers.dialect import Dialect
 from sim_chargers.events import Events
 from sim_chargers.evse import Evse
@@ -371,12 +371,17 @@ class Life(Dialect):
         *,
         durable: bool = False,
         on_answer: Callable[[Payload], None] | None = None,
+        transaction: Transaction | None = None,
     ) -> None:
         """Send a message in its turn."""
         if "lost-starts" in self.faults and is_start(action, build()):
             return
         message = Message(
-            action=action, build=build, durable=durable, on_answer=on_answer
+            action=action,
+            build=build,
+            durable=durable,
+            on_answer=on_answer,
+            transaction=transaction,
         )
         self.outbox.put(message)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
 from sim_chargers.clock import Clock
+from sim_chargers.connector import Transaction
 from sim_chargers.frames import Payload
 from sim_chargers.outcomes import Answer, NoAnswer, Refusal
 from sim_chargers.wire import Link
@@ -29,12 +30,16 @@ class Message:
 
     The payload is built when it is sent: an OCPP 1.6 stop must carry the transaction id
     that arrived with the answer to its start.
+
+    Attributes:
+        transaction: What it is about, where its id may be missing yet.
     """
 
     action: str
     build: Callable[[], dict[str, Any]]
     durable: bool
     on_answer: Callable[[Payload], None] | None = None
+    transaction: Transaction | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +68,10 @@ class Outbox:
     def waiting(self, action: str) -> Iterator[dict[str, Any]]:
         """Go through the payloads of an action that are not answered yet."""
         return (m.build() for m in self._messages if m.action == action)
+
+    def durable(self) -> Iterator[Message]:
+        """Go through what is kept without a connection, in its order."""
+        return (message for message in self._messages if message.durable)
 
     def put(self, message: Message) -> None:
         """Append a message."""

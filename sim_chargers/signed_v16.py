@@ -82,7 +82,7 @@ def sampled(
             "meterValue": [value],
         }
 
-    station.enqueue("MeterValues", build, durable=True)
+    station.enqueue("MeterValues", build, durable=True, transaction=transaction)
 
 
 def ended(

@@ -137,6 +137,7 @@ async def check_restart(data: Path) -> bytes:
         summary = json.loads(again.out[-1])
     after = stored(data)
     assert after["contracts"] == before["contracts"]
+    check_cut_short(data, before["running"])
     assert summary["bills"] >= before["bills"]
     assert summary["settlements_on_chain"] == summary["bills"]
     assert not [line for line in again.err if "Traceback" in line]
@@ -150,8 +151,36 @@ def stored(data: Path) -> dict[str, Any]:
         contracts = conn.execute(
             "SELECT name, address, tx_hash FROM deployment ORDER BY name"
         ).fetchall()
+        running = conn.execute(
+            "SELECT session_id FROM session WHERE phase = 'running'"
+        ).fetchall()
     assert contracts
-    return {"last_received_at": last, "bills": bills, "contracts": contracts}
+    return {
+        "last_received_at": last,
+        "bills": bills,
+        "contracts": contracts,
+        "running": running,
+    }
+
+
+def check_cut_short(data: Path, running: list[tuple[str]]) -> None:
+    """What ran at the first stop was ended by its stations, and nothing is held."""
+    assert running
+    with closing(sqlite3.connect(data / "wattproof.db")) as conn:
+        ends = {
+            conn.execute(
+                "SELECT stop_reason, bill.status FROM session JOIN bill"
+                " USING (session_id) WHERE session_id = ?",
+                row,
+            ).fetchone()
+            for row in running
+        }
+        held = conn.execute(
+            "SELECT station_id, bill.reasons FROM bill JOIN session USING (session_id)"
+            " WHERE bill.status = 'held'"
+        ).fetchall()
+    assert ends == {("PowerLoss", "settled")}
+    assert held == []
 
 
 @pytest.mark.timeout(120)
