@@ -47,10 +47,12 @@ class KeptStation:
 
     Attributes:
         registers_milliwh: By EVSE.
+        pages: Numbers of the next signed records, by EVSE whose meter signs.
         messages: In the order in which they go out.
     """
 
     registers_milliwh: dict[int, int]
+    pages: dict[int, int]
     messages: tuple[KeptMessage, ...]
 
 
@@ -146,6 +148,11 @@ def _kept(charger: Charger) -> KeptStation:
             number: connector.evse.register_milliwh
             for number, connector in charger.connectors.items()
         },
+        pages={
+            number: connector.meter.page
+            for number, connector in charger.connectors.items()
+            if connector.meter is not None
+        },
         messages=tuple(messages),
     )
 
@@ -154,6 +161,9 @@ def _recall(charger: Charger, kept: KeptStation) -> None:
     for number, register_milliwh in kept.registers_milliwh.items():
         if number in charger.connectors:
             charger.connectors[number].evse.register_milliwh = register_milliwh
+    for number, connector in charger.connectors.items():
+        if connector.meter is not None:
+            connector.meter.page = kept.pages.get(number, connector.meter.page)
     sessions: dict[int, Transaction] = {}
     for message in kept.messages:
         transaction = None
@@ -196,6 +206,7 @@ def _to_json(n_start: int, stations: Mapping[str, KeptStation]) -> dict[str, Any
         "stations": {
             station_id: {
                 "registers_milliwh": kept.registers_milliwh,
+                "pages": kept.pages,
                 "messages": [
                     {
                         "action": message.action,
@@ -216,10 +227,8 @@ def _from_json(path: Path, document: Any) -> Memory:  # noqa: ANN401 - JSON
         n_start=int(document["n_start"]),
         stations={
             str(station_id): KeptStation(
-                registers_milliwh={
-                    int(number): int(register)
-                    for number, register in kept["registers_milliwh"].items()
-                },
+                registers_milliwh=_by_evse(kept["registers_milliwh"]),
+                pages=_by_evse(kept["pages"]),
                 messages=tuple(
                     KeptMessage(
                         action=str(message["action"]),
@@ -232,3 +241,7 @@ def _from_json(path: Path, document: Any) -> Memory:  # noqa: ANN401 - JSON
             for station_id, kept in document["stations"].items()
         },
     )
+
+
+def _by_evse(found: Mapping[str, Any]) -> dict[int, int]:
+    return {int(evse_id): int(number) for evse_id, number in found.items()}
