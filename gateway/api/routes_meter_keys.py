@@ -12,7 +12,7 @@ from gateway.domain.ocmf import Curve
 from gateway.domain.signed_carrier import MAX_KEY_CHARS
 from gateway.services.meter_key_desk import MAX_EVSE_ID, MAX_SERIAL_CHARS
 from gateway.services.meter_keys import MeterKey
-from gateway.store import signed
+from gateway.store import key_history, signed
 from gateway.store.signed import PinnedKey
 
 EvseId = Annotated[int, Path(ge=1, le=MAX_EVSE_ID)]
@@ -42,10 +42,15 @@ async def meter_keys(
     """The ``pinned`` keys of a station's meters, and keys that came with records.
 
     A ``proposed`` key is trusted by nobody: compare it with the meter, then pin it.
+    ``history`` has every pin, the latest first, ``until`` it was exchanged or
+    withdrawn, and its leaf in the log.
     """
     entry = context.directory.require(station_id)
-    pinned, seen = context.queries.read_now(
-        lambda conn: signed.keys_of(conn, entry.station_id)
+    (pinned, seen), pins = context.queries.read_now(
+        lambda conn: (
+            signed.keys_of(conn, entry.station_id),
+            key_history.of_station(conn, entry.station_id),
+        )
     )
     return {
         "station_id": entry.station_id,
@@ -60,6 +65,14 @@ async def meter_keys(
                 "is_pinned": _is_same(pinned.get(one.evse_id), one.curve, one.point),
             }
             for one in seen
+        ],
+        "history": [
+            {
+                **_pinned(one.evse_id, one.key),
+                "until": None if one.until is None else views.time(one.until),
+                "leaf_index": one.leaf_index,
+            }
+            for one in pins
         ],
     }
 

@@ -9,7 +9,7 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, DecimalException, InvalidOperation
+from decimal import ROUND_FLOOR, Context, Decimal, DecimalException, InvalidOperation
 from enum import StrEnum
 from typing import Final
 
@@ -31,6 +31,8 @@ _PAGE: Final = re.compile(r"([TF])(\d+)")
 _OBIS: Final = re.compile(r"(?:.*:)?([0-9A-Fa-f]{1,3})\.([0-9A-Fa-f]{1,2})(?:[.*].*)?")
 _UNITS_WH: Final = {"wh": 0, "kwh": 3}
 """Units of energy, and their power of ten to Wh."""
+_EXACT: Final = Context(prec=2 * MAX_NUMBER_CHARS)
+"""So that digits below mWh are cut off, however many there are, not rounded."""
 _IMPORTS: Final = (("1", "8"), ("98", "8"), ("B1", "8"), ("B0", "8"))
 _IMPORTS_OF_TRANSACTION: Final = (("B3", "8"), ("B2", "8"))
 
@@ -214,7 +216,10 @@ def _energy(value: object, unit: str) -> int | None:
         return None
     number = _decimal(value)
     try:
-        return int(floor_milliwh(number.scaleb(power)))
+        milliwh = number.scaleb(power + 3, _EXACT).to_integral_value(
+            ROUND_FLOOR, context=_EXACT
+        )
+        return int(floor_milliwh(milliwh.scaleb(-3, _EXACT)))
     except (ValueError, DecimalException) as error:
         raise SignedDataError("ocmf_bad_readings", "RV is no register") from error
 

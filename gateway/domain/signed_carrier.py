@@ -85,6 +85,8 @@ def _layers(raw: str, key: str | None, n_left: int) -> Iterator[Carried]:
     if n_left == 0:
         raise SignedDataError("signed_format", "too many wrappings")
     if text.startswith(PREFIX):
+        if not text.isascii():
+            _check_text(text)
         yield Carried(text=text, public_key=key)
     elif text.startswith("<"):
         for found in _xml(text):
@@ -99,6 +101,14 @@ def _layers(raw: str, key: str | None, n_left: int) -> Iterator[Carried]:
         yield from _layers(_text(_base64(digits)), key, n_left - 1)
     else:
         raise SignedDataError("signed_format", "neither OCMF nor a wrapping of it")
+
+
+def _check_text(text: str) -> None:
+    """Refuse half of a surrogate pair, as JSON can escape one: it has no bytes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SignedDataError("signed_format", "characters without UTF-8") from error
 
 
 def _key(text: str | None) -> str | None:

@@ -245,3 +245,10 @@ def reason_of(raw: str) -> str | None:
 def test_no_text_at_all_does_more_harm_than_a_reason(text: str) -> None:
     for raw in (text, f"OCMF|{text}", f"OCMF|{PLAIN}|{text}", f"<a>{text}</a>"):
         assert reason_of(raw) != ""
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    text = RECORD.replace("ID", "I\ud800D", 1)
+    assert text != RECORD
+    with pytest.raises(SignedDataError, match="UTF-8"):
+        unwrap(json.dumps({"signedData": text}))

@@ -24,6 +24,12 @@ def test_a_session_without_records_is_unsigned() -> None:
     assert conclude([]) == UNSIGNED
 
 
+def test_digits_below_mwh_are_cut_off_however_many_there_are() -> None:
+    finding = judged([Meter().both(f"0.{'9' * 38}", f"7.{'9' * 38}")])
+    registers = finding.register_start_milliwh, finding.register_end_milliwh
+    assert registers == (999_999, 7_999_999)
+
+
 @pytest.mark.parametrize("kind", "ELRAP")
 def test_begin_and_end_prove_the_energy_between(kind: str) -> None:
     meter = Meter()
