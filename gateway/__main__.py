@@ -170,6 +170,24 @@ def check(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command()
+def export(
+    month: Annotated[str, typer.Argument(help="As 2026-03, by the site's clock.")],
+    config: ConfigPath = Path("config.toml"),
+) -> None:
+    """Write the bills of a month as CSV; works while the gateway runs, too."""
+    loaded = _part("gateway.config").Config.load(config)
+    desk = _part("gateway.services.bill_files")
+    try:
+        which = _part("gateway.domain.months").Month.parse(month)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="MONTH") from error
+    sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]  # the process's own stream
+    site = loaded.site
+    for line in desk.export(loaded.store.database_path, site, which, sys.stdout.write):
+        _say(line)
+
+
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def sim(context: typer.Context) -> None:
     """Simulated chargers against any central system."""

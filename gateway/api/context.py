@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
@@ -95,6 +96,7 @@ class ApiContext:
     needs: Needs
     settlement: Settlement
     receipts: Receipts
+    bills: Bills
     cdrs: Cdrs
     drivers: DriverParts
     certificates: CertificateDesk

@@ -99,9 +99,9 @@ async def metering(
 
 @router.get("/{session_id}/bill")
 async def bill(session_id: str, context: Context, _caller: Viewer) -> dict[str, Any]:
-    """Its bill; 404 ``no_bill`` until it is made."""
+    """Its bill, complete enough to check by hand; 404 ``no_bill`` until it is made."""
     row = await _require(context, session_id)
-    return await context.receipts.bill(row.session_id)
+    return await context.bills.json(row.session_id)
 
 
 @router.post("/{session_id}/bill/release")
@@ -114,7 +114,7 @@ async def release_bill(
     """
     row = await _require(context, session_id)
     await context.settlement.release(row.session_id, caller.token_id)
-    return await context.receipts.bill(row.session_id)
+    return await context.bills.json(row.session_id)
 
 
 @router.get("/{session_id}/receipt")

@@ -277,6 +277,8 @@ class BillingConfig:
         cost_interval_s: Least time between two messages with a running cost; 2.0.1
             stations get such messages only if it is set, as answers tell costs there.
         language: RFC 5646, of texts for everybody: en, de, fr or nl; any other is en.
+        issuer: Lines at the head of bills on paper: the operator's name, address and
+            tax number.
     """
 
     currency: str = "EUR"
@@ -285,6 +287,7 @@ class BillingConfig:
     pricing_messages: bool = False
     cost_interval_s: Annotated[int | None, Range(low=5, high=3_600)] = None
     language: str = "en"
+    issuer: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (len(self.currency) == 3 and self.currency.isupper()):  # noqa: PLR2004 - ISO 4217

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from nicegui import ui
 
 from gateway.web.board import Board, Snapshot
+from gateway.web.headers import BILLS_PATH
 from gateway.web.login import COOKIE, LoggedIn
 from gateway.web.plain import read_template
 from gateway.web.ports import Access
@@ -157,6 +158,8 @@ def _rest(snapshot: Snapshot) -> str:
         f"{part('wall', evse_wall(snapshot.tiles))}</section>"
         '<section aria-labelledby="h-plan"><h2 id="h-plan">Cars and their plan</h2>'
         f"{part('plan', snapshot.parts['plan'], css='panel scroll')}</section>"
+        '<nav class="ledger" aria-label="More">'
+        f'<a href="{BILLS_PATH}">Bills and monthly export</a></nav>'
         f'<footer aria-label="Ledger">'
         f"{part('ledger', snapshot.parts['ledger'], css='ledger')}</footer>"
     )

@@ -77,15 +77,7 @@ class DriverPages:
         """
         view = self._view(token)
         if view is None:
-            return self._plain.response(
-                {
-                    "title": GONE,
-                    "headline": GONE,
-                    "body": Markup(GONE_WHY),
-                    "head": "",
-                },
-                status=404,
-            )
+            return gone(self._plain)
         zone = self._zone()
         said = self._said(view, zone)
         form = "" if view["ended"] else need_form(token, view, zone, typed)
@@ -97,6 +89,9 @@ class DriverPages:
             if url
             else ""
         )
+        if view["ended"] and view["bill_state"] != "pending":
+            path = f"/d/{quote(token, safe='')}/bill"
+            receipt = f'<a class="button" href="{path}">Show the bill</a>{receipt}'
         price = (
             '<p class="row soft"><span>Price now</span>'
             f'<span id="price">{escape(said["price"])}</span></p>'
@@ -199,6 +194,14 @@ class DriverPages:
             updated = f"Meter read at {local:%H:%M:%S %Z}, local time of the charger"
         texts = {name: str(value) for name, value in asdict(said).items()}
         return {**texts, "place": place, "updated": updated}
+
+
+def gone(page: PlainPage) -> HTMLResponse:
+    """What a link shows that leads nowhere."""
+    return page.response(
+        {"title": GONE, "headline": GONE, "body": Markup(GONE_WHY), "head": ""},
+        status=404,
+    )
 
 
 def need_form(

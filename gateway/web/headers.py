@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Headers: TypeAlias = dict[str, str]
 
 COCKPIT_PATH: Final = "/cockpit"
+BILLS_PATH: Final = "/bills"
 
 BASE: Final[Headers] = {
     "X-Content-Type-Options": "nosniff",
@@ -67,6 +68,8 @@ def _added_for(scope: Scope) -> Headers | None:
             "Content-Security-Policy": COCKPIT_CSP,
             "Cache-Control": "no-store",
         }
-    if path == "/login" or path.startswith(("/d/", "/meter-keys/")):
+    if path in {"/login", BILLS_PATH} or path.startswith(
+        ("/d/", "/meter-keys/", f"{BILLS_PATH}/")
+    ):
         return BASE | {"Cache-Control": "no-store"}
     return None

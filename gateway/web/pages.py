@@ -7,14 +7,16 @@ from fastapi.responses import RedirectResponse
 from nicegui import ui
 
 from gateway.clock import Clock
+from gateway.web.bill_pages import add_bills
 from gateway.web.board import Board
 from gateway.web.cockpit import add_cockpit
 from gateway.web.driver import add_driver
+from gateway.web.driver_bill import add_driver_bill
 from gateway.web.headers import COCKPIT_PATH, PageHeaders
 from gateway.web.login import add_login
 from gateway.web.meter_key_page import add_meter_keys
 from gateway.web.missing import add_missing
-from gateway.web.ports import Access, LiveView, MeterKeys
+from gateway.web.ports import Access, BillDesk, LiveView, MeterKeys
 from gateway.web.station_page import add_station_page
 
 RECONNECT_S: Final = 10.0
@@ -30,9 +32,15 @@ ICON: Final = (
 
 
 def mount(
-    app: FastAPI, live: LiveView, access: Access, keys: MeterKeys, *, clock: Clock
+    app: FastAPI,
+    live: LiveView,
+    access: Access,
+    keys: MeterKeys,
+    bills: BillDesk,
+    *,
+    clock: Clock,
 ) -> None:
-    """Add ``/``, ``/login``, ``/cockpit``, ``/meter-keys`` and ``/d/{token}``.
+    """Add ``/``, ``/login``, ``/cockpit``, ``/meter-keys``, ``/bills``, ``/d/{token}``.
 
     Call it once per process and before the server starts: the framework behind the
     cockpit keeps its pages in a global, and starts and stops with the application.
@@ -43,11 +51,14 @@ def mount(
         live: The present.
         access: Who may look.
         keys: Pins keys of meters.
+        bills: Bills as documents.
         clock: Site time.
     """
     add_login(app, access)
     add_driver(app, live, clock)
+    add_driver_bill(app, live, bills)
     add_meter_keys(app, live, access, keys)
+    add_bills(app, live, access, bills)
 
     @app.get("/", include_in_schema=False)
     @app.get(COCKPIT_PATH, include_in_schema=False)

@@ -8,6 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
+from gateway.domain.bill_paper import Paper
+from gateway.domain.ids import SessionId
+from gateway.domain.months import Month
+from gateway.services.bill_pdf import PaperSize
+from gateway.services.bills import Ask
+from gateway.store.bills import BillLine
+
 View: TypeAlias = Mapping[str, Any]
 
 
@@ -123,6 +130,41 @@ class Access(Protocol):
 
     async def operator_of(self, secret: str) -> str | None:
         """The id of a valid token of an operator or admin; ``None`` for any other."""
+        ...
+
+
+class BillDesk(Protocol):
+    """Bills as documents; see `gateway.services.bills.Bills`."""
+
+    async def paper(self, session_id: SessionId, ask: Ask) -> Paper:
+        """A bill to read.
+
+        Raises:
+            RequestError: 404 no bill yet.
+            StoreError: It cannot be read now.
+        """
+        ...
+
+    async def pdf(self, session_id: SessionId, ask: Ask, size: PaperSize) -> bytes:
+        """A bill as PDF; raises as `paper`."""
+        ...
+
+    def of_link(self, token: str) -> SessionId | None:
+        """The session of a driver's link; ``None``: it leads nowhere."""
+        ...
+
+    def this_month(self) -> Month:
+        """The month that it is at the site."""
+        ...
+
+    async def lines(
+        self, month: Month, after: tuple[datetime, str] | None, limit: int
+    ) -> list[BillLine]:
+        """Bills of a month in the order in which they were decided."""
+        ...
+
+    async def totals(self, month: Month) -> dict[str, Any]:
+        """What the settled bills of a month come to."""
         ...
 
 

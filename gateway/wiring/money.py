@@ -7,6 +7,7 @@ import structlog
 
 from gateway.errors import WattproofError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.receipts import Receipts
@@ -52,7 +53,15 @@ class Money:
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
         )
-
+        self.bills = Bills(
+            queries=base.queries,
+            receipts=self.receipts,
+            needs=plans.needs,
+            site=base.site,
+            clock=base.clock,
+            language=config.billing.language,
+            issuer=config.billing.issuer,
+        )
         self.cdrs = Cdrs(
             queries=base.queries,
             cpo=config.cpo,

@@ -135,6 +135,7 @@ class Parts:
             needs=self.needs,
             settlement=self.settlement,
             receipts=self._money.receipts,
+            bills=self._money.bills,
             cdrs=self._money.cdrs,
             drivers=self.drivers,
             certificates=self.certificates.desk,
@@ -159,8 +160,8 @@ class Parts:
 
     def mount_pages(self, app: FastAPI) -> None:
         """Add cockpit and driver page."""
-        keys = self._money.meter_keys
-        mount(app, self.live, self._access, keys, clock=self.clock)
+        keys, bills = self._money.meter_keys, self._money.bills
+        mount(app, self.live, self._access, keys, bills, clock=self.clock)
 
     def _readiness(self) -> dict[str, bool]:
         return {

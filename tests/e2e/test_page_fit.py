@@ -16,6 +16,7 @@ from tests.support.page_checks import (
     SMALL_TARGETS,
     UNREACHABLE,
 )
+from tests.support.pages_bills import HELD, SETTLED, UNPRICED
 from tests.support.pages_extremes import LONG
 from tests.support.pages_site import ADMIN, DRIVER
 
@@ -32,6 +33,12 @@ PAGES = {
     "used link": "/login?code=used",
     "driver": f"/d/{DRIVER}",
     "no such driver": "/d/nope",
+    "bills": "/bills",
+    "bill": f"/bills/{SETTLED}",
+    "held bill": f"/bills/{HELD}?lang=de",
+    "bill without a price": f"/bills/{UNPRICED}?lang=fr",
+    "no such bill": "/bills/nope",
+    "driver's bill": f"/d/{DRIVER}/bill?lang=nl",
 }
 IS_DRAWN = (
     "document.readyState === 'complete' && !document.querySelector('#pulse:not(.live)')"
@@ -79,6 +86,11 @@ def page() -> Iterator[Page]:
         yield one
 
 
+def cookie_for(path: str) -> str:
+    """What opens a page of the cockpit; others are for strangers."""
+    return ADMIN if path.startswith(("/cockpit", "/bills")) else ""
+
+
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}px")
 def test_a_page_fits_its_screen(
@@ -87,7 +99,7 @@ def test_a_page_fits_its_screen(
     path = path.format(station=STATIONS[kind])
     width, height = screen
     page.set_size(width, height)
-    page.set_cookie(address, "wattproof_session", ADMIN if "cockpit" in path else "")
+    page.set_cookie(address, "wattproof_session", cookie_for(path))
     page.open(f"{address}{path}")
     page.wait_for(IS_DRAWN)
     unfold = "document.querySelectorAll('details').forEach((e) => { e.open = true; })"
@@ -107,8 +119,7 @@ def test_every_page_has_a_title_of_its_own(page: Page, address: str, kind: str) 
     titles = {}
     for name, pattern in PAGES.items():
         path = pattern.format(station=STATIONS[kind])
-        cookie = ADMIN if "cockpit" in path else ""
-        page.set_cookie(address, "wattproof_session", cookie)
+        page.set_cookie(address, "wattproof_session", cookie_for(path))
         page.open(f"{address}{path}")
         page.wait_for(IS_DRAWN)
         titles[name] = page.evaluate("document.title")

@@ -1,0 +1,86 @@
+"""Everything that a bill rests on, together: what JSON, page and PDF are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.domain.ids import SessionId
+from gateway.domain.signed_session import SignedVerdict
+from gateway.domain.tariff import Tariff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """One register that was sampled in the session.
+
+    Attributes:
+        at: The station's time.
+        leaf_index: The leaf of the log that seals it; ``None``: none does.
+    """
+
+    at: datetime
+    milliwh: int
+    context: str
+    leaf_index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What the meter's signed records prove.
+
+    Attributes:
+        reasons: Why they do not suffice, or what contradicts the session.
+        key: Curve and point of the pinned key they were checked with; ``None``: none
+            was pinned.
+    """
+
+    verdict: SignedVerdict
+    reasons: tuple[str, ...] = ()
+    n_record: int = 0
+    key: tuple[str, str] | None = None
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """Where the settlement is on the chain."""
+
+    state: str
+    tx_hash: str | None
+    block: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillFacts:
+    """One bill.
+
+    Attributes:
+        is_settled: It is final; else it is held, and its amounts are a proposal.
+        document: See `gateway.domain.bill.Bill.to_json`; ``None``: none can be made.
+        meter_serial: As its signed records name it; ``None``: none does.
+        chain: ``None`` while the settlement waits, or where nothing is anchored.
+    """
+
+    session_id: SessionId
+    station_id: str
+    evse_id: int
+    connector_id: int
+    id_token: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    stop_reason: str | None
+    is_settled: bool
+    verdict: str
+    reasons: tuple[str, ...]
+    document: Mapping[str, Any] | None
+    sha256: str | None
+    tariff: Tariff | None
+    decided_at: datetime
+    decided_by: str
+    registers: tuple[Register, ...]
+    signature: Signature
+    meter_serial: str | None
+    leaf_index: int | None
+    session_key: str | None
+    chain: Chain | None
