@@ -68,8 +68,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         register_start_milliwh: Start register.
         register_last_milliwh: Highest register seen.
         register_end_milliwh: End register, once ended.
-        register_low_milliwh: Lowest register among the samples.
-        first_sample_at: Station's time of the earliest sample with a register.
+        register_low_milliwh: Lowest register among the samples, but for a begin of 0:
+            that may stand for a register that the station did not have then.
+        first_sample_at: Station's time of the earliest sample with a register, but for
+            a begin of 0.
         last_sample_at: Station's time of the latest sample with a register.
         power_w: Latest total active power, W.
         power_at: Station's time of ``power_w``; likewise the other ``*_at``.
@@ -404,10 +406,13 @@ def _register(session: Session, sample: Sample) -> dict[str, object]:
     low = session.register_low_milliwh
     changes: dict[str, object] = {
         "register_last_milliwh": _highest(session.register_last_milliwh, register),
-        "register_low_milliwh": register if low is None else min(low, register),
     }
-    if session.first_sample_at is None or at < session.first_sample_at:
-        changes["first_sample_at"] = at
+    if not (register == 0 and sample.context == BEGIN):
+        changes["register_low_milliwh"] = (
+            register if low is None else min(low, register)
+        )
+        if session.first_sample_at is None or at < session.first_sample_at:
+            changes["first_sample_at"] = at
     if session.last_sample_at is None or at > session.last_sample_at:
         changes["last_sample_at"] = at
     if sample.context == BEGIN and session.register_start_milliwh is None:

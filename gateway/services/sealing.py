@@ -134,7 +134,9 @@ def seal_start(
         "started_at": to_text(session.started_at or now),
     }
     own = group_tariffs.of_token(conn, _token(session))
-    tariff_sha256 = money.fix_tariff(conn, session.session_id, own or tariff_id, now)
+    tariff_sha256 = money.fix_tariff(
+        conn, session.session_id, own or tariff_id, now, began_at=session.started_at
+    )
     if session.register_start_milliwh is not None:
         body["register_start_milliwh"] = session.register_start_milliwh
     if tariff_sha256 is not None:

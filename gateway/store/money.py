@@ -85,12 +85,26 @@ def load_config_tariffs(
 def put_tariff(
     conn: sqlite3.Connection, tariff: Tariff, *, source: str, now: datetime
 ) -> None:
-    """Write a tariff; sessions that started keep what they were promised."""
+    """Write a tariff; sessions that started keep what they were promised.
+
+    What it said before stays known for sessions that began then and are told late.
+    """
+    document = tariff.snapshot_json()
+    newest = conn.execute(
+        "SELECT document FROM tariff_version WHERE tariff_id = ?"
+        " ORDER BY since DESC LIMIT 1",
+        (tariff.id,),
+    ).fetchone()
+    if newest is None or newest[0] != document:
+        conn.execute(
+            "INSERT OR REPLACE INTO tariff_version VALUES (?, ?, ?)",
+            (tariff.id, to_text(now), document),
+        )
     conn.execute(
         "INSERT INTO tariff (tariff_id, document, source, updated_at)"
         " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tariff_id) DO UPDATE"
         " SET document = ?2, source = ?3, updated_at = ?4",
-        (tariff.id, tariff.snapshot_json(), source, to_text(now)),
+        (tariff.id, document, source, to_text(now)),
     )
 
 
@@ -122,8 +136,18 @@ def fix_tariff(
     session_id: SessionId,
     tariff_id: str | None,
     now: datetime,
+    *,
+    began_at: datetime | None = None,
 ) -> str | None:
-    """Promise a session the terms of now; the first promise stands.
+    """Promise a session the terms of its begin; the first promise stands.
+
+    Args:
+        conn: The writer's connection.
+        session_id: The session.
+        tariff_id: The tariff that it charges by.
+        now: Site time.
+        began_at: When it began, where that is known; of a tariff that was not known
+            then, what it said first.
 
     Returns:
         Hash of the terms promised, ``None`` while there is no such tariff.
@@ -133,10 +157,9 @@ def fix_tariff(
     ).fetchone()
     if known is not None:
         return str(known[0])
-    stored = None if tariff_id is None else find_tariff(conn, tariff_id)
-    if stored is None:
+    document = _terms_of(conn, tariff_id, min(began_at or now, now))
+    if document is None:
         return None
-    document = stored.tariff.snapshot_json()
     sha256 = hashlib.sha256(document.encode()).hexdigest()
     conn.execute(
         "INSERT OR IGNORE INTO tariff_snapshot VALUES (?, ?)", (sha256, document)
@@ -146,6 +169,19 @@ def fix_tariff(
         (session_id, sha256, to_text(now)),
     )
     return sha256
+
+
+def is_tariff_changed(
+    conn: sqlite3.Connection, tariff_id: str, since: datetime, until: datetime
+) -> bool:
+    """Whether a tariff was changed, not just made, between two instants."""
+    row = conn.execute(
+        "SELECT 1 FROM tariff_version WHERE tariff_id = ?1 AND since > ?2"
+        " AND since <= ?3 AND since > (SELECT min(since) FROM tariff_version"
+        "  WHERE tariff_id = ?1) LIMIT 1",
+        (tariff_id, to_text(since), to_text(until)),
+    ).fetchone()
+    return row is not None
 
 
 def promised_tariff(conn: sqlite3.Connection, session_id: SessionId) -> Tariff | None:
@@ -301,6 +337,21 @@ def bill_of_row(row: tuple[Any, ...]) -> BillRow:
         decided_at=datetime.fromisoformat(row[11]),
         decided_by=row[12],
     )
+
+
+def _terms_of(
+    conn: sqlite3.Connection, tariff_id: str | None, at: datetime
+) -> str | None:
+    """What a tariff said at an instant; ``None``: there is no such tariff now."""
+    row = conn.execute(
+        "SELECT coalesce((SELECT document FROM tariff_version"
+        "  WHERE tariff_id = ?1 AND since <= ?2 ORDER BY since DESC LIMIT 1),"
+        " (SELECT document FROM tariff_version"
+        "  WHERE tariff_id = ?1 ORDER BY since LIMIT 1), document)"
+        " FROM tariff WHERE tariff_id = ?1",
+        (tariff_id, to_text(at)),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _stored(row: tuple[str, str, str]) -> StoredTariff:
