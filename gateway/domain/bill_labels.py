@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.reasons import REASONS, About
 from gateway.domain.tariff_terms import Dimension
 
 
@@ -53,6 +54,7 @@ class Labels:
     ended: str
     energy: str
     total: str
+    draft: str
     used: str
     dimensions: Mapping[Dimension, str]
     what: str
@@ -128,6 +130,7 @@ ENGLISH = Labels(
     ended="Charging ended",
     energy="Energy",
     total="To pay",
+    draft="Draft amount",
     used="What was used",
     dimensions={
         Dimension.ENERGY: "Energy",
@@ -182,50 +185,25 @@ ENGLISH = Labels(
     page="Page {n} of {all}",
 )
 
-_WHY = {
-    Why.CLOCK: frozenset({"clock_offset", "clock_unset", "ends_before_start"}),
-    Why.PRICE: frozenset(
-        {
-            "group_tariff_late",
-            "no_price",
-            "no_tariff",
-            "not_priced",
-            "paused_by_limit",
-            "several_prices",
-            "time_priced",
-        }
-    ),
-    Why.SIGNATURE: frozenset({"algorithm_unsupported", "too_many_records"}),
-    Why.CHECK: frozenset({"ended_by_operator", "matched_by_place", "superseded"}),
-    Why.METER: frozenset(
-        {
-            "amended",
-            "amended_start",
-            "end_below_start",
-            "faster_than_rated",
-            "incomplete",
-            "missing_energy",
-            "no_end_register",
-            "no_register",
-            "no_registers",
-            "no_start",
-            "no_start_register",
-            "placeholder_end",
-            "placeholder_start",
-            "register_against_power",
-            "register_drop",
-            "register_unit",
-            "sample_outside_registers",
-            "sample_outside_session",
-            "start_from_previous",
-        }
-    ),
+_CLOCK = frozenset({"clock_offset", "clock_unset", "ends_before_start"})
+_CHECK = frozenset({"ended_by_operator", "matched_by_place", "superseded"})
+_METER = frozenset({"no_registers", "register_against_power", "register_unit"})
+
+
+def why(word: str) -> Why:
+    """What a reason (`gateway.domain.reasons`) means to a driver."""
+    if word in _CLOCK:
+        return Why.CLOCK
+    if word in _METER:
+        return Why.METER
+    known = REASONS.get(word)
+    if known is None or word in _CHECK:
+        return Why.CHECK
+    return _ABOUT[known.about]
+
+
+_ABOUT = {
+    About.ENERGY: Why.METER,
+    About.SIGNATURE: Why.SIGNATURE,
+    About.BILL: Why.PRICE,
 }
-_SIGNED = ("signed_", "signature_", "ocmf_", "meter_key_", "meter_serial_")
-
-
-def why(reason: str) -> Why:
-    """What a reason means to a driver."""
-    if reason.startswith(_SIGNED):
-        return Why.SIGNATURE
-    return next((one for one, words in _WHY.items() if reason in words), Why.CHECK)

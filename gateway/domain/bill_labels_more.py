@@ -35,6 +35,7 @@ GERMAN: Final = Labels(
     ended="Ende des Ladens",
     energy="Energie",
     total="Zu zahlen",
+    draft="Betrag im Entwurf",
     used="Was verbraucht wurde",
     dimensions={
         Dimension.ENERGY: "Energie",
@@ -118,6 +119,7 @@ FRENCH: Final = Labels(
     ended="Fin de la charge",
     energy="Énergie",
     total="À payer",
+    draft="Montant provisoire",
     used="Ce qui a été consommé",
     dimensions={
         Dimension.ENERGY: "Énergie",
@@ -201,6 +203,7 @@ DUTCH: Final = Labels(
     ended="Einde van het laden",
     energy="Energie",
     total="Te betalen",
+    draft="Bedrag in concept",
     used="Wat is verbruikt",
     dimensions={
         Dimension.ENERGY: "Energie",

@@ -66,7 +66,8 @@ class Paper:
         reasons: Why it is held, or what was noted.
         dated_at: The document's own date: when it was decided.
         facts: Labels and values.
-        total: The amount with its currency; ``None``: none can be worked out.
+        total: What the amount is called and it, with its currency; ``None``: none can
+            be worked out.
         checking: Labels and values for whoever checks it.
         verify: How to, in a sentence.
     """
@@ -175,7 +176,8 @@ class _Writer:
         found = self._sums
         if found is None:
             return None
-        return f"{self._minor(found.amount_minor)} {found.currency}"
+        name = self._say.total if self._facts.is_settled else self._say.draft
+        return f"{name}: {self._minor(found.amount_minor)} {found.currency}"
 
     def _tables(self) -> list[Table]:
         found: list[Table] = []

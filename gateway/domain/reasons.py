@@ -71,7 +71,9 @@ _ENERGY: Final[Mapping[str, Reason]] = {
     "summed_phases": _energy(
         Verdict.OK, "registers were told per phase, and added up here"
     ),
-    "ended_by_operator": _energy(Verdict.RECONSTRUCTED, "`POST /sessions/SESSION/end`"),
+    "ended_by_operator": _energy(
+        Verdict.RECONSTRUCTED, "an operator ended it: `POST /sessions/SESSION/end`"
+    ),
     "interval_missing": _energy(
         Verdict.RECONSTRUCTED,
         "some time of the session lies in none of the intervals that were added up",

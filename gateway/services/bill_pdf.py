@@ -121,7 +121,7 @@ def _head(pdf: _Sheet, paper: Paper) -> None:
         pdf.ln(3)
     _text(pdf, paper.title, points=18, is_bold=True)
     if paper.total is not None:
-        _text(pdf, f"{paper.labels.total}: {paper.total}", points=14, is_bold=True)
+        _text(pdf, paper.total, points=14, is_bold=True)
     pdf.ln(1)
     if not paper.is_final:
         pdf.set_text_color(*_ALARM)

@@ -125,11 +125,7 @@ def _nav(paper: Paper, base: str, back: str, receipt: str | None) -> str:
 def _body(paper: Paper) -> str:
     said = paper.labels
     issuer = "".join(f"<p>{escape(line)}</p>" for line in paper.issuer)
-    total = (
-        ""
-        if paper.total is None
-        else f'<p class="total">{escape(said.total)}: {escape(paper.total)}</p>'
-    )
+    total = "" if paper.total is None else f'<p class="total">{escape(paper.total)}</p>'
     css = "state" if paper.is_final else "state held"
     notes = "".join(f"<p>{escape(note)}</p>" for note in paper.notes)
     reasons = "".join(f"<li>{escape(one)}</li>" for one in paper.reasons)
