@@ -28,20 +28,11 @@ from gateway.domain.tariff_terms import (
     Terms,
     Use,
 )
+from gateway.domain.thinning import PARKED_BELOW_W, RegisterPoint
 
 NOTHING: Final = Tally()
-PARKED_BELOW_W: Final = 100
-"""Average power from one change of the register to the next, W."""
 _US_PER_HOUR: Final = 3_600_000_000
 _MILLIWH_PER_WH: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class RegisterPoint:
-    """The import register at an instant."""
-
-    at: datetime
-    register_milliwh: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +132,7 @@ class Account:
         settled_to: Everything before it is in the tally.
         upto: The latest register; equal to ``settled_to`` but for its time, which is
             priced when the register changes, or at the end.
-        parts: What the tally is made of, where they are kept.
+        parts: What the latest step added to the tally, where that is kept.
         is_interpolated: Energy was shared between parts by time.
         power_w: Average when the register last changed, W.
     """
@@ -192,7 +183,7 @@ class Account:
             self.rules.needs_state
             and point.register_milliwh == self.upto.register_milliwh
         ):
-            return replace(self, upto=point)
+            return replace(self, upto=point, parts=())
         return self._settled(point, segments)
 
     def closed(self, segments: Sequence[Segment] | None = None) -> "Account":
@@ -220,7 +211,7 @@ class Account:
         self, point: RegisterPoint, segments: Sequence[Segment] | None
     ) -> "Account":
         power_w = average_w(self.settled_to, point)
-        tally, parts = self.tally, self.parts
+        tally, parts = self.tally, list[Part]()
         used = self.settled_to.register_milliwh - self.begun.register_milliwh
         is_interpolated = self.is_interpolated
         pairs = [(self.settled_to, self.upto), (self.upto, point)]
@@ -237,15 +228,14 @@ class Account:
                     used += energy
                     energies += energy > 0
                     if self.keeps_parts:
-                        one = parts[-1].merged(part) if parts else None
-                        parts = (*parts, part) if one is None else (*parts[:-1], one)
+                        join(parts, part)
                 is_interpolated |= energies > 1
         return replace(
             self,
             settled_to=point,
             upto=point,
             tally=tally,
-            parts=parts,
+            parts=tuple(parts),
             is_interpolated=is_interpolated,
             power_w=power_w,
         )
@@ -337,6 +327,15 @@ class Account:
                 ),
             ),
         )
+
+
+def join(parts: list[Part], later: Part) -> None:
+    """Add a part, to the last one if both are one."""
+    one = parts[-1].merged(later) if parts else None
+    if one is None:
+        parts.append(later)
+    else:
+        parts[-1] = one
 
 
 def average_w(before: RegisterPoint, after: RegisterPoint) -> int | None:

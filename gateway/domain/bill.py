@@ -4,18 +4,21 @@ How it prices is told in `gateway.domain.account`, how it rounds in
 `gateway.domain.tally`.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
 
-from gateway.domain.account import Account, Part, RegisterPoint
+from gateway.domain.account import Account, Part, join
 from gateway.domain.tally import Line, Total, rounded_minor
-from gateway.domain.tariff import Tariff, TariffError, utc_text
+from gateway.domain.tariff import Segment, Tariff, TariffError, utc_text
 from gateway.domain.tariff_terms import Component, Dimension
+from gateway.domain.thinning import (
+    RegisterPoint,
+    around_changes,
+    around_edges,
+    in_order,
+)
 
 __all__ = ["RegisterPoint", "rounded_minor"]
 
@@ -121,18 +124,17 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
         TariffError: No registers, or no price for some moment.
         ValueError: The register runs backwards: the session must not be priced.
     """
-    points = sorted(set(registers))
+    points = in_order(registers)
     if not points:
         raise TariffError("registers", "there are none")
-    if any(b.register_milliwh < a.register_milliwh for a, b in pairwise(points)):
-        raise ValueError("the register runs backwards")
     segments = tariff.segments(points[0].at, points[-1].at)
     account = Account.opening(tariff, points[0], keeps_parts=True)
-    if not account.rules.needs_state and not account.rules.milliwh:
-        points = _thinned(points, account.edges(segments))
-    for point in points[1:]:
-        account = account.to(point, segments)
-    account = account.closed(segments)
+    parts: list[Part] = []
+    for point in _needed(account, points, segments):
+        before, account = account, account.to(point, segments)
+        _collect(parts, before, account)
+    before, account = account, account.closed(segments)
+    _collect(parts, before, account)
     return Bill(
         tariff_id=tariff.id,
         tariff_sha256=tariff.sha256,
@@ -140,7 +142,7 @@ def price(tariff: Tariff, registers: Sequence[RegisterPoint]) -> Bill:
         minor_digits=tariff.minor_digits,
         register_start_milliwh=points[0].register_milliwh,
         register_end_milliwh=points[-1].register_milliwh,
-        parts=account.parts,
+        parts=tuple(parts),
         lines=account.tally.stepped(),
         total=account.total,
         is_plain=tariff.is_plain,
@@ -153,16 +155,25 @@ def amount_text(amount_minor: int, minor_digits: int) -> str:
     return str(Decimal(amount_minor).scaleb(-minor_digits))
 
 
-def _thinned(
-    points: Sequence[RegisterPoint], edges: Sequence[datetime]
-) -> list[RegisterPoint]:
-    """The registers around the edges: between them, sums do not depend on any."""
-    kept = {0, len(points) - 1}
-    for edge in (*edges, points[-1].at):
-        low = bisect_left(points, edge, key=lambda point: point.at)
-        high = bisect_right(points, edge, key=lambda point: point.at)
-        kept |= set(range(max(0, low - 1), min(len(points), high + 1)))
-    return [points[index] for index in sorted(kept)]
+def _needed(
+    account: Account, points: Sequence[RegisterPoint], segments: Sequence[Segment]
+) -> Sequence[RegisterPoint]:
+    """The registers that make the price; where power does, that is all of them."""
+    rules = account.rules
+    if rules.has_power:
+        return points
+    zero = account.begun.register_milliwh
+    edges = sorted(account.edges(segments))
+    thresholds = [zero + milliwh for milliwh in rules.milliwh]
+    thin = around_changes if rules.needs_state else around_edges
+    return thin(points, edges, thresholds)
+
+
+def _collect(parts: list[Part], before: Account, after: Account) -> None:
+    """Take what a step added, if it was one."""
+    if after is not before:
+        for part in after.parts:
+            join(parts, part)
 
 
 def _part_json(part: Part, numbers: Mapping[Component, int]) -> dict[str, object]:

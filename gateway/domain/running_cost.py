@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from gateway.domain.account import PARKED_BELOW_W, Account, RegisterPoint
+from gateway.domain.account import Account
 from gateway.domain.bill import amount_text
 from gateway.domain.session import Session
 from gateway.domain.tariff import Segment, Tariff, TariffError
 from gateway.domain.tariff_terms import Use
+from gateway.domain.thinning import PARKED_BELOW_W, RegisterPoint
 
 AHEAD: Final = timedelta(days=1)
 """How far ahead the end of a price is looked for."""

@@ -8,7 +8,6 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.account import Account
 from gateway.domain.bill import Bill, RegisterPoint, price
 from gateway.domain.ocpi import parse_tariff, to_ocpi
 from gateway.domain.running_cost import opening
@@ -193,20 +192,6 @@ def test_a_tariff_survives_its_snapshot_and_its_ocpi_form(tariff: Tariff) -> Non
         to_ocpi(tariff), currency=tariff.currency, timezone=tariff.timezone
     )
     assert again == tariff
-
-
-@given(tariffs(), registers())
-def test_registers_between_the_edges_change_no_sum(
-    tariff: Tariff, points: list[RegisterPoint]
-) -> None:
-    """The bill leaves most of them out where it may."""
-    account = Account.opening(tariff, points[0], keeps_parts=True)
-    for point in sorted(set(points))[1:]:
-        account = account.to(point)
-    account = account.closed()
-    bill = price(tariff, points)
-    assert bill.parts == account.parts
-    assert bill.lines == account.tally.stepped()
 
 
 @given(tariffs(), registers())
