@@ -142,6 +142,36 @@ class Receipt:
         return 2 if any(leaf.kind in SIGNED_KINDS for leaf in self.leaves) else 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """The ``meter`` leaves of a session, up to some leaf of the log.
+
+    Attributes:
+        tree: Over them, in log order.
+        newest: The last one's index; -1 if there is none.
+    """
+
+    tree: merkle.CompactRange
+    newest: int
+
+
+def metered(
+    conn: sqlite3.Connection, session_id: str, readings: Iterable[int] = ()
+) -> Metered:
+    """Gather what a settlement counts; on any connection, before it is sealed.
+
+    Args:
+        conn: In a transaction.
+        session_id: Subject of leaves.
+        readings: Leaves of the session's readings that have no subject.
+    """
+    leaves = SqliteStore(conn).commitments_of("meter", session_id, readings)
+    return Metered(
+        tree=merkle.compact([merkle.leaf_hash(committed) for _, committed in leaves]),
+        newest=leaves[-1][0] if leaves else -1,
+    )
+
+
 def seal_settlement(
     conn: sqlite3.Connection,
     *,
@@ -150,6 +180,8 @@ def seal_settlement(
     ended_at: str,
     sealed_at: str,
     readings: Iterable[int] = (),
+    counted: Metered | None = None,
+    bill_sha256: str | None = None,
     flex_milliwh: int = 0,
     flex_to: str | None = None,
     signed: SignedClaim | None = None,
@@ -168,6 +200,9 @@ def seal_settlement(
         ended_at: RFC 3339 time.
         sealed_at: RFC 3339 time of this leaf.
         readings: Leaves of the session's readings that have no subject.
+        counted: Instead of ``readings``, what `metered` gathered of them; leaves with
+            the session as their subject may have come since.
+        bill_sha256: Of the bill, if the caller has it.
         flex_milliwh: Accepted flexibility.
         flex_to: Receiver's address.
         signed: What the session's signed data prove; ``None`` says nothing of it.
@@ -179,7 +214,7 @@ def seal_settlement(
         RecordError: There is no start leaf, or the session is settled already.
     """
     store = SqliteStore(conn)
-    leaves = store.leaves_of(session_id, readings)
+    leaves = store.leaves_of(session_id)
     starts = [leaf for leaf in leaves if leaf.kind == "session_start"]
     if not starts:
         raise RecordError(f"session {session_id} has no start leaf")
@@ -188,22 +223,26 @@ def seal_settlement(
     start = starts[0]
     if start.salt is None or start.record is None:
         raise RecordError(f"the start leaf of session {session_id} was erased")
-    metered = [leaf for leaf in leaves if leaf.kind == "meter"]
+    if counted is None:
+        counted = metered(conn, session_id, readings)
+    tree = counted.tree
+    for leaf in leaves:
+        if leaf.kind == "meter" and leaf.leaf_index > counted.newest:
+            tree = tree.append(merkle.leaf_hash(leaf.commitment))
     key = record.session_key(start.salt, start.leaf_index)
-    root = merkle.root([merkle.leaf_hash(leaf.commitment) for leaf in metered])
     body: dict[str, object] = {
         "session_id": session_id,
         "session_key": key.hex(),
         "start_leaf_index": start.leaf_index,
-        "readings_count": len(metered),
-        "readings_root": root.hex(),
+        "readings_count": tree.size,
+        "readings_root": tree.root().hex(),
         "register_start_milliwh": bill["register_start_milliwh"],
         "register_end_milliwh": bill["register_end_milliwh"],
         "energy_milliwh": bill["energy_milliwh"],
         "amount_minor": bill["amount_minor"],
         "currency": bill["currency"],
         "tariff_sha256": bill["tariff_sha256"],
-        "bill_sha256": record.sha256_json(bill),
+        "bill_sha256": bill_sha256 or record.sha256_json(bill),
         "started_at": record.parse(start.record).body["started_at"],
         "ended_at": ended_at,
     }

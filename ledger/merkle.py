@@ -58,6 +58,16 @@ class CompactRange:
         return _fold(self.hashes)
 
 
+def compact(leaf_hashes: Sequence[bytes]) -> CompactRange:
+    """Return the complete subtrees over leaf hashes, ready to be appended to."""
+    size, start, hashes = len(leaf_hashes), 0, []
+    for level in reversed(range(size.bit_length())):
+        if size >> level & 1:
+            hashes.append(root(leaf_hashes[start : start + (1 << level)]))
+            start += 1 << level
+    return CompactRange(size=size, hashes=tuple(hashes))
+
+
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
     """Return the tree head over leaf hashes; the hash of nothing for none."""
     level = list(leaf_hashes)

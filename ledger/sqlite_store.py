@@ -231,6 +231,18 @@ class SqliteStore(SqliteCredits):
             (subject, json.dumps(list(others))),
         )
 
+    def commitments_of(
+        self, kind: str, subject: str, others: Iterable[int] = ()
+    ) -> list[tuple[int, bytes]]:
+        """Return index and commitment of those of `leaves_of` that are of a kind."""
+        rows = self.conn.execute(
+            "SELECT leaf_index, commitment FROM leaf WHERE leaf_index IN"
+            " (SELECT leaf_index FROM leaf WHERE subject = ?"
+            " UNION SELECT value FROM json_each(?)) AND kind = ? ORDER BY leaf_index",
+            (subject, json.dumps(list(others)), kind),
+        )
+        return [(row[0], row[1]) for row in rows]
+
     def _leaves(self, where: str, values: tuple[object, ...]) -> list[Leaf]:
         rows = self.conn.execute(
             "SELECT leaf_index, kind, subject, commitment, salt, record, sealed_at"  # noqa: S608  # constant clauses of this class

@@ -16,16 +16,16 @@ def make_bill(
     session: Session,
     judgement: Judgement,
     tariff: Tariff | None,
-) -> tuple[Bill | None, list[str]]:
+) -> tuple[Bill | None, str | None]:
     """The bill, or why there is none; a missing price is never a price of zero."""
     if tariff is None:
-        return None, ["no_tariff"]
+        return None, "no_tariff"
     start, end = judgement.register_start_milliwh, judgement.register_end_milliwh
     starts, ends = session.started_at, session.ended_at
     if judgement.verdict is Verdict.UNBILLABLE or start is None or end is None:
-        return None, ["no_registers"]
+        return None, "no_registers"
     if starts is None or ends is None or end < start or ends < starts:
-        return None, ["not_priced"]
+        return None, "not_priced"
     points = [
         RegisterPoint(at=starts, register_milliwh=start),
         RegisterPoint(at=ends, register_milliwh=end),
@@ -33,9 +33,9 @@ def make_bill(
     if judgement.basis is not Basis.INTERVALS:
         points = _points(conn, session, start, end, ends)
     try:
-        return price(tariff, points), []
+        return price(tariff, points), None
     except TariffError:
-        return None, ["no_price"]
+        return None, "no_price"
 
 
 def not_certified(bill: Bill | None) -> list[str]:

@@ -53,12 +53,14 @@ class Proposal:
     Attributes:
         judgement: On its energy.
         bill: ``None`` if none can be made.
+        missing: Why there is none; ``None`` if there is.
         reasons: Why it must be held, or what was noted.
         may_settle: Nothing speaks against it, and there is a bill.
     """
 
     judgement: Judgement
     bill: Bill | None
+    missing: str | None
     reasons: tuple[str, ...]
     may_settle: bool
 
@@ -71,6 +73,8 @@ def propose(
     finding: SignedFinding,
 ) -> Proposal:
     """Judge and price an ended session by what is stored now.
+
+    Whatever it reads besides readings must show in `gateway.services.footing.Footing`.
 
     Args:
         conn: Any connection, in a transaction.
@@ -96,7 +100,12 @@ def propose(
     return Proposal(
         judgement=judgement,
         bill=bill,
-        reasons=(*judgement.reasons, *missing, *doubts),
+        missing=missing,
+        reasons=(
+            *judgement.reasons,
+            *(() if missing is None else (missing,)),
+            *doubts,
+        ),
         may_settle=bill is not None and is_good and not doubts,
     )
 

@@ -18,9 +18,10 @@ from gateway.services import signed_evidence
 from gateway.store import group_tariffs, money, readings
 from gateway.store.entry import StoredReading
 from gateway.store.many import write_rows
+from gateway.store.money import Draft
 from gateway.store.times import to_text
 from ledger import record
-from ledger.bundle import seal_settlement
+from ledger.bundle import Metered, metered, seal_settlement
 from ledger.sqlite_store import DDL, NewLeaf, append_leaf, append_leaves
 
 _START_LEAF: Final = (
@@ -193,12 +194,41 @@ def seal_register(
     _append(conn, "meter", session.session_id, body, now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What the settlement of a session counts, gathered before it is sealed.
+
+    Attributes:
+        metered: Leaves of its readings.
+        sealed: The registers of the bill that a leaf shows already.
+        bill_sha256: Of the bill.
+    """
+
+    metered: Metered
+    sealed: frozenset[int]
+    bill_sha256: str
+
+
+def count_leaves(
+    conn: sqlite3.Connection, session_id: SessionId, bill: Bill
+) -> Counted:
+    """Gather what a settlement counts, on any connection, in a transaction."""
+    needed = {bill.register_start_milliwh, bill.register_end_milliwh}
+    return Counted(
+        metered=metered(conn, session_id, readings.leaves_of(conn, session_id)),
+        sealed=frozenset(needed & money.sealed_registers(conn, session_id)),
+        bill_sha256=record.sha256_json(bill.to_json()),
+    )
+
+
 def seal_bill(
     conn: sqlite3.Connection,
     session: Session,
-    bill: Bill,
-    now: datetime,
+    draft: Draft,
+    *,
+    counted: Counted,
     basis: Basis,
+    now: datetime,
 ) -> tuple[int, bytes]:
     """Seal registers that no leaf shows yet, then the settlement, and queue it.
 
@@ -207,7 +237,7 @@ def seal_bill(
     """
     assert session.started_at is not None, "it was priced"
     assert session.ended_at is not None, "it was priced"
-    known = money.sealed_registers(conn, session.session_id)
+    bill, known = draft.bill, set(counted.sealed)
     for at, register in (
         (session.started_at, bill.register_start_milliwh),
         (session.ended_at, bill.register_end_milliwh),
@@ -227,10 +257,11 @@ def seal_bill(
     leaf_index = seal_settlement(
         conn,
         session_id=session.session_id,
-        bill=bill.to_json(),
+        bill=draft.document,
         ended_at=to_text(session.ended_at),
         sealed_at=to_text(now),
-        readings=readings.leaves_of(conn, session.session_id),
+        counted=counted.metered,
+        bill_sha256=counted.bill_sha256,
         signed=claim,
     )
     (key,) = conn.execute(

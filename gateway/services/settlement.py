@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -26,19 +26,30 @@ from gateway.bus import (
 from gateway.clock import Clock
 from gateway.domain.ids import SessionId
 from gateway.domain.session import SessionPhase
-from gateway.errors import StoreError
+from gateway.errors import RequestError, StoreError
 from gateway.services.judging import Terms
-from gateway.services.settling import release_in, settle_in
+from gateway.services.preparing import Prepared, prepare
+from gateway.services.settling import (
+    Settled,
+    release_in,
+    settle_at_once,
+    settle_in,
+)
 from gateway.services.signed_meter import KeyChanged
 from gateway.store import money
 from gateway.store.money import BillRow
+from gateway.store.queries import Queries
 from gateway.store.writer import Writer
+
+T = TypeVar("T")
 
 RETRY_S: Final = 1.0
 KEY_SEVERITY: Final = 2
 """Of a changed key: a hardware failure, or somebody tampered (2.0.1, N07, severity)."""
 BATCH: Final = 100
-"""Sessions judged in one writer job: bounds what others wait for."""
+"""Sessions looked up at once when there are many to judge."""
+ATTEMPTS: Final = 3
+"""How often a session is worked out beside the writer; then in it, and it is done."""
 
 _log: Final = structlog.get_logger()
 
@@ -46,8 +57,17 @@ _log: Final = structlog.get_logger()
 class Settlement:
     """Settles sessions as they end; run it as a task."""
 
-    def __init__(self, *, writer: Writer, bus: Bus, clock: Clock, terms: Terms) -> None:
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        queries: Queries,
+        bus: Bus,
+        clock: Clock,
+        terms: Terms,
+    ) -> None:
         self._writer = writer
+        self._queries = queries
         self._bus = bus
         self._clock = clock
         self._terms = terms
@@ -65,16 +85,11 @@ class Settlement:
         """Judge every ended session that has no bill; returns how many."""
         done = 0
         while True:
-            now = self._clock.now()
-            changed: list[KeyChanged] = []
-            found = await self._writer.run(
-                partial(_judge_waiting, self._terms, now, changed.append)
-            )
-            self._warn(changed, now)
-            self._publish(found)
-            done += len(found)
-            if not found:
+            waiting = await self._read(partial(money.sessions_to_judge, limit=BATCH))
+            judged = [await self.settle(session_id) for session_id in waiting]
+            if not any(judged):
                 return done
+            done += len(judged)
 
     async def settle(self, session_id: SessionId) -> BillRow | None:
         """Judge one session (again, while its bill is held).
@@ -85,40 +100,55 @@ class Settlement:
         Raises:
             StoreError: Nothing was stored; try again.
         """
-        now = self._clock.now()
-        changed: list[KeyChanged] = []
-        row, is_new = await self._writer.run(
-            partial(
-                settle_in,
-                session_id=session_id,
-                terms=self._terms,
-                now=now,
-                on_key=changed.append,
+        for _ in range(ATTEMPTS):
+            now = self._clock.now()
+            prepared = await self._prepare(session_id)
+            if prepared is None:
+                return None
+            done = await self._writer.run(
+                partial(settle_in, prepared=prepared, now=now)
             )
+            if done is not None:
+                return self._tell(done, now)
+        now = self._clock.now()
+        done = await self._writer.run(
+            partial(settle_at_once, session_id=session_id, terms=self._terms, now=now)
         )
-        self._warn(changed, now)
-        if row is not None and is_new:
-            self._publish([row])
-        return row
+        return None if done is None else self._tell(done, now)
 
     async def release(self, session_id: SessionId, actor: str) -> BillRow:
         """Settle a held bill on an operator's word (audited).
 
         Raises:
-            RequestError: 404 no bill; 409 settled already, or no bill can be made.
+            RequestError: 404 no bill; 409 settled already, no bill can be made, or the
+                session changes right now.
         """
-        now = self._clock.now()
-        row = await self._writer.run(
-            partial(
-                release_in,
-                session_id=session_id,
-                terms=self._terms,
-                actor=actor,
-                now=now,
+        for _ in range(ATTEMPTS):
+            now = self._clock.now()
+            prepared = await self._prepare(session_id)
+            if prepared is None:
+                raise RequestError(404, "no_bill", "this session has no bill")
+            row = await self._writer.run(
+                partial(release_in, prepared=prepared, actor=actor, now=now)
             )
-        )
-        self._publish([row])
-        return row
+            if row is not None:
+                self._publish(row)
+                return row
+        raise RequestError(409, "changing", "this session changes now; try again")
+
+    async def _prepare(self, session_id: SessionId) -> Prepared | None:
+        work = partial(prepare, session_id=session_id, terms=self._terms)
+        return await self._read(work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Off the loop and off the writer: nobody waits for it."""
+        return await asyncio.to_thread(self._queries.read_now, work)
+
+    def _tell(self, done: Settled, now: datetime) -> BillRow:
+        self._warn(done.changed, now)
+        if done.is_new:
+            self._publish(done.row)
+        return done.row
 
     async def _follow(self, subscription: Subscription) -> None:
         for notice in await subscription.batch():
@@ -140,7 +170,7 @@ class Settlement:
             else:
                 return
 
-    def _warn(self, changed: list[KeyChanged], now: datetime) -> None:
+    def _warn(self, changed: tuple[KeyChanged, ...], now: datetime) -> None:
         """Tell people that a meter signs with a key that nobody vouched for."""
         for one in changed:
             _log.warning(
@@ -162,23 +192,22 @@ class Settlement:
                 )
             )
 
-    def _publish(self, rows: list[BillRow]) -> None:
-        for row in rows:
-            _log.info(
-                "session.judged",
-                session_id=row.session_id,
-                status=row.status,
-                verdict=row.verdict,
-                reasons=list(row.reasons),
-                energy_milliwh=row.energy_milliwh,
-                amount_minor=row.amount_minor,
-                currency=row.currency,
+    def _publish(self, row: BillRow) -> None:
+        _log.info(
+            "session.judged",
+            session_id=row.session_id,
+            status=row.status,
+            verdict=row.verdict,
+            reasons=list(row.reasons),
+            energy_milliwh=row.energy_milliwh,
+            amount_minor=row.amount_minor,
+            currency=row.currency,
+        )
+        self._bus.publish(
+            SessionSettled(
+                session_id=row.session_id, status=row.status, at=row.decided_at
             )
-            self._bus.publish(
-                SessionSettled(
-                    session_id=row.session_id, status=row.status, at=row.decided_at
-                )
-            )
+        )
 
 
 def _may_settle(notice: Notice) -> bool:
@@ -188,16 +217,3 @@ def _may_settle(notice: Notice) -> bool:
         and notice.session is not None
         and notice.session.phase is SessionPhase.ENDED
     )
-
-
-def _judge_waiting(
-    terms: Terms,
-    now: datetime,
-    on_key: Callable[[KeyChanged], None],
-    conn: sqlite3.Connection,
-) -> list[BillRow]:
-    rows = [
-        settle_in(conn, session_id=session_id, terms=terms, now=now, on_key=on_key)[0]
-        for session_id in money.sessions_to_judge(conn, BATCH)
-    ]
-    return [row for row in rows if row is not None]

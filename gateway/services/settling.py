@@ -1,22 +1,22 @@
 """A bill, its settlement leaf and the row for the chain: one database transaction.
 
 What is not billable by itself is held, with its reasons, until an operator releases it.
+What is written was worked out before (`gateway.services.preparing`); if its footing has
+changed since, nothing is written, and it must be worked out anew.
 """
 
 import sqlite3
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from gateway.domain.ids import SessionId
-from gateway.domain.session import SessionPhase
 from gateway.errors import RequestError
 from gateway.services import sealing, signed_meter
-from gateway.services.billing import make_bill
-from gateway.services.judging import Terms, propose
-from gateway.services.session_energy import judge_in
+from gateway.services.judging import Terms
+from gateway.services.preparing import Prepared, prepare
 from gateway.services.signed_meter import KeyChanged
 from gateway.store import api_tokens, money, sessions
 from gateway.store.money import BillRow
@@ -24,104 +24,134 @@ from gateway.store.money import BillRow
 SYSTEM: Final = "system"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a transaction wrote.
+
+    Attributes:
+        row: The bill.
+        is_new: It was not that before.
+        changed: Meters that sign with another key than the pinned one.
+    """
+
+    row: BillRow
+    is_new: bool
+    changed: tuple[KeyChanged, ...] = ()
+
+
 def settle_in(
-    conn: sqlite3.Connection,
-    *,
-    session_id: SessionId,
-    terms: Terms,
-    now: datetime,
-    on_key: Callable[[KeyChanged], None] = lambda _changed: None,
-) -> tuple[BillRow | None, bool]:
-    """Judge a session inside the caller's transaction.
+    conn: sqlite3.Connection, prepared: Prepared, *, now: datetime
+) -> Settled | None:
+    """Write what was worked out, inside the caller's transaction.
 
     Args:
         conn: The writer's connection.
-        session_id: The session.
-        terms: What it depends on besides.
+        prepared: From an earlier state of the same database.
         now: Site time.
-        on_key: Told of a meter that signs with another key than the pinned one.
 
     Returns:
-        The bill (``None`` while the session runs), and whether it changed.
+        ``None`` if it must be worked out anew.
     """
-    session = sessions.by_id(conn, session_id)
-    if session is None or session.phase is not SessionPhase.ENDED:
-        return None, False
-    finding, changed = signed_meter.check_in(conn, session, now)
-    for one in changed:
-        on_key(one)
-    known = money.find_bill(conn, session_id)
-    if known is not None and known.status == "settled":
-        return known, False
-    tariff_id = terms.tariff_id_of(session.station_id)
-    sealing.seal_start(conn, session, tariff_id=tariff_id, now=now)
-    found = propose(conn, session, terms=terms, finding=finding)
+    if not prepared.is_current(conn):
+        return None
+    session, known, found = prepared.footing.session, prepared.known, prepared.proposal
+    if not prepared.footing.has_start:
+        tariff_id = prepared.terms.tariff_id_of(session.station_id)
+        sealing.seal_start(conn, session, tariff_id=tariff_id, now=now)
+        return None
+    changed: tuple[KeyChanged, ...] = ()
+    if prepared.found is not None:
+        changed = signed_meter.keep_in(conn, session, prepared.found, now)
+    if found is None:
+        assert known is not None, "it is settled"
+        return Settled(row=known, is_new=False, changed=changed)
     verdict = found.judgement.verdict.value
     if verdict != session.verdict:
         after = msgspec.structs.replace(session, verdict=verdict)
         sessions.update(conn, session, after)
     settlement = None
-    if found.bill is not None and found.may_settle:
-        basis = found.judgement.basis
-        settlement = sealing.seal_bill(conn, session, found.bill, now, basis)
-    money.put_bill(
+    if found.may_settle:
+        settlement = _seal(conn, prepared, now)
+    row = money.put_bill(
         conn,
-        session_id,
+        session.session_id,
         verdict=verdict,
         reasons=found.reasons,
-        bill=found.bill,
+        draft=prepared.draft,
         decided_at=known.decided_at if known and settlement is None else now,
         decided_by=SYSTEM,
         settlement=settlement,
     )
-    row = money.find_bill(conn, session_id)
-    return row, row != known
+    return Settled(row=row, is_new=row != known, changed=changed)
+
+
+def settle_at_once(
+    conn: sqlite3.Connection, *, session_id: SessionId, terms: Terms, now: datetime
+) -> Settled | None:
+    """Work it out and write it in one transaction: slower, and it cannot be late.
+
+    Returns:
+        ``None`` while the session runs, or if it is unknown.
+    """
+    for _ in range(2):  # the first may only seal the start
+        prepared = prepare(conn, session_id, terms)
+        done = None if prepared is None else settle_in(conn, prepared, now=now)
+        if done is not None:
+            return done
+    return None
 
 
 def release_in(
-    conn: sqlite3.Connection,
-    *,
-    session_id: SessionId,
-    terms: Terms,
-    actor: str,
-    now: datetime,
-) -> BillRow:
+    conn: sqlite3.Connection, prepared: Prepared, *, actor: str, now: datetime
+) -> BillRow | None:
     """Settle the proposal of a held bill inside the caller's transaction.
+
+    Returns:
+        ``None`` if it must be worked out anew.
 
     Raises:
         RequestError: 404 no bill; 409 settled already, or no bill can be made.
     """
-    held = money.find_bill(conn, session_id)
-    session = sessions.by_id(conn, session_id)
-    if held is None or session is None:
+    if not prepared.is_current(conn):
+        return None
+    held, found = prepared.known, prepared.proposal
+    if held is None:
         raise RequestError(404, "no_bill", "this session has no bill")
     if held.status == "settled":
         raise RequestError(409, "settled", "this session is settled already")
-    found = signed_meter.current(conn, session)
-    rated_w = terms.rating(session.station_id, session.evse_id)
-    judgement = judge_in(conn, session, rated_w=rated_w, signed=found)
-    tariff = money.promised_tariff(conn, session_id)
-    bill, why_not = make_bill(conn, session, judgement, tariff)
-    if bill is None:
-        raise RequestError(409, why_not[0], "no bill can be made from its registers")
-    money.put_bill(
+    assert found is not None, "what has a bill has a start, and is judged"
+    if found.bill is None:
+        why = found.missing or "no_bill"
+        raise RequestError(409, why, "no bill can be made from its registers")
+    row = money.put_bill(
         conn,
-        session_id,
+        prepared.session_id,
         verdict=held.verdict,
         reasons=held.reasons,
-        bill=bill,
+        draft=prepared.draft,
         decided_at=now,
         decided_by=actor,
-        settlement=sealing.seal_bill(conn, session, bill, now, judgement.basis),
+        settlement=_seal(conn, prepared, now),
     )
     api_tokens.audit(
         conn,
         at=now,
         actor=actor,
         action="bill.released",
-        subject=f"session/{session_id}",
-        detail={"verdict": held.verdict, "amount_minor": bill.amount_minor},
+        subject=f"session/{prepared.session_id}",
+        detail={"verdict": held.verdict, "amount_minor": found.bill.amount_minor},
     )
-    row = money.find_bill(conn, session_id)
-    assert row is not None, "it was written above"
     return row
+
+
+def _seal(
+    conn: sqlite3.Connection, prepared: Prepared, now: datetime
+) -> tuple[int, bytes]:
+    found, draft, counted = prepared.proposal, prepared.draft, prepared.counted
+    assert found is not None, "there is a bill"
+    assert draft is not None, "there is a bill"
+    assert counted is not None, "there is a bill"
+    session, basis = prepared.footing.session, found.judgement.basis
+    return sealing.seal_bill(
+        conn, session, draft, counted=counted, basis=basis, now=now
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.domain.ids import EvseRef
+from gateway.domain.ids import EvseRef, SessionId
 from gateway.domain.ocmf import Curve, OcmfRecord, parse
 from gateway.domain.session import Session
 from gateway.domain.signed_carrier import Carried, unwrap
@@ -33,6 +33,7 @@ MAX_SLOW_SIGNATURES: Final = 100
 MAX_SEEN_KEYS: Final = 10
 NOT_PINNED: Final = "meter_key_not_pinned"
 CHANGED: Final = "meter_key_changed"
+REUSED: Final = "signed_record_reused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def examine(conn: sqlite3.Connection, session: Session) -> Found:
     if any(
         signed.is_shown_elsewhere(conn, session.session_id, one.sha256) for one in texts
     ):
-        more.append("signed_record_reused")
+        more.append(REUSED)
     return Found(
         finding=conclude([one.examined for one in texts], more=more),
         records=tuple(_stored(one) for one in texts),
@@ -113,27 +114,43 @@ def examine(conn: sqlite3.Connection, session: Session) -> Found:
     )
 
 
-def check_in(
-    conn: sqlite3.Connection, session: Session, now: datetime
-) -> tuple[SignedFinding, tuple[KeyChanged, ...]]:
-    """Look at a session's signed data inside the caller's transaction, and keep it.
+def look(
+    conn: sqlite3.Connection, session: Session
+) -> tuple[SignedFinding, Found | None]:
+    """Look at a session's signed data, unless what is kept of them counts.
 
     What was found good stays so: a meter that is exchanged later, with its key, takes
     nothing from the sessions before.
 
     Returns:
-        What counts, and keys that were seen for the first time instead of the pinned
-        one.
+        What counts, and what is to be kept of it.
     """
     stored = signed.find(conn, session.session_id)
     if stored is not None and stored.n_record == signed.n_raw(conn, session.session_id):
         pinned = signed.pinned(conn, session.station_id, session.evse_id)
         key = None if pinned is None else (pinned.curve, pinned.point)
         if stored.finding.register_end_milliwh is not None or stored.key == key:
-            return stored.finding, ()
+            return stored.finding, None
     found = examine(conn, session)
-    if found.n_record == 0:
-        return found.finding, ()
+    return found.finding, found if found.n_record else None
+
+
+def is_still_so(conn: sqlite3.Connection, session_id: SessionId, found: Found) -> bool:
+    """Whether no other session has meanwhile shown one of these records, or fewer."""
+    is_reused = any(
+        signed.is_shown_elsewhere(conn, session_id, one.sha256) for one in found.records
+    )
+    return is_reused is (REUSED in found.finding.reasons)
+
+
+def keep_in(
+    conn: sqlite3.Connection, session: Session, found: Found, now: datetime
+) -> tuple[KeyChanged, ...]:
+    """Keep what was found, inside the caller's transaction.
+
+    Returns:
+        Keys that were seen for the first time instead of the pinned one.
+    """
     kept = StoredFinding(
         finding=found.finding,
         n_record=found.n_record,
@@ -159,7 +176,7 @@ def check_in(
                 connector_id=session.connector_id,
             )
             changed.append(KeyChanged(evse=evse, pinned=found.key, sent=sent))
-    return found.finding, tuple(changed)
+    return tuple(changed)
 
 
 def current(conn: sqlite3.Connection, session: Session) -> SignedFinding:

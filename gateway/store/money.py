@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.domain.bill import Bill, RegisterPoint
@@ -22,6 +23,8 @@ _BILL_COLUMNS: Final = (
     " document, tariff_sha256, settlement_leaf_index, session_key, decided_at,"
     " decided_by"
 )
+MAX_TARIFFS: Final = 256
+"""Kept as objects, of all that sessions were promised."""
 BILL_BY_SESSION: Final = f"SELECT {_BILL_COLUMNS} FROM bill WHERE session_id = ?"  # noqa: S608 - constant columns
 """For readers with a connection of their own; see `bill_of_row`."""
 
@@ -184,6 +187,14 @@ def is_tariff_changed(
     return row is not None
 
 
+def promised_sha256(conn: sqlite3.Connection, session_id: SessionId) -> str | None:
+    """Hash of the terms a session was promised."""
+    row = conn.execute(
+        "SELECT tariff_sha256 FROM session_tariff WHERE session_id = ?", (session_id,)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def promised_tariff(conn: sqlite3.Connection, session_id: SessionId) -> Tariff | None:
     """The terms a session was promised."""
     row = conn.execute(
@@ -191,7 +202,7 @@ def promised_tariff(conn: sqlite3.Connection, session_id: SessionId) -> Tariff |
         " ON sha256 = tariff_sha256 WHERE session_id = ?",
         (session_id,),
     ).fetchone()
-    return None if row is None else Tariff.from_snapshot(json.loads(row[0]))
+    return None if row is None else _tariff(row[0])
 
 
 def registers_of(
@@ -238,25 +249,55 @@ def find_bill(conn: sqlite3.Connection, session_id: SessionId) -> BillRow | None
     return None if row is None else bill_of_row(row)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A bill in the form in which it is stored; it may be long.
+
+    Attributes:
+        document: As JSON.
+        text: Canonical.
+    """
+
+    bill: Bill
+    document: dict[str, object]
+    text: str
+
+    @classmethod
+    def of(cls, bill: Bill) -> "Draft":
+        """Write it out."""
+        document = bill.to_json()
+        return cls(bill=bill, document=document, text=canonical_json(document))
+
+
+def bill_mark(conn: sqlite3.Connection, session_id: SessionId) -> tuple[Any, ...]:
+    """What differs as soon as a bill does; empty while there is none."""
+    row = conn.execute(
+        "SELECT status, verdict, reasons, bill_sha256, decided_at FROM bill"
+        " WHERE session_id = ?",
+        (session_id,),
+    ).fetchone()
+    return () if row is None else tuple(row)
+
+
 def put_bill(
     conn: sqlite3.Connection,
     session_id: SessionId,
     *,
     verdict: str,
     reasons: tuple[str, ...],
-    bill: Bill | None,
+    draft: Draft | None,
     decided_at: datetime,
     decided_by: str,
     settlement: tuple[int, bytes] | None = None,
-) -> None:
-    """Write a bill: held, or settled once and for all.
+) -> BillRow:
+    """Write a bill, held, or settled once and for all, and return its row.
 
     Args:
         conn: The writer's connection.
         session_id: The session.
         verdict: On its energy.
         reasons: Why it is held, or what was noted.
-        bill: The bill or a proposal.
+        draft: The bill or a proposal.
         decided_at: Site time.
         decided_by: ``system`` or an operator's token.
         settlement: Index of the settlement leaf and the session's key: settled.
@@ -264,17 +305,19 @@ def put_bill(
     Raises:
         sqlite3.IntegrityError: The session is settled already.
     """
-    document = None if bill is None else canonical_json(bill.to_json())
+    bill = None if draft is None else draft.bill
+    text = None if draft is None else draft.text
     leaf_index, key = (None, None) if settlement is None else settlement
+    status = "held" if settlement is None else "settled"
     values = (
-        "held" if settlement is None else "settled",
+        status,
         verdict,
         json.dumps(list(reasons)),
         None if bill is None else bill.energy_milliwh,
         None if bill is None else bill.amount_minor,
         None if bill is None else bill.currency,
-        document,
-        None if document is None else hashlib.sha256(document.encode()).hexdigest(),
+        text,
+        None if text is None else hashlib.sha256(text.encode()).hexdigest(),
         None if bill is None else bill.tariff_sha256,
         leaf_index,
         key,
@@ -297,6 +340,21 @@ def put_bill(
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
+    return BillRow(
+        session_id=session_id,
+        status=status,
+        verdict=verdict,
+        reasons=reasons,
+        energy_milliwh=None if bill is None else bill.energy_milliwh,
+        amount_minor=None if bill is None else bill.amount_minor,
+        currency=None if bill is None else bill.currency,
+        document=None if draft is None else draft.document,
+        tariff_sha256=None if bill is None else bill.tariff_sha256,
+        settlement_leaf_index=leaf_index,
+        session_key=key,
+        decided_at=decided_at,
+        decided_by=decided_by,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,9 +412,14 @@ def _terms_of(
     return None if row is None else str(row[0])
 
 
+@lru_cache(maxsize=MAX_TARIFFS)  # the same few, and they never change
+def _tariff(snapshot: str) -> Tariff:
+    return Tariff.from_snapshot(json.loads(snapshot))
+
+
 def _stored(row: tuple[str, str, str]) -> StoredTariff:
     return StoredTariff(
-        tariff=Tariff.from_snapshot(json.loads(row[0])),
+        tariff=_tariff(row[0]),
         source=row[1],
         updated_at=datetime.fromisoformat(row[2]),
     )

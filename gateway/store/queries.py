@@ -120,6 +120,8 @@ class Queries:
             conn.execute("PRAGMA busy_timeout = 2000")
             conn.execute("BEGIN")
             return work(conn)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"cannot read the store: {error}") from error
         finally:
             conn.close()
 

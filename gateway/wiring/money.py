@@ -40,6 +40,7 @@ class Money:
         )
         self.settlement = Settlement(
             writer=base.writer,
+            queries=base.queries,
             bus=base.bus,
             clock=base.clock,
             terms=base.terms(),

@@ -118,7 +118,7 @@ async def open_till(
     """A store with the ledger's tables and one tariff."""
     chooses = tariff_of if has_tariff else no_tariff
     hooks = Hooks(judge=accept, sealer=LogSealer(tariff_id_of=chooses))
-    async with open_store(path, hooks) as (store, _queries):
+    async with open_store(path, hooks) as (store, queries):
         clock = SteppedClock(at(600))
         await store.writer.run(install_ledger)
         await store.writer.run(
@@ -128,7 +128,9 @@ async def open_till(
         terms = Terms(
             regime=regime, tariff_id_of=chooses, rating=lambda _station, _evse: 22_000.0
         )
-        settlement = Settlement(writer=store.writer, bus=bus, clock=clock, terms=terms)
+        settlement = Settlement(
+            writer=store.writer, queries=queries, bus=bus, clock=clock, terms=terms
+        )
         yield Till(
             store=store, bus=bus, clock=clock, settlement=settlement, terms=terms
         )
