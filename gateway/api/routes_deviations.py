@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from gateway.api import views
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Viewer
-from gateway.domain.neighbours import REGISTER_TOLERANCE_MILLIWH
+from gateway.domain.neighbours import REGISTER_TOLERANCE_MILLIWH, Gap
 from gateway.store import continuity, deviations
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -74,27 +74,15 @@ async def register_gaps(
 ) -> list[dict[str, Any]]:
     """Where the register of a session does not go on from the session before.
 
-    ``gap_milliwh`` above zero was drawn between the two, in no session that is known;
-    below zero the meter, or what it counts from, is another. ``limit`` is how many of
-    the latest sessions are looked at.
+    ``gap_milliwh`` above zero was drawn between the two: by the station itself
+    (``idle``: up to 50 W, and 10 Wh), or in no session that is known
+    (``missing_energy``). Below zero the register began anew (``register_rebased``), ran
+    over (``register_rollover``), or one of both sessions is wrong
+    (``register_overlap``). ``limit`` is how many of the latest sessions are looked at.
     """
     entry = context.directory.require(station_id)
     rows = await context.queries.rows(
         continuity.GAPS, (entry.station_id, limit, REGISTER_TOLERANCE_MILLIWH)
     )
-    members = (
-        *("evse_id", "previous_session_id", "session_id", "previous_ended_at"),
-        *("started_at", "register_before_milliwh", "register_start_milliwh"),
-    )
-    found = [dict(zip(members, row, strict=True)) for row in rows]
-    return [
-        {
-            **gap,
-            "kind": "missing_energy"
-            if gap["register_start_milliwh"] > gap["register_before_milliwh"]
-            else "register_rebased",
-            "gap_milliwh": gap["register_start_milliwh"]
-            - gap["register_before_milliwh"],
-        }
-        for gap in found
-    ]
+    found = [continuity.gap_of_row(row) for row in rows]
+    return [one for one in found if one["kind"] != Gap.NONE.value]

@@ -49,9 +49,11 @@ async def of_station(
 
     Per EVSE ``semantics`` (``lifetime``, ``per_transaction``, ``resets_at_boot``,
     ``resets``, ``unknown``), ``oddities`` with the number of sessions that showed each,
-    the ``segments`` in which the register only grew, and ``unit``: what comparing with
-    power, current or the EVSE's maximum shows. ``factor`` is a suggestion; no register
-    is ever multiplied. ``decision`` is an operator's word, of the station or its model.
+    the ``segments`` in which the register only grew, each with what its sessions, an
+    idle station and nobody known (``missing_milliwh``) drew, and ``unit``: what
+    comparing with power, current or the EVSE's maximum shows. ``factor`` is a
+    suggestion; no register is ever multiplied. ``decision`` is an operator's word, of
+    the station or its model.
     """
     entry = context.directory.require(station_id)
     work = partial(

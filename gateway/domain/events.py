@@ -97,6 +97,7 @@ class StationBooted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     serial: str | None = None
     firmware: str | None = None
     reason: str | None = None
+    meter_serial: str | None = None
 
     @property
     def is_asked(self) -> bool:

@@ -158,6 +158,7 @@ def _boot(message: Message) -> Decoded:
         model=request.charge_point_model,
         serial=request.charge_point_serial_number or request.charge_box_serial_number,
         firmware=request.firmware_version,
+        meter_serial=request.meter_serial_number or None,
     )
     return fact(message, event, _boot_reply)
 

@@ -34,11 +34,12 @@ def of_station(
     """The meters of a station, and what was decided about their unit."""
     evses = _by_evse(meters.latest_sessions(conn, station_id, limit))
     boots = meters.boots(conn, station_id)
+    serials = meters.signed_serials(conn, station_id)
     found: list[View] = []
     everything: list[Comparison] = []
     for evse_id, rows in sorted(evses.items()):
         rated_w = rating(station_id, evse_id)
-        seen = timeline(rows, boots=boots, rated_w=rated_w)
+        seen = timeline(rows, boots=boots, serials=serials, rated_w=rated_w)
         compared = _comparisons(conn, rows, rated_w)
         everything += compared
         found.append(
@@ -95,10 +96,11 @@ def _of_model(
     for name, _vendor, _model in stations:
         station_id = StationId(name)
         boots = meters.boots(conn, station_id)
+        serials = meters.signed_serials(conn, station_id)
         found = meters.latest_sessions(conn, station_id, MODEL_SESSIONS)
         for evse_id, rows in _by_evse(found).items():
             rated_w = rating(station_id, evse_id)
-            seen = timeline(rows, boots=boots, rated_w=rated_w)
+            seen = timeline(rows, boots=boots, serials=serials, rated_w=rated_w)
             semantics[seen.semantics.value] += 1
             oddities.update({word.value: n for word, n in seen.oddities.items()})
             compared += _comparisons(conn, rows, rated_w)
@@ -134,6 +136,7 @@ def _counted(seen: Timeline) -> View:
         "semantics": seen.semantics.value,
         "sessions": seen.n_session,
         "oddities": {word.value: n for word, n in sorted(seen.oddities.items())},
+        "missing_milliwh": sum(one.missing_milliwh for one in seen.segments),
     }
 
 
@@ -147,6 +150,10 @@ def _segment(one: Segment) -> View:
         "from_milliwh": one.from_milliwh,
         "to_milliwh": one.to_milliwh,
         "sessions": one.n_session,
+        "sessions_milliwh": one.sessions_milliwh,
+        "idle_milliwh": one.idle_milliwh,
+        "missing_milliwh": one.missing_milliwh,
+        "meter_serial": one.meter_serial,
     }
 
 

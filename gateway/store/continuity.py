@@ -6,9 +6,10 @@ sessions may arrive in any order, and a late one fills the gap that it left.
 """
 
 import sqlite3
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from gateway.domain.neighbours import Before
+from gateway.domain.neighbours import Before, gap
 from gateway.domain.session import Session
 from gateway.domain.verdict import UNKNOWN
 from gateway.store.times import optional_time, to_text
@@ -18,14 +19,33 @@ GAPS: Final = (
     "  ORDER BY started_at DESC LIMIT ?2),"
     " pairs AS (SELECT session_id, evse_id, started_at, register_start_milliwh,"
     "  lag(session_id) OVER meter AS before_id, lag(ended_at) OVER meter AS ended_at,"
+    "  lag(register_start_milliwh) OVER meter AS before_start_milliwh,"
     "  lag(register_end_milliwh) OVER meter AS before_milliwh FROM latest"
     "  WINDOW meter AS (PARTITION BY evse_id ORDER BY started_at, session_id))"
     " SELECT evse_id, before_id, session_id, ended_at, started_at, before_milliwh,"
-    " register_start_milliwh FROM pairs"
+    " register_start_milliwh, before_start_milliwh FROM pairs"
     " WHERE abs(register_start_milliwh - before_milliwh) > ?3"
     " ORDER BY started_at DESC"
 )
 """Parameters: station, how many of its latest sessions, tolerance in mWh."""
+
+
+def gap_of_row(row: Sequence[Any]) -> dict[str, Any]:
+    """A row of `GAPS`, with what kind of gap it is."""
+    *values, before_start = row
+    members = (
+        *("evse_id", "previous_session_id", "session_id", "previous_ended_at"),
+        *("started_at", "register_before_milliwh", "register_start_milliwh"),
+    )
+    found = dict(zip(members, values, strict=True))
+    last = Before(
+        start_milliwh=before_start,
+        end_milliwh=found["register_before_milliwh"],
+        ended_at=optional_time(found["previous_ended_at"]),
+    )
+    start = found["register_start_milliwh"]
+    kind, advance = gap(last, start, optional_time(found["started_at"]))
+    return {**found, "kind": kind.value, "gap_milliwh": advance}
 
 
 def before(conn: sqlite3.Connection, session: Session) -> Before:

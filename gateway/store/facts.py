@@ -62,7 +62,8 @@ def booted(conn: sqlite3.Connection, event: StationBooted) -> str:
             event.station_id,
         ),
     ).fetchone()
-    meters.note_boot(conn, event.station_id, event.received_at)
+    serial = event.meter_serial
+    meters.note_boot(conn, event.station_id, event.received_at, serial)
     return str(row[0])
 
 

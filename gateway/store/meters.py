@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from gateway.domain.ids import StationId
+from gateway.domain.ids import SessionId, StationId
+from gateway.domain.meter_timeline import Boot
 from gateway.domain.neighbours import most_milliwh
 from gateway.domain.register_unit import (
     Comparison,
@@ -72,19 +73,38 @@ def latest_sessions(
     return [sessions.from_row(row) for row in reversed(rows)]
 
 
-def boots(conn: sqlite3.Connection, station_id: StationId) -> list[datetime]:
+def boots(conn: sqlite3.Connection, station_id: StationId) -> list[Boot]:
     """When a station restarted, ascending."""
     rows = conn.execute(
-        "SELECT booted_at FROM station_boot WHERE station_id = ? ORDER BY booted_at",
+        "SELECT booted_at, meter_serial FROM station_boot WHERE station_id = ?"
+        " ORDER BY booted_at",
         (station_id,),
     )
-    return [datetime.fromisoformat(row[0]) for row in rows]
+    return [Boot(at=datetime.fromisoformat(at), meter_serial=it) for at, it in rows]
 
 
-def note_boot(conn: sqlite3.Connection, station_id: str, at: datetime) -> None:
+def signed_serials(
+    conn: sqlite3.Connection, station_id: StationId
+) -> dict[SessionId, str]:
+    """The meters that signed a station's sessions, where they agree with themselves."""
+    rows = conn.execute(
+        "SELECT session_id, min(meter_serial) FROM signed_record JOIN session"
+        " USING (session_id) WHERE station_id = ? AND signed_record.reason IS NULL"
+        " AND meter_serial <> '' GROUP BY session_id"
+        " HAVING count(DISTINCT meter_serial) = 1",
+        (station_id,),
+    )
+    return {SessionId(session_id): serial for session_id, serial in rows}
+
+
+def note_boot(
+    conn: sqlite3.Connection, station_id: str, at: datetime, meter_serial: str | None
+) -> None:
     """Remember a restart, and forget the oldest ones."""
     conn.execute(
-        "INSERT OR IGNORE INTO station_boot VALUES (?, ?)", (station_id, to_text(at))
+        "INSERT OR IGNORE INTO station_boot (station_id, booted_at, meter_serial)"
+        " VALUES (?, ?, ?)",
+        (station_id, to_text(at), meter_serial),
     )
     conn.execute(
         "DELETE FROM station_boot WHERE station_id = ?1 AND booted_at < ("

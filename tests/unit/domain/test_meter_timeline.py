@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.meter_timeline import (
+    Boot,
     Oddity,
     Opening,
     Semantics,
@@ -30,8 +31,13 @@ class Row:
     words: tuple[str, ...] = ()
 
 
-def seen(*rows: Row, boots: tuple[int, ...] = ()) -> Timeline:
-    """One session every two hours; boots before the session of that number."""
+def seen(
+    *rows: Row,
+    boots: tuple[int, ...] = (),
+    named: tuple[str, ...] = (),
+    serials: dict[SessionId, str] | None = None,
+) -> Timeline:
+    """One session every two hours; boots, naming meters, before that session."""
     sessions = []
     for number, row in enumerate(rows):
         begins = NOON + timedelta(hours=2 * number)
@@ -60,7 +66,9 @@ def seen(*rows: Row, boots: tuple[int, ...] = ()) -> Timeline:
             )
         )
     at = [NOON + timedelta(hours=2 * number, minutes=-30) for number in boots]
-    return timeline(sessions, boots=at, rated_w=22_000.0)
+    names = dict(enumerate(named))
+    said = [Boot(at=one, meter_serial=names.get(n)) for n, one in enumerate(at)]
+    return timeline(sessions, boots=said, serials=serials or {}, rated_w=22_000.0)
 
 
 @pytest.mark.quirk(21)
@@ -123,3 +131,38 @@ def test_what_single_sessions_show_has_a_name(row: Row, oddity: Oddity) -> None:
 def test_two_sessions_name_nothing() -> None:
     assert seen(Row(100, 110), Row(0, 5)).semantics is Semantics.UNKNOWN
     assert seen().segments == ()
+
+
+@pytest.mark.quirk(21)
+def test_a_counter_that_runs_over_still_counts_a_lifetime() -> None:
+    rows = (Row(99_980, 99_990), Row(99_990, 4), Row(4, 20), Row(20, 30))
+    found = seen(*rows)
+    assert found.semantics is Semantics.LIFETIME
+    assert found.oddities == {Oddity.ROLLOVER: 1}
+    assert [one.opened_by for one in found.segments] == [
+        Opening.FIRST,
+        Opening.ROLLOVER,
+    ]
+    between = seen(Row(99_980, 99_999.99), Row(0.01, 5), Row(5, 9))
+    assert between.segments[1].opened_by is Opening.ROLLOVER
+
+
+@pytest.mark.quirk(21)
+def test_another_meter_opens_a_segment_whatever_its_register_says() -> None:
+    rows = (Row(100, 110), Row(110, 120), Row(121, 130), Row(130, 140))
+    booted = seen(*rows, boots=(0, 2), named=("A1", "B2"))
+    assert [one.meter_serial for one in booted.segments] == ["A1", "B2"]
+    assert booted.segments[1].opened_by is Opening.METER_CHANGED
+    assert booted.semantics is Semantics.LIFETIME
+    signed = {SessionId("s0"): "M1", SessionId("s3"): "M2"}
+    by_signature = seen(*rows, serials=signed, boots=(0,), named=("other words",))
+    assert [one.n_session for one in by_signature.segments] == [3, 1]
+    assert len(seen(*rows, boots=(0, 2), named=("A1", "A1")).segments) == 1
+
+
+@pytest.mark.quirk(21)
+def test_what_nobody_is_known_to_have_drawn_is_added_up() -> None:
+    (segment,) = seen(Row(100, 110), Row(110.02, 120), Row(125, 130)).segments
+    assert segment.sessions_milliwh == round(24.98 * KWH)
+    assert segment.idle_milliwh == round(0.02 * KWH)
+    assert segment.missing_milliwh == 5 * KWH
