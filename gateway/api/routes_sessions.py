@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from gateway.api import views, views_signed
@@ -122,6 +122,15 @@ async def receipt(session_id: str, context: Context, _caller: Viewer) -> dict[st
     """Everything needed to check its bill offline: ``wattproof verify FILE``."""
     row = await _require(context, session_id)
     return await context.receipts.receipt(row.session_id)
+
+
+@router.get("/{session_id}/signed-data.xml", response_class=Response)
+async def signed_data(session_id: str, context: Context, _caller: Viewer) -> Response:
+    """What its meter signed, as the transparency software of S.A.F.E. opens it."""
+    row = await _require(context, session_id)
+    return Response(
+        await context.receipts.signed_xml(row.session_id), media_type="application/xml"
+    )
 
 
 @router.get("/{session_id}/driver-link")

@@ -18,6 +18,7 @@ from gateway.services.driver_price import driver_price
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
+from gateway.services.signed_download import told_to_driver
 from gateway.services.station_facts import StationFacts
 from gateway.store import money, plans, requests, sessions
 from gateway.store.queries import Queries
@@ -215,6 +216,17 @@ class Live:
             raise RequestError(404, "expired_link", "This page has expired.")
         return await self._receipts.receipt(session_id)
 
+    async def signed_xml(self, token: str) -> str:
+        """What the meter of a session signed, for the transparency software.
+
+        Raises:
+            RequestError: 404 an unknown link, or it signed nothing.
+        """
+        session_id = self._needs.session_of_link(token)
+        if session_id is None:
+            raise RequestError(404, "expired_link", "This page has expired.")
+        return await self._receipts.signed_xml(session_id)
+
     def _look(self) -> None:
         self._looked_at_s = asyncio.get_running_loop().time()
         self._wake.set()
@@ -301,6 +313,9 @@ class Live:
             "register_start_milliwh": session.register_start_milliwh or 0,
             "register_end_milliwh": session.register_end_milliwh or 0,
             "bill_state": "pending" if bill is None else bill.status,
+            **told_to_driver(
+                conn, session_id, bill, f"/d/{self._needs.driver_token(session_id)}"
+            ),
             "cost": money_told.cost,
             "price": money_told.price,
             "receipt_url": (

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError, StoreError
+from gateway.services import signed_download
 from gateway.services.anchoring import Anchoring
-from gateway.store import api_tokens, money, readings
+from gateway.store import api_tokens, money, readings, signed
 from gateway.store.times import to_text
 from ledger import log
 from ledger.bundle import build_receipt
@@ -41,6 +42,16 @@ class Receipts:
         """
         return await asyncio.to_thread(
             self._read, lambda conn: self._receipt(conn, session_id)
+        )
+
+    async def signed_xml(self, session_id: SessionId) -> str:
+        """The signed records of a session, for the transparency software.
+
+        Raises:
+            RequestError: 404 there are none.
+        """
+        return await asyncio.to_thread(
+            self._read, lambda conn: signed_download.signed_xml(conn, session_id)
         )
 
     async def leaf(self, leaf_index: int) -> dict[str, object]:
@@ -165,6 +176,7 @@ def _bill(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:
         " WHERE bill.session_id = ? AND state IN ('mined', 'final')",
         (session_id,),
     ).fetchone()
+    found = signed.find(conn, session_id)
     document: dict[str, object] = {} if row.document is None else dict(row.document)
     return {
         **document,
@@ -172,5 +184,6 @@ def _bill(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:
         "state": "on_chain" if on_chain is not None else row.status,
         "verdict": row.verdict,
         "reasons": list(row.reasons),
+        "meter_signature": "unsigned" if found is None else found.finding.verdict.value,
         "decided_at": to_text(row.decided_at),
     }

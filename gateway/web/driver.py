@@ -46,6 +46,13 @@ GONE_WHY: Final = (
     " operator of the charger and say when and where you charged.</p>"
 )
 
+_SIGNATURES: Final = {
+    "ok": "Signed by the meter, and its signature was checked.",
+    "unsigned": "Not signed by the meter.",
+    "unverified": "Signed data came, but it could not be checked.",
+    "failed": "Signed data came, but it does not prove this bill.",
+}
+
 
 class DriverPages:
     """The pages behind ``/d/{token}``."""
@@ -92,6 +99,7 @@ class DriverPages:
         if view["ended"] and view["bill_state"] != "pending":
             path = f"/d/{quote(token, safe='')}/bill"
             receipt = f'<a class="button" href="{path}">Show the bill</a>{receipt}'
+        receipt += _signature(view)
         price = (
             '<p class="row soft"><span>Price now</span>'
             f'<span id="price">{escape(said["price"])}</span></p>'
@@ -202,6 +210,17 @@ def gone(page: PlainPage) -> HTMLResponse:
         {"title": GONE, "headline": GONE, "body": Markup(GONE_WHY), "head": ""},
         status=404,
     )
+
+
+def _signature(view: View) -> str:
+    """Whether the meter itself signed what is billed, and its records to keep."""
+    told = str(view.get("meter_signature") or "")
+    text = _SIGNATURES.get(told)
+    if text is None:
+        return ""
+    url = str(view.get("signed_url") or "")
+    link = f'<a class="button" href="{escape(url)}">What the meter signed</a>'
+    return f'<p class="soft">{text}</p>{link if url else ""}'
 
 
 def need_form(
@@ -334,6 +353,25 @@ def _add_data(app: FastAPI, pages: DriverPages, live: LiveView) -> None:
             found,
             headers={
                 "Content-Disposition": 'attachment; filename="receipt.json"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+    @app.get("/d/{token}/signed-data.xml", include_in_schema=False)
+    async def signed_data(token: str) -> Response:
+        if not pages.is_known(token):
+            return pages.show(token)
+        try:
+            found = await live.signed_xml(token)
+        except RequestError as error:
+            return pages.show(
+                token, note=error.message, is_refused=True, status=error.status
+            )
+        return Response(
+            found,
+            media_type="application/xml",
+            headers={
+                "Content-Disposition": 'attachment; filename="signed-data.xml"',
                 "Cache-Control": "no-store",
             },
         )

@@ -94,7 +94,9 @@ class LiveView(Protocol):
         """One session for its driver; ``None`` for an unknown or expired link.
 
         Members: those `gateway.web.driver_words.words` reads (times as datetimes);
-        further, if known, ``station_id``, ``evse_id`` and ``receipt_url``.
+        further, if known, ``station_id``, ``evse_id``, ``receipt_url``, and of a
+        settled bill ``meter_signature`` (``ok``, ``unsigned``, ``unverified`` or
+        ``failed``) and ``signed_url``.
         """
         ...
 
@@ -103,6 +105,14 @@ class LiveView(Protocol):
 
         Raises:
             RequestError: There is none yet, or the link is unknown.
+        """
+        ...
+
+    async def signed_xml(self, token: str) -> str:
+        """What the meter of a session signed, for the transparency software.
+
+        Raises:
+            RequestError: It signed nothing, or the link is unknown.
         """
         ...
 

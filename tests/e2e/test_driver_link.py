@@ -98,5 +98,7 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
         page = await stranger.get(path)
         assert "0.5 kWh" in page.text
         assert "0.20 EUR" in page.text
+        assert "Not signed by the meter." in page.text
+        assert (await stranger.get(f"{path}/signed-data.xml")).status_code == 404
         forged = path[:-1] + ("A" if path[-1] != "A" else "B")
         assert (await stranger.get(forged)).status_code == 404

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.ocmf import Curve
+from gateway.domain.signed_carrier import unwrap
 from tests.support.api_site import PASSWORD, ApiSite, api_site
 from tests.support.ocmf import Meter
 from tests.support.raw_station import RawStation
@@ -152,7 +153,16 @@ async def test_a_receipt_verifies_offline_down_to_the_key_on_the_meter(
             charge = charge_16 if version == "1.6" else charge_201
             await charge(site, station, meter)
             receipt = await receipt_of(site, station_id)
+        path = f"/sessions/{receipt['session']['session_id']}"
+        xml = await site.send("GET", f"{path}/signed-data.xml")
+        assert (await site.call("GET", f"{path}/bill"))["meter_signature"] == "ok"
     assert receipt["format"] == "wattproof-receipt/2"
+    assert xml.headers["content-type"] == "application/xml"
+    assert [(one.text, one.public_key) for one in unwrap(xml.text)] == [
+        (json.loads(leaf["record"])["text"], meter.public_key)
+        for leaf in receipt["leaves"]
+        if leaf["kind"] == "signed_meter"
+    ]
     code, checks = verified(tmp_path, receipt)
     assert code == 0, checks
     assert checks["meter-key"]["verdict"] == "unchecked"

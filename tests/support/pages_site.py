@@ -38,6 +38,7 @@ class FakeSite:
     needs: list[tuple[int | None, datetime | None]] = field(default_factory=list)
     pinned: list[tuple[str, int, str, str | None, str]] = field(default_factory=list)
     is_ended: bool = False
+    meter_signature: str | None = None
     is_link_used: bool = False
     revoked: bool = False
     calls: int = 0
@@ -312,6 +313,10 @@ class FakeSite:
             "charging_state": "charging",
             "why": f"Full speed from 01:15, when two cars leave. {EVIL}",
             "bill_state": "pending",
+            "meter_signature": self.meter_signature,
+            "signed_url": (
+                f"/d/{DRIVER}/signed-data.xml" if self.meter_signature == "ok" else None
+            ),
             "register_start_milliwh": 10_432_118_000,
             "register_end_milliwh": 10_443_518_000,
         }
@@ -321,6 +326,12 @@ class FakeSite:
         if not self.is_ended:
             raise RequestError(409, "not_settled", "The bill is not made yet.")
         return {"format": "wattproof-receipt/1"}
+
+    async def signed_xml(self, token: str) -> str:
+        assert token == DRIVER
+        if not self.is_ended:
+            raise RequestError(404, "no_signed_data", "No record of it was signed.")
+        return "<values/>"
 
     async def set_need(
         self, token: str, energy_wh: int | None, departure_at: datetime | None

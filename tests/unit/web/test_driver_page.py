@@ -137,6 +137,42 @@ async def test_an_ended_session_has_no_form(
     assert "Price now" not in text
 
 
+@pytest.mark.parametrize(
+    ("verdict", "text", "has_link"),
+    [
+        (None, "", False),
+        ("ok", "Signed by the meter, and its signature was checked.", True),
+        ("unsigned", "Not signed by the meter.", False),
+        ("unverified", "could not be checked", False),
+        ("failed", "does not prove this bill", False),
+    ],
+)
+async def test_a_driver_is_told_whether_the_meter_signed(
+    client: httpx.AsyncClient,
+    site: FakeSite,
+    verdict: str | None,
+    text: str,
+    has_link: bool,
+) -> None:
+    site.is_ended, site.meter_signature = True, verdict
+    page = (await client.get(f"/d/{DRIVER}")).text
+    assert text in page
+    assert ("signed-data.xml" in page) is has_link
+    assert ("igned" in page) is (verdict is not None)
+
+
+async def test_what_the_meter_signed_is_a_file(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    assert (await client.get(f"/d/{DRIVER}/signed-data.xml")).status_code == 404
+    site.is_ended = True
+    answer = await client.get(f"/d/{DRIVER}/signed-data.xml")
+    assert (answer.status_code, answer.text) == (200, "<values/>")
+    assert answer.headers["content-type"].startswith("application/xml")
+    assert "signed-data.xml" in answer.headers["content-disposition"]
+    assert (await client.get("/d/other/signed-data.xml")).status_code == 404
+
+
 async def test_a_receipt_is_a_file_once_the_bill_is_made(
     client: httpx.AsyncClient, site: FakeSite
 ) -> None:
