@@ -12,7 +12,7 @@ from gateway.domain.ocmf import Curve
 from gateway.domain.signed_carrier import MAX_KEY_CHARS
 from gateway.services.meter_key_desk import MAX_EVSE_ID, MAX_SERIAL_CHARS
 from gateway.services.meter_keys import MeterKey
-from gateway.store import key_history, signed
+from gateway.store import key_history, signed, told_keys
 from gateway.store.signed import PinnedKey
 
 EvseId = Annotated[int, Path(ge=1, le=MAX_EVSE_ID)]
@@ -39,17 +39,19 @@ class KeyBody(BaseModel):
 async def meter_keys(
     station_id: str, context: Context, _caller: Viewer
 ) -> dict[str, Any]:
-    """The ``pinned`` keys of a station's meters, and keys that came with records.
+    """The ``pinned`` keys of a station's meters, and keys that it told or sent.
 
     A ``proposed`` key is trusted by nobody: compare it with the meter, then pin it.
-    ``history`` has every pin, the latest first, ``until`` it was exchanged or
-    withdrawn, and its leaf in the log.
+    ``told_as`` names the settings of the station that hold it; without any it came
+    with records only. ``history`` has every pin, the latest first, ``until`` it was
+    exchanged or withdrawn, and its leaf in the log.
     """
     entry = context.directory.require(station_id)
-    (pinned, seen), pins = context.queries.read_now(
+    (pinned, seen), pins, sources = context.queries.read_now(
         lambda conn: (
             signed.keys_of(conn, entry.station_id),
             key_history.of_station(conn, entry.station_id),
+            told_keys.sources_of(conn, entry.station_id),
         )
     )
     return {
@@ -62,6 +64,7 @@ async def meter_keys(
                 "meter_serial": one.meter_serial,
                 "first_seen_at": views.time(one.first_seen_at),
                 "last_seen_at": views.time(one.last_seen_at),
+                "told_as": sources.get((one.evse_id, one.curve, one.point), []),
                 "is_pinned": _is_same(pinned.get(one.evse_id), one.curve, one.point),
             }
             for one in seen

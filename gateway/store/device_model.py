@@ -8,8 +8,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from gateway.store import told_keys
 from gateway.store.reports import Whole
 from gateway.store.times import to_text
+from gateway.store.told_keys import ToldKey
 
 ALL_KEYS: Final = "GetConfiguration"
 """The base of a 1.6 station's configuration."""
@@ -95,8 +97,11 @@ def take_over(conn: sqlite3.Connection, whole: Whole) -> None:
             now=whole.at,
         )
     reported_at = to_text(whole.at)
-    for entry in whole.listed("reportData"):
+    entries = list(whole.listed("reportData"))
+    for entry in entries:
         _put_entry(conn, whole.station_id, entry, reported_at)
+    told = (_key_among(entry) for entry in entries)
+    told_keys.note(conn, whole.station_id, told, whole.at)
 
 
 def note_model(
@@ -160,6 +165,9 @@ def set_values(
     now: datetime,
 ) -> None:
     """Bring known attributes up to date with the values that GetVariables told."""
+    results = list(results)
+    told = (_key_read(result) for result in results)
+    told_keys.note(conn, station_id, told, now)
     conn.executemany(
         "UPDATE device_variable SET value = ?, reported_at = ? WHERE station_id = ?"
         " AND component = ? AND variable = ? AND attribute = ?",
@@ -213,6 +221,11 @@ def put_keys(
             for entry in _keys_of(answer)
         ],
     )
+    told = (
+        told_keys.key_of_setting(entry["key"], entry.get("value"))
+        for entry in _keys_of(answer)
+    )
+    told_keys.note(conn, station_id, told, now)
 
 
 def name_of(value: object) -> str:
@@ -254,6 +267,32 @@ def _put_entry(
                 reported_at,
             ),
         )
+
+
+def _key_among(entry: Mapping[str, Any]) -> ToldKey | None:
+    """The key of a meter in an entry of a report."""
+    attributes = entry.get("variableAttribute")
+    for attribute in attributes if isinstance(attributes, list) else ():
+        is_dict = isinstance(attribute, dict)
+        if is_dict and (attribute.get("type") or "Actual") == "Actual":
+            return _key_named(entry, attribute.get("value"))
+    return None
+
+
+def _key_read(result: Mapping[str, Any]) -> ToldKey | None:
+    """The key of a meter in a result of GetVariables."""
+    is_actual = (result.get("attributeType") or "Actual") == "Actual"
+    if not is_actual or result.get("attributeStatus") != "Accepted":
+        return None
+    return _key_named(result, result.get("attributeValue"))
+
+
+def _key_named(entry: Mapping[str, Any], value: object) -> ToldKey | None:
+    component, variable = entry.get("component"), entry.get("variable")
+    if not isinstance(component, Mapping) or not isinstance(variable, Mapping):
+        return None
+    name = f"{name_of(component)}.{name_of(variable)}"
+    return told_keys.key_of_variable(component, variable, value, name)
 
 
 def _keys_of(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:

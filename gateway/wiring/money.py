@@ -12,6 +12,7 @@ from gateway.services.cdrs import Cdrs
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
+from gateway.services.told_keys import ToldKeys
 from gateway.wiring.base import Base
 from gateway.wiring.plans import Plans
 
@@ -51,6 +52,7 @@ class Money:
             settlement=self.settlement,
             clock=base.clock,
         )
+        self.told_keys = ToldKeys(writer=base.writer, bus=base.bus, clock=base.clock)
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
         )

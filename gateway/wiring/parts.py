@@ -84,6 +84,7 @@ class Parts:
         start(self._port.store_watch.run, "part.store_watch")
         start(self.settlement.run, "part.settlement")
         start(self.anchoring.run, "part.anchoring")
+        start(self._money.told_keys.run, "part.told_keys")
         start(self.dispatch.run, "part.dispatch")
         start(stations.setup.run, "part.setup")
         start(stations.registration.run, "part.registration")
