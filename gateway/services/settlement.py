@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 import structlog
 
 from gateway.bus import (
-    AlarmRaised,
     Bus,
     FactCommitted,
     Lagged,
@@ -28,6 +27,7 @@ from gateway.domain.ids import SessionId
 from gateway.domain.session import SessionPhase
 from gateway.errors import RequestError, StoreError
 from gateway.services.judging import Terms
+from gateway.services.meter_key_alarm import raise_alarm
 from gateway.services.preparing import Prepared, prepare
 from gateway.services.settling import (
     Settled,
@@ -44,8 +44,6 @@ from gateway.store.writer import Writer
 T = TypeVar("T")
 
 RETRY_S: Final = 1.0
-KEY_SEVERITY: Final = 2
-"""Of a changed key: a hardware failure, or somebody tampered (2.0.1, N07, severity)."""
 BATCH: Final = 100
 """Sessions looked up at once when there are many to judge."""
 ATTEMPTS: Final = 3
@@ -173,24 +171,7 @@ class Settlement:
     def _warn(self, changed: tuple[KeyChanged, ...], now: datetime) -> None:
         """Tell people that a meter signs with a key that nobody vouched for."""
         for one in changed:
-            _log.warning(
-                "meter.key_changed",
-                station_id=one.evse.station_id,
-                evse_id=one.evse.evse_id,
-                pinned=one.pinned.fingerprint,
-                sent=one.sent.fingerprint,
-            )
-            self._bus.publish(
-                AlarmRaised(
-                    station_id=one.evse.station_id,
-                    component="FiscalMetering",
-                    variable="PublicKey",
-                    value=f"EVSE {one.evse.evse_id} signs with {one.sent.fingerprint},"
-                    f" pinned is {one.pinned.fingerprint}",
-                    severity=KEY_SEVERITY,
-                    at=now,
-                )
-            )
+            raise_alarm(self._bus, one, now)
 
     def _publish(self, row: BillRow) -> None:
         _log.info(
