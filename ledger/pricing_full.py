@@ -280,14 +280,20 @@ def _wrong_lines(
         cost = Fraction(billed * price_micro, UNITS[kind] * MILLION)
         net += cost
         gross += cost * (MILLION + (vat_ppm or 0)) / MILLION
+    limit = None
     for name, bound in (("min_price", max), ("max_price", min)):
         row = tariff.get(name)
         if row is None:
             continue
         if not isinstance(row, Mapping):
             raise BundleError(f"tariff: {name} must be an object")
+        unbound = net, gross
         net = bound(net, Fraction(_int(row, "excl_vat_micro"), MILLION))
         gross = bound(gross, Fraction(_int(row, "incl_vat_micro"), MILLION))
+        if unbound != (net, gross):
+            limit = name
+    if bill.get("limit") != limit:
+        wrong.append(f"the bound that made the amount is {limit}")
     digits = 10 ** _int(bill, "minor_digits")
     due = {"amount_minor": round(gross * digits), "net_minor": round(net * digits)}
     due["vat_minor"] = due["amount_minor"] - due["net_minor"]

@@ -62,7 +62,7 @@ class Total:
         gross: Exact, in major units, with tax.
         amount_minor: ``gross`` in minor units, rounded half to even.
         net_minor: Likewise without tax.
-        limit: The bound that was reached.
+        limit: The bound that made the amount, with tax or without.
     """
 
     gross: Fraction
@@ -136,16 +136,16 @@ class Tally:
         net = sum((one.component.net(one.billed) for one in lines), ZERO)
         gross = sum((one.component.gross(one.billed) for one in lines), ZERO)
         limit = None
-        if least is not None:
-            if gross < Fraction(least.incl_vat_micro, MICRO):
-                limit = Limit.MIN_PRICE
-            net = max(net, Fraction(least.excl_vat_micro, MICRO))
-            gross = max(gross, Fraction(least.incl_vat_micro, MICRO))
-        if most is not None:
-            if gross > Fraction(most.incl_vat_micro, MICRO):
-                limit = Limit.MAX_PRICE
-            net = min(net, Fraction(most.excl_vat_micro, MICRO))
-            gross = min(gross, Fraction(most.incl_vat_micro, MICRO))
+        for bound, holds, name in (
+            (least, max, Limit.MIN_PRICE),
+            (most, min, Limit.MAX_PRICE),
+        ):
+            if bound is None:
+                continue
+            before = (net, gross)
+            net = holds(net, Fraction(bound.excl_vat_micro, MICRO))
+            gross = holds(gross, Fraction(bound.incl_vat_micro, MICRO))
+            limit = limit if (net, gross) == before else name
         return Total(
             gross=gross,
             amount_minor=rounded_minor(gross, minor_digits),

@@ -134,8 +134,10 @@ def test_parts_and_lines_add_up_to_the_whole(
     assert bill.total.net_minor + bill.total.vat_minor == bill.amount_minor
     assert bill.total.vat_minor >= 0
     lines = sum((one.component.gross(one.billed) for one in bill.lines), Fraction(0))
+    net = sum((one.component.net(one.billed) for one in bill.lines), Fraction(0))
     if bill.total.limit is None:
         assert lines == bill.exact
+        assert bill.total.net_minor == round(net * 10**bill.minor_digits)
     assert abs(bill.exact * 10**bill.minor_digits - bill.amount_minor) <= Fraction(1, 2)
 
 
@@ -179,6 +181,9 @@ def test_the_verifier_sees_what_is_off(
         if name in bill:
             wrong = {**bill, name: int(str(bill[name])) + off}
             assert pricing.check_bill(wrong, tariff.snapshot())
+    if "limit" in bill:
+        wrong = {**bill, "limit": "max_price" if bill["limit"] is None else None}
+        assert pricing.check_bill(wrong, tariff.snapshot())
     lines = bill.get("lines")
     if isinstance(lines, list) and lines:
         more = [{**lines[0], "billed": lines[0]["billed"] + off}, *lines[1:]]

@@ -175,6 +175,18 @@ def test_a_total_stays_between_the_least_and_the_most(
     assert (one.amount_minor, one.total.limit) == (amount_minor, limit)
 
 
+@pytest.mark.parametrize(("excl_vat", "limit"), [("1", None), ("3", Limit.MIN_PRICE)])
+def test_a_bound_that_makes_the_amount_without_tax_alone_is_told(
+    excl_vat: str, limit: Limit | None
+) -> None:
+    least = {"excl_vat": excl_vat, "incl_vat": "3"}
+    terms = tariff(element(component("ENERGY", "0.50", vat=50)), min_price=least)
+    one = bill(terms, (0, 0), (60, 5))
+    assert one.amount_minor == 375
+    assert one.total.net_minor == (250 if limit is None else 300)
+    assert one.total.limit == limit
+
+
 def test_a_tariff_of_time_alone_gives_energy_away_and_says_so() -> None:
     one = bill(tariff(element(component("TIME", 2))), (0, 0), (60, 10))
     assert one.amount_minor == 200
