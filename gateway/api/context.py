@@ -18,6 +18,7 @@ from gateway.services.cdrs import Cdrs
 from gateway.services.certificate_desk import CertificateDesk
 from gateway.services.command_queue import CommandQueue
 from gateway.services.commands import Commands
+from gateway.services.corrections import Corrections
 from gateway.services.device import Device
 from gateway.services.dispatch import Dispatch
 from gateway.services.driver_parts import DriverParts
@@ -101,6 +102,7 @@ class ApiContext:
     drivers: DriverParts
     certificates: CertificateDesk
     meter_keys: MeterKeyDesk
+    corrections: Corrections
     transfers: Transfers
     uploads: Uploads
     public_url: Callable[[], str]

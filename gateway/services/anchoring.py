@@ -50,6 +50,8 @@ _ON_CHAIN: Final = (
     " JOIN outbox_tx USING (tx_id) JOIN bill USING (session_key)"
     " WHERE tx_id > ? AND state IN ('mined', 'final') ORDER BY tx_id"
 )
+_TO_CHAIN: Final = frozenset({"settled", "credited"})
+"""What there is news of for the chain."""
 _log: Final = structlog.get_logger()
 
 
@@ -91,6 +93,9 @@ class AnchorState:
     settlements_pending: int = 0
     settlements_on_chain: int = 0
     settlements_refused: int = 0
+    credits_pending: int = 0
+    credits_on_chain: int = 0
+    credits_refused: int = 0
     alarms: tuple[str, ...] = ()
 
 
@@ -356,7 +361,7 @@ class Anchoring:
 
 
 def _is_settled(notice: Notice) -> bool:
-    return isinstance(notice, SessionSettled) and notice.status == "settled"
+    return isinstance(notice, SessionSettled) and notice.status in _TO_CHAIN
 
 
 async def _until_settled(subscription: Subscription) -> None:
@@ -388,5 +393,8 @@ def _state_of(summary: "StepSummary") -> AnchorState:
         settlements_pending=summary.settlements_pending,
         settlements_on_chain=summary.settlements_mined,
         settlements_refused=summary.settlements_refused,
+        credits_pending=summary.credits_pending,
+        credits_on_chain=summary.credits_mined,
+        credits_refused=summary.credits_refused,
         alarms=summary.alarms,
     )

@@ -80,7 +80,7 @@ def prepare(
     known = money.find_bill(conn, session_id)
     finding, found = signed_meter.look(conn, footing.session)
     proposal = None
-    is_settled = known is not None and known.status == "settled"
+    is_settled = known is not None and known.status != "held"
     if footing.has_start and not is_settled:
         proposal = propose(conn, footing.session, terms=terms, finding=finding)
     bill = None if proposal is None else proposal.bill

@@ -12,6 +12,7 @@ from gateway.domain.ids import SessionId
 from gateway.errors import RequestError, StoreError
 from gateway.services import signed_download
 from gateway.services.anchoring import Anchoring
+from gateway.services.bill_view import corrections_of
 from gateway.store import api_tokens, money, readings, signed
 from gateway.store.times import to_text
 from ledger import log
@@ -110,7 +111,11 @@ class Receipts:
         tariff = money.promised_tariff(conn, session_id)
         if bill.status != "settled" or bill.document is None or tariff is None:
             reasons = ", ".join((bill.verdict, *bill.reasons))
-            raise RequestError(409, "held", f"the bill is held: {reasons}")
+            raise RequestError(
+                409,
+                "waived" if bill.status == "waived" else "held",
+                f"the bill is {bill.status}: {reasons}",
+            )
         try:
             return build_receipt(
                 SqliteStore(conn),
@@ -186,4 +191,5 @@ def _bill(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:
         "reasons": list(row.reasons),
         "meter_signature": "unsigned" if found is None else found.finding.verdict.value,
         "decided_at": to_text(row.decided_at),
+        **corrections_of(conn, row),
     }

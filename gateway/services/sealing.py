@@ -170,7 +170,7 @@ def seal_register(
     at: datetime,
     register_milliwh: int,
     now: datetime,
-    is_counted: bool = False,
+    context: str = "session",
 ) -> None:
     """Seal a register that came with the session itself, as the end register does.
 
@@ -180,7 +180,8 @@ def seal_register(
         at: The station's time.
         register_milliwh: Its reading.
         now: Site time.
-        is_counted: No meter shows it: energies of intervals were added up to it.
+        context: ``intervals`` where no meter shows it and energies of intervals were
+            added up to it; ``operator`` where an operator stated it.
     """
     body: dict[str, object] = {
         "session_id": session.session_id,
@@ -189,7 +190,7 @@ def seal_register(
         "occurred_at": to_text(at),
         "received_at": to_text(now),
         "register_milliwh": register_milliwh,
-        "context": "intervals" if is_counted else "session",
+        "context": context,
     }
     _append(conn, "meter", session.session_id, body, now)
 
@@ -229,8 +230,18 @@ def seal_bill(
     counted: Counted,
     basis: Basis,
     now: datetime,
+    by_hand: frozenset[int] = frozenset(),
 ) -> tuple[int, bytes]:
     """Seal registers that no leaf shows yet, then the settlement, and queue it.
+
+    Args:
+        conn: The writer's connection.
+        session: It was priced.
+        draft: Its bill.
+        counted: By `count_leaves`.
+        basis: What its energy was taken from.
+        now: Site time.
+        by_hand: Registers that only an operator stated.
 
     Returns:
         Index of the settlement leaf, and the key of the session on the chain.
@@ -243,13 +254,14 @@ def seal_bill(
         (session.ended_at, bill.register_end_milliwh),
     ):
         if register not in known:
+            context = "intervals" if basis is Basis.INTERVALS else "session"
             seal_register(
                 conn,
                 session,
                 at=at,
                 register_milliwh=register,
                 now=now,
-                is_counted=basis is Basis.INTERVALS,
+                context="operator" if register in by_hand else context,
             )
             known.add(register)
     registers = bill.register_start_milliwh, bill.register_end_milliwh
@@ -270,6 +282,17 @@ def seal_bill(
         (session.session_id,),
     ).fetchone()
     return leaf_index, key
+
+
+def seal_decision(
+    conn: sqlite3.Connection,
+    session_id: SessionId,
+    decision: Mapping[str, object],
+    now: datetime,
+) -> int:
+    """Seal what an operator made of a held bill; returns the leaf's index."""
+    body = {**decision, "session_id": session_id, "decided_at": to_text(now)}
+    return _append(conn, "decision", session_id, body, now)
 
 
 def _append(

@@ -15,10 +15,17 @@ import msgspec
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError
 from gateway.services import sealing, signed_meter
+from gateway.services.decision_record import (
+    AS_PROPOSED,
+    RELEASED,
+    Decision,
+    record_decision,
+    require_held,
+)
 from gateway.services.judging import Terms
 from gateway.services.preparing import Prepared, prepare
 from gateway.services.signed_meter import KeyChanged
-from gateway.store import api_tokens, money, sessions
+from gateway.store import money, sessions
 from gateway.store.money import BillRow
 
 SYSTEM: Final = "system"
@@ -117,13 +124,21 @@ def release_in(
     held, found = prepared.known, prepared.proposal
     if held is None:
         raise RequestError(404, "no_bill", "this session has no bill")
-    if held.status == "settled":
-        raise RequestError(409, "settled", "this session is settled already")
+    require_held(held)
     assert found is not None, "what has a bill has a start, and is judged"
     if found.bill is None:
         why = found.missing or "no_bill"
         raise RequestError(409, why, "no bill can be made from its registers")
-    row = money.put_bill(
+    record_decision(
+        conn,
+        held,
+        Decision(
+            word=RELEASED, reason=AS_PROPOSED, before=found.bill, after=found.bill
+        ),
+        actor=actor,
+        now=now,
+    )
+    return money.put_bill(
         conn,
         prepared.session_id,
         verdict=held.verdict,
@@ -133,15 +148,6 @@ def release_in(
         decided_by=actor,
         settlement=_seal(conn, prepared, now),
     )
-    api_tokens.audit(
-        conn,
-        at=now,
-        actor=actor,
-        action="bill.released",
-        subject=f"session/{prepared.session_id}",
-        detail={"verdict": held.verdict, "amount_minor": found.bill.amount_minor},
-    )
-    return row
 
 
 def _seal(

@@ -9,6 +9,8 @@ from gateway.errors import WattproofError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
+from gateway.services.corrections import Corrections
+from gateway.services.late_data import LateData
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
@@ -45,6 +47,16 @@ class Money:
             bus=base.bus,
             clock=base.clock,
             terms=base.terms(),
+        )
+        self.corrections = Corrections(
+            writer=base.writer, bus=base.bus, clock=base.clock, terms=base.terms()
+        )
+        self.late_data = LateData(
+            queries=base.queries,
+            writer=base.writer,
+            bus=base.bus,
+            clock=base.clock,
+            rating=base.rating_w,
         )
         self.meter_keys = MeterKeyDesk(
             directory=base.directory,

@@ -85,6 +85,7 @@ class Parts:
         start(self.settlement.run, "part.settlement")
         start(self.anchoring.run, "part.anchoring")
         start(self._money.told_keys.run, "part.told_keys")
+        start(self._money.late_data.run, "part.late_data")
         start(self.dispatch.run, "part.dispatch")
         start(stations.setup.run, "part.setup")
         start(stations.registration.run, "part.registration")
@@ -138,6 +139,7 @@ class Parts:
             receipts=self._money.receipts,
             bills=self._money.bills,
             cdrs=self._money.cdrs,
+            corrections=self._money.corrections,
             drivers=self.drivers,
             certificates=self.certificates.desk,
             meter_keys=self._money.meter_keys,

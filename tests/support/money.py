@@ -15,6 +15,7 @@ from gateway.services.judging import Terms
 from gateway.services.sealing import LogSealer, install_ledger
 from gateway.services.settlement import Settlement
 from gateway.store import money
+from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
 from tests.support.journal import (
     accept,
@@ -66,6 +67,7 @@ class Till:
     """Everything that turns sessions into bills."""
 
     store: Store
+    queries: Queries
     bus: Bus
     clock: SteppedClock
     settlement: Settlement
@@ -132,5 +134,10 @@ async def open_till(
             writer=store.writer, queries=queries, bus=bus, clock=clock, terms=terms
         )
         yield Till(
-            store=store, bus=bus, clock=clock, settlement=settlement, terms=terms
+            store=store,
+            queries=queries,
+            bus=bus,
+            clock=clock,
+            settlement=settlement,
+            terms=terms,
         )
