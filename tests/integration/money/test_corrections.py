@@ -110,6 +110,17 @@ def by_amount(amount_minor: int) -> Correction:
     return Correction(stated=Stated(), amount_minor=amount_minor, reason="goodwill")
 
 
+def wanted(
+    amount_minor: int | None = None, stated: Stated | None = None, key: str = "k1"
+) -> Credit:
+    return Credit(
+        amount_minor=amount_minor,
+        stated=Stated() if stated is None else stated,
+        reason="a fault of ours",
+        idempotency_key=key,
+    )
+
+
 async def test_a_correction_by_registers_is_priced_like_any_bill(
     till: Till, desk: Corrections
 ) -> None:
@@ -259,9 +270,7 @@ async def test_a_waived_bill_is_final_costs_nothing_and_is_recorded(
         desk.waive(session_id, "again", "token2"),
     ):
         assert (await refused(doing)).code == "waived"
-    error = await refused(
-        desk.credit(session_id, Credit(amount_minor=1, **WHY), "token2")
-    )
+    error = await refused(desk.credit(session_id, wanted(1), "token2"))
     assert error.code == "not_settled"
     (line,) = await read(till, api_tokens.audit_entries)
     assert line.action == "bill.waived"
@@ -294,15 +303,12 @@ async def test_a_release_leaves_a_record_too(till: Till) -> None:
     assert leaf["after"]["amount_minor"] == before.amount_minor
 
 
-WHY: dict[str, str] = {"reason": "a fault of ours", "idempotency_key": "k1"}
-
-
 async def test_a_credit_is_a_record_of_its_own_and_the_bill_stays(
     till: Till, desk: Corrections
 ) -> None:
     session_id, row = await settled(till)
     assert row.amount_minor is not None
-    found = await desk.credit(session_id, Credit(amount_minor=100, **WHY), "token1")
+    found = await desk.credit(session_id, wanted(100), "token1")
     assert (found.name, found.ordinal) == ("C000001", 1)
     assert await bill(till, session_id) == row
     shown = await view(till, session_id)
@@ -320,7 +326,7 @@ async def test_registers_are_priced_and_their_difference_credited(
     till: Till, desk: Corrections
 ) -> None:
     session_id, row = await settled(till)
-    wish = Credit(stated=Stated(energy_milliwh=6_000_000), **WHY)
+    wish = wanted(stated=Stated(energy_milliwh=6_000_000))
     found = await desk.credit(session_id, wish, "token1")
     assert found.document is not None
     assert row.amount_minor is not None
@@ -334,10 +340,10 @@ async def test_the_same_key_again_gets_the_same_credit(
     till: Till, desk: Corrections
 ) -> None:
     session_id, _ = await settled(till)
-    wish = Credit(amount_minor=100, **WHY)
+    wish = wanted(100)
     first = await desk.credit(session_id, wish, "token1")
     assert await desk.credit(session_id, wish, "token2") == first
-    other = Credit(amount_minor=101, **WHY)
+    other = wanted(101)
     assert (
         await refused(desk.credit(session_id, other, "token1"))
     ).code == "idempotency_conflict"
@@ -347,15 +353,15 @@ async def test_the_same_key_again_gets_the_same_credit(
 @pytest.mark.parametrize(
     ("wish", "code"),
     [
-        (Credit(amount_minor=10**6, **WHY), "exceeds_bill"),
-        (Credit(amount_minor=0, **WHY), "not_an_amount"),
-        (Credit(**WHY), "what_to_credit"),
+        (wanted(10**6), "exceeds_bill"),
+        (wanted(0), "not_an_amount"),
+        (wanted(), "what_to_credit"),
         (
-            Credit(amount_minor=1, stated=Stated(energy_milliwh=1), **WHY),
+            wanted(1, Stated(energy_milliwh=1)),
             "what_to_credit",
         ),
-        (Credit(stated=Stated(energy_milliwh=12_000_000), **WHY), "not_in_favour"),
-        (Credit(stated=Stated(energy_milliwh=12_000_001), **WHY), "above_proposal"),
+        (wanted(stated=Stated(energy_milliwh=12_000_000)), "not_in_favour"),
+        (wanted(stated=Stated(energy_milliwh=12_000_001)), "above_proposal"),
     ],
 )
 async def test_a_credit_that_cannot_be_is_refused(
@@ -391,12 +397,10 @@ async def test_credits_at_once_never_exceed_the_bill(
 
 async def test_a_held_bill_has_no_credits(till: Till, desk: Corrections) -> None:
     session_id, _ = await held(till)
-    error = await refused(
-        desk.credit(session_id, Credit(amount_minor=1, **WHY), "token1")
-    )
+    error = await refused(desk.credit(session_id, wanted(1), "token1"))
     assert (error.status, error.code) == (409, "not_settled")
     unknown = SessionId("sunknown")
-    error = await refused(desk.credit(unknown, Credit(amount_minor=1, **WHY), "t"))
+    error = await refused(desk.credit(unknown, wanted(1), "t"))
     assert (error.status, error.code) == (404, "no_bill")
 
 
@@ -432,14 +436,14 @@ async def test_a_crash_in_the_middle_leaves_no_part_of_a_credit(
     with monkeypatch.context() as patched:
         patched.setattr(api_tokens, "audit", dies)
         with pytest.raises(sqlite3.OperationalError):
-            await desk.credit(session_id, Credit(amount_minor=100, **WHY), "token1")
+            await desk.credit(session_id, wanted(100), "token1")
     assert await leaves(till, session_id, "credit") == []
     queued = await read(
         till, lambda conn: conn.execute("SELECT * FROM credit_queue").fetchall()
     )
     assert queued == []
     assert await read(till, lambda conn: corrections.credits_of(conn, session_id)) == ()
-    await desk.credit(session_id, Credit(amount_minor=100, **WHY), "token1")
+    await desk.credit(session_id, wanted(100), "token1")
     assert (await view(till, session_id))["credited_minor"] == 100
 
 
