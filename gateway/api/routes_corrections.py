@@ -79,7 +79,7 @@ async def correct_bill(
         ),
         caller.token_id,
     )
-    return await context.receipts.bill(SessionId(session_id))
+    return await context.bills.json(SessionId(session_id))
 
 
 @router.post("/sessions/{session_id}/bill/waive")
@@ -91,7 +91,7 @@ async def waive_bill(
 ) -> dict[str, Any]:
     """Give a held bill up: the driver pays nothing, and a record says why."""
     await context.corrections.waive(SessionId(session_id), body.reason, caller.token_id)
-    return await context.receipts.bill(SessionId(session_id))
+    return await context.bills.json(SessionId(session_id))
 
 
 @router.get("/sessions/{session_id}/credits")
