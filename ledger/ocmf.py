@@ -21,6 +21,8 @@ from ledger.errors import BundleError
 
 MAX_DEPTH: Final = 8
 MAX_DIGITS: Final = 40
+MAX_WORD: Final = 1_000
+"""Characters of a member: bounds what a hostile file can make the reader do."""
 MAX_REGISTER_MILLIWH: Final = 10**15
 
 _PREFIX: Final = "OCMF|"
@@ -197,8 +199,8 @@ def _text(members: Mapping[str, object], name: str) -> str:
     value = members.get(name)
     if value is None or isinstance(value, Decimal):
         return "" if value is None else str(value)
-    if not isinstance(value, str):
-        raise BundleError(f"{name} is no text")
+    if not isinstance(value, str) or len(value) > MAX_WORD:
+        raise BundleError(f"{name} is no text, or too long")
     return value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ledger import merkle
 from ledger.bundle import LeafProof
@@ -18,6 +19,8 @@ from ledger.ocmf import Course, SignedRecord, course, read_record
 from ledger.record import Record
 from ledger.signed_claim import FAILED, OK, UNSIGNED, UNVERIFIED
 
+MAX_RECORDS: Final = 1_000
+"""Signatures take milliseconds each: bounds what a hostile file costs."""
 Finding = tuple[str, bool | None, str]
 
 
@@ -118,6 +121,8 @@ def _check_unsigned(
 
 def _check_complete(evidence: SignedEvidence) -> str:
     facts, n_record = evidence.facts, len(evidence.records)
+    if n_record > MAX_RECORDS:
+        raise BundleError(f"more than {MAX_RECORDS} signed records")
     if n_record == 0 or n_record != facts.get("signed_count"):
         raise BundleError(f"{_count(n_record)}, the settlement counts another number")
     root = merkle.root([leaf.leaf_hash for leaf, _ in evidence.records])

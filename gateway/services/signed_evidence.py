@@ -18,7 +18,7 @@ from gateway.store.signed import PinnedKey
 from gateway.store.times import to_text
 from ledger import record
 from ledger.signed_claim import UNVERIFIED, SignedClaim
-from ledger.sqlite_store import append_leaf
+from ledger.sqlite_store import append_leaf, append_leaves
 
 FORMAT: Final = "OCMF"
 NOT_KEPT: Final = "meter_key_not_kept"
@@ -79,16 +79,21 @@ def seal_records(
     if pin is None:
         return SignedClaim(verdict=UNVERIFIED, reasons=(NOT_KEPT,))
     key_leaf_index = _leaf_of(conn, session.station_id, pin, now)
-    for text in texts:
-        body: dict[str, object] = {
-            "session_id": session.session_id,
-            "station_id": session.station_id,
-            "evse_id": session.evse_id,
-            "format": FORMAT,
-            "text": text,
-        }
-        data = record.canonical("signed_meter", body)
-        append_leaf(conn, "signed_meter", session.session_id, data, None, to_text(now))
+    place: dict[str, object] = {
+        "session_id": session.session_id,
+        "station_id": session.station_id,
+        "evse_id": session.evse_id,
+        "format": FORMAT,
+    }
+    leaves = [
+        (
+            session.session_id,
+            record.canonical("signed_meter", place | {"text": text}),
+            to_text(now),
+        )
+        for text in texts
+    ]
+    append_leaves(conn, "signed_meter", leaves)
     return SignedClaim(verdict=finding.verdict.value, key_leaf_index=key_leaf_index)
 
 

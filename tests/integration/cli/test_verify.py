@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.ledger_site import Site, make_site
+from tests.support.ocmf import Meter
 from tests.support.rpc_server import result, running_rpc
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +80,10 @@ def test_exit_codes_say_true_or_not_false_or_no_receipt(
     done = wattproof(receipt)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: receipt lacks 'format'\n"
+    receipt = written(tmp_path, site.receipt("s-1"))
+    done = wattproof(receipt, "--meter-key", Meter().public_key)
+    assert done.returncode == 1, "no meter signed"
+    assert wattproof(receipt, "--meter-key", "no key").returncode == 2
     both = wattproof(receipt, "--rpc", "http://127.0.0.1:9", *chain)
     assert both.returncode == 2
     assert wattproof().returncode == 2

@@ -159,6 +159,23 @@ FORGED = [
         "signed-registers",
         "the register falls",
     ),
+    (
+        lambda meter: Forge(meter, ["OCMF|"] * 1_001),
+        "signed-data",
+        "more than 1000 signed records",
+    ),
+    (
+        lambda meter: Forge(meter, [meter.begin("1.0", ID=":1.8." * 100_000 + "\n")]),
+        "signed-registers",
+        "no record has the end",
+    ),
+    (
+        lambda meter: Forge(
+            meter, [meter.record([reading("B", "1.0", RI=":1.8." * 100_000 + "\n")])]
+        ),
+        "meter-signature",
+        "RI is no text, or too long",
+    ),
     (lambda meter: Forge(meter, []), "signed-data", "0 signed records"),
     (lambda meter: Forge(meter, ["OCMF|{}"]), "meter-signature", "leaf 5"),
 ]
