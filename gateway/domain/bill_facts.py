@@ -52,11 +52,29 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """Money back for a settled bill.
+
+    Attributes:
+        name: As ``C000042``.
+        amount_minor: Positive.
+        reason: An operator's words.
+    """
+
+    name: str
+    amount_minor: int
+    reason: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BillFacts:
     """One bill.
 
     Attributes:
-        is_settled: It is final; else it is held, and its amounts are a proposal.
+        status: ``settled`` or ``waived``, which are final, or ``held``: then its
+            amounts are a proposal.
+        credits_: What was given back since it was settled.
         document: See `gateway.domain.bill.Bill.to_json`; ``None``: none can be made.
         meter_serial: As its signed records name it; ``None``: none does.
         chain: ``None`` while the settlement waits, or where nothing is anchored.
@@ -70,7 +88,7 @@ class BillFacts:
     started_at: datetime | None
     ended_at: datetime | None
     stop_reason: str | None
-    is_settled: bool
+    status: str
     verdict: str
     reasons: tuple[str, ...]
     document: Mapping[str, Any] | None
@@ -84,3 +102,19 @@ class BillFacts:
     leaf_index: int | None
     session_key: str | None
     chain: Chain | None
+    credits_: tuple[Credit, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Its amounts are owed."""
+        return self.status == "settled"
+
+    @property
+    def is_final(self) -> bool:
+        """It is settled, or waived for good."""
+        return self.status != "held"
+
+    @property
+    def credited_minor(self) -> int:
+        """All that was given back."""
+        return sum(one.amount_minor for one in self.credits_)

@@ -32,13 +32,13 @@ def bill_json(facts: BillFacts) -> dict[str, Any]:
     """All of a bill; amounts are decimal texts in major units unless named ``minor``.
 
     ``is_final`` is false while it is held: then every amount is a proposal, and
-    nothing is owed.
+    nothing is owed. Nothing is owed of a waived bill either, for good.
     """
     document = {} if facts.document is None else dict(facts.document)
     return {
         **document,
         "kind": "bill",
-        "is_final": facts.is_settled,
+        "is_final": facts.is_final,
         "verdict_text": verdict_text(facts.verdict),
         "reasons_text": told(facts.reasons),
         "session": _session(facts),

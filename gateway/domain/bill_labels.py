@@ -29,6 +29,7 @@ class Labels:
     Attributes:
         language: RFC 5646.
         money_back: What ``held`` means for the driver's money.
+        left: What a bill comes to after money was given back.
         verify: How to check a receipt; ``{command}`` is what to type.
         tax_free: Of a bill whose tariff names no rate.
         parts: The table of times; ``{n}`` of ``parts_left`` are not shown.
@@ -40,6 +41,7 @@ class Labels:
     proposal: str
     settled: str
     held: str
+    waived: str
     money_back: str
     no_bill: str
     why_held: str
@@ -94,6 +96,10 @@ class Labels:
     waiting: str
     verify: str
     receipt: str
+    credits_: str
+    reason: str
+    amount: str
+    left: str
     per_kwh: str
     per_hour: str
     per_session: str
@@ -109,6 +115,7 @@ ENGLISH = Labels(
     proposal="Draft of a bill",
     settled="Final bill",
     held="Not final: this bill is being checked",
+    waived="Waived: there is nothing to pay",
     money_back="Nothing is owed until a person has looked at it. The amounts below are"
     " a draft and may change.",
     no_bill="No amount can be worked out yet.",
@@ -177,6 +184,10 @@ ENGLISH = Labels(
     verify="Save the receipt and run {command}. It recomputes the bill from the sealed"
     " registers and needs neither us nor the operator.",
     receipt="Receipt to keep and check",
+    credits_="Money back",
+    reason="Reason",
+    amount="Amount",
+    left="Left to pay",
     per_kwh="{price} per kWh",
     per_hour="{price} per hour",
     per_session="{price} per session",

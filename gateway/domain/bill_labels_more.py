@@ -12,6 +12,7 @@ GERMAN: Final = Labels(
     proposal="Entwurf einer Rechnung",
     settled="Endgültige Rechnung",
     held="Nicht endgültig: Diese Rechnung wird geprüft",
+    waived="Erlassen: Es ist nichts zu zahlen",
     money_back="Bis sie jemand angesehen hat, ist nichts zu zahlen. Die Beträge unten"
     " sind ein Entwurf und können sich ändern.",
     no_bill="Noch kann kein Betrag berechnet werden.",
@@ -82,6 +83,10 @@ GERMAN: Final = Labels(
     verify="Den Beleg speichern und {command} ausführen. Das berechnet die Rechnung aus"
     " den versiegelten Zählerständen neu und braucht weder uns noch den Betreiber.",
     receipt="Beleg zum Aufheben und Prüfen",
+    credits_="Gutschriften",
+    reason="Grund",
+    amount="Betrag",
+    left="Bleibt zu zahlen",
     per_kwh="{price} pro kWh",
     per_hour="{price} pro Stunde",
     per_session="{price} pro Ladevorgang",
@@ -97,6 +102,7 @@ FRENCH: Final = Labels(
     proposal="Projet de facture",
     settled="Facture définitive",
     held="Provisoire : cette facture est en cours de contrôle",
+    waived="Abandonnée : il n'y a rien à payer",
     money_back="Rien n'est dû tant que personne ne l'a examinée. Les montants"
     " ci-dessous sont un projet et peuvent changer.",
     no_bill="Aucun montant ne peut encore être calculé.",
@@ -166,6 +172,10 @@ FRENCH: Final = Labels(
     verify="Enregistrez le reçu et lancez {command}. La facture est recalculée à partir"
     " des index scellés, sans nous ni l'exploitant.",
     receipt="Reçu à garder et à vérifier",
+    credits_="Avoirs",
+    reason="Motif",
+    amount="Montant",
+    left="Reste à payer",
     per_kwh="{price} par kWh",
     per_hour="{price} par heure",
     per_session="{price} par session",
@@ -181,6 +191,7 @@ DUTCH: Final = Labels(
     proposal="Concept van een rekening",
     settled="Definitieve rekening",
     held="Niet definitief: deze rekening wordt gecontroleerd",
+    waived="Kwijtgescholden: u hoeft niets te betalen",
     money_back="Tot iemand ernaar heeft gekeken, hoeft u niets te betalen. De bedragen"
     " hieronder zijn een concept en kunnen veranderen.",
     no_bill="Er kan nog geen bedrag worden berekend.",
@@ -250,6 +261,10 @@ DUTCH: Final = Labels(
     verify="Bewaar het bewijs en voer {command} uit. Dat berekent de rekening opnieuw"
     " uit de verzegelde meterstanden en heeft ons noch de exploitant nodig.",
     receipt="Bewijs om te bewaren en te controleren",
+    credits_="Teruggaven",
+    reason="Reden",
+    amount="Bedrag",
+    left="Nog te betalen",
     per_kwh="{price} per kWh",
     per_hour="{price} per uur",
     per_session="{price} per sessie",

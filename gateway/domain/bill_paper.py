@@ -69,7 +69,8 @@ class Paper:
         total: What the amount is called and it, with its currency; ``None``: none can
             be worked out.
         checking: Labels and values for whoever checks it.
-        verify: How to, in a sentence.
+        now: Likewise, of what may still change; not on what is kept.
+        verify: How to, in a sentence; empty where there is no receipt.
     """
 
     labels: Labels
@@ -85,6 +86,7 @@ class Paper:
     total: str | None
     tables: tuple[Table, ...]
     checking: tuple[tuple[str, str], ...]
+    now: tuple[tuple[str, str], ...]
     verify: str
 
 
@@ -126,14 +128,15 @@ class _Writer:
         """All of it."""
         facts, say = self._facts, self._say
         notes: tuple[str, ...] = ()
-        if not facts.is_settled:
+        state = {"settled": say.settled, "waived": say.waived}.get(facts.status)
+        if not facts.is_final:
             notes = (say.money_back,) if self._sums is not None else (say.no_bill,)
         return Paper(
             labels=say,
             number=facts.session_id,
-            is_final=facts.is_settled,
-            title=say.bill if facts.is_settled else say.proposal,
-            state=say.settled if facts.is_settled else say.held,
+            is_final=facts.is_final,
+            title=say.bill if facts.is_final else say.proposal,
+            state=state or say.held,
             notes=notes,
             reasons=self._reasons(),
             dated_at=facts.decided_at,
@@ -142,6 +145,7 @@ class _Writer:
             total=self._total(),
             tables=tuple(self._tables()),
             checking=tuple(self._checking()),
+            now=tuple(self._now()),
             verify=say.verify.format(command=COMMAND) if facts.is_settled else "",
         )
 
@@ -150,7 +154,7 @@ class _Writer:
         if not self._is_for_driver:
             told = [reason_text(one) for one in facts.reasons]
             return (verdict_text(facts.verdict), *told)
-        if facts.is_settled:
+        if facts.is_final:
             return ()
         words = [self._say.why[why(one)] for one in facts.reasons or ("",)]
         return tuple(dict.fromkeys(words))
@@ -176,8 +180,17 @@ class _Writer:
         found = self._sums
         if found is None:
             return None
-        name = self._say.total if self._facts.is_settled else self._say.draft
-        return f"{name}: {self._minor(found.amount_minor)} {found.currency}"
+        name, amount_minor = self._say.draft, found.amount_minor
+        match self._facts.status:
+            case "settled":
+                credited_minor = self._facts.credited_minor
+                name = self._say.left if credited_minor else self._say.total
+                amount_minor -= credited_minor
+            case "waived":
+                name, amount_minor = self._say.total, 0
+            case _:
+                pass
+        return f"{name}: {self._minor(amount_minor)} {found.currency}"
 
     def _tables(self) -> list[Table]:
         found: list[Table] = []
@@ -185,6 +198,8 @@ class _Writer:
             found.append(self._lines(self._sums))
             if _names_tax(self._sums):
                 found.append(self._taxes(self._sums))
+            if self._facts.credits_:
+                found.append(self._credits(self._sums))
         found.append(self._registers())
         document = self._facts.document
         if document is not None and len(document["parts"]) > 1:
@@ -256,6 +271,25 @@ class _Writer:
         amounts = (row.net_minor, row.vat_minor, row.gross_minor)
         return (self._point(rate), *(self._minor(one) for one in amounts))
 
+    def _credits(self, found: Sums) -> Table:
+        say, facts = self._say, self._facts
+        left_minor = found.amount_minor - facts.credited_minor
+        return Table(
+            title=f"{say.credits_} ({found.currency})",
+            heads=(say.number, say.date, say.reason, say.amount),
+            rows=tuple(
+                (
+                    one.name,
+                    self._time(one.decided_at),
+                    one.reason,
+                    self._minor(-one.amount_minor),
+                )
+                for one in facts.credits_
+            ),
+            foot=((say.left, "", "", self._minor(left_minor)),),
+            n_text=3,
+        )
+
     def _registers(self) -> Table:
         say, facts = self._say, self._facts
         found = [(one.at, one.milliwh) for one in facts.registers]
@@ -310,14 +344,19 @@ class _Writer:
                 (say.tariff_hash, facts.tariff.sha256),
             ]
         if facts.is_settled:
-            chain = facts.chain
-            is_there = chain is not None and chain.tx_hash is not None
             found += [
                 (say.bill_hash, facts.sha256 or ""),
                 (say.leaf, str(facts.leaf_index)),
-                (say.chain, f"{chain.tx_hash}" if chain and is_there else say.waiting),
             ]
         return found
+
+    def _now(self) -> list[tuple[str, str]]:
+        """Where the settlement is on the chain."""
+        say, facts = self._say, self._facts
+        if not facts.is_settled:
+            return []
+        tx_hash = None if facts.chain is None else facts.chain.tx_hash
+        return [(say.chain, tx_hash or say.waiting)]
 
     def _price(self, dimension: Dimension, price_micro: int) -> str:
         text = {

@@ -1,14 +1,17 @@
 """The bills of a month as rows for bookkeeping.
 
 A bill belongs to the month in which it was settled: what a past month's settled rows
-say never changes. A held bill is listed in the month in which it was judged, without
-amounts: nothing is owed, and sums over a column are sums of what is.
+say never changes. A credit is a row of its own in the month in which it was given, with
+negative amounts. A held bill is listed in the month in which it was judged, without
+amounts, as is a waived one: nothing is owed, and the sum of a column is what is.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -16,7 +19,7 @@ from gateway.domain import csv_cells
 from gateway.domain.bill_sums import minor_text, percent_text
 from gateway.domain.csv_cells import Cell
 from gateway.domain.months import Month
-from gateway.store.bills import BillLine, Span, Total
+from gateway.store.bills import BillLine, Given, Span, Total
 
 COLUMNS: Final = (
     "kind",
@@ -51,6 +54,7 @@ COLUMNS: Final = (
 """New ones are added at the end. ``kind`` is ``bill`` or ``credit``; a credit names in
 ``corrects`` the number of the bill that it corrects, and its amounts are negative."""
 BILL: Final = "bill"
+CREDIT: Final = "credit"
 _MILLIWH: Final = 6
 
 
@@ -93,8 +97,9 @@ def row(bill: BillLine, place: Place) -> dict[str, Cell]:
     """The cells of a bill by column."""
     document = bill.document or {}
     cells: dict[str, Cell] = {
-        "kind": BILL,
-        "number": bill.session_id,
+        "kind": BILL if bill.given is None else CREDIT,
+        "number": bill.number,
+        "corrects": None if bill.given is None else bill.session_id,
         "status": bill.status,
         "decided_at": place.time(bill.decided_at),
         "decided_by": bill.decided_by,
@@ -114,43 +119,77 @@ def row(bill: BillLine, place: Place) -> dict[str, Cell]:
         "tariff_sha256": bill.tariff_sha256,
         "bill_sha256": bill.sha256,
         "settlement_leaf_index": bill.leaf_index,
-        **(_owed(document) if bill.is_settled else {}),
+        **(_owed(document, bill.given) if bill.is_settled else {}),
     }
     return {name: cells.get(name) for name in COLUMNS}
 
 
-def totals_json(totals: Iterable[Total], month: Month, place: Place) -> dict[str, Any]:
-    """What a month's settled bills come to, by currency, and how many are held."""
-    found = list(totals)
+def totals_json(
+    totals: Iterable[Total], credits_: Iterable[BillLine], month: Month, place: Place
+) -> dict[str, Any]:
+    """What a month's settled bills and credits come to, by currency; and what waits."""
     span = place.span(month)
+    counts: Counter[str] = Counter()
+    sums: dict[tuple[str, int], Counter[str]] = {}
+    for one in totals:
+        counts[one.status] += one.n_bill
+        if one.status == "settled":
+            sums.setdefault((one.currency, one.minor_digits), Counter()).update(
+                bills=one.n_bill,
+                energy=one.energy_milliwh,
+                net=one.net_minor,
+                gross=one.amount_minor,
+            )
+    for credit in credits_:
+        document = credit.document or {}
+        net, gross = amounts_minor(document, credit.given)
+        key = (str(document["currency"]), int(document["minor_digits"]))
+        sums.setdefault(key, Counter()).update(credits=1, net=net, gross=gross)
     return {
         "month": str(month),
         "timezone": place.timezone.key,
         "from": place.time(span.since),
         "until": place.time(span.until),
-        "held": sum(one.n_bill for one in found if one.status != "settled"),
-        "settled": sum(one.n_bill for one in found if one.status == "settled"),
-        "totals": [
-            {
-                "currency": one.currency,
-                "bills": one.n_bill,
-                "energy_kwh": str(_kwh(one.energy_milliwh)),
-                "net": minor_text(one.net_minor, one.minor_digits),
-                "vat": minor_text(one.amount_minor - one.net_minor, one.minor_digits),
-                "gross": minor_text(one.amount_minor, one.minor_digits),
-            }
-            for one in found
-            if one.status == "settled"
-        ],
+        **{status: counts[status] for status in ("settled", "held", "waived")},
+        "totals": [_total(key, sums[key]) for key in sorted(sums)],
     }
 
 
-def _owed(document: Mapping[str, Any]) -> dict[str, Cell]:
-    digits = int(document["minor_digits"])
+def _total(key: tuple[str, int], sums: Counter[str]) -> dict[str, Any]:
+    currency, digits = key
+    return {
+        "currency": currency,
+        "bills": sums["bills"],
+        "credits": sums["credits"],
+        "energy_kwh": str(_kwh(sums["energy"])),
+        "net": minor_text(sums["net"], digits),
+        "vat": minor_text(sums["gross"] - sums["net"], digits),
+        "gross": minor_text(sums["gross"], digits),
+    }
+
+
+def amounts_minor(document: Mapping[str, Any], given: Given | None) -> tuple[int, int]:
+    """Net and gross of a bill, or below zero of a credit of it, in minor units.
+
+    A credit has the share of the bill's net that it has of its gross; together with
+    those before it, so that credits of a whole bill give back exactly its net.
+    """
     gross = int(document["amount_minor"])
     net = int(document.get("net_minor", gross))
+    if given is None:
+        return net, gross
+    until, before = (
+        round(Fraction(net * one, gross))
+        for one in (given.before_minor + given.amount_minor, given.before_minor)
+    )
+    return before - until, -given.amount_minor
+
+
+def _owed(document: Mapping[str, Any], given: Given | None) -> dict[str, Cell]:
+    digits = int(document["minor_digits"])
+    net, gross = amounts_minor(document, given)
     return {
-        "energy_kwh": _kwh(document["energy_milliwh"]),
+        "energy_kwh": _kwh(document["energy_milliwh"]) if given is None else None,
         "currency": str(document["currency"]),
         "net": _major(net, digits),
         "vat": _major(gross - net, digits),

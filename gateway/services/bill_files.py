@@ -31,11 +31,14 @@ def export(
             conn.execute("BEGIN")
             for text in bill_export.file(bills.all_in_span(conn, span), place):
                 write(text)
-            totals = bill_export.totals_json(bills.totals(conn, span), month, place)
+            found = bills.totals(conn, span)
+            credits_ = bills.credits_in_span(conn, span)
     except sqlite3.Error as error:
         raise StartupError(f"cannot read the database {database}: {error}") from error
+    totals = bill_export.totals_json(found, credits_, month, place)
+    counts = [f"{totals[name]} {name}" for name in ("settled", "held", "waived")]
     return [
-        f"{month}: {totals['settled']} settled, {totals['held']} held",
+        f"{month}: {', '.join(counts)}",
         *(
             f"{one['currency']}: net {one['net']}, VAT {one['vat']}, gross"
             f" {one['gross']}, {one['energy_kwh']} kWh"

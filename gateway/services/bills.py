@@ -133,15 +133,17 @@ class Bills:
         return await self._read(partial(_page, span, after, limit))
 
     async def totals(self, month: Month) -> dict[str, Any]:
-        """What the settled bills of a month come to.
+        """What the settled bills and the credits of a month come to.
 
         Raises:
             StoreError: They cannot be read now.
         """
         place = self._place()
         span = place.span(month)
-        found = await self._read(lambda conn: bills.totals(conn, span))
-        return bill_export.totals_json(found, month, place)
+        found, credits_ = await self._read(
+            lambda conn: (bills.totals(conn, span), bills.credits_in_span(conn, span))
+        )
+        return bill_export.totals_json(found, credits_, month, place)
 
     async def csv(self, month: Month) -> AsyncIterator[str]:
         """The bills of a month as CSV, a page of rows at a time.
@@ -154,7 +156,7 @@ class Bills:
         after: tuple[datetime, str] | None = None
         while page := await self.lines(month, after, bills.PAGE):
             yield bill_export.body(page, place)
-            after = (page[-1].decided_at, page[-1].session_id)
+            after = (page[-1].decided_at, page[-1].number)
 
     async def _facts(self, session_id: SessionId) -> BillFacts:
         found = await self._read(lambda conn: bills.facts(conn, session_id))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.domain.bill_facts import BillFacts, Chain, Register, Signature
+from gateway.domain.bill_facts import BillFacts, Chain, Credit, Register, Signature
 from gateway.domain.ids import SessionId
 from gateway.domain.signed_session import SignedVerdict
 from gateway.store import money, sessions, signed
@@ -33,16 +33,30 @@ _CHAIN: Final = (
     "SELECT state, tx_hash, block_number FROM settlement_queue"
     " JOIN outbox_tx USING (tx_id) WHERE session_key = ?"
 )
-_MONTH: Final = (
-    "SELECT session_id, station_id, evse_id, connector_id, id_token, started_at,"  # noqa: S608 - a constant subquery
-    " ended_at, bill.status, bill.verdict, bill.reasons, bill.energy_milliwh,"
-    " bill.document, bill.bill_sha256, bill.tariff_sha256, settlement_leaf_index,"
-    f" decided_at, decided_by, ({_SERIAL})"
-    " FROM bill JOIN session USING (session_id)"
-    " WHERE decided_at >= ?1 AND decided_at < ?2"
-    " AND (decided_at, session_id) > (?3, ?4)"
-    " ORDER BY decided_at, session_id LIMIT ?5"
+_OF_BOTH: Final = (
+    "session_id, station_id, evse_id, connector_id, id_token, started_at, ended_at,"
+    f" bill.status, bill.verdict, bill.document, bill.tariff_sha256, ({_SERIAL})"
 )
+_BILLS: Final = (
+    f"SELECT {_OF_BOTH}, session_id, bill.reasons, bill.energy_milliwh,"  # noqa: S608 - constant columns
+    " bill.bill_sha256, settlement_leaf_index, bill.decided_at, bill.decided_by,"
+    " NULL, NULL FROM bill JOIN session USING (session_id)"
+    " WHERE bill.decided_at >= ?1 AND bill.decided_at < ?2"
+    " AND (bill.decided_at, session_id) > (?3, ?4)"
+    " ORDER BY bill.decided_at, session_id LIMIT ?5"
+)
+_CREDITS: Final = (
+    f"SELECT {_OF_BOTH}, printf('C%06d', number) AS name, json_array(credit.reason),"  # noqa: S608 - constant columns
+    " NULL, NULL, credit.leaf_index, credit.decided_at, credit.decided_by,"
+    " credit.amount_minor, (SELECT coalesce(sum(amount_minor), 0) FROM credit AS other"
+    " WHERE other.session_id = credit.session_id AND other.ordinal < credit.ordinal)"
+    " FROM credit JOIN bill USING (session_id) JOIN session USING (session_id)"
+    " WHERE credit.decided_at >= ?1 AND credit.decided_at < ?2"
+    " AND (credit.decided_at, name) > (?3, ?4)"
+    " ORDER BY credit.decided_at, name LIMIT ?5"
+)
+_N_COMMON: Final = 12
+"""Columns of `_OF_BOTH`."""
 _TOTALS: Final = (
     "SELECT status, coalesce(currency, ''),"
     " coalesce(json_extract(document, '$.minor_digits'), 0), count(*),"
@@ -62,13 +76,30 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BillLine:
-    """A bill in a list.
+class Given:
+    """What a credit gives back.
 
     Attributes:
-        document: See `gateway.domain.bill.Bill.to_json`; ``None``: none can be made.
+        before_minor: What earlier credits of the same bill gave back.
     """
 
+    amount_minor: int
+    before_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillLine:
+    """A bill or a credit in a list.
+
+    Attributes:
+        number: The session of a bill; the name of a credit, as ``C000042``.
+        reasons: Why it is held, or what was noted; of a credit, the operator's words.
+        document: Of the bill, also of a credit's: see `gateway.domain.bill.Bill`;
+            ``None``: none can be made.
+        given: ``None`` of a bill.
+    """
+
+    number: str
     session_id: SessionId
     station_id: str
     evse_id: int
@@ -87,6 +118,7 @@ class BillLine:
     decided_at: datetime
     decided_by: str
     meter_serial: str | None
+    given: Given | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -126,7 +158,7 @@ def facts(conn: sqlite3.Connection, session_id: SessionId) -> BillFacts | None:
         started_at=session.started_at,
         ended_at=session.ended_at,
         stop_reason=session.stop_reason,
-        is_settled=row.status == "settled",
+        status=row.status,
         verdict=row.verdict,
         reasons=row.reasons,
         document=row.document,
@@ -145,6 +177,7 @@ def facts(conn: sqlite3.Connection, session_id: SessionId) -> BillFacts | None:
         leaf_index=row.settlement_leaf_index,
         session_key=None if row.session_key is None else row.session_key.hex(),
         chain=_chain(conn, row.session_key),
+        credits_=_credits(conn, session_id),
     )
 
 
@@ -154,27 +187,28 @@ def in_span(
     after: tuple[datetime, str] | None = None,
     limit: int = PAGE,
 ) -> list[BillLine]:
-    """Bills decided in a span, in that order.
+    """Bills and credits decided in a span, in that order.
 
     Args:
         conn: A reader's.
         span: When they were settled, or judged while they are held.
-        after: Time and session of the last one read before.
+        after: Time and number of the last one read before.
         limit: How many at most.
     """
     last = ("", "") if after is None else (to_text(after[0]), after[1])
-    rows = conn.execute(
-        _MONTH, (to_text(span.since), to_text(span.until), *last, limit)
-    )
-    return [_line(row) for row in rows]
+    values = (to_text(span.since), to_text(span.until), *last, limit)
+    found = [
+        _line(row) for sql in (_BILLS, _CREDITS) for row in conn.execute(sql, values)
+    ]
+    return sorted(found, key=lambda one: (one.decided_at, one.number))[:limit]
 
 
 def all_in_span(conn: sqlite3.Connection, span: Span) -> Iterator[BillLine]:
-    """Every bill decided in a span, read in pages."""
+    """Every bill and credit decided in a span, read in pages."""
     after: tuple[datetime, str] | None = None
     while page := in_span(conn, span, after):
         yield from page
-        after = (page[-1].decided_at, page[-1].session_id)
+        after = (page[-1].decided_at, page[-1].number)
 
 
 def totals(conn: sqlite3.Connection, span: Span) -> list[Total]:
@@ -192,6 +226,29 @@ def totals(conn: sqlite3.Connection, span: Span) -> list[Total]:
         )
         for row in rows
     ]
+
+
+def credits_in_span(conn: sqlite3.Connection, span: Span) -> list[BillLine]:
+    """Every credit decided in a span."""
+    values = (to_text(span.since), to_text(span.until), "", "", -1)
+    return [_line(row) for row in conn.execute(_CREDITS, values)]
+
+
+def _credits(conn: sqlite3.Connection, session_id: SessionId) -> tuple[Credit, ...]:
+    rows = conn.execute(
+        "SELECT number, amount_minor, reason, decided_at FROM credit"
+        " WHERE session_id = ? ORDER BY ordinal",
+        (session_id,),
+    )
+    return tuple(
+        Credit(
+            name=f"C{number:06d}",
+            amount_minor=amount_minor,
+            reason=reason,
+            decided_at=from_text(decided_at),
+        )
+        for number, amount_minor, reason, decided_at in rows
+    )
 
 
 def _signature(conn: sqlite3.Connection, session_id: SessionId) -> Signature:
@@ -220,7 +277,9 @@ def _chain(conn: sqlite3.Connection, session_key: bytes | None) -> Chain | None:
 
 
 def _line(row: tuple[Any, ...]) -> BillLine:
+    name, reasons, energy, sha256, leaf, at, by, given, before = row[_N_COMMON:]
     return BillLine(
+        number=name,
         session_id=SessionId(row[0]),
         station_id=row[1],
         evse_id=row[2],
@@ -230,13 +289,14 @@ def _line(row: tuple[Any, ...]) -> BillLine:
         ended_at=optional_time(row[6]),
         status=row[7],
         verdict=row[8],
-        reasons=tuple(json.loads(row[9])),
-        energy_milliwh=row[10],
-        document=None if row[11] is None else json.loads(row[11]),
-        sha256=row[12],
-        tariff_sha256=row[13],
-        leaf_index=row[14],
-        decided_at=from_text(row[15]),
-        decided_by=row[16],
-        meter_serial=row[17],
+        document=None if row[9] is None else json.loads(row[9]),
+        tariff_sha256=row[10],
+        meter_serial=row[11],
+        reasons=tuple(json.loads(reasons)),
+        energy_milliwh=energy,
+        sha256=sha256,
+        leaf_index=leaf,
+        decided_at=from_text(at),
+        decided_by=by,
+        given=None if given is None else Given(amount_minor=given, before_minor=before),
     )

@@ -144,7 +144,7 @@ def _body(paper: Paper) -> str:
             pairs_html(paper.facts),
             *(table_html(one) for one in paper.tables),
             f"<h2>{escape(said.checking)}</h2>",
-            pairs_html(paper.checking),
+            pairs_html((*paper.checking, *paper.now)),
             verify,
         )
     )

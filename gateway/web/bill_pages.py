@@ -18,6 +18,7 @@ from gateway.domain.ids import SessionId
 from gateway.domain.months import Month
 from gateway.domain.tariff_terms import MILLIWH_PER_KWH
 from gateway.errors import RequestError, StoreError
+from gateway.services.bill_export import amounts_minor
 from gateway.services.bill_pdf import PaperSize
 from gateway.services.bills import Ask
 from gateway.store.bills import BillLine
@@ -28,6 +29,11 @@ from gateway.web.ports import Access, BillDesk, LiveView
 
 PER_PAGE: Final = 200
 MAX_ID: Final = 100
+STATES: Final = {
+    "settled": "final",
+    "held": "held, not final",
+    "waived": "waived: nothing to pay",
+}
 EXPORT: Final = "/api/v1/exports/bills.csv"
 
 _HOW: Final = (
@@ -58,7 +64,7 @@ class BillPages:
             paper,
             base=base,
             back=f"{BILLS_PATH}?month={month}",
-            receipt=receipt if paper.is_final else None,
+            receipt=receipt if paper.verify else None,
         )
 
     async def pdf(self, session_id: str, ask: Ask, size: PaperSize) -> Response:
@@ -194,7 +200,8 @@ def _cells(bill: BillLine, zone: ZoneInfo) -> tuple[str, ...]:
     document = bill.document or {}
     amount = energy = "–"
     if document and bill.is_settled:
-        minor = minor_text(int(document["amount_minor"]), int(document["minor_digits"]))
+        _, gross = amounts_minor(document, bill.given)
+        minor = minor_text(gross, int(document["minor_digits"]))
         amount = f"{minor} {document['currency']}"
     if bill.energy_milliwh is not None:
         kwh = Fraction(bill.energy_milliwh, MILLIWH_PER_KWH)
@@ -202,7 +209,7 @@ def _cells(bill: BillLine, zone: ZoneInfo) -> tuple[str, ...]:
     return (
         f"{bill.decided_at.astimezone(zone):%Y-%m-%d %H:%M %Z}",
         f"{bill.station_id} · {bill.evse_id}",
-        "final" if bill.is_settled else "held, not final",
+        STATES[bill.status] if bill.given is None else f"credit {bill.number}",
         energy,
         amount,
     )
@@ -211,18 +218,22 @@ def _cells(bill: BillLine, zone: ZoneInfo) -> tuple[str, ...]:
 def _totals(sums: dict[str, Any] | None) -> str:
     if sums is None:
         return ""
-    pairs = [("Final bills", str(sums["settled"])), ("Held", str(sums["held"]))]
+    pairs = [
+        ("Final bills", str(sums["settled"])),
+        ("Held", str(sums["held"])),
+        ("Waived", str(sums["waived"])),
+    ]
     for one in sums["totals"]:
         said = (
             f"{one['gross']} {one['currency']}, of which {one['vat']} VAT;"
-            f" {one['energy_kwh']} kWh"
+            f" {one['energy_kwh']} kWh; {one['credits']} credits"
         )
         pairs.append(("In all", said))
     return pairs_html(pairs)
 
 
 def _more(month: Month, last: BillLine) -> str:
-    after = quote(f"{last.decided_at.isoformat()} {last.session_id}")
+    after = quote(f"{last.decided_at.isoformat()} {last.number}")
     path = f"{BILLS_PATH}?month={month}&after={after}"
     return f"<nav>{link(path, 'Later ones →')}</nav>"
 
@@ -238,11 +249,11 @@ def _position(text: str) -> tuple[datetime, str] | None:
     """Where a list goes on."""
     if not text:
         return None
-    moment, _, session_id = text.partition(" ")
+    moment, _, number = text.partition(" ")
     try:
         at = datetime.fromisoformat(moment)
     except ValueError as error:
         raise RequestError(422, "bad_position", "after: is no position") from error
     if at.tzinfo is None:
         raise RequestError(422, "bad_position", "after: is no position")
-    return at, session_id
+    return at, number

@@ -42,7 +42,7 @@ class DriverBill:
             paper,
             base=f"{path}/bill",
             back=path,
-            receipt=f"{path}/receipt" if paper.is_final else None,
+            receipt=f"{path}/receipt" if paper.verify else None,
         )
 
     async def pdf(self, token: str, ask: Ask, size: PaperSize) -> Response:

@@ -73,7 +73,7 @@ def facts_of(
         started_at=START,
         ended_at=ends,
         stop_reason="EVDisconnected",
-        is_settled=settled,
+        status="settled" if settled else "held",
         verdict="ok-unsigned" if settled else "suspicious",
         reasons=() if settled else ("register_drop", "clock_offset"),
         document=bill.to_json(),
@@ -104,6 +104,7 @@ def line_of(facts: BillFacts) -> BillLine:
     """The same bill in a list."""
     document = None if facts.document is None else dict(facts.document)
     return BillLine(
+        number=facts.session_id,
         session_id=facts.session_id,
         station_id=facts.station_id,
         evse_id=facts.evse_id,
@@ -111,7 +112,7 @@ def line_of(facts: BillFacts) -> BillLine:
         id_token=facts.id_token,
         started_at=facts.started_at,
         ended_at=facts.ended_at,
-        status="settled" if facts.is_settled else "held",
+        status=facts.status,
         verdict=facts.verdict,
         reasons=facts.reasons,
         energy_milliwh=None if document is None else document["energy_milliwh"],
@@ -167,4 +168,4 @@ class FakeBills:
         return [line_of(one) for one in self.bills.values()][:limit]
 
     async def totals(self, month: Month) -> dict[str, Any]:
-        return totals_json([], month, Place(name="Depot", timezone=BERLIN))
+        return totals_json([], [], month, Place(name="Depot", timezone=BERLIN))
