@@ -1,6 +1,6 @@
 """A tariff in words for drivers: one sentence, in their language where we have it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -125,6 +125,30 @@ def tariff_text(
         until = phrases.until.replace("{clock}", clock).replace("{later}", later)
         energy = _range(terms, Dimension.ENERGY, tariff, phrases, until)
     return " + ".join(word for word in (energy, *words) if word) or None
+
+
+def energy_text(tariffs: Iterable[Tariff], moment: datetime) -> str | None:
+    """What a kWh costs now by any of some tariffs, at least and at most.
+
+    Returns:
+        As ``0.29–0.42 EUR/kWh``; ``None`` where none of them has a price.
+    """
+    prices: set[int] = set()
+    shown: Tariff | None = None
+    for tariff in tariffs:
+        try:
+            terms = tariff.segments(moment, moment)[0].terms
+        except TariffError:
+            continue
+        shown = tariff
+        prices |= set(terms.price_range_micro(Dimension.ENERGY) or (0,))
+    if shown is None:
+        return None
+    bounds = [
+        _amount(price, shown.minor_digits, _ENGLISH)
+        for price in sorted({min(prices), max(prices)})
+    ]
+    return f"{'–'.join(bounds)} {shown.currency}/kWh"
 
 
 def knows_language(language: str) -> bool:

@@ -18,6 +18,7 @@ from gateway.services.authorization import Admission, Authorizer, TokenRules
 from gateway.services.cache_clearing import CacheClearing
 from gateway.services.data_transfer import DataTransfers, accept
 from gateway.services.features import Feature, Features
+from gateway.services.final_costs import FinalCosts
 from gateway.services.inquiries import Inquiries
 from gateway.services.judging import Terms, final_cost
 from gateway.services.local_lists import ListPorts, LocalLists
@@ -27,7 +28,7 @@ from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.token_book import TokenBook
 from gateway.store import group_tariffs, money
-from gateway.store.entry import FinalCost, TokenQuestion
+from gateway.store.entry import TokenQuestion
 from gateway.store.queries import Queries
 from gateway.store.writer import Writer
 
@@ -60,14 +61,14 @@ class DriverParts:
 
     Attributes:
         authorizer: Decides about tokens.
-        final_cost: Of an ended session, for answers to its end.
+        final_costs: Of ended sessions, for answers to their ends.
     """
 
     def __init__(self, config: Config, ports: DriverPorts) -> None:
         self._config = config
         self._terms = ports.terms
         timeout_s = config.server.call_timeout_s
-        self.final_cost: FinalCost = partial(final_cost, terms=ports.terms)
+        self.final_costs = FinalCosts(queries=ports.queries, terms=ports.terms)
         self.authorizer = Authorizer(
             admission=ports.admission,
             rules=TokenRules(
@@ -118,7 +119,7 @@ class DriverParts:
                 clock=ports.clock,
                 costs=self.costs,
                 tariff_id_of=ports.terms.tariff_id_of,
-                final_cost=self.final_cost,
+                final_cost=partial(final_cost, terms=ports.terms),
                 timezone=config.site.timezone,
                 language=config.billing.language,
                 cost_interval_s=config.billing.cost_interval_s,
@@ -139,6 +140,7 @@ class DriverParts:
         start(self.local_lists.run, "part.lists")
         start(self.caches.run, "part.caches")
         start(self.costs.run, "part.costs")
+        start(self.final_costs.run, "part.final_costs")
         start(self.pricing.run, "part.pricing")
 
     def booted(self, station_id: StationId) -> None:

@@ -19,7 +19,7 @@ from gateway.bus import Bus, FactCommitted
 from gateway.clock import Clock
 from gateway.domain.events import Event, SessionStarted
 from gateway.domain.ids import IdToken, StationId
-from gateway.domain.session import Session
+from gateway.domain.session import Session, SessionPhase
 from gateway.errors import ErrorKind, RemoteError, StoreError, StoreShed
 from gateway.ocpp.adapter import (
     Adapter,
@@ -101,6 +101,7 @@ class StationContext:
     boot_answer: str | None = None
 
 
+AskCost: TypeAlias = Callable[[Session, Callable[[str | None], None]], None]
 OnPresented: TypeAlias = Callable[[StationContext, IdToken, TokenDecision], None]
 """A token was held to a reader, and this was answered."""
 
@@ -137,6 +138,7 @@ class Ingest:
         heartbeat_interval_s: Told to accepted stations.
         pending_retry_s: Told to stations that are not accepted yet.
         total_cost: Cost of a running session so far, in major units; quick.
+        final_cost: Finds out what an ended session costs, and calls back.
         on_gap: Called with a session of which messages are missing.
         inquire: Asks a service what a message needs to know before its reply; without
             one every inquiry stays without a finding.
@@ -155,6 +157,7 @@ class Ingest:
         heartbeat_interval_s: int = 300,
         pending_retry_s: int = 60,
         total_cost: Callable[[Session], str | None] | None = None,
+        final_cost: AskCost | None = None,
         on_gap: Callable[[Session], None] | None = None,
         inquire: Inquire | None = None,
         on_boot: Callable[[StationContext, str], None] | None = None,
@@ -169,6 +172,7 @@ class Ingest:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pending_retry_s = pending_retry_s
         self._total_cost = total_cost
+        self._final_cost = final_cost
         self._on_gap = on_gap
         self._inquire = inquire
         self._on_boot = on_boot
@@ -223,7 +227,6 @@ class Ingest:
             deviations=decoded.deviations,
             authorize=decoded.authorize,
             authorize_evse=decoded.authorize_evse,
-            wants_cost=decoded.wants_cost,
         )
         message = _Message(station, call, decoded, later, refuse)
         try:
@@ -309,19 +312,31 @@ class Ingest:
             respond(encode_result(message.call.message_id, _EMPTY))
             return
         answer = self._answer(message, receipt)
-        inquiry = message.decoded.inquiry
-        if inquiry is None or self._inquire is None:
-            respond(_result(message.call, message.decoded, answer))
-            return
 
-        def found(finding: Finding | None) -> None:
-            told = replace(answer, finding=finding)
+        def later(told: Answer) -> None:
             try:
                 respond(_result(message.call, message.decoded, told))
             except Exception as failure:  # noqa: BLE001 - as in _committed, but later
                 self._fail(message, failure, UNANSWERABLE)
 
-        self._inquire(message.station.station_id, inquiry, found)
+        inquiry, session = message.decoded.inquiry, receipt.session
+        if inquiry is not None and self._inquire is not None:
+            self._inquire(
+                message.station.station_id,
+                inquiry,
+                lambda finding: later(replace(answer, finding=finding)),
+            )
+        elif (
+            self._final_cost is not None
+            and message.decoded.wants_cost
+            and session is not None
+            and session.phase is SessionPhase.ENDED
+        ):
+            self._final_cost(
+                session, lambda cost: later(replace(answer, total_cost=cost))
+            )
+        else:
+            respond(_result(message.call, message.decoded, answer))
 
     def _fail(self, message: _Message, error: BaseException, told: str) -> None:
         """A bug of ours: say so, keep the frame, and let the station try again."""
@@ -361,9 +376,8 @@ class Ingest:
 
     def _answer(self, message: _Message, receipt: Receipt) -> Answer:
         registration = receipt.registration or "Accepted"
-        session, cost = receipt.session, receipt.final_cost
-        may_tell = message.decoded.wants_cost and cost is None
-        if may_tell and session is not None and self._total_cost is not None:
+        session, cost = receipt.session, None
+        if message.decoded.wants_cost and session and self._total_cost:
             cost = self._total_cost(session)
         return Answer(
             now=self._clock.now(),

@@ -4,8 +4,9 @@ import asyncio
 import math
 import sqlite3
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,8 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.session import Session, SessionPhase
+from gateway.domain.tariff import Tariff
+from gateway.domain.tariff_text import energy_text
 from gateway.errors import RequestError, StoreError
 from gateway.services.driver_price import driver_price
 from gateway.services.needs import Needs
@@ -50,7 +53,7 @@ class Live:
         needs: Takes drivers' needs and knows their links.
         receipts: Builds what a driver may keep.
         clock: Site clock.
-        prices: The default tariff's price at a moment, in words.
+        tariff_ids: The tariffs that stations charge by.
         backend: Where heads are anchored, in a word.
         plan_price_unit: Of the prices that plans reckon with, such as ``EUR/kWh``.
         facts: All about one station, for its page.
@@ -65,7 +68,7 @@ class Live:
         needs: Needs,
         receipts: Receipts,
         clock: Clock,
-        prices: Callable[[datetime], str | None],
+        tariff_ids: Callable[[], Collection[str]],
         backend: str,
         alarms: Callable[[], Sequence[View]] = tuple,
         commands: Callable[[], Sequence[View]] = tuple,
@@ -77,7 +80,8 @@ class Live:
         self._needs = needs
         self._receipts = receipts
         self._clock = clock
-        self._prices = prices
+        self._tariff_ids = tariff_ids
+        self._tariffs: list[Tariff] = []
         self._backend = backend
         self._alarms = alarms
         self._commands = commands
@@ -152,14 +156,14 @@ class Live:
             return _empty_site() | {
                 "name": self._overview.name,
                 "timezone": self._overview.timezone,
-                "price": self._prices(self._clock.now()),
+                "price": self._price(),
             }
         ledger = self._site["ledger"]
         return self._site | {
             "knocking": self._knocking,
             "alarms": self._alarms(),
             "commands": self._commands(),
-            "price": self._prices(self._clock.now()),
+            "price": self._price(),
             "plan_price_unit": self._plan_price_unit,
             "ledger": {
                 "leaves": ledger["leaf_count"],
@@ -233,6 +237,11 @@ class Live:
 
     async def _refresh(self, *, is_watched: bool) -> None:
         now = self._clock.now()
+        if is_watched or not self._tariffs:
+            self._tariffs = await asyncio.to_thread(
+                self._queries.read_now,
+                partial(money.tariffs_named, ids=sorted(self._tariff_ids())),
+            )
         if is_watched:
             self._site = await self._overview.site()
             self._knocking = [
@@ -274,6 +283,9 @@ class Live:
         rows.append((now, max(cabinet["load_a"]), limit_a))
         while rows and now - rows[0][0] > HISTORY:
             rows.popleft()
+
+    def _price(self) -> str | None:
+        return energy_text(self._tariffs, self._clock.now())
 
     def _read_driver(self, session_id: SessionId) -> View | None:
         return self._queries.read_now(lambda conn: self._driver_of(conn, session_id))

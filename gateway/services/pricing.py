@@ -35,7 +35,6 @@ from gateway.services.running_costs import RunningCosts
 from gateway.services.station_port import Stations
 from gateway.store import group_tariffs, money
 from gateway.store.device_model import KEY_ROWS, key_row
-from gateway.store.entry import FinalCost
 from gateway.store.queries import Queries
 
 MAX_AT_ONCE: Final = 20
@@ -73,7 +72,7 @@ class PricingPorts:
     clock: Clock
     costs: RunningCosts
     tariff_id_of: Callable[[StationId], str | None]
-    final_cost: FinalCost
+    final_cost: Callable[[sqlite3.Connection, Session], str | None]
     timezone: str
     language: str
     cost_interval_s: float | None

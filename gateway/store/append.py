@@ -18,7 +18,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId
 from gateway.domain.metering import samples_in
-from gateway.domain.session import Session, SessionEvent, SessionPhase
+from gateway.domain.session import Session, SessionEvent
 from gateway.store import clocks, deviations, facts, pages, sessions
 from gateway.store.entry import (
     CommittedFact,
@@ -78,16 +78,7 @@ class _Append:
             transaction_number=number,
             authorization=self.authorization,
             registration=self.registration,
-            final_cost=self._final_cost(session),
         )
-
-    def _final_cost(self, session: Session | None) -> str | None:
-        hook = self.hooks.final_cost
-        if hook is None or session is None or not self.entry.wants_cost:
-            return None
-        if session.phase is not SessionPhase.ENDED:
-            return None
-        return hook(self.conn, session)
 
     def _fact(self, event: Event) -> CommittedFact:
         conn = self.conn

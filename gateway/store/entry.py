@@ -29,7 +29,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         payload: Its payload, for telling repetitions apart where a clock cannot.
         authorize: A token to be judged without a transaction.
         is_ours: The central system numbers this station's transactions (OCPP 1.6).
-        wants_cost: The answer has room for what a session costs.
     """
 
     station_id: StationId
@@ -43,7 +42,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deviations: tuple[Deviation, ...] = ()
     authorize: IdToken | None = None
     authorize_evse: EvseRef | None = None
-    wants_cost: bool = False
 
     @property
     def is_telemetry(self) -> bool:
@@ -126,7 +124,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         transaction_number: The number of a 1.6 transaction.
         authorization: The judgement on the token in the message.
         registration: ``Accepted``, ``Pending`` or ``Rejected``, for a boot.
-        final_cost: Of an ended session, in major units, where it was wanted.
     """
 
     offset: int
@@ -136,7 +133,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     transaction_number: int | None = None
     authorization: TokenDecision | None = None
     registration: str | None = None
-    final_cost: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -169,8 +165,6 @@ class Sealer(Protocol):
 
 
 Judge: TypeAlias = Callable[[sqlite3.Connection, TokenQuestion], TokenDecision]
-FinalCost: TypeAlias = Callable[[sqlite3.Connection, Session], str | None]
-"""What an ended session costs, in major units; ``None`` if nobody can say."""
 Rating: TypeAlias = Callable[[StationId, int], float | None]
 """Rated power of an EVSE, W; ``None`` if unknown. Called in the writer thread."""
 
@@ -183,13 +177,11 @@ class Hooks:
         judge: Decides about tokens.
         sealer: Makes ledger leaves; ``None`` without a ledger.
         rating: Rated power of an EVSE, for plausibility.
-        final_cost: What an ended session costs, for answers that have room for it.
     """
 
     judge: Judge
     sealer: Sealer | None = None
     rating: Rating | None = None
-    final_cost: FinalCost | None = None
 
 
 def _is_telemetry(event: Event) -> bool:

@@ -126,6 +126,12 @@ def find_tariff(conn: sqlite3.Connection, tariff_id: str) -> StoredTariff | None
     return None if row is None else _stored(row)
 
 
+def tariffs_named(conn: sqlite3.Connection, *, ids: Iterable[str]) -> list[Tariff]:
+    """Those of some tariffs that there are, in the order of their ids given."""
+    found = (find_tariff(conn, tariff_id) for tariff_id in ids)
+    return [one.tariff for one in found if one is not None]
+
+
 def all_tariffs(conn: sqlite3.Connection) -> list[StoredTariff]:
     """All tariffs by id."""
     rows = conn.execute(

@@ -115,8 +115,10 @@ def _price(price: str | None) -> Figure:
         name="Drivers pay",
         value=number,
         under=unit or "no tariff",
-        means="The price of energy in the default tariff now. A bill may have further"
-        " parts; what the site itself pays is drawn in the charts.",
+        means="What energy costs drivers now by the tariffs of the stations, tax"
+        " included; from least to most where it differs. Groups of tokens may have a"
+        " tariff of their own, and a bill further parts. What the site itself pays is"
+        " drawn in the charts.",
     )
 
 

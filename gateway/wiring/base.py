@@ -83,6 +83,12 @@ class Base:
         own = None if station is None else station.tariff_id
         return own or self.config.billing.default_tariff
 
+    def tariff_ids(self) -> frozenset[str]:
+        """The tariffs of all stations; the default one while there are none."""
+        found = {self.tariff_id_of(one.id) for one in self.directory.site.stations}
+        default = self.config.billing.default_tariff
+        return frozenset(one for one in found or {default} if one is not None)
+
     def terms(self) -> Terms:
         """What settling depends on besides the session."""
         return Terms(

@@ -1,14 +1,9 @@
-"""Prices out of the configuration: for plans, and for people to read."""
+"""Prices that plans reckon with, out of the configuration."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Final
 
 from gateway.config import Config
-from gateway.domain.tariff import TariffError
 from gateway.services.group_problem import Prices
-
-MICRO: Final = 1_000_000
 
 
 def plan_prices(config: Config) -> Prices | None:
@@ -28,15 +23,3 @@ def plan_price_unit(config: Config) -> str | None:
     """Of the prices that plans reckon with; ``None``: they know none."""
     tariff = config.tariffs.get(config.optimizer.import_tariff or "")
     return None if tariff is None else f"{tariff.currency}/kWh"
-
-
-def price_text(config: Config, moment: datetime) -> str | None:
-    """The default tariff's price of energy at a moment, for people; ``None``: none."""
-    tariff = config.tariffs.get(config.billing.default_tariff or "")
-    if tariff is None:
-        return None
-    try:
-        price = Decimal(tariff.price_at(moment)) / MICRO
-    except TariffError:
-        return None
-    return f"{price:.2f} {tariff.currency}/kWh"

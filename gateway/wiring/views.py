@@ -1,7 +1,6 @@
 """What people and monitoring are shown: overview, live pages, metrics."""
 
 from dataclasses import asdict
-from functools import partial
 
 from gateway.services.command_troubles import CommandTroubles
 from gateway.services.live import Live
@@ -13,7 +12,7 @@ from gateway.wiring.exchange import Exchange
 from gateway.wiring.money import Money
 from gateway.wiring.plans import Plans
 from gateway.wiring.port import Port
-from gateway.wiring.prices import plan_price_unit, price_text
+from gateway.wiring.prices import plan_price_unit
 
 
 class Views:
@@ -46,7 +45,7 @@ class Views:
             needs=plans.needs,
             receipts=money.receipts,
             clock=base.clock,
-            prices=partial(price_text, base.config),
+            tariff_ids=base.tariff_ids,
             backend=base.config.ledger.backend.value,
             alarms=certificates.security.alarms,
             commands=CommandTroubles(base.command_log, base.clock).recent,

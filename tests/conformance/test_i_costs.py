@@ -85,12 +85,14 @@ async def test_texts_for_a_station_that_is_offline_are_set_after_its_boot(
     assert told["TotalCostFallbackMessage"]
 
 
-async def told_cost(charging: Transaction, register_wh: int) -> Decimal:
+async def told_cost(
+    charging: Transaction, register_wh: int, *, ago_s: float = 0.0
+) -> Decimal:
     """The cost in the answer to an update; the first ones may come without."""
     charging.register_wh = register_wh
     for _ in range(50):
         answer = await charging.event(
-            "Updated", "MeterValuePeriodic", energy="Sample.Periodic"
+            "Updated", "MeterValuePeriodic", energy="Sample.Periodic", ago_s=ago_s
         )
         if "totalCost" in answer:
             return Decimal(str(answer["totalCost"]))
@@ -122,8 +124,8 @@ async def test_the_cost_runs_with_the_register_and_ends_as_the_bill(
             energy="Transaction.Begin",
             ago_s=3_600,
         )
-        assert await told_cost(charging, 3_500) == 1
-        assert await told_cost(charging, 8_500) == 3
+        assert await told_cost(charging, 3_500, ago_s=2_700) == 1
+        assert await told_cost(charging, 8_500, ago_s=900) == 3
         charging.register_wh = 11_000
         answer = await charging.event(
             "Ended", "StopAuthorized", reason="Local", energy="Transaction.End"

@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.ocpi import parse_tariff
 from gateway.domain.rates import major_units
 from gateway.domain.tariff import Tariff
-from gateway.domain.tariff_text import next_price, tariff_text
+from gateway.domain.tariff_text import energy_text, next_price, tariff_text
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -142,3 +142,11 @@ def test_a_fee_that_counts_at_other_times_is_not_told_now() -> None:
 def test_time_alone_may_have_a_price() -> None:
     assert tariff_text(full(costs("TIME", 2)), NOON) == "2.00 EUR per hour of charging"
     assert tariff_text(full(costs("TIME", 0)), NOON) is None
+
+
+def test_the_site_shows_the_least_and_the_most_of_its_stations_tariffs() -> None:
+    cheap, dear = full(costs("ENERGY", "0.3")), full(costs("ENERGY", "0.405"))
+    assert energy_text([cheap], NOON) == "0.30 EUR/kWh"
+    assert energy_text([cheap, dear], NOON) == "0.30–0.405 EUR/kWh"
+    assert energy_text([], NOON) is None
+    assert energy_text([full(costs("TIME", 2))], NOON) == "0.00 EUR/kWh"
