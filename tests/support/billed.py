@@ -1,5 +1,6 @@
 """Sessions told over a real socket, and the bills that they become."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,22 @@ def register(moment: datetime, wh: float | str, **more: Any) -> dict[str, Any]:
     """A meter value with one register."""
     sampled = {"value": str(wh), **more}
     return {"timestamp": wire(moment), "sampledValue": [sampled]}
+
+
+def signed_16(moment: datetime, context: str, text: str) -> dict[str, Any]:
+    """A meter value of 1.6 with signed data alone."""
+    sampled = {"value": text, "format": "SignedData", "context": context}
+    return {"timestamp": wire(moment), "sampledValue": [sampled]}
+
+
+def signed_201(text: str, public_key: str = "") -> dict[str, Any]:
+    """The signed part of a 2.0.1 sample; the key in hexadecimal digits."""
+    return {
+        "signedMeterData": base64.b64encode(text.encode()).decode(),
+        "signingMethod": "",
+        "encodingMethod": "OCMF",
+        "publicKey": base64.b64encode(bytes.fromhex(public_key)).decode(),
+    }
 
 
 async def put_tariff(

@@ -1,14 +1,13 @@
 """Groups of id tokens with a tariff of their own."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from gateway.clock import SystemClock
 from tests.support.api_site import ApiSite, api_site
+from tests.support.billed import Talk16, ago, bill_of
 from tests.support.ocpi import CPO, PLACE, check
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,42 +34,15 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ApiSit
         yield running
 
 
-def wire(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def bill_of(site: ApiSite, name: str, token: str) -> dict[str, Any]:
+async def told(site: ApiSite, name: str, token: str) -> dict[str, Any]:
     """The bill of a session of 10 kWh."""
     await site.register(name)
     async with site.station(name) as station:
         await station.boot()
-        now = SystemClock().now()
-        started = await station.ask(
-            "StartTransaction",
-            {
-                "connectorId": 1,
-                "idTag": token,
-                "meterStart": 0,
-                "timestamp": wire(now - timedelta(hours=1)),
-            },
-        )
-        await station.ask(
-            "StopTransaction",
-            {
-                "transactionId": started["transactionId"],
-                "meterStop": 10_000,
-                "timestamp": wire(now),
-            },
-        )
-    (session,) = await site.call("GET", f"/sessions?station_id={name}")
-    path = f"/sessions/{session['session_id']}/bill"
-
-    async def billed() -> bool:
-        return (await site.send("GET", path)).is_success
-
-    await site.until(billed)
-    found: dict[str, Any] = await site.call("GET", path)
-    return found
+        talk = Talk16(station)
+        number = await talk.start(ago(site, hours=1), 0, idTag=token)
+        await talk.stop(number, ago(site), 10_000)
+    return await bill_of(site, name)
 
 
 async def test_a_group_charges_by_its_own_tariff_and_others_by_the_default(
@@ -79,7 +51,7 @@ async def test_a_group_charges_by_its_own_tariff_and_others_by_the_default(
     put = await site.call("PUT", "/tariff-groups/crew", {"tariff_id": "staff"})
     assert (put["group"], put["tariff_id"]) == ("crew", "staff")
     assert await site.call("GET", "/tariff-groups", role="viewer") == [put]
-    own = await bill_of(site, "GROUP-1", "WORKER")
+    own = await told(site, "GROUP-1", "WORKER")
     assert own["tariff_id"] == "staff"
     assert own["amount_minor"] == 100 + 119
     assert (own["net_minor"], own["vat_minor"]) == (200, 19)
@@ -90,12 +62,12 @@ async def test_a_group_charges_by_its_own_tariff_and_others_by_the_default(
     assert record["total_energy"] == 10
     assert record["tariffs"][0]["id"] == "staff"
     assert record["cdr_token"]["uid"] == "WORKER"
-    other = await bill_of(site, "GROUP-2", "GUEST")
+    other = await told(site, "GROUP-2", "GUEST")
     assert (other["tariff_id"], other["amount_minor"]) == ("day", 420)
     used = await site.call("DELETE", "/tariffs/staff", status=409)
     assert used["error"] == "in_use"
     await site.call("DELETE", "/tariff-groups/CREW", status=204)
-    later = await bill_of(site, "GROUP-3", "WORKER")
+    later = await told(site, "GROUP-3", "WORKER")
     assert later["tariff_id"] == "day"
 
 
@@ -113,9 +85,7 @@ async def test_a_session_without_a_settled_bill_has_no_record(site: ApiSite) -> 
     await site.register("OPEN")
     async with site.station("OPEN") as station:
         await station.boot()
-        now = wire(SystemClock().now())
-        start = {"connectorId": 1, "idTag": "GUEST", "meterStart": 0, "timestamp": now}
-        await station.ask("StartTransaction", start)
+        await Talk16(station).start(ago(site), 0, idTag="GUEST")
         (session,) = await site.call("GET", "/sessions?station_id=OPEN")
         path = f"/sessions/{session['session_id']}/cdr"
         refused = await site.call("GET", path, status=409)

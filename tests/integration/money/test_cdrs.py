@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +12,15 @@ import pytest
 from gateway.domain.ocmf import Curve
 from gateway.services.meter_keys import key_info, parse_key
 from tests.support.api_site import PASSWORD, ApiSite, api_site
+from tests.support.billed import (
+    DRIVER,
+    Talk16,
+    Talk201,
+    ago,
+    newest,
+    settled_bill,
+    signed_201,
+)
 from tests.support.ocmf import Meter
 from tests.support.ocpi import CPO, PLACE, check
 from tests.support.raw_station import RawStation
@@ -27,45 +36,20 @@ async def site(tmp_path: Path) -> AsyncIterator[ApiSite]:
         yield running
 
 
-def at(site: ApiSite, seconds: float) -> str:
-    moment = site.gateway.clock.now().timestamp() + seconds
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
-
-
-async def charge(site: ApiSite, station: RawStation, *, began: float = -3600) -> str:
+async def charge(site: ApiSite, station: RawStation, *, hours: float = 1) -> str:
     """A 1.6 session of 2 kWh in half an hour; its id once it is settled."""
-    started = await station.ask(
-        "StartTransaction",
-        {
-            "connectorId": 1,
-            "idTag": "DRIVER",
-            "meterStart": 1000,
-            "timestamp": at(site, began),
-        },
-    )
-    await station.ask(
-        "StopTransaction",
-        {
-            "transactionId": started["transactionId"],
-            "meterStop": 3000,
-            "timestamp": at(site, began + 1800),
-            "reason": "EVDisconnected",
-        },
-    )
+    talk, began = Talk16(station), ago(site, hours=hours)
+    number = await talk.start(began)
+    end = began + timedelta(minutes=30)
+    await talk.stop(number, end, 3000, reason="EVDisconnected")
     return await settled(site, station.station_id)
 
 
 async def settled(site: ApiSite, station_id: str) -> str:
     """The id of the station's newest session, once its bill is settled."""
-    (row,) = await site.call("GET", f"/sessions?station_id={station_id}&limit=1")
-    session_id: str = row["session_id"]
-
-    async def is_settled() -> bool:
-        answer = await site.send("GET", f"/sessions/{session_id}/bill")
-        return answer.is_success and answer.json()["state"] == "settled"
-
-    await site.until(is_settled)
-    return session_id
+    session = await newest(site, station_id)
+    await settled_bill(site, session["session_id"])
+    return str(session["session_id"])
 
 
 async def test_a_record_is_whole_without_anything_added(site: ApiSite) -> None:
@@ -115,32 +99,19 @@ async def test_signed_readings_go_along_and_verify_with_the_key_in_the_record(
     async with site.station("NEW", "2.0.1") as station:
         await station.boot()
         await report_connector(station)
+        talk, began = Talk201(station, "tx-1"), ago(site, hours=1)
         for number, (kind, text) in enumerate(texts.items()):
-            context = "Transaction.Begin" if kind == "Started" else "Transaction.End"
-            signed = {
-                "signedMeterData": base64.b64encode(text.encode()).decode(),
-                "signingMethod": "",
-                "encodingMethod": "OCMF",
-                "publicKey": "",
-            }
-            when = at(site, 3600.0 * (number - 1))
             value = {
                 "value": (1000, 3000)[number],
-                "context": context,
-                "signedMeterValue": signed,
+                "context": f"Transaction.{('Begin', 'End')[number]}",
+                "signedMeterValue": signed_201(text),
             }
-            await station.ask(
-                "TransactionEvent",
-                {
-                    "eventType": kind,
-                    "timestamp": when,
-                    "triggerReason": "RemoteStart",
-                    "seqNo": number,
-                    "transactionInfo": {"transactionId": "tx-1", "remoteStartId": 7},
-                    "evse": {"id": 1, "connectorId": 1},
-                    "idToken": {"idToken": "DRIVER", "type": "eMAID"},
-                    "meterValue": [{"timestamp": when, "sampledValue": [value]}],
-                },
+            await talk.event(
+                kind,
+                began + timedelta(hours=number),
+                samples=[value],
+                info={"remoteStartId": 7},
+                idToken={"idToken": DRIVER, "type": "eMAID"},
             )
     session_id = await settled(site, "NEW")
     record = check(await site.call("GET", f"/sessions/{session_id}/cdr"))
@@ -182,7 +153,7 @@ async def report_connector(station: RawStation) -> None:
 async def test_records_are_exported_page_by_page(site: ApiSite) -> None:
     async with site.station("OLD") as station:
         await station.boot()
-        ids = [await charge(site, station, began=-9000 + 3600 * n) for n in range(3)]
+        ids = [await charge(site, station, hours=2.5 - n) for n in range(3)]
     first = await site.send("GET", "/cdrs?limit=2")
     assert first.headers["X-Total-Count"] == "3"
     assert first.headers["X-Limit"] == "100"

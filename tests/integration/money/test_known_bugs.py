@@ -407,10 +407,11 @@ async def test_a_value_after_the_stop_raises_no_bill(site: ApiSite) -> None:
         talk = Talk16(station)
         number = await talk.start(ago(site, minutes=60))
         await talk.stop(number, ago(site, minutes=10), 11_000)
-        await bill_of(site, "AFTER")
+        before = await bill_of(site, "AFTER")
+        assert (before["state"], before["amount_minor"]) == ("settled", 400)
         await talk.meter(ago(site, minutes=9), 19_000, number=number)
-    bill = await bill_of(site, "AFTER")
-    assert (bill["state"], bill["amount_minor"]) == ("settled", 400)
+    after = await bill_of(site, "AFTER")
+    assert (after["state"], after["amount_minor"]) == ("settled", 400)
 
 
 @pytest.mark.quirk(22)

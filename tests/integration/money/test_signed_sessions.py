@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,56 +11,43 @@ import pytest
 from gateway.bus import AlarmRaised
 from gateway.domain.ocmf import Curve
 from tests.support.api_site import PASSWORD, ApiSite, api_site
+from tests.support.billed import (
+    DRIVER,
+    Talk16,
+    Talk201,
+    ago,
+    judged,
+    newest,
+    settled_bill,
+    signed_16,
+    signed_201,
+)
 from tests.support.ocmf import Meter
 from tests.support.raw_station import RawStation
 
 EICHRECHT = {"currency": "EUR", "default_tariff": "day", "regime": "eichrecht"}
 
 
-def at(site: ApiSite, seconds: float) -> str:
-    moment = site.gateway.clock.now().timestamp() + seconds
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+async def with_driver(site: ApiSite, meter: Meter, station_id: str = "OLD") -> None:
+    """A driver who may charge where the meter's key is pinned."""
+    await site.call("PUT", f"/id-tokens/{DRIVER}", {})
+    body = {"public_key": meter.public_key}
+    await site.call("PUT", f"/stations/{station_id}/meter-keys/1", body)
 
 
 async def charge(
     site: ApiSite, station: RawStation, records: list[tuple[str, str]]
 ) -> dict[str, Any]:
     """A 1.6 transaction of 2 kWh whose stop carries these signed values."""
-    begun = await station.ask(
-        "StartTransaction",
-        {
-            "connectorId": 1,
-            "idTag": "DRIVER",
-            "meterStart": 1000,
-            "timestamp": at(site, -3600),
-        },
-    )
+    talk, began, end = Talk16(station), ago(site, hours=1), ago(site)
+    number = await talk.start(began)
     values = [
-        {
-            "timestamp": at(site, -3600 if context.endswith("Begin") else 0),
-            "sampledValue": [
-                {"value": text, "format": "SignedData", "context": context}
-            ],
-        }
+        signed_16(began if context.endswith("Begin") else end, context, text)
         for context, text in records
     ]
-    await station.ask(
-        "StopTransaction",
-        {
-            "transactionId": begun["transactionId"],
-            "meterStop": 3000,
-            "timestamp": at(site, 0),
-            "transactionData": values,
-        },
-    )
-    rows = await site.call("GET", "/sessions?station_id=OLD&limit=1")
-    session_id = rows[0]["session_id"]
-
-    async def is_judged() -> bool:
-        answer = await site.send("GET", f"/sessions/{session_id}/bill")
-        return answer.status_code == 200
-
-    await site.until(is_judged)
+    await talk.stop(number, end, 3000, transactionData=values)
+    session_id = (await newest(site, station.station_id))["session_id"]
+    await judged(site, session_id)
     found: dict[str, Any] = await site.call("GET", f"/sessions/{session_id}")
     return found
 
@@ -130,9 +117,7 @@ async def test_a_forged_record_holds_the_bill_and_says_why(
 ) -> None:
     meter = Meter()
     async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
-        await site.call("PUT", "/id-tokens/DRIVER", {})
-        body = {"public_key": meter.public_key}
-        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        await with_driver(site, meter)
         async with site.station("OLD") as station:
             await station.boot()
             forged = meter.both("1.0", "3.0").replace(old, new)
@@ -171,9 +156,7 @@ async def test_a_record_of_an_earlier_session_is_not_billed_twice(
 ) -> None:
     meter = Meter()
     async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
-        await site.call("PUT", "/id-tokens/DRIVER", {})
-        body = {"public_key": meter.public_key}
-        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        await with_driver(site, meter)
         async with site.station("OLD") as station:
             await station.boot()
             records = [("Transaction.End", meter.both("1.0", "3.0"))]
@@ -237,9 +220,7 @@ async def test_a_changed_key_is_an_alarm_and_a_proposal_but_never_trusted(
 async def test_a_record_by_data_transfer_joins_its_session(tmp_path: Path) -> None:
     meter = Meter()
     async with api_site(tmp_path, {"OLD": PASSWORD}, billing=EICHRECHT) as site:
-        await site.call("PUT", "/id-tokens/DRIVER", {})
-        body = {"public_key": meter.public_key}
-        await site.call("PUT", "/stations/OLD/meter-keys/1", body)
+        await with_driver(site, meter)
         async with site.station("OLD") as station:
             await station.boot()
             session = await charge(site, station, [])
@@ -258,11 +239,7 @@ async def test_a_record_by_data_transfer_joins_its_session(tmp_path: Path) -> No
             answer = await station.ask("DataTransfer", {**offer, "data": "{}"})
             assert answer["status"] == "UnknownVendorId"
 
-        async def is_settled() -> bool:
-            bill = await site.call("GET", f"{path}/bill")
-            return bool(bill["state"] == "settled")
-
-        await site.until(is_settled)
+        await settled_bill(site, session["session_id"])
         session = await site.call("GET", path)
         assert (session["verdict"], session["signed"]["verdict"]) == ("ok", "ok")
         assert session["ended_at"] is not None
@@ -294,51 +271,24 @@ async def test_a_station_of_2_0_1_is_verified_by_its_signed_meter_values(
     tmp_path: Path,
 ) -> None:
     meter = Meter(Curve.SECP192K1)
-
-    def value(context: str, wh: int, text: str) -> dict[str, Any]:
-        signed = {
-            "signedMeterData": base64.b64encode(text.encode()).decode(),
-            "signingMethod": "",
-            "encodingMethod": "OCMF",
-            "publicKey": base64.b64encode(bytes.fromhex(meter.public_key)).decode(),
-        }
-        return {"value": wh, "context": context, "signedMeterValue": signed}
-
     async with api_site(tmp_path, {"NEW": PASSWORD}, billing=EICHRECHT) as site:
-        await site.call("PUT", "/id-tokens/DRIVER", {})
-        body = {"public_key": meter.public_key}
-        await site.call("PUT", "/stations/NEW/meter-keys/1", body)
+        await with_driver(site, meter, "NEW")
         async with site.station("NEW", "2.0.1") as station:
             await station.boot()
-            for number, (kind, sample) in enumerate(
+            talk, began = Talk201(station, "tx-1"), ago(site, hours=1)
+            for number, (kind, context, text) in enumerate(
                 [
-                    ("Started", value("Transaction.Begin", 1000, meter.begin("1.0"))),
-                    ("Ended", value("Transaction.End", 3000, meter.end("3.0"))),
+                    ("Started", "Transaction.Begin", meter.begin("1.0")),
+                    ("Ended", "Transaction.End", meter.end("3.0")),
                 ]
             ):
-                when = at(site, 3600.0 * (number - 1))
-                await station.ask(
-                    "TransactionEvent",
-                    {
-                        "eventType": kind,
-                        "timestamp": when,
-                        "triggerReason": "Authorized",
-                        "seqNo": number,
-                        "transactionInfo": {"transactionId": "tx-1"},
-                        "evse": {"id": 1, "connectorId": 1},
-                        "idToken": {"idToken": "DRIVER", "type": "ISO14443"},
-                        "meterValue": [{"timestamp": when, "sampledValue": [sample]}],
-                    },
-                )
-        rows = await site.call("GET", "/sessions?station_id=NEW")
-        path = f"/sessions/{rows[0]['session_id']}"
-
-        async def is_settled() -> bool:
-            answer = await site.send("GET", f"{path}/bill")
-            return answer.is_success and answer.json()["state"] == "settled"
-
-        await site.until(is_settled)
-        session = await site.call("GET", path)
+                signed = signed_201(text, meter.public_key)
+                wh = (1000, 3000)[number]
+                value = {"value": wh, "context": context, "signedMeterValue": signed}
+                await talk.event(kind, began + timedelta(hours=number), samples=[value])
+        session_id = (await newest(site, "NEW"))["session_id"]
+        await settled_bill(site, session_id)
+        session = await site.call("GET", f"/sessions/{session_id}")
         assert (session["verdict"], session["signed"]["verdict"]) == ("ok", "ok")
         keys = await site.call("GET", "/stations/NEW/meter-keys")
         assert [one["is_pinned"] for one in keys["proposed"]] == [True]
