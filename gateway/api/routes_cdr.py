@@ -28,6 +28,14 @@ async def session_cdr(
     return await context.cdrs.record(SessionId(session_id))
 
 
+@router.get("/sessions/{session_id}/cdrs")
+async def session_cdrs(
+    session_id: str, context: Context, _caller: Viewer
+) -> list[dict[str, Any]]:
+    """Its CDR, and two for each credit: one takes it back, one says what is left."""
+    return await context.cdrs.records(SessionId(session_id))
+
+
 @router.get("/cdrs")
 async def all_cdrs(
     *,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.config import CpoConfig
-from gateway.domain.cdr import CdrFacts, cdr
+from gateway.domain.cdr import CdrFacts
+from gateway.domain.cdr_credit import CdrCredit
+from gateway.domain.cdr_credit import cdrs as all_cdrs
 from gateway.domain.cdr_place import (
     Address,
     Party,
@@ -23,7 +25,7 @@ from gateway.domain.ocmf import Curve
 from gateway.domain.topology import CurrentType, Position, Site
 from gateway.errors import RequestError
 from gateway.services.meter_keys import MeterKey, key_info
-from gateway.store import cdrs
+from gateway.store import cdrs, corrections
 from gateway.store.cdrs import Settled
 from gateway.store.queries import Queries
 
@@ -63,8 +65,17 @@ class Cdrs:
             RequestError: 404 no such session; 409 it is not settled, or a setting is
                 missing that a record needs.
         """
+        records = await self.records(session_id)
+        return records[0]
+
+    async def records(self, session_id: SessionId) -> list[dict[str, object]]:
+        """The record of a session, and those of its credits, in their order.
+
+        Raises:
+            RequestError: As `record`.
+        """
         return await asyncio.to_thread(
-            self._queries.read_now, lambda conn: self._one(conn, session_id)
+            self._queries.read_now, lambda conn: self._all(conn, session_id)
         )
 
     async def page(
@@ -75,7 +86,7 @@ class Cdrs:
         offset: int,
         limit: int,
     ) -> CdrPage:
-        """Records whose bills became final in a window, oldest first.
+        """Records that became final in a window, those of credits too, oldest first.
 
         Args:
             since: First instant of the window; ``None``: of all time.
@@ -88,25 +99,34 @@ class Cdrs:
         """
 
         def work(conn: sqlite3.Connection) -> CdrPage:
-            ids = cdrs.page(conn, since, before, offset=offset, limit=limit)
+            places = cdrs.page(conn, since, before, offset=offset, limit=limit)
             return CdrPage(
-                records=tuple(self._one(conn, session_id) for session_id in ids),
+                records=tuple(self._all(conn, one)[place] for one, place in places),
                 total=cdrs.count(conn, since, before),
             )
 
         self._operator()
         return await asyncio.to_thread(self._queries.read_now, work)
 
-    def _one(
+    def _all(
         self, conn: sqlite3.Connection, session_id: SessionId
-    ) -> dict[str, object]:
+    ) -> list[dict[str, object]]:
         session = cdrs.session_of(conn, session_id)
         if session is None:
             raise RequestError(404, "unknown_session", "no such session")
         settled = cdrs.find(conn, session)
         if settled is None:
             raise RequestError(409, "not_settled", "the session has no settled bill")
-        return cdr(self._facts(settled))
+        credits_ = [
+            CdrCredit(
+                amount_minor=one.amount_minor,
+                reason=one.reason,
+                document=one.document,
+                at=one.decided_at,
+            )
+            for one in corrections.credits_of(conn, session_id)
+        ]
+        return all_cdrs(self._facts(settled), credits_)
 
     def _facts(self, settled: Settled) -> CdrFacts:
         operator, address = self._operator()

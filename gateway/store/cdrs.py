@@ -13,10 +13,18 @@ from gateway.domain.tariff import Tariff
 from gateway.store import money, sessions, signed, tokens
 from gateway.store.times import from_text, to_text
 
-_WINDOW: Final = (
-    " FROM bill WHERE status = 'settled' AND (?1 IS NULL OR decided_at >= ?1)"
-    " AND (?2 IS NULL OR decided_at < ?2)"
+_IN_WINDOW: Final = (
+    "(?1 IS NULL OR decided_at >= ?1) AND (?2 IS NULL OR decided_at < ?2)"
 )
+_WINDOW: Final = (
+    " FROM (SELECT decided_at, session_id, 0 AS place FROM bill"  # noqa: S608 - constant clauses
+    f"  WHERE status = 'settled' AND {_IN_WINDOW}"
+    " UNION ALL SELECT decided_at, session_id, 2 * ordinal - 1 FROM credit"
+    f"  WHERE {_IN_WINDOW}"
+    " UNION ALL SELECT decided_at, session_id, 2 * ordinal FROM credit"
+    f"  WHERE {_IN_WINDOW})"
+)
+"""A bill has one record, and each of its credits two more."""
 _FIXED_AT: Final = "SELECT fixed_at FROM session_tariff WHERE session_id = ?"
 _IS_COMMANDED: Final = (
     "SELECT 1 FROM session WHERE session_id = ?1 AND (remote_start_id IS NOT NULL"
@@ -60,7 +68,7 @@ class Settled:
 def count(
     conn: sqlite3.Connection, since: datetime | None, before: datetime | None
 ) -> int:
-    """How many bills became final in a window; ``before`` is outside of it."""
+    """How many records became final in a window; ``before`` is outside of it."""
     found = conn.execute(f"SELECT count(*){_WINDOW}", _texts(since, before))
     return int(found.fetchone()[0])
 
@@ -72,14 +80,14 @@ def page(
     *,
     offset: int,
     limit: int,
-) -> list[SessionId]:
-    """Sessions whose bills became final in a window, in that order."""
+) -> list[tuple[SessionId, int]]:
+    """Records that became final in a window: whose, and which of the session's."""
     rows = conn.execute(
-        f"SELECT session_id{_WINDOW}"
-        " ORDER BY decided_at, session_id LIMIT ?3 OFFSET ?4",
+        f"SELECT session_id, place{_WINDOW}"
+        " ORDER BY decided_at, session_id, place LIMIT ?3 OFFSET ?4",
         (*_texts(since, before), limit, offset),
     )
-    return [SessionId(row[0]) for row in rows]
+    return [(SessionId(row[0]), row[1]) for row in rows]
 
 
 def find(conn: sqlite3.Connection, session: Session) -> Settled | None:
