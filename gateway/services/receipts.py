@@ -181,7 +181,7 @@ def _bill(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:
         " WHERE bill.session_id = ? AND state IN ('mined', 'final')",
         (session_id,),
     ).fetchone()
-    found = signed.find(conn, session_id)
+    found = signed.of_bill(conn, session_id, row.document)
     document: dict[str, object] = {} if row.document is None else dict(row.document)
     return {
         **document,

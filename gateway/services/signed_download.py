@@ -42,7 +42,7 @@ def told_to_driver(
     """
     if bill is None or bill.status != "settled":
         return {"meter_signature": None, "signed_url": None}
-    stored = signed.find(conn, session_id)
+    stored = signed.of_bill(conn, session_id, bill.document)
     if stored is None:
         return {"meter_signature": SignedVerdict.UNSIGNED.value, "signed_url": None}
     verdict = stored.finding.verdict

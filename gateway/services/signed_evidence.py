@@ -23,8 +23,6 @@ from ledger.sqlite_store import append_leaf, append_leaves
 FORMAT: Final = "OCMF"
 NOT_KEPT: Final = "meter_key_not_kept"
 """The key they were checked with was exchanged before pins were kept."""
-OTHER_REGISTERS: Final = "other_registers_billed"
-"""An operator decided on registers that the meter did not sign."""
 
 
 def seal_pin(
@@ -69,7 +67,7 @@ def seal_records(
     if finding.verdict is not SignedVerdict.OK:
         return SignedClaim(verdict=finding.verdict.value, reasons=finding.reasons)
     if registers != (finding.register_start_milliwh, finding.register_end_milliwh):
-        return SignedClaim(verdict=UNVERIFIED, reasons=(OTHER_REGISTERS,))
+        return SignedClaim(verdict=UNVERIFIED, reasons=(signed.OTHER_REGISTERS,))
     texts, key, checked_at = _checked(conn, session, now)
     pin = None
     if key is not None:

@@ -5,7 +5,7 @@ All functions run over the caller's connection, in one snapshot if it has one.
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -172,7 +172,7 @@ def facts(conn: sqlite3.Connection, session_id: SessionId) -> BillFacts | None:
             )
             for at, milliwh, context, leaf in conn.execute(_REGISTERS, (session_id,))
         ),
-        signature=_signature(conn, session_id),
+        signature=_signature(conn, session_id, row.document),
         meter_serial=serial,
         leaf_index=row.settlement_leaf_index,
         session_key=None if row.session_key is None else row.session_key.hex(),
@@ -251,8 +251,12 @@ def _credits(conn: sqlite3.Connection, session_id: SessionId) -> tuple[Credit, .
     )
 
 
-def _signature(conn: sqlite3.Connection, session_id: SessionId) -> Signature:
-    stored = signed.find(conn, session_id)
+def _signature(
+    conn: sqlite3.Connection,
+    session_id: SessionId,
+    document: Mapping[str, object] | None,
+) -> Signature:
+    stored = signed.of_bill(conn, session_id, document)
     if stored is None:
         return Signature(verdict=SignedVerdict.UNSIGNED)
     return Signature(

@@ -5,8 +5,8 @@ All functions run inside the transaction of the caller.
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from gateway.domain.signed_session import SignedFinding, SignedVerdict
 from gateway.store.readings import OF_SESSION
 from gateway.store.times import from_text, to_text
 
+OTHER_REGISTERS: Final = "other_registers_billed"
+"""An operator decided on registers that the meter did not sign."""
 FINDING: Final = (
     "SELECT verdict, reasons, register_start_milliwh, register_end_milliwh, n_record,"
     " curve, point, checked_at FROM signed_session WHERE session_id = ?"
@@ -136,6 +138,30 @@ def find(conn: sqlite3.Connection, session_id: SessionId) -> StoredFinding | Non
     """What was found; ``None``: nothing was looked at."""
     row = conn.execute(FINDING, (session_id,)).fetchone()
     return None if row is None else finding_of_row(row)
+
+
+def of_bill(
+    conn: sqlite3.Connection,
+    session_id: SessionId,
+    document: Mapping[str, object] | None,
+) -> StoredFinding | None:
+    """What was found, as far as the bill rests on it.
+
+    Good records prove nothing of a bill by other registers, as an operator may state.
+    """
+    stored = find(conn, session_id)
+    if stored is None or document is None:
+        return stored
+    finding = stored.finding
+    billed = (
+        document.get("register_start_milliwh"),
+        document.get("register_end_milliwh"),
+    )
+    is_same = billed == (finding.register_start_milliwh, finding.register_end_milliwh)
+    if finding.verdict is not SignedVerdict.OK or is_same:
+        return stored
+    other = SignedFinding(verdict=SignedVerdict.UNVERIFIED, reasons=(OTHER_REGISTERS,))
+    return replace(stored, finding=other)
 
 
 def current(conn: sqlite3.Connection, session_id: SessionId) -> SignedFinding | None:

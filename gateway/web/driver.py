@@ -49,7 +49,7 @@ GONE_WHY: Final = (
 _SIGNATURES: Final = {
     "ok": "Signed by the meter, and its signature was checked.",
     "unsigned": "Not signed by the meter.",
-    "unverified": "Signed data came, but it could not be checked.",
+    "unverified": "Signed data came, but this bill does not rest on it.",
     "failed": "Signed data came, but it does not prove this bill.",
 }
 

@@ -85,6 +85,31 @@ async def test_a_bill_released_after_the_exchange_of_its_meter_names_the_old_key
         assert Verdict.FALSE not in verdicts.values()
 
 
+async def test_registers_that_an_operator_states_are_never_passed_off_as_signed(
+    tmp_path: Path,
+) -> None:
+    meter = Meter()
+    async with api_site(tmp_path, {"OLD": PASSWORD}, billing=EICHRECHT) as site:
+        await pin(site, meter)
+        session_id = await session_with(site, meter.both("1.0", "4.0"))
+        path = f"/sessions/{session_id}"
+        body = {"register_end_milliwh": 3_000_000, "reason": "the display said so"}
+        await site.call("POST", f"{path}/bill/correct", body)
+        receipt = await site.call("GET", f"{path}/receipt")
+        report = verify(json.dumps(receipt).encode())
+        assert report.verdict is not Verdict.FALSE, report.to_json()
+        (check,) = [one for one in report.checks if one.name == "meter-signature"]
+        assert check.verdict is Verdict.UNCHECKED
+        assert "other_registers_billed" in check.reason
+        bill = await site.call("GET", f"{path}/bill")
+        assert bill["meter_signature"] == "unverified"
+        assert bill["meter"]["signature"]["state"] == "unverified"
+        demanded = verify(
+            json.dumps(receipt).encode(), meter_key=read_key(meter.public_key)
+        )
+        assert demanded.verdict is Verdict.FALSE
+
+
 async def test_a_pin_from_before_pins_were_sealed_is_sealed_when_first_needed(
     tmp_path: Path,
 ) -> None:

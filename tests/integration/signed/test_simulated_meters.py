@@ -4,12 +4,15 @@ Row numbers are those of ``docs/conformance.md``, Real chargers.
 """
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from ledger.meter_key import read_key
+from ledger.verify import Verdict, verify
 from sim_chargers.charger import Charger
 from sim_chargers.faults import SIGNING
 from sim_chargers.meter_spec import CARRIERS, CURVES, MeterSpec
@@ -80,6 +83,7 @@ async def session_of(
     await site.until(is_judged)
     session: dict[str, Any] = await site.call("GET", path)
     session["bill"] = await site.call("GET", f"{path}/bill")
+    session["label"] = own.label
     return session, delivered
 
 
@@ -103,6 +107,13 @@ async def test_every_carrier_and_curve_proves_the_energy(
             assert (bill["state"], bill["energy_milliwh"]) == ("settled", delivered)
             is_one = meter.get("format") == "MR"
             assert len(signed["records"]) == (1 if is_one else 2)
+            path = f"/sessions/{session['session_id']}/receipt"
+            receipt = json.dumps(await site.call("GET", path)).encode()
+            report = verify(receipt, meter_key=read_key(session["label"]))
+            assert report.verdict is not Verdict.FALSE, report.to_json()
+            found = {check.name: check.verdict for check in report.checks}
+            assert found["signed-registers"] is Verdict.TRUE
+            assert found["meter-key"] is Verdict.TRUE
 
         async with asyncio.TaskGroup() as group:
             for number, meter in enumerate(meters):

@@ -143,7 +143,7 @@ async def test_an_ended_session_has_no_form(
         (None, "", False),
         ("ok", "Signed by the meter, and its signature was checked.", True),
         ("unsigned", "Not signed by the meter.", False),
-        ("unverified", "could not be checked", False),
+        ("unverified", "this bill does not rest on it", False),
         ("failed", "does not prove this bill", False),
     ],
 )
