@@ -101,6 +101,7 @@ def cdr(facts: CdrFacts) -> dict[str, object]:
         },
         "total_energy": of_units(sum(one.energy for one in periods)),
         "total_time": of_units(sum(one.time for one in periods)),
+        "invoice_reference_id": facts.session_id,
         "credit": False,
         "last_updated": date_time(facts.settled_at),
     }

@@ -216,3 +216,32 @@ async def test_what_the_operator_says_of_a_connector_counts(site: ApiSite) -> No
     place = (await site.call("GET", f"/sessions/{session_id}/cdr"))["cdr_location"]
     assert place["connector_standard"] == "DOMESTIC_F"
     assert place["connector_power_type"] == "AC_1_PHASE"
+
+
+async def test_a_session_that_was_started_from_afar_says_so(site: ApiSite) -> None:
+    async with site.station("OLD") as station:
+        await station.boot()
+        asked = {"evse_id": 1, "id_token": DRIVER}
+        await site.call("POST", "/stations/OLD/remote-start", asked)
+        await station.heard_so_far("RemoteStartTransaction", 1)
+        talk = Talk16(station)
+        number = await talk.start(ago(site))
+        await talk.stop(number, ago(site), 1001)
+        path = f"/sessions/{await settled(site, 'OLD')}/cdr"
+
+        async def is_told() -> bool:
+            return bool((await site.call("GET", path))["auth_method"] == "COMMAND")
+
+        await site.until(is_told)
+
+
+async def test_a_station_that_is_gone_leaves_its_records(site: ApiSite) -> None:
+    await site.register("GONE")
+    async with site.station("GONE") as station:
+        await station.boot()
+        session_id = await charge(site, station)
+    await site.call("DELETE", "/stations/GONE", status=204)
+    record = check(await site.call("GET", f"/sessions/{session_id}/cdr"))
+    assert record["cdr_location"]["evse_id"] == "DE*WTP*EGONE*1"
+    assert record["cdr_location"]["connector_power_type"] == "AC_3_PHASE"
+    assert record["invoice_reference_id"] == session_id
