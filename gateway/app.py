@@ -34,6 +34,7 @@ from gateway.server.tls import check as check_tls
 from gateway.services.anchoring import Anchoring
 from gateway.services.authority_files import open_authority
 from gateway.services.dispatch import Dispatch
+from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.settlement import Settlement
@@ -57,6 +58,7 @@ class Running:
     anchoring: Anchoring
     overview: Overview
     needs: Needs
+    meter_keys: MeterKeyDesk
     ocpp_url: str
     ocpp_tls_url: str | None
     ocpp_legacy_url: str | None
@@ -184,6 +186,7 @@ async def running(
             anchoring=parts.anchoring,
             overview=parts.overview,
             needs=parts.needs,
+            meter_keys=parts.meter_keys,
             ocpp_url=_url("ws", config.server.ocpp_host, port) + "/ocpp",
             ocpp_tls_url=None
             if listener.tls_port is None

@@ -25,11 +25,11 @@ import structlog
 
 from gateway.app import Running, running
 from gateway.clock import ScaledClock, SystemClock
-from gateway.config import Config, check_ports, station_to_json
+from gateway.config import Config, check_ports
+from gateway.demo_meters import trust_label
+from gateway.demo_scenario import scenario
 from gateway.domain.ids import StationId
-from gateway.domain.phases import rotation_text
 from gateway.domain.site_text import counted
-from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
 from gateway.process import run_to_end, stop_on_signals
 from gateway.store import api_tokens, money, tokens
@@ -236,7 +236,7 @@ async def _simulating(
     folder = config.store.path
     scenario_path, token_path = folder / "scenario.json", folder / ACCESS_FILE
     for path, text in (
-        (scenario_path, json.dumps(scenario(config.site, passwords))),
+        (scenario_path, json.dumps(scenario(config.site, passwords, TOKENS))),
         (token_path, token),
     ):
         path.touch(mode=0o600)
@@ -256,7 +256,7 @@ async def _simulating(
     )
     simulation = Simulation(process)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_follow(simulation), name="demo.follow")
+        group.create_task(_follow(simulation, gateway), name="demo.follow")
         try:
             yield simulation
         finally:
@@ -270,7 +270,7 @@ async def _simulating(
                     await process.wait()
 
 
-async def _follow(simulation: Simulation) -> None:
+async def _follow(simulation: Simulation, gateway: Running) -> None:
     """Read the simulator's JSON lines until it closes its stdout."""
     stream = simulation.process.stdout
     assert stream is not None
@@ -286,6 +286,8 @@ async def _follow(simulation: Simulation) -> None:
                 simulation.first_session.set()
             case "session_ended":
                 simulation.n_ended += 1
+            case "meter_label":
+                await trust_label(gateway, event)
             case "violation":
                 _log.error("limit.exceeded", **event)
             case "summary":
@@ -348,84 +350,6 @@ async def _summary(gateway: Running, simulation: Simulation) -> dict[str, object
         "settlements_on_chain": state.settlements_on_chain,
         "anchored_head": {"size": state.anchored_size, "root": state.anchored_root},
         "limit_violations": round(worst_s, 1),
-    }
-
-
-def scenario(site: Site, passwords: dict[StationId, bytes]) -> dict[str, Any]:
-    """The site as the simulator reads it; OCPP versions alternate by cabinet."""
-    stations = []
-    for station in site.stations:
-        definition = station_to_json(station)
-        stations.append(
-            {
-                "id": station.id,
-                "ocpp": "1.6" if station.id.startswith("YARD") else "2.0.1",
-                "password": passwords[station.id].decode(),
-                "cabinet": station.cabinet_id,
-                "evses": [
-                    {
-                        key: evse[key]
-                        for key in (
-                            "evse_id",
-                            "current_type",
-                            "phases",
-                            "max_a",
-                            "min_a",
-                            "max_w",
-                        )
-                        if evse[key] is not None
-                    }
-                    for evse in definition["evses"]  # type: ignore[attr-defined]  # a list of dicts
-                ],
-            }
-        )
-    return {
-        "site": {
-            "nominal_v": site.nominal_v,
-            "timezone": site.timezone,
-            "cabinets": [
-                {
-                    "id": cabinet.id,
-                    "limit_a": cabinet.limit_a,
-                    "feeder_meter": cabinet.feeder_meter or "",
-                    **({} if cabinet.parent is None else {"parent": cabinet.parent}),
-                }
-                for cabinet in site.cabinets
-            ],
-            "stations": stations,
-            "loads": [
-                {
-                    "id": load.id,
-                    "cabinet": load.cabinet_id,
-                    "phases": rotation_text(load.phases),
-                    "base_a": 12,
-                    "peak_a": 32,
-                    "worst_case_a": load.worst_case_da / 10,
-                }
-                for load in site.loads
-            ],
-            "pv": [
-                {
-                    "id": pv.id,
-                    "cabinet": pv.cabinet_id,
-                    "peak_w": pv.peak_w,
-                    "phases": rotation_text(pv.phases),
-                }
-                for pv in site.pvs
-            ],
-            "batteries": [
-                {
-                    "id": battery.id,
-                    "cabinet": battery.cabinet_id,
-                    "capacity_wh": battery.capacity_wh,
-                    "max_charge_w": battery.max_charge_w,
-                    "max_discharge_w": battery.max_discharge_w,
-                    "phases": rotation_text(battery.phases),
-                }
-                for battery in site.batteries
-            ],
-        },
-        "tokens": list(TOKENS),
     }
 
 

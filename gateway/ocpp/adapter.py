@@ -6,7 +6,7 @@ question is answered, ``Decoded.reply`` makes the wire payload from an ``Answer`
 ``encode_*`` make payloads of CALLs that we send.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +32,7 @@ from gateway.ocpp.inquiries import Finding, Inquiry
 if TYPE_CHECKING:
     from gateway.ocpp.lists import ListWords  # it needs `Command` of this module
     from gateway.ocpp.prices import PriceWords  # likewise
+    from gateway.ocpp.signing_words import ToldSetting  # likewise
 
 
 class Durability(StrEnum):
@@ -291,6 +292,10 @@ class Adapter(Protocol):
 
     def encode_resending(self, name: str, value: int) -> Command:
         """Write how often or after how long it resends; by the name that it told."""
+        ...
+
+    def encode_signing(self, told: "Sequence[ToldSetting]") -> tuple[Command, ...]:
+        """Have begin and end of transactions signed, by the settings that it told."""
         ...
 
     def encode_remote_start(

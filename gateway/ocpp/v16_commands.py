@@ -1,6 +1,6 @@
 """OCPP 1.6J: the CALLs that we send."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from gateway.ocpp.outbound import (
 )
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
+from gateway.ocpp.signing_words import ToldSetting, key_commands
 from gateway.ocpp.tolerant import check
 from gateway.ocpp.v16_effects import expected
 
@@ -160,6 +161,10 @@ class V16Commands:
         """ChangeConfiguration of TransactionMessageAttempts (1.6, 9.1.31 and 32)."""
         payload = {"key": name, "value": str(value)}
         return Command(action="ChangeConfiguration", payload=payload)
+
+    def encode_signing(self, told: Sequence[ToldSetting]) -> tuple[Command, ...]:
+        """ChangeConfiguration of the keys that have begin and end signed."""
+        return key_commands(told)
 
     def encode_remote_start(
         self,

@@ -1,6 +1,6 @@
 """OCPP 2.0.1: the CALLs that we send."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from gateway.ocpp.outbound import (
 )
 from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
+from gateway.ocpp.signing_words import ToldSetting, variable_commands
 from gateway.ocpp.tolerant import check
 from gateway.ocpp.v201_effects import expected
 
@@ -221,6 +222,10 @@ class V201Commands:
             "variable": variable,
         }
         return Command(action="SetVariables", payload={"setVariableData": [item]})
+
+    def encode_signing(self, told: Sequence[ToldSetting]) -> tuple[Command, ...]:
+        """SetVariables of the variables that have begin and end signed (J01)."""
+        return variable_commands(told)
 
     def encode_remote_start(
         self, evse_id: int | None, token: IdToken, remote_start_id: int

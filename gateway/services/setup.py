@@ -19,6 +19,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.clock import Clock
+from gateway.config import Regime
 from gateway.domain.ids import StationId
 from gateway.errors import (
     CallFailed,
@@ -34,6 +35,7 @@ from gateway.services.line import Line
 from gateway.services.message_attempts import MessageAttempts
 from gateway.services.ping_interval import PingInterval
 from gateway.services.reports import Reports
+from gateway.services.signed_setup import SignedSetup
 from gateway.services.station_port import Stations
 from gateway.services.stations import StationDirectory
 from gateway.services.unfinished import SETTLE_S, Unfinished
@@ -96,6 +98,7 @@ class StationSetup:
         *,
         sample_interval_s: int,
         ping_interval_s: int | None = None,
+        regime: Regime = Regime.STANDARD,
         call_timeout_s: float,
         blamed: timedelta = BLAMED,
         settle_s: float = SETTLE_S,
@@ -104,6 +107,7 @@ class StationSetup:
         self._sample_interval_s = sample_interval_s
         self._ping = PingInterval(queries=parts.queries, interval_s=ping_interval_s)
         self._attempts = MessageAttempts(parts.queries)
+        self._signing = SignedSetup(parts.queries, regime)
         self._call_timeout_s = call_timeout_s
         self._blamed = blamed
         self._line = Line(self._set_up, name="setup", at_once=MAX_AT_ONCE)
@@ -192,7 +196,8 @@ class StationSetup:
         ping = await self._ping.command(station_id, adapter)
         more = () if ping is None else (ping,)
         patience = await self._attempts.commands(station_id, adapter)
-        wanted = written_by((*commands, *more, *patience))
+        signed = await self._signing.commands(station_id, adapter)
+        wanted = written_by((*commands, *more, *patience, *signed))
         results = await self._parts.configuration.apply(
             exchange, wanted, may_read=may_read, known=known, one_by_one=True
         )

@@ -61,6 +61,7 @@ class Parts:
         self._money = money = Money(base, plans)
         self.anchoring = money.anchoring
         self.settlement = money.settlement
+        self.meter_keys = money.meter_keys
         self._stations = stations = Stations(base, plans)
         self.device = stations.device
         self.command_queue = stations.queue

@@ -60,6 +60,7 @@ class Stations:
             ),
             sample_interval_s=config.ocpp.sample_interval_s,
             ping_interval_s=config.ocpp.ping_interval_s,
+            regime=config.billing.regime,
             call_timeout_s=base.call_timeout_s,
         )
         self.gaps = GapWatch(
