@@ -195,9 +195,11 @@ def _settlement(facts: BillFacts) -> dict[str, Any] | None:
 def _links(facts: BillFacts) -> dict[str, str | None]:
     base = f"/api/v1/sessions/{facts.session_id}"
     settled = {"receipt": f"{base}/receipt", "cdr": f"{base}/cdr"}
+    has_proof = facts.signature.verdict is SignedVerdict.OK
     return {
         "pdf": f"{base}/bill.pdf",
         "page": f"/bills/{facts.session_id}",
         "readings": f"{base}/readings",
+        "signed_data": f"{base}/signed-data.xml" if has_proof else None,
         **(settled if facts.is_settled else dict.fromkeys(settled)),
     }

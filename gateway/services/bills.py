@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.clock import Clock
@@ -28,6 +28,8 @@ from gateway.store.bills import BillLine
 from gateway.store.queries import Queries
 
 T = TypeVar("T")
+MAX_DRAWN: Final = 64
+"""PDFs that are kept at hand, about 22 KB each: who asks again costs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class Bills:
         self._language = language
         self._issuer = issuer
         self._press = asyncio.Semaphore(1)
+        self._drawn: dict[tuple[str, PaperSize], bytes] = {}
 
     async def json(self, session_id: SessionId) -> dict[str, Any]:
         """All of a bill.
@@ -109,9 +112,16 @@ class Bills:
             RequestError: 404 no bill yet.
             StoreError: It cannot be read now.
         """
-        found = await self.paper(session_id, ask)
+        found = replace(await self.paper(session_id, ask), now=())
+        key = (repr(found), size)
         async with self._press:
-            return await asyncio.to_thread(bill_pdf, found, size)
+            drawn = self._drawn.pop(key, None)
+            if drawn is None:
+                drawn = await asyncio.to_thread(bill_pdf, found, size)
+            self._drawn[key] = drawn
+            if len(self._drawn) > MAX_DRAWN:
+                del self._drawn[next(iter(self._drawn))]
+            return drawn
 
     def of_link(self, token: str) -> SessionId | None:
         """The session of a driver's link; ``None``: it leads nowhere."""
@@ -154,9 +164,11 @@ class Bills:
         place = self._place()
         yield bill_export.head()
         after: tuple[datetime, str] | None = None
-        while page := await self.lines(month, after, bills.PAGE):
-            yield bill_export.body(page, place)
-            after = (page[-1].decided_at, page[-1].number)
+        while True:
+            text, after = await self._read(partial(_piece, place, month, after))
+            if after is None:
+                return
+            yield text
 
     async def _facts(self, session_id: SessionId) -> BillFacts:
         found = await self._read(lambda conn: bills.facts(conn, session_id))
@@ -174,6 +186,19 @@ class Bills:
     def _letterhead(self) -> Letterhead:
         place = self._place()
         return Letterhead(site=place.name, timezone=place.timezone, issuer=self._issuer)
+
+
+def _piece(
+    place: Place,
+    month: Month,
+    after: tuple[datetime, str] | None,
+    conn: sqlite3.Connection,
+) -> tuple[str, tuple[datetime, str] | None]:
+    """Rows of the export, and where they end; ``None``: there are no more."""
+    page = bills.in_span(conn, place.span(month), after)
+    if not page:
+        return "", None
+    return bill_export.body(page, place), (page[-1].decided_at, page[-1].number)
 
 
 def _page(

@@ -195,8 +195,11 @@ def in_span(
         after: Time and number of the last one read before.
         limit: How many at most.
     """
-    last = ("", "") if after is None else (to_text(after[0]), after[1])
-    values = (to_text(span.since), to_text(span.until), *last, limit)
+    since, last = to_text(span.since), ("", "")
+    if after is not None:
+        since = to_text(max(span.since, after[0]))  # where the index is entered
+        last = (to_text(after[0]), after[1])
+    values = (since, to_text(span.until), *last, limit)
     found = [
         _line(row) for sql in (_BILLS, _CREDITS) for row in conn.execute(sql, values)
     ]

@@ -72,6 +72,20 @@ def test_a_bill_needs_no_script_and_runs_none(page: Page, address: str) -> None:
     assert page.problems == []
 
 
+def test_the_cockpit_leads_to_the_bills_and_they_to_the_export(
+    page: Page, address: str
+) -> None:
+    page.set_cookie(address, "wattproof_session", ADMIN)
+    page.open(f"{address}/cockpit/")
+    page.wait_for("Boolean(document.querySelector('a[href=\"/bills\"]'))")
+    page.evaluate("document.querySelector('a[href=\"/bills\"]').click()")
+    page.wait_for("location.pathname === '/bills'")
+    button = page.evaluate("document.querySelector('nav a.button').href")
+    assert button == f"{address}/api/v1/exports/bills.csv?month=2026-01"
+    page.evaluate("document.querySelector('td a').click()")
+    page.wait_for(f"location.pathname === '/bills/{SETTLED}'")
+
+
 def test_bills_are_shown_to_whoever_may_see_them_and_nobody_else(address: str) -> None:
     with httpx.Client(base_url=address, follow_redirects=False) as browser:
         for path in ("/bills", f"/bills/{SETTLED}", f"/bills/{SETTLED}.pdf"):

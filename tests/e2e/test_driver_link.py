@@ -81,6 +81,9 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
         assert need["energy_wh"] == 3000
         early = await stranger.get(f"{path}/receipt")
         assert early.status_code == 409
+        early = await stranger.get(f"{path}/bill")
+        assert early.status_code == 404
+        assert "There is no bill yet" in early.text
         await ask(
             station,
             "3",
@@ -100,5 +103,13 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
         assert "0.20 EUR" in page.text
         assert "Not signed by the meter." in page.text
         assert (await stranger.get(f"{path}/signed-data.xml")).status_code == 404
+        assert f'href="{path}/bill"' in page.text
+        bill = await stranger.get(f"{path}/bill", headers={"Accept-Language": "nl"})
+        assert "Te betalen: 0,20 EUR" in bill.text
+        assert "TAG1" not in bill.text
+        one, two = [await stranger.get(f"{path}/bill.pdf") for _ in range(2)]
+        assert one.content == two.content
+        assert one.content.startswith(b"%PDF-")
         forged = path[:-1] + ("A" if path[-1] != "A" else "B")
-        assert (await stranger.get(forged)).status_code == 404
+        for tail in ("", "/bill", "/bill.pdf"):
+            assert (await stranger.get(f"{forged}{tail}")).status_code == 404
