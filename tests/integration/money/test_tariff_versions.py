@@ -1,12 +1,17 @@
 """A session costs what was asked when it began, whenever it is told."""
 
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from gateway.domain.ids import SessionId
 from gateway.store import clocks, money
 from gateway.store.money import BillRow
+from gateway.store.schema import open_database
+from gateway.store.times import to_text
+from tests.support.filled_schema import older_schema
 from tests.support.journal import at, ended, entry, started
 from tests.support.money import Till, day_night, open_till
 
@@ -74,3 +79,22 @@ async def test_a_clock_that_is_off_where_a_tariff_was_changed_holds_the_bill(
         row = await billed(till, "tx", 170)
         assert row.status == status
         assert ("clock_offset" in row.reasons) is (status == "held")
+
+
+def test_a_tariff_of_an_older_schema_holds_since_it_was_last_written(
+    tmp_path: Path,
+) -> None:
+    with closing(older_schema(tmp_path, 22)) as before:
+        before.execute(
+            "INSERT INTO tariff VALUES ('T', ?, 'api', ?)",
+            (day_night().snapshot_json(), to_text(at(0))),
+        )
+    with closing(open_database(tmp_path / "w.sqlite3")) as after:
+        money.put_tariff(after, day_night("1", "1"), source="api", now=at(10))
+        for name, minutes, price in (("a", 5, 420_000), ("b", 15, 1_000_000)):
+            session_id = SessionId(name)
+            began = at(minutes)
+            money.fix_tariff(after, session_id, "T", at(60), began_at=began)
+            promised = money.promised_tariff(after, session_id)
+            assert promised is not None
+            assert promised.price_at(at(0)) == price
