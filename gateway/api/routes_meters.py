@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
+from gateway.domain.ids import CabinetId
 from gateway.errors import RequestError
 from gateway.services import meter_watch
+from gateway.services.residual import of_cabinet
 from gateway.store import meters
 from gateway.store.meters import UnitDecision
 from gateway.store.times import to_text
@@ -77,6 +80,55 @@ async def of_models(
         meter_watch.of_models, vendor=vendor, model=model, rating=context.rating
     )
     return await asyncio.to_thread(context.queries.read_now, work)
+
+
+@router.get("/cabinets/{cabinet_id}/residual")
+async def residual(
+    cabinet_id: str,
+    context: Context,
+    _caller: Viewer,
+    hours: Annotated[int, Query(ge=1, le=744)] = 24,
+) -> dict[str, Any]:
+    """A cabinet's main meter against the sessions below it, over the last hours.
+
+    ``sessions_milliwh`` is the least that they drew between two registers of the main
+    meter. ``fit`` is ``exceeded`` where that is more than it counted (and 8 % and
+    500 Wh), else ``fits``, or ``unknown``. What is left (``residual_milliwh``) is
+    losses, the stations themselves and other loads, and never says anything.
+    """
+    site, now = context.directory.site, context.clock.now()
+    if site.cabinet(CabinetId(cabinet_id)) is None:
+        raise RequestError(404, "unknown_cabinet", f"no cabinet {cabinet_id!r}")
+    work = partial(
+        of_cabinet,
+        site=site,
+        cabinet_id=CabinetId(cabinet_id),
+        begin=now - timedelta(hours=hours),
+        end=now,
+    )
+    found = await asyncio.to_thread(context.queries.read_now, work)
+    if found is None:
+        raise RequestError(
+            404,
+            "no_main_meter",
+            "no station's main_meter is the feeder_meter of this cabinet, or PV or a"
+            " battery below it could deliver as well",
+        )
+    span = found.span
+    main_milliwh = None if span is None else span.milliwh
+    return {
+        "cabinet_id": cabinet_id,
+        "station_id": found.station_id,
+        "from": None if span is None else to_text(span.from_at),
+        "to": None if span is None else to_text(span.to_at),
+        "main_milliwh": main_milliwh,
+        "sessions_milliwh": found.sessions_milliwh,
+        "sessions": found.n_session,
+        "residual_milliwh": None
+        if main_milliwh is None
+        else main_milliwh - found.sessions_milliwh,
+        "fit": found.fit.value,
+    }
 
 
 @router.put("/stations/{station_id}/meters/unit")

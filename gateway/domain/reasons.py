@@ -127,6 +127,10 @@ _ENERGY: Final[Mapping[str, Reason]] = {
     "ends_before_start": _energy(
         Verdict.SUSPICIOUS, "its end is earlier than its start"
     ),
+    "exceeds_main_meter": _energy(
+        Verdict.SUSPICIOUS,
+        "more than the main meter of its cabinet counted meanwhile, by 8 % and 500 Wh",
+    ),
     "faster_than_rated": _energy(
         Verdict.SUSPICIOUS,
         "more energy than 1.05 times the rated power gives in the time, and 10 Wh",

@@ -7,7 +7,7 @@ Whatever looks wrong becomes a named reason (`gateway.domain.reasons`); nothing 
 dropped, nothing made up, and a 0 that cannot be true is no number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -104,6 +104,15 @@ def judge(
         case SignedVerdict.UNSIGNED:
             pass
     return case.judgement()
+
+
+def also(found: Judgement, word: str) -> Judgement:
+    """The judgement with one more reason, which was found elsewhere."""
+    return replace(
+        found,
+        verdict=worst([found.verdict, weight(word)]),
+        reasons=tuple(sorted({*found.reasons, word})),
+    )
 
 
 _OF_REGISTERS: Final = frozenset(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from gateway.domain.ids import IdToken, SessionId
+from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.neighbours import Before
 from gateway.domain.session import Session
 from gateway.services.judging import Terms
@@ -58,6 +58,7 @@ class Footing:
     tariff_sha256: str | None
     rated_w: float | None
     before: Before
+    mains: tuple[StationId, ...]
     n_signed: int
     finding: StoredFinding | None
     pinned: PinnedKey | None
@@ -86,6 +87,7 @@ def footing_of(
         tariff_sha256=money.promised_sha256(conn, session_id),
         rated_w=terms.rating(station_id, evse_id),
         before=continuity.before(conn, session),
+        mains=terms.mains(station_id, evse_id),
         n_signed=signed.n_raw(conn, session_id),
         finding=signed.find(conn, session_id),
         pinned=signed.pinned(conn, station_id, evse_id),

@@ -31,6 +31,10 @@ _BY_ITSELF: Final = {
 }
 
 
+def _no_mains(_station_id: StationId, _evse_id: int) -> tuple[StationId, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What settling depends on besides the session.
@@ -39,11 +43,13 @@ class Terms:
         regime: What settles by itself.
         tariff_id_of: Which tariff a station charges by.
         rating: Rated power of an EVSE, W, for plausibility.
+        mains: The stations whose main meters see all that an EVSE draws.
     """
 
     regime: Regime
     tariff_id_of: Callable[[StationId], str | None]
     rating: Callable[[StationId, int], float | None]
+    mains: Callable[[StationId, int], tuple[StationId, ...]] = _no_mains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,13 @@ def propose(
         finding: What its signed data prove.
     """
     rated_w = terms.rating(session.station_id, session.evse_id)
-    judgement = judge_in(conn, session, rated_w=rated_w, signed=finding)
+    judgement = judge_in(
+        conn,
+        session,
+        rated_w=rated_w,
+        signed=finding,
+        mains=terms.mains(session.station_id, session.evse_id),
+    )
     tariff = money.promised_tariff(conn, session.session_id)
     bill, missing = make_bill(conn, session, judgement, tariff)
     doubts = not_certified(bill) if terms.regime is Regime.EICHRECHT else []

@@ -8,10 +8,12 @@ it is what bills rest on.
 import sqlite3
 from dataclasses import replace
 
+from gateway.domain.ids import StationId
 from gateway.domain.session import Session
 from gateway.domain.signed_session import SignedFinding
 from gateway.domain.told_energy import ToldEnergy, told_energy
-from gateway.domain.verdict import Judgement, judge
+from gateway.domain.verdict import Judgement, also, judge
+from gateway.services.residual import exceeds_main_meter
 from gateway.store import continuity, meters, told_samples
 
 
@@ -21,6 +23,7 @@ def judge_in(
     *,
     rated_w: float | None,
     signed: SignedFinding,
+    mains: tuple[StationId, ...] = (),
 ) -> Judgement:
     """Judge an ended session inside the caller's transaction; it only reads.
 
@@ -29,17 +32,21 @@ def judge_in(
         session: An ended session.
         rated_w: What its EVSE can deliver at most, W; ``None`` if unknown.
         signed: What its signed records prove.
+        mains: The stations whose main meters see all that its EVSE draws.
 
     Raises:
         ValueError: The session is still running.
     """
-    return judge(
+    found = judge(
         session,
         rated_w=rated_w,
         signed=signed,
         before=continuity.before(conn, session),
         told=told_in(conn, session, rated_w),
     )
+    if mains and exceeds_main_meter(conn, session, mains):
+        return also(found, "exceeds_main_meter")
+    return found
 
 
 def told_in(

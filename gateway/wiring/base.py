@@ -6,6 +6,7 @@ from gateway.bus import Bus
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.domain.ids import StationId
+from gateway.domain.main_meter import main_meters
 from gateway.domain.topology import Site
 from gateway.server.registry import Links
 from gateway.services.command_log import CommandLog
@@ -95,4 +96,5 @@ class Base:
             regime=self.config.billing.regime,
             tariff_id_of=self.tariff_id_of,
             rating=self.rating_w,
+            mains=lambda *evse: main_meters(self.directory.site, *evse),
         )

@@ -16,6 +16,7 @@ from gateway.server.listener import Listener
 from gateway.services.alarms import Alarms
 from gateway.services.commands import Commands
 from gateway.services.credentials import Pepper
+from gateway.services.residual_watch import ResidualWatch
 from gateway.services.root_watch import RootWatch
 from gateway.services.sealing import install_ledger
 from gateway.store import money as money_rows
@@ -105,6 +106,10 @@ class Parts:
             )
             start(watch.run, "part.roots")
         start(self._plans.main_meters.run, "part.main_meters")
+        residual = ResidualWatch(
+            queries=base.queries, bus=base.bus, clock=base.clock, site=base.site
+        )
+        start(residual.run, "part.residual")
         start(self.transfers.run, "part.transfers")
         start(stations.calls.run, "part.calls")
         start(stations.effects.run, "part.command_effects")
