@@ -133,9 +133,11 @@ def _ended(view: Mapping[str, Any], got: int) -> tuple[str, str]:
             return f"Done: {_kwh(got)} kWh. Bill in a few minutes", ""
         case _:
             start, end = view["register_start_milliwh"], view["register_end_milliwh"]
+            is_whole_wh = not any(one % 1000 for one in (start, end, got))
+            digits = 3 if is_whole_wh else 6  # so that anyone can subtract
             return (
-                f"{_kwh(got)} kWh · {view['cost']}",
-                f"Meter {_kwh(start, 3)} → {_kwh(end, 3)} kWh.",
+                f"{_kwh(got, digits)} kWh · {view['cost']}",
+                f"Meter {_kwh(start, digits)} → {_kwh(end, digits)} kWh.",
             )
 
 

@@ -17,6 +17,7 @@ from gateway.web.driver import (
     parse_departure,
     parse_energy_wh,
 )
+from gateway.web.driver_words import words
 from gateway.web.headers import PageHeaders
 from gateway.web.login import add_login
 from tests.support.pages_site import ADMIN, DRIVER, EPOCH, LINK, FakeSite, fake_site
@@ -135,6 +136,40 @@ async def test_an_ended_session_has_no_form(
     assert "Bill in a few minutes" in text
     assert "In all" in text
     assert "Price now" not in text
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "headline", "reason"),
+    [
+        (
+            10_432_118_000,
+            10_456_130_000,
+            "24.012 kWh · 5.76 EUR",
+            "Meter 10432.118 → 10456.130 kWh.",
+        ),
+        (
+            4_254_660_299,
+            4_258_741_170,
+            "4.080871 kWh · 5.76 EUR",
+            "Meter 4254.660299 → 4258.741170 kWh.",
+        ),
+    ],
+)
+async def test_anyone_can_subtract_what_is_billed(
+    site: FakeSite, start: int, end: int, headline: str, reason: str
+) -> None:
+    view = site.driver(DRIVER)
+    assert view is not None
+    billed = {
+        "ended": True,
+        "bill_state": "settled",
+        "cost": "5.76 EUR",
+        "energy_milliwh": end - start,
+        "register_start_milliwh": start,
+        "register_end_milliwh": end,
+    }
+    told = words(view | billed, site.clock.now(), ZoneInfo("UTC"))
+    assert (told.headline, told.reason) == (headline, reason)
 
 
 @pytest.mark.parametrize(
