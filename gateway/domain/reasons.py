@@ -112,6 +112,11 @@ _ENERGY: Final[Mapping[str, Reason]] = {
     ),
     "amended": _energy(Verdict.SUSPICIOUS, "another, different end came later"),
     "amended_start": _energy(Verdict.SUSPICIOUS, "another, different start came later"),
+    "unit_slip": _energy(
+        Verdict.SUSPICIOUS,
+        "its samples fit its start and end if they are multiplied, or divided, by 1000:"
+        " one of them is in another unit than it says",
+    ),
     "begin_sample_differs": _energy(
         Verdict.SUSPICIOUS,
         "the sample of the begin and the start register differ by more than 10 Wh and"

@@ -22,11 +22,14 @@ from gateway.domain.neighbours import (
     rolls_over,
 )
 from gateway.domain.reasons import Verdict, weight, worst
+from gateway.domain.register_unit import SCALE
 from gateway.domain.session import Session
 from gateway.domain.signed_session import UNSIGNED, SignedFinding, SignedVerdict
 from gateway.domain.told_energy import ToldEnergy, tolerance_milliwh
 
 SAMPLE_TOLERANCE: Final = timedelta(seconds=60)
+SLIP_MILLIWH: Final = 1_000_000
+"""1 kWh: how coarse samples may be that are a thousand times too low."""
 UNKNOWN: Final = Before()
 
 
@@ -323,10 +326,8 @@ class _Case:
         low, last = told.low_milliwh, told.last_milliwh
         is_below = low is not None and low < start - REGISTER_TOLERANCE_MILLIWH
         is_above = last is not None and last > end + REGISTER_TOLERANCE_MILLIWH
-        if self.is_told and is_below and self._are_relative(start, end):
-            self.hold("relative_samples")
-        elif is_below or is_above:
-            self.hold("sample_outside_registers")
+        if is_below or is_above:
+            self.hold(self._why_outside(start, end))
         earliest, latest = session.first_sample_at, session.last_sample_at
         starts, ends = session.started_at, session.ended_at
         if (earliest and starts and earliest < starts - SAMPLE_TOLERANCE) or (
@@ -352,14 +353,21 @@ class _Case:
             is_one = len(told.summed) == 1
             self.hold("summed_phases" if is_one else "phases_differ")
 
-    def _are_relative(self, start: int, end: int) -> bool:
-        """Whether all samples count from the start of the session."""
-        last = self.told.last_milliwh
-        return (
-            last is not None
-            and last < start
-            and last <= (end - start + tolerance_milliwh(end - start))
-        )
+    def _why_outside(self, start: int, end: int) -> str:
+        """What may have become of samples outside start and end; nothing is mended."""
+        low, last = self.told.low_milliwh, self.told.last_milliwh
+        if not self.is_told or low is None or last is None:
+            return "sample_outside_registers"
+        least, most = start - SLIP_MILLIWH, end + SLIP_MILLIWH
+        if least > 0 and (
+            least <= low * SCALE <= last * SCALE <= most
+            or least * SCALE <= low <= last <= most * SCALE
+        ):
+            return "unit_slip"
+        energy = end - start
+        if last < start and last <= energy + tolerance_milliwh(energy):
+            return "relative_samples"
+        return "sample_outside_registers"
 
     def _check_before(self, start: int) -> None:
         """How the register goes on from the session before."""

@@ -1,14 +1,23 @@
 """What meters tell, from the facts to the bill: by which registers, or why not."""
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from gateway.config import LedgerBackend, LedgerConfig, StoreConfig
 from gateway.domain.events import POWER, Reading
 from gateway.domain.ids import SessionId
 from gateway.domain.metering import CLOCK, INTERVAL
+from gateway.domain.topology import Site
 from gateway.errors import RequestError
+from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.receipts import Receipts
+from ledger.verify import Verdict as Proof
+from ledger.verify import verify
 from tests.support.journal import at, ended, entry, register, started, updated
 from tests.support.money import Till, open_till
 
@@ -18,6 +27,25 @@ def of(minutes: float, measurand: str, value: str, **more: str) -> Reading:
     return Reading(
         sampled_at=at(minutes), measurand=measurand, value=Decimal(value), **more
     )
+
+
+@asynccontextmanager
+async def anchored(till: Till, path: Path) -> AsyncIterator[Receipts]:
+    """Receipts without a chain."""
+    anchoring = Anchoring(
+        writer=till.store.writer,
+        bus=till.bus,
+        clock=till.clock,
+        settings=AnchoringSettings(
+            ledger=LedgerConfig(backend=LedgerBackend.NONE),
+            store=StoreConfig(path=path),
+        ),
+        site=Site,
+    )
+    try:
+        yield Receipts(database=till.store.writer.path, anchoring=anchoring)
+    finally:
+        await anchoring.close()
 
 
 async def session(
@@ -71,6 +99,22 @@ async def test_intervals_make_a_proposal_that_an_operator_may_release(
             ).fetchall()
         )
         assert sum(b'"intervals"' in bytes(row[0]) for row in leaves) == 2
+
+
+async def test_the_receipt_of_a_bill_by_intervals_can_be_verified(
+    tmp_path: Path,
+) -> None:
+    samples = [(of(15 * n, INTERVAL, "2000"),) for n in range(1, 5)]
+    async with open_till(tmp_path) as till, anchored(till, tmp_path) as receipts:
+        session_id = await session(till, *samples)
+        await till.settlement.settle(session_id)
+        await till.settlement.release(session_id, "token1")
+        document = json.dumps(await receipts.receipt(session_id)).encode()
+        report = verify(document)
+        assert report.verdict is not Proof.FALSE, report.to_json()
+        forged = document.replace(b"8000000", b"7000000")
+        assert forged != document
+        assert verify(forged).verdict is Proof.FALSE
 
 
 @pytest.mark.quirk(23)

@@ -111,6 +111,17 @@ def test_what_samples_contradict_is_suspicious(
 
 
 @pytest.mark.quirk(22)
+@pytest.mark.parametrize("factor", [0.001, 1000])
+def test_samples_in_another_unit_than_start_and_end_are_named_and_not_multiplied(
+    factor: float,
+) -> None:
+    samples = [told(n, (4_076_000 + n * 30) * factor) for n in (20, 40)]
+    found = judged(session(4_076_000, 4_078_000), *samples)
+    assert (found.verdict, "unit_slip" in found.reasons) == ("suspicious", True)
+    assert found.energy_milliwh == 2_000_000
+
+
+@pytest.mark.quirk(22)
 def test_a_register_added_up_from_phases_says_so_and_is_billed() -> None:
     samples = [told(n, 1000 + n * 100, summed="L1+L2+L3") for n in (20, 40)]
     found = judged(session(), *samples)
