@@ -16,10 +16,22 @@ from gateway.domain.ocmf import Curve, OcmfRecord, parse
 from gateway.domain.session import Session
 from gateway.domain.signed_carrier import Carried, unwrap
 from gateway.domain.signed_json import SignedDataError
-from gateway.domain.signed_session import UNSIGNED, Examined, SignedFinding, conclude
+from gateway.domain.signed_session import (
+    UNSIGNED,
+    Examined,
+    SignedFinding,
+    SignedVerdict,
+    conclude,
+)
 from gateway.services.meter_keys import MeterKey, MeterKeyError, is_signed, parse_key
-from gateway.store import signed
-from gateway.store.signed import RawRecord, SeenKey, StoredFinding, StoredRecord
+from gateway.store import key_history, signed
+from gateway.store.signed import (
+    PinnedKey,
+    RawRecord,
+    SeenKey,
+    StoredFinding,
+    StoredRecord,
+)
 
 MAX_TEXTS: Final = 1_000
 """Signed data of one session that is looked at: ten days in quarters of an hour."""
@@ -31,6 +43,8 @@ MAX_SIGNATURES: Final = 700
 MAX_SLOW_SIGNATURES: Final = 100
 """The same on secp192k1, at 2 ms each."""
 MAX_SEEN_KEYS: Final = 10
+MAX_EXCHANGED: Final = 2
+"""Earlier keys that are tried: each costs all signatures once more."""
 NOT_PINNED: Final = "meter_key_not_pinned"
 CHANGED: Final = "meter_key_changed"
 REUSED: Final = "signed_record_reused"
@@ -79,32 +93,58 @@ class _Text:
 
 
 def examine(conn: sqlite3.Connection, session: Session) -> Found:
-    """Look at the signed data of a session with the key that is pinned now."""
+    """Look at the signed data of a session with the key of its meter.
+
+    It is the one that is pinned now; where that does not prove it, and the meter was
+    exchanged after the end of the session, the one that was pinned then.
+    """
     n_record = signed.n_raw(conn, session.session_id)
     if n_record == 0:
         return Found(finding=UNSIGNED)
-    pinned = signed.pinned(conn, session.station_id, session.evse_id)
-    key = None
-    if pinned is not None:
-        key = MeterKey(curve=Curve(pinned.curve), point=pinned.point)
     raw = signed.raw_records(
         conn, session.session_id, most=MAX_TEXTS, most_chars=MAX_CHARS
     )
     texts = _once(one for row in raw for one in _unwrapped(row))
     more = [] if n_record == len(raw) else ["too_many_records"]
-    if key is None:
-        more.append(NOT_PINNED)
-    else:
-        texts = _checked(texts, key)
-        serial = None if pinned is None else pinned.meter_serial
-        if serial is not None and any(_is_of_other(one, serial) for one in texts):
-            more.append("meter_serial_not_pinned")
-        if any(one.key is not None and one.key != key for one in texts):
-            more.append(CHANGED)
     if any(
         signed.is_shown_elsewhere(conn, session.session_id, one.sha256) for one in texts
     ):
         more.append(REUSED)
+    pinned = signed.pinned(conn, session.station_id, session.evse_id)
+    found = _examined(texts, pinned, more, n_record)
+    if found.finding.verdict is SignedVerdict.OK or pinned is None:
+        return found
+    for earlier in _exchanged(conn, session):
+        again = _examined(texts, earlier, more, n_record)
+        if again.finding.verdict is SignedVerdict.OK:
+            return again
+    return found
+
+
+def _exchanged(conn: sqlite3.Connection, session: Session) -> list[PinnedKey]:
+    """Keys of meters that were exchanged after the session."""
+    if session.ended_at is None:
+        return []
+    return key_history.exchanged_since(
+        conn, session.station_id, session.evse_id, session.ended_at, MAX_EXCHANGED
+    )
+
+
+def _examined(
+    texts: list[_Text], pinned: PinnedKey | None, found_out: list[str], n_record: int
+) -> Found:
+    """What the records come to by one key, or by none."""
+    key, more = None, list(found_out)
+    if pinned is None:
+        more.append(NOT_PINNED)
+    else:
+        key = MeterKey(curve=Curve(pinned.curve), point=pinned.point)
+        texts = _checked(texts, key)
+        serial = pinned.meter_serial
+        if serial is not None and any(_is_of_other(one, serial) for one in texts):
+            more.append("meter_serial_not_pinned")
+        if any(one.key is not None and one.key != key for one in texts):
+            more.append(CHANGED)
     return Found(
         finding=conclude([one.examined for one in texts], more=more),
         records=tuple(_stored(one) for one in texts),

@@ -101,6 +101,29 @@ def used(
     return None if row is None else _pin(row)
 
 
+def exchanged_since(
+    conn: sqlite3.Connection,
+    station_id: StationId,
+    evse_id: int,
+    at: datetime,
+    most: int,
+) -> list[PinnedKey]:
+    """Keys that were trusted at a moment and gave way to another since, latest first.
+
+    One that was withdrawn is none of them: who withdraws it trusts it no longer.
+    """
+    rows = conn.execute(
+        f"{_COLUMNS} AND evse_id = ?2 AND pinned_at <= ?3 AND until > ?3"  # noqa: S608 - a constant clause
+        " AND EXISTS (SELECT 1 FROM meter_key_history AS later"
+        " WHERE later.station_id = ?1 AND later.evse_id = ?2"
+        " AND later.pinned_at = meter_key_history.until"
+        " AND later.pin_id > meter_key_history.pin_id)"
+        " ORDER BY pin_id DESC LIMIT ?4",
+        (station_id, evse_id, to_text(at), most),
+    )
+    return [_pin(row).key for row in rows]
+
+
 def sealed(conn: sqlite3.Connection, pin_id: int, leaf_index: int) -> None:
     """Note the leaf of a pin that had none."""
     conn.execute(
