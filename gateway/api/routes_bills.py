@@ -24,7 +24,11 @@ Language = Annotated[Literal["en", "de", "fr", "nl"] | None, Query(alias="lang")
 MonthText = Annotated[str, Query(alias="month", examples=["2026-03"], max_length=20)]
 
 
-@router.get("/sessions/{session_id}/bill.pdf", response_class=Response)
+@router.get(
+    "/sessions/{session_id}/bill.pdf",
+    response_class=Response,
+    responses={200: {"content": {PDF: {}}}},
+)
 async def bill_pdf(
     *,
     session_id: str,
@@ -49,20 +53,25 @@ async def bill_pdf(
 async def month_totals(
     context: Context, _caller: Operator, month: MonthText
 ) -> dict[str, Any]:
-    """What the settled bills of a month come to, by currency.
+    """What the settled bills and the credits of a month come to, by currency.
 
     A bill belongs to the month in which it was settled, by the site's time zone.
     """
     return await context.bills.totals(_month(month))
 
 
-@router.get("/exports/bills.csv", response_class=StreamingResponse)
+@router.get(
+    "/exports/bills.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}},
+)
 async def month_csv(
     context: Context, _caller: Operator, month: MonthText
 ) -> StreamingResponse:
-    """The bills of a month as CSV (RFC 4180), one row per bill, oldest first.
+    """The bills and credits of a month as CSV (RFC 4180), a row each, oldest first.
 
-    Held bills have no amounts: each column's sum is that of the settled bills.
+    Credits are below zero, and held and waived bills have no amounts: the sum of a
+    column is what is owed.
     """
     found = _month(month)
     lines = context.bills.csv(found)

@@ -75,6 +75,7 @@ class BillFacts:
         status: ``settled`` or ``waived``, which are final, or ``held``: then its
             amounts are a proposal.
         credits_: What was given back since it was settled.
+        decision: An operator's words on a bill that was corrected or waived.
         document: See `gateway.domain.bill.Bill.to_json`; ``None``: none can be made.
         meter_serial: As its signed records name it; ``None``: none does.
         chain: ``None`` while the settlement waits, or where nothing is anchored.
@@ -103,6 +104,7 @@ class BillFacts:
     session_key: str | None
     chain: Chain | None
     credits_: tuple[Credit, ...] = ()
+    decision: str | None = None
 
     @property
     def is_settled(self) -> bool:

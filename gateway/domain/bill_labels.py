@@ -42,6 +42,7 @@ class Labels:
     settled: str
     held: str
     waived: str
+    decided: str
     money_back: str
     no_bill: str
     why_held: str
@@ -116,6 +117,7 @@ ENGLISH = Labels(
     settled="Final bill",
     held="Not final: this bill is being checked",
     waived="Waived: there is nothing to pay",
+    decided="The operator has looked at it: {reason}",
     money_back="Nothing is owed until a person has looked at it. The amounts below are"
     " a draft and may change.",
     no_bill="No amount can be worked out yet.",

@@ -13,6 +13,7 @@ GERMAN: Final = Labels(
     settled="Endgültige Rechnung",
     held="Nicht endgültig: Diese Rechnung wird geprüft",
     waived="Erlassen: Es ist nichts zu zahlen",
+    decided="Der Betreiber hat sie angesehen: {reason}",
     money_back="Bis sie jemand angesehen hat, ist nichts zu zahlen. Die Beträge unten"
     " sind ein Entwurf und können sich ändern.",
     no_bill="Noch kann kein Betrag berechnet werden.",
@@ -103,6 +104,7 @@ FRENCH: Final = Labels(
     settled="Facture définitive",
     held="Provisoire : cette facture est en cours de contrôle",
     waived="Abandonnée : il n'y a rien à payer",
+    decided="L'exploitant l'a examinée : {reason}",
     money_back="Rien n'est dû tant que personne ne l'a examinée. Les montants"
     " ci-dessous sont un projet et peuvent changer.",
     no_bill="Aucun montant ne peut encore être calculé.",
@@ -192,6 +194,7 @@ DUTCH: Final = Labels(
     settled="Definitieve rekening",
     held="Niet definitief: deze rekening wordt gecontroleerd",
     waived="Kwijtgescholden: u hoeft niets te betalen",
+    decided="De exploitant heeft ernaar gekeken: {reason}",
     money_back="Tot iemand ernaar heeft gekeken, hoeft u niets te betalen. De bedragen"
     " hieronder zijn een concept en kunnen veranderen.",
     no_bill="Er kan nog geen bedrag worden berekend.",

@@ -131,6 +131,8 @@ class _Writer:
         state = {"settled": say.settled, "waived": say.waived}.get(facts.status)
         if not facts.is_final:
             notes = (say.money_back,) if self._sums is not None else (say.no_bill,)
+        elif facts.decision is not None:
+            notes = (say.decided.format(reason=facts.decision),)
         return Paper(
             labels=say,
             number=facts.session_id,

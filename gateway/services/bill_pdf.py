@@ -27,7 +27,7 @@ FACES: Final = {"": "DejaVuSansCondensed.ttf", "B": "DejaVuSansCondensed-Bold.tt
 MARGIN_MM: Final = 18
 LINE_MM: Final = 5
 BODY_PT: Final = 9
-MAX_CHARS: Final = 400
+MAX_CHARS: Final = 560
 """Of one text: a row must fit on a page."""
 MISSING: Final = "\u25a1"
 _PAGES: Final = "\x1a\x1a"

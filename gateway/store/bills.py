@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.domain.bill_facts import BillFacts, Chain, Credit, Register, Signature
 from gateway.domain.ids import SessionId
 from gateway.domain.signed_session import SignedVerdict
-from gateway.store import money, sessions, signed
+from gateway.store import corrections, money, sessions, signed
 from gateway.store.readings import OF_SESSION
 from gateway.store.times import from_text, optional_time, to_text
 
@@ -178,6 +178,7 @@ def facts(conn: sqlite3.Connection, session_id: SessionId) -> BillFacts | None:
         session_key=None if row.session_key is None else row.session_key.hex(),
         chain=_chain(conn, row.session_key),
         credits_=_credits(conn, session_id),
+        decision=_decision(conn, session_id),
     )
 
 
@@ -238,20 +239,22 @@ def credits_in_span(conn: sqlite3.Connection, span: Span) -> list[BillLine]:
 
 
 def _credits(conn: sqlite3.Connection, session_id: SessionId) -> tuple[Credit, ...]:
-    rows = conn.execute(
-        "SELECT number, amount_minor, reason, decided_at FROM credit"
-        " WHERE session_id = ? ORDER BY ordinal",
-        (session_id,),
-    )
     return tuple(
         Credit(
-            name=f"C{number:06d}",
-            amount_minor=amount_minor,
-            reason=reason,
-            decided_at=from_text(decided_at),
+            name=one.name,
+            amount_minor=one.amount_minor,
+            reason=one.reason,
+            decided_at=one.decided_at,
         )
-        for number, amount_minor, reason, decided_at in rows
+        for one in corrections.credits_of(conn, session_id)
     )
+
+
+def _decision(conn: sqlite3.Connection, session_id: SessionId) -> str | None:
+    found = corrections.decision_on(conn, session_id)
+    if found is None or found.decision == "released":
+        return None
+    return found.reason
 
 
 def _signature(

@@ -3,15 +3,18 @@
 import csv
 import io
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pypdf
 import pytest
 import pytest_asyncio
 
 from gateway.domain import csv_cells
+from gateway.domain.months import Month
 from tests.support.api_site import ApiSite, api_site
 from tests.support.raw_station import RawStation
 
@@ -94,9 +97,9 @@ async def bills(site: ApiSite) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def month_of(bill: dict[str, Any]) -> str:
-    """The month by the site's clock; tests do not run in the hour that differs."""
-    return str(bill["decided_at"])[:7]
+def month_of(bill: dict[str, Any], zone: str) -> str:
+    """The month by the site's clock."""
+    return str(Month.of(datetime.fromisoformat(bill["decided_at"]), ZoneInfo(zone)))
 
 
 async def rows_of(site: ApiSite, month: str) -> list[dict[str, str]]:
@@ -177,7 +180,7 @@ async def test_the_month_as_csv_adds_up_to_its_bills(
     site: ApiSite, bills: tuple[str, str]
 ) -> None:
     whole = {one: await site.call("GET", f"/sessions/{one}/bill") for one in bills}
-    month = month_of(whole[bills[0]])
+    month = month_of(whole[bills[0]], "Europe/Berlin")
     rows = await rows_of(site, month)
     assert [row["number"] for row in rows] == list(bills)
     settled, held = rows
@@ -228,3 +231,46 @@ async def test_bills_are_for_those_who_may_see_them(
     site: ApiSite, path: str, role: str | None, status: int
 ) -> None:
     await site.call("GET", path, role=role, status=status)
+
+
+async def test_what_operators_decide_stands_on_paper_and_in_the_books(
+    tmp_path: Path,
+) -> None:
+    async with api_site(
+        tmp_path, billing={"currency": "EUR", "default_tariff": "day"}
+    ) as site:
+        await site.call("PUT", "/id-tokens/=CARD", {})
+        found = []
+        for station_id, wh in (("C1", 10_000), ("C2", -500)):
+            await site.register(station_id)
+            async with site.station(station_id) as station:
+                await station.boot()
+                found.append(await charged(site, station, wh=wh))
+        paid, lost = found
+        body = {
+            "amount_minor": 120,
+            "reason": "=cable {broken}",
+            "idempotency_key": "1",
+        }
+        await site.call("POST", f"/sessions/{paid}/credits", body)
+        waived = await site.call(
+            "POST", f"/sessions/{lost}/bill/waive", {"reason": "meter {exchanged}"}
+        )
+        assert (waived["is_final"], waived["state"]) == (True, "waived")
+        texts = []
+        for session_id in found:
+            drawn = await site.send("GET", f"/sessions/{session_id}/bill.pdf?lang=en")
+            (page, *_) = pypdf.PdfReader(io.BytesIO(drawn.content)).pages
+            texts.append(page.extract_text())
+        assert "Left to pay: 3.00 EUR" in texts[0]
+        assert "=cable {broken}" in texts[0]
+        assert "Waived: there is nothing to pay" in texts[1]
+        assert "meter {exchanged}" in texts[1]
+        month = month_of(waived, "UTC")
+        rows = await rows_of(site, month)
+        assert sorted(row["kind"] for row in rows) == ["bill", "bill", "credit"]
+        (credit,) = [row for row in rows if row["kind"] == "credit"]
+        assert (credit["corrects"], credit["gross"]) == (paid, "-1.20")
+        assert credit["reasons"] == "'=cable {broken}"
+        (sums,) = (await site.call("GET", f"/exports/bills?month={month}"))["totals"]
+        assert (sums["bills"], sums["credits"], sums["gross"]) == (1, 1, "3.00")
