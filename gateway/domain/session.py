@@ -24,6 +24,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
 from gateway.domain.metering import BEGIN, END, Sample, samples_in
+from gateway.domain.neighbours import REGISTER_TOLERANCE_MILLIWH
 
 SessionEvent: TypeAlias = SessionStarted | SessionUpdated | SessionEnded
 
@@ -127,6 +128,16 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if last is None or self.register_start_milliwh is None:
             return 0
         return max(0, last - self.register_start_milliwh)
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether a tariff is promised: its driver is known, or energy has flowed."""
+        return self.id_token is not None or self.has_delivered
+
+    @property
+    def has_delivered(self) -> bool:
+        """Whether more energy has flowed than a meter counts by itself."""
+        return self.energy_milliwh > REGISTER_TOLERANCE_MILLIWH
 
     @property
     def sequences_seen(self) -> int:

@@ -47,6 +47,8 @@ class RunningCosts:
         if session.phase is SessionPhase.ENDED:
             self._known.pop(session_id, None)
             return None
+        if not session.has_terms:
+            return None
         if session_id not in self._known:
             self._ask(session_id)
             return None
@@ -60,7 +62,7 @@ class RunningCosts:
 
     async def load(self, session: Session) -> RunningCost | None:
         """The cost so far, read now if it is not at hand."""
-        if session.session_id not in self._known:
+        if session.has_terms and session.session_id not in self._known:
             await self._read(session.session_id)
         return self.cost_of(session)
 

@@ -12,7 +12,7 @@ import msgspec
 from gateway.domain.bill import Bill
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import IdToken, SessionId, StationId
-from gateway.domain.session import Session
+from gateway.domain.session import Session, SessionEvent
 from gateway.domain.verdict import Basis
 from gateway.services import signed_evidence
 from gateway.store import group_tariffs, money, readings
@@ -61,14 +61,22 @@ class LogSealer:
     tariff_id_of: Callable[[StationId], str | None]
 
     def session_started(
-        self, conn: sqlite3.Connection, session: Session, event: SessionStarted
+        self, conn: sqlite3.Connection, session: Session, event: SessionEvent
     ) -> int:
-        """Fix the session's tariff and seal its start, once."""
+        """Fix the session's tariff and seal its start, once.
+
+        The tariff is the one of the begin; of a driver who came later, what was asked
+        then.
+        """
+        is_later = session.id_token is not None and not isinstance(
+            event, SessionStarted
+        )
         return seal_start(
             conn,
             session,
             tariff_id=self.tariff_id_of(session.station_id),
             now=event.received_at,
+            promised_at=event.occurred_at if is_later else None,
         )
 
     def metered(
@@ -114,7 +122,12 @@ def install_ledger(conn: sqlite3.Connection) -> None:
 
 
 def seal_start(
-    conn: sqlite3.Connection, session: Session, *, tariff_id: str | None, now: datetime
+    conn: sqlite3.Connection,
+    session: Session,
+    *,
+    tariff_id: str | None,
+    now: datetime,
+    promised_at: datetime | None = None,
 ) -> int:
     """Seal the start of a session and return the leaf's index; the first one stands.
 
@@ -124,6 +137,7 @@ def seal_start(
         tariff_id: Tariff to promise, if none was promised yet and the group of the
             session's token has none.
         now: Site time.
+        promised_at: When its terms became known; ``None``: as it began.
     """
     known = conn.execute(_START_LEAF, (session.session_id,)).fetchone()
     if known is not None:
@@ -136,7 +150,11 @@ def seal_start(
     }
     own = group_tariffs.of_token(conn, _token(session))
     tariff_sha256 = money.fix_tariff(
-        conn, session.session_id, own or tariff_id, now, began_at=session.started_at
+        conn,
+        session.session_id,
+        own or tariff_id,
+        now,
+        began_at=promised_at or session.started_at,
     )
     if session.register_start_milliwh is not None:
         body["register_start_milliwh"] = session.register_start_milliwh

@@ -3,6 +3,8 @@
 import sqlite3
 from typing import Final, assert_never
 
+from msgspec.structs import replace
+
 from gateway.domain import session as folding
 from gateway.domain.events import (
     DeviceReported,
@@ -153,7 +155,9 @@ class _Append:
     def _updated(self, event: SessionUpdated) -> tuple[Session | None, bool]:
         known, reason = self.matching.find(event)
         if known is not None:
-            return self.folds.fold(known, event)
+            session, is_new = self.folds.fold(known, event)
+            self._note_terms(known, session, event)
+            return session, is_new
         is_new = False
         if reason is not None:
             is_new = facts.orphaned(
@@ -186,7 +190,9 @@ class _Append:
                 return None, has_reading or is_new
             if matched:
                 known = self.folds.remember(known, "matched_by_place")
-        return self.folds.fold(known, event)
+        session, is_new = self.folds.fold(known, event)
+        self._note_terms(known, session, event)
+        return session, is_new
 
     def _state_of_session(self, event: EvseStatusChanged) -> Session | None:
         if event.evse.evse_id == 0:
@@ -200,11 +206,9 @@ class _Append:
 
     def _note_start(self, session: Session, event: SessionStarted) -> None:
         sealer = self.hooks.sealer
-        leaf_index = (
-            None
-            if sealer is None
-            else sealer.session_started(self.conn, session, event)
-        )
+        leaf_index = None
+        if sealer is not None and session.has_terms:
+            leaf_index = sealer.session_started(self.conn, session, event)
         self.conn.execute(
             "UPDATE session SET start_leaf_index = ?, reservation_id = ?,"
             " remote_start_id = ? WHERE session_id = ?",
@@ -214,6 +218,25 @@ class _Append:
                 event.remote_start_id,
                 session.session_id,
             ),
+        )
+
+    def _note_terms(self, before: Session, after: Session, event: SessionEvent) -> None:
+        """Promise a tariff to a driver who was not known at the start.
+
+        Energy that flowed without one has the tariff of the station, whoever comes.
+        """
+        sealer = self.hooks.sealer
+        if sealer is None or not after.has_start:
+            return
+        if before.has_terms or not after.has_terms:
+            return
+        if after.has_delivered:
+            after = replace(after, id_token=None, token_kind=None)
+        leaf_index = sealer.session_started(self.conn, after, event)
+        self.conn.execute(
+            "UPDATE session SET start_leaf_index = ?"
+            " WHERE session_id = ? AND start_leaf_index IS NULL",
+            (leaf_index, after.session_id),
         )
 
     def _authorize(

@@ -13,12 +13,11 @@ from gateway.domain.events import (
     DeviceReported,
     Event,
     EvseStatusChanged,
-    SessionStarted,
     SessionUpdated,
 )
 from gateway.domain.ids import EvseRef, IdToken, SessionId, StationId
 from gateway.domain.metering import Sample
-from gateway.domain.session import Session
+from gateway.domain.session import Session, SessionEvent
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -152,9 +151,15 @@ class Sealer(Protocol):
     """Makes ledger leaves, in the very transaction that stores the facts."""
 
     def session_started(
-        self, conn: sqlite3.Connection, session: Session, event: SessionStarted
+        self, conn: sqlite3.Connection, session: Session, event: SessionEvent
     ) -> int | None:
-        """Seal the start of a session; returns the leaf's index."""
+        """Seal the start of a session whose terms are known; returns the leaf's index.
+
+        Args:
+            conn: The writer's connection.
+            session: With its driver, or without if energy flowed before one was known.
+            event: That made its terms known.
+        """
         ...
 
     def metered(

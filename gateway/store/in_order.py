@@ -53,8 +53,8 @@ class Batch:
         remembered = self._conn.remembered
         key = (entry.station_id, event.transaction_id)
         before: Session | None = remembered.get(key)
-        if before is None or not before.has_start or before.evse_id <= 0:
-            return None  # an update leaves where and when a session began only if known
+        if before is None or not _is_settled_in(before):
+            return None
         samples = event.samples or samples_in(event)
         if len(samples) > 1 and readings.falls(samples):
             return None
@@ -113,6 +113,11 @@ class Batch:
         offset = self._next_offset
         self._next_offset += 1
         return offset
+
+
+def _is_settled_in(session: Session) -> bool:
+    """Whether an update leaves where and when it began, and who pays by what terms."""
+    return session.has_start and session.evse_id > 0 and session.id_token is not None
 
 
 def _only_update(entry: Entry) -> SessionUpdated | None:
