@@ -329,6 +329,7 @@ class Live:
                 conn, session_id, bill, f"/d/{self._needs.driver_token(session_id)}"
             ),
             "cost": money_told.cost,
+            "credited": money_told.credited,
             "price": money_told.price,
             "receipt_url": (
                 f"/d/{self._needs.driver_token(session_id)}/receipt"

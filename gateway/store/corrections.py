@@ -283,14 +283,14 @@ def close_proposal(
     )
 
 
-def held_bills(conn: sqlite3.Connection, limit: int) -> list[tuple[str, str, int]]:
-    """Sessions whose bills wait: id, reasons as JSON, proposed amount or -1."""
+def held_bills(conn: sqlite3.Connection, limit: int) -> list[SessionId]:
+    """Sessions whose bills wait, newest first."""
     rows = conn.execute(
-        "SELECT session_id, reasons, coalesce(amount_minor, -1) FROM bill"
-        " WHERE status = 'held' ORDER BY decided_at DESC LIMIT ?",
+        "SELECT session_id FROM bill WHERE status = 'held'"
+        " ORDER BY decided_at DESC LIMIT ?",
         (limit,),
     )
-    return rows.fetchall()
+    return [SessionId(row[0]) for row in rows]
 
 
 def _credit(row: Sequence[Any]) -> CreditRecord:

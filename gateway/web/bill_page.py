@@ -29,7 +29,13 @@ class BillPage:
         self._page = PlainPage("bill.html")
 
     def bill(
-        self, paper: Paper, *, base: str, back: str, receipt: str | None
+        self,
+        paper: Paper,
+        *,
+        base: str,
+        back: str,
+        receipt: str | None,
+        decide: str | None = None,
     ) -> HTMLResponse:
         """A bill.
 
@@ -38,10 +44,11 @@ class BillPage:
             base: Path of this page; that of the PDF is ``{base}.pdf``.
             back: Where it came from.
             receipt: Path of the receipt; ``None``: there is none.
+            decide: Path where it is corrected; ``None`` for a driver.
         """
         return self.page(
             title=f"{paper.title} {paper.number}",
-            nav=_nav(paper, base, back, receipt),
+            nav=_nav(paper, base, back, receipt, decide),
             body=_body(paper),
             language=paper.labels.language,
         )
@@ -104,7 +111,9 @@ def link(path: str, text: str, *, css: str = "") -> str:
     return f'<a{look} href="{escape(path)}">{escape(text)}</a>'
 
 
-def _nav(paper: Paper, base: str, back: str, receipt: str | None) -> str:
+def _nav(
+    paper: Paper, base: str, back: str, receipt: str | None, decide: str | None
+) -> str:
     said = paper.labels
     mine = f"lang={said.language}"
     items = [link(back, said.back)]
@@ -113,6 +122,8 @@ def _nav(paper: Paper, base: str, back: str, receipt: str | None) -> str:
         items.append(link(path, f"{said.pdf} ({name})", css="button"))
     if receipt is not None:
         items.append(link(receipt, said.receipt))
+    if decide is not None:
+        items.append(link(decide, "Decide, correct, credit"))
     for language in ALL:
         name = LANGUAGES[language]
         is_this = language == said.language

@@ -23,7 +23,7 @@ from gateway.services.bill_pdf import PaperSize
 from gateway.services.bills import Ask
 from gateway.store.bills import BillLine
 from gateway.web.bill_page import BillPage, link, pairs_html, table_html
-from gateway.web.headers import BILLS_PATH, COCKPIT_PATH
+from gateway.web.headers import BILLS_PATH, COCKPIT_PATH, CORRECTIONS_PATH
 from gateway.web.login import COOKIE, LoggedIn
 from gateway.web.ports import Access, BillDesk, LiveView
 
@@ -65,6 +65,7 @@ class BillPages:
             base=base,
             back=f"{BILLS_PATH}?month={month}",
             receipt=receipt if paper.verify else None,
+            decide=f"{CORRECTIONS_PATH}/{quote(session_id, safe='')}",
         )
 
     async def pdf(self, session_id: str, ask: Ask, size: PaperSize) -> Response:
@@ -112,6 +113,7 @@ class BillPages:
         if is_operator:
             path = f"{EXPORT}?month={month}"
             items.append(link(path, f"Export {month} as CSV", css="button"))
+            items.append(link(CORRECTIONS_PATH, "To decide on"))
         return f"<nav>{''.join(items)}</nav>"
 
     def _list(self, bills: Sequence[BillLine]) -> str:

@@ -129,6 +129,8 @@ def _ended(view: Mapping[str, Any], got: int) -> tuple[str, str]:
                 "We are checking this bill",
                 "The meter reading looks unusual. You pay nothing until it is clear.",
             )
+        case "waived":
+            return f"{_kwh(got)} kWh · nothing to pay", "This bill was given up."
         case "pending":
             return f"Done: {_kwh(got)} kWh. Bill in a few minutes", ""
         case _:
@@ -137,8 +139,15 @@ def _ended(view: Mapping[str, Any], got: int) -> tuple[str, str]:
             digits = 3 if is_whole_wh else 6  # so that anyone can subtract
             return (
                 f"{_kwh(got, digits)} kWh · {view['cost']}",
-                f"Meter {_kwh(start, digits)} → {_kwh(end, digits)} kWh.",
+                f"Meter {_kwh(start, digits)} → {_kwh(end, digits)} kWh."
+                + _credited(view),
             )
+
+
+def _credited(view: Mapping[str, Any]) -> str:
+    """What the driver got back, if anything."""
+    credited = view.get("credited")
+    return f" {credited} was credited to you." if credited else ""
 
 
 def _kwh(milliwh: int, digits: int = 1) -> str:

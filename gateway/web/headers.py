@@ -10,6 +10,7 @@ Headers: TypeAlias = dict[str, str]
 
 COCKPIT_PATH: Final = "/cockpit"
 BILLS_PATH: Final = "/bills"
+CORRECTIONS_PATH: Final = "/corrections"
 
 BASE: Final[Headers] = {
     "X-Content-Type-Options": "nosniff",
@@ -68,8 +69,8 @@ def _added_for(scope: Scope) -> Headers | None:
             "Content-Security-Policy": COCKPIT_CSP,
             "Cache-Control": "no-store",
         }
-    if path in {"/login", BILLS_PATH} or path.startswith(
-        ("/d/", "/meter-keys/", f"{BILLS_PATH}/")
+    if path in {"/login", BILLS_PATH, CORRECTIONS_PATH} or path.startswith(
+        ("/d/", "/meter-keys/", f"{BILLS_PATH}/", f"{CORRECTIONS_PATH}/")
     ):
         return BASE | {"Cache-Control": "no-store"}
     return None

@@ -10,13 +10,14 @@ from gateway.clock import Clock
 from gateway.web.bill_pages import add_bills
 from gateway.web.board import Board
 from gateway.web.cockpit import add_cockpit
+from gateway.web.correction_page import add_corrections
 from gateway.web.driver import add_driver
 from gateway.web.driver_bill import add_driver_bill
 from gateway.web.headers import COCKPIT_PATH, PageHeaders
 from gateway.web.login import add_login
 from gateway.web.meter_key_page import add_meter_keys
 from gateway.web.missing import add_missing
-from gateway.web.ports import Access, BillDesk, LiveView, MeterKeys
+from gateway.web.ports import Access, BillDesk, CorrectionDesk, LiveView, MeterKeys
 from gateway.web.station_page import add_station_page
 
 RECONNECT_S: Final = 10.0
@@ -38,9 +39,10 @@ def mount(
     keys: MeterKeys,
     bills: BillDesk,
     *,
+    corrections: CorrectionDesk,
     clock: Clock,
 ) -> None:
-    """Add ``/``, ``/login``, ``/cockpit``, ``/meter-keys``, ``/bills``, ``/d/{token}``.
+    """Add all pages: of the cockpit, of bills, and of drivers.
 
     Call it once per process and before the server starts: the framework behind the
     cockpit keeps its pages in a global, and starts and stops with the application.
@@ -52,6 +54,7 @@ def mount(
         access: Who may look.
         keys: Pins keys of meters.
         bills: Bills as documents.
+        corrections: Decisions on bills, and credits.
         clock: Site time.
     """
     add_login(app, access)
@@ -59,6 +62,7 @@ def mount(
     add_driver_bill(app, live, bills)
     add_meter_keys(app, live, access, keys)
     add_bills(app, live, access, bills)
+    add_corrections(app, access, corrections)
 
     @app.get("/", include_in_schema=False)
     @app.get(COCKPIT_PATH, include_in_schema=False)

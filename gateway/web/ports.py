@@ -178,6 +178,32 @@ class BillDesk(Protocol):
         ...
 
 
+class CorrectionDesk(Protocol):
+    """Corrections; see `gateway.services.correction_forms.CorrectionForms`."""
+
+    async def bill(self, session_id: str) -> View:
+        """A bill with its corrections.
+
+        Raises:
+            RequestError: 404 there is none.
+            StoreError: It cannot be read now.
+        """
+        ...
+
+    async def waiting(self) -> View:
+        """``held`` bills and open ``proposals``; raises StoreError."""
+        ...
+
+    async def act(self, session_id: str, form: Mapping[str, str], actor: str) -> None:
+        """Do what a form says.
+
+        Raises:
+            RequestError: It cannot be done; the message is for the operator.
+            StoreError: It could not be stored.
+        """
+        ...
+
+
 class MeterKeys(Protocol):
     """Which keys of meters are trusted."""
 

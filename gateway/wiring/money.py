@@ -9,6 +9,7 @@ from gateway.errors import WattproofError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
+from gateway.services.correction_forms import CorrectionForms
 from gateway.services.corrections import Corrections
 from gateway.services.late_data import LateData
 from gateway.services.meter_key_desk import MeterKeyDesk
@@ -67,6 +68,12 @@ class Money:
         self.told_keys = ToldKeys(writer=base.writer, bus=base.bus, clock=base.clock)
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
+        )
+        self.correction_forms = CorrectionForms(
+            queries=base.queries,
+            desk=self.corrections,
+            settlement=self.settlement,
+            receipts=self.receipts,
         )
         self.bills = Bills(
             queries=base.queries,

@@ -170,7 +170,16 @@ class Parts:
     def mount_pages(self, app: FastAPI) -> None:
         """Add cockpit and driver page."""
         keys, bills = self._money.meter_keys, self._money.bills
-        mount(app, self.live, self._access, keys, bills, clock=self.clock)
+        forms = self._money.correction_forms
+        mount(
+            app,
+            self.live,
+            self._access,
+            keys,
+            bills,
+            corrections=forms,
+            clock=self.clock,
+        )
 
     def _readiness(self) -> dict[str, bool]:
         return {

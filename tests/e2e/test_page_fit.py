@@ -38,6 +38,10 @@ PAGES = {
     "held bill": f"/bills/{HELD}?lang=de",
     "bill without a price": f"/bills/{UNPRICED}?lang=fr",
     "no such bill": "/bills/nope",
+    "corrections": "/corrections",
+    "held bill to decide": f"/corrections/{HELD}",
+    "settled bill to credit": f"/corrections/{SETTLED}",
+    "nothing to correct": "/corrections/nope",
     "driver's bill": f"/d/{DRIVER}/bill?lang=nl",
 }
 IS_DRAWN = (

@@ -18,6 +18,7 @@ from gateway.clock import Clock, ScaledClock
 from gateway.errors import RequestError, StoreError
 from gateway.web.pages import mount
 from tests.support.pages_bills import FakeBills
+from tests.support.pages_corrections import FakeCorrections
 from tests.support.pages_station import full_station
 
 ADMIN = "wp_admin_secret"
@@ -376,7 +377,15 @@ def fake_site(speed: float = 1.0, n_more: int = 0) -> FakeSite:
 def pages_app(site: FakeSite) -> FastAPI:
     """An application with the pages alone."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    mount(app, site, site, site, FakeBills(DRIVER), clock=site.clock)
+    mount(
+        app,
+        site,
+        site,
+        site,
+        FakeBills(DRIVER),
+        corrections=FakeCorrections(),
+        clock=site.clock,
+    )
     return app
 
 

@@ -5,12 +5,20 @@ from functools import partial
 from pathlib import Path
 
 from gateway.domain.ids import SessionId
+from gateway.services.corrections import Corrections
+from gateway.services.crediting import Credit
 from gateway.services.driver_price import DriverPrice, driver_price
 from gateway.store import money, sessions
 from tests.support.journal import at, entry, register, started, updated
 from tests.support.money import Till, day_night, open_till
 
 TEXT = "0.42 EUR per kWh incl. VAT until 14:30, then 0.29"
+
+
+def desk(till: Till) -> Corrections:
+    return Corrections(
+        writer=till.store.writer, bus=till.bus, clock=till.clock, terms=till.terms
+    )
 
 
 async def shown(till: Till, session_id: SessionId, minutes: float) -> DriverPrice:
@@ -57,3 +65,21 @@ async def test_without_a_tariff_nothing_is_told(tmp_path: Path) -> None:
     async with open_till(tmp_path, has_tariff=False) as till:
         session_id = await till.session()
         assert await shown(till, session_id, 90) == DriverPrice(price=None, cost=None)
+
+
+async def test_a_driver_pays_what_credits_leave(tmp_path: Path) -> None:
+    async with open_till(tmp_path) as till:
+        session_id = await till.session(wh=12_000)
+        await till.settlement.settle(session_id)
+        wish = Credit(amount_minor=26, reason="a fault", idempotency_key="k")
+        await desk(till).credit(session_id, wish, "token1")
+        after = await shown(till, session_id, 90)
+        assert (after.cost, after.credited) == ("4.00 EUR", "0.26 EUR")
+
+
+async def test_a_driver_pays_nothing_for_a_waived_bill(tmp_path: Path) -> None:
+    async with open_till(tmp_path) as till:
+        session_id = await till.session(wh=12_000, end_wh=900_000)
+        await till.settlement.settle(session_id)
+        await desk(till).waive(session_id, "the meter is broken", "token1")
+        assert (await shown(till, session_id, 90)).cost == "0.00 EUR"
