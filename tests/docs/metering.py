@@ -61,11 +61,12 @@ def emitted() -> set[str]:
             called = getattr(node, "func", None)
             method = getattr(called, "attr", getattr(called, "id", ""))
             if method in {"hold", "add_words", "remember"}:
-                found |= {
-                    str(one.value)
-                    for one in ast.walk(node)
-                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
-                }
+                found |= _texts(node)
+            elif isinstance(node, ast.FunctionDef) and node.name.startswith("_why"):
+                returned = (
+                    one for one in ast.walk(node) if isinstance(one, ast.Return)
+                )
+                found |= {text for one in returned for text in _texts(one)}
     return found
 
 
