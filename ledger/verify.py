@@ -351,7 +351,9 @@ def _check_settlement(receipt: Receipt, opened: _Opened) -> str:
     )
     pairs += [(name, facts[name], bill.get(name)) for name in same]
     if "tariff_sha256" in begun:
-        pairs.append(("the tariff", facts["tariff_sha256"], begun["tariff_sha256"]))
+        pairs.append(
+            ("the promised tariff", facts["tariff_sha256"], begun["tariff_sha256"])
+        )
     for name, one, other in pairs:
         if one != other:
             raise _WrongError(f"{name} differs from what was settled")

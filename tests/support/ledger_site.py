@@ -131,8 +131,11 @@ class Site:
         sealed_at = utc_text(self.clock.at)
         return append_leaf(self.conn, kind, subject, data, os.urandom(32), sealed_at)
 
-    def add_session(self, session_id: str) -> int:
-        """A session of three hours with a reading every half hour, settled."""
+    def add_session(self, session_id: str, promised: str | None = None) -> int:
+        """A session of three hours with a reading every half hour, settled.
+
+        Its start may say which tariff was promised, by its hash.
+        """
         registers = [
             (START + timedelta(minutes=30 * step), 5_000_000 + 3_333_333 * step)
             for step in range(7)
@@ -144,6 +147,8 @@ class Site:
             "started_at": utc_text(START),
             "register_start_milliwh": registers[0][1],
         }
+        if promised is not None:
+            start_body["tariff_sha256"] = promised
         with transaction(self.conn):
             self.leaf("session_start", session_id, start_body)
         for at, register in registers[1:]:

@@ -143,3 +143,26 @@ async def test_a_cost_is_an_exact_number_on_the_wire(site: ApiSite) -> None:
         await tell(station, "Started", 0, 0, now - HOUR / 60)
         said = await tell(station, "Ended", 1, 262, now)
         assert said == {"totalCost": 0.11}
+
+
+@pytest.mark.use_case("I03")
+async def test_a_cost_that_is_not_final_is_not_told(site: ApiSite) -> None:
+    """No station delivers 100 kWh in a second: a person will look at the bill."""
+    await site.register("COST-held")
+    now = SystemClock().now()
+    async with site.station("COST-held", "2.0.1") as station:
+        await station.boot()
+        token = {"idToken": {"idToken": "DRIVER", "type": "ISO14443"}}
+        await tell(station, "Started", 0, 1_000, now - HOUR / 3_600, **token)
+        said = await tell(station, "Ended", 1, 101_000, now)
+        assert "totalCost" not in said
+    (session,) = await site.call("GET", "/sessions?station_id=COST-held")
+
+    async def billed() -> bool:
+        path = f"/sessions/{session['session_id']}/bill"
+        return (await site.send("GET", path)).is_success
+
+    await site.until(billed)
+    bill = await site.call("GET", f"/sessions/{session['session_id']}/bill")
+    assert bill["state"] != "settled"
+    assert bill["amount_minor"] == 4_200

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from ledger import record
 from ledger.__main__ import main
 from ledger.bundle import MAX_BUNDLE_BYTES
 from ledger.chain import load_key, load_signers
 from ledger.errors import BundleError, LedgerError, RecordError
 from ledger.sqlite_store import SqliteStore, erase_leaf
-from tests.support.ledger_site import Site, make_site
+from tests.support.ledger_site import TARIFF, Site, make_site
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,6 +52,19 @@ def test_the_command_prints_each_check_and_exits_as_documented(
     receipt["bill"]["energy_milliwh"] += 1
     assert main(["verify", written(tmp_path, receipt), *chain]) == 1
     assert "verdict: false" in capsys.readouterr().out
+
+
+def test_a_bill_by_another_tariff_than_the_promised_one_is_refused(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.add_session("s-kept", promised=record.sha256_json(TARIFF))
+    site.add_session("s-broken", promised="0" * 64)
+    assert main(["verify", written(tmp_path, site.receipt("s-kept"))]) == 0
+    capsys.readouterr()
+    assert main(["verify", written(tmp_path, site.receipt("s-broken"))]) == 1
+    assert (
+        "the promised tariff differs from what was settled" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
