@@ -35,6 +35,8 @@ async def test_a_reading_of_a_station_outside_of_cabinets_wakes_no_service(
         assert set(asked) <= {
             "commands.effects",
             "dispatch",
+            "late-data",
+            "main_meters",
             "pricing",
             "settlement",
         }, "who has no use for readings names the classes that it has a use for"
