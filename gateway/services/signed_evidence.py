@@ -5,6 +5,7 @@ the transaction of the fact. What the settlement says of them binds the bill to 
 """
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -68,11 +69,16 @@ def seal_records(
         return SignedClaim(verdict=finding.verdict.value, reasons=finding.reasons)
     if registers != (finding.register_start_milliwh, finding.register_end_milliwh):
         return SignedClaim(verdict=UNVERIFIED, reasons=(signed.OTHER_REGISTERS,))
-    texts, key, checked_at = _checked(conn, session, now)
+    found = _checked(conn, session, now)
     pin = None
-    if key is not None:
+    if found.key is not None:
         pin = key_history.used(
-            conn, session.station_id, session.evse_id, key, checked_at
+            conn,
+            session.station_id,
+            session.evse_id,
+            found.key,
+            serial=found.serial,
+            at=found.at,
         )
     if pin is None:
         return SignedClaim(verdict=UNVERIFIED, reasons=(NOT_KEPT,))
@@ -89,23 +95,38 @@ def seal_records(
             record.canonical("signed_meter", place | {"text": text}),
             to_text(now),
         )
-        for text in texts
+        for text in found.texts
     ]
     append_leaves(conn, "signed_meter", leaves)
     return SignedClaim(verdict=finding.verdict.value, key_leaf_index=key_leaf_index)
 
 
-def _checked(
-    conn: sqlite3.Connection, session: Session, now: datetime
-) -> tuple[list[str], tuple[str, str] | None, datetime]:
-    """The records that were found good, by which key, and when."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """The records that were found good, of which meter, by which key, and when."""
+
+    texts: list[str]
+    serial: str | None
+    key: tuple[str, str] | None
+    at: datetime
+
+
+def _checked(conn: sqlite3.Connection, session: Session, now: datetime) -> _Checked:
     stored = signed.find(conn, session.session_id)
     if stored is not None and stored.n_record == signed.n_raw(conn, session.session_id):
-        texts = signed.texts(conn, session.session_id)
-        return texts, stored.key, stored.checked_at
-    found = signed_meter.examine(conn, session)
-    key = None if found.key is None else (found.key.curve.value, found.key.point)
-    return [one.text for one in found.records], key, now
+        rows = conn.execute(signed.RECORDS, (session.session_id,))
+        records = tuple(signed.record_of_row(row) for row in rows)
+        key, at = stored.key, stored.checked_at
+    else:
+        found = signed_meter.examine(conn, session)
+        records, at = found.records, now
+        key = None if found.key is None else (found.key.curve.value, found.key.point)
+    return _Checked(
+        texts=[one.text for one in records],
+        serial=next((one.meter_serial for one in records), None),
+        key=key,
+        at=at,
+    )
 
 
 def _leaf_of(

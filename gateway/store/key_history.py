@@ -82,6 +82,8 @@ def used(
     station_id: StationId,
     evse_id: int,
     key: tuple[str, str],
+    *,
+    serial: str | None,
     at: datetime,
 ) -> KeyPin | None:
     """The pin by which records were checked.
@@ -91,12 +93,15 @@ def used(
         station_id: Of the meter.
         evse_id: Likewise.
         key: Curve and point.
+        serial: Of the meter that the records name: a pin to it, or to none, counts
+            before one to another, as a key may be pinned more than once.
         at: When they were checked; a clock that was set back since finds the latest.
     """
     row = conn.execute(
         f"{_COLUMNS} AND evse_id = ? AND curve = ? AND point = ?"
-        " ORDER BY pinned_at <= ? DESC, pin_id DESC LIMIT 1",
-        (station_id, evse_id, *key, to_text(at)),
+        " ORDER BY coalesce(meter_serial = ?, TRUE) DESC, pinned_at <= ? DESC,"
+        " pin_id DESC LIMIT 1",
+        (station_id, evse_id, *key, serial, to_text(at)),
     ).fetchone()
     return None if row is None else _pin(row)
 

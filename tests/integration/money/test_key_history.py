@@ -1,11 +1,12 @@
 """Which key was pinned when is sealed, and a later exchange of it rewrites nothing."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from gateway.domain.ids import StationId
-from gateway.store import signed
+from gateway.store import key_history, signed
 from ledger.meter_key import read_key
 from ledger.verify import Verdict, verify
 from tests.integration.money.test_signed_sessions import EICHRECHT, charge
@@ -83,6 +84,28 @@ async def test_a_bill_released_after_the_exchange_of_its_meter_names_the_old_key
         assert json.loads(leaf["record"])["meter_serial"] == old.serial
         assert verdicts["signed-registers"] is Verdict.TRUE
         assert Verdict.FALSE not in verdicts.values()
+
+
+async def test_of_two_pins_of_one_key_the_one_to_the_meter_that_signed_counts(
+    tmp_path: Path,
+) -> None:
+    meter = Meter()
+    key = meter.curve.value, meter.point.hex().upper()
+    async with api_site(tmp_path, {"OLD": PASSWORD}) as site:
+        await pin(site, meter)
+        await pin(site, meter, serial="wrong by mistake")
+
+        def found(conn: sqlite3.Connection) -> list[str | None]:
+            now = site.gateway.clock.now()
+            pins = [
+                key_history.used(conn, StationId("OLD"), 1, key, serial=serial, at=now)
+                for serial in (meter.serial, "wrong by mistake", "OTHER", None)
+            ]
+            return [None if one is None else one.key.meter_serial for one in pins]
+
+        wrong = "wrong by mistake"
+        told = await site.gateway.writer.run(found)
+        assert told == [meter.serial, wrong, wrong, wrong]
 
 
 async def test_registers_that_an_operator_states_are_never_passed_off_as_signed(
