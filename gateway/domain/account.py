@@ -9,7 +9,9 @@ exactly. A register read at the edge makes it exact: clock-aligned samples do.
 Whether the car charges, and with how much power, is read off the register as well: from
 one change of it to the next, the average counts. Below `PARKED_BELOW_W` it is parking.
 Thus a register of coarse steps makes no parking out of charging, and whoever has the
-registers can check it.
+registers can check it. One that stands still for a `STANDSTILL` is parking by itself,
+and the average counts from its end: a night is not charged because the car heats in the
+morning.
 """
 
 from bisect import bisect_right
@@ -28,7 +30,7 @@ from gateway.domain.tariff_terms import (
     Terms,
     Use,
 )
-from gateway.domain.thinning import PARKED_BELOW_W, RegisterPoint
+from gateway.domain.thinning import PARKED_BELOW_W, STANDSTILL, RegisterPoint
 
 NOTHING: Final = Tally()
 _US_PER_HOUR: Final = 3_600_000_000
@@ -210,14 +212,11 @@ class Account:
     def _settled(
         self, point: RegisterPoint, segments: Sequence[Segment] | None
     ) -> "Account":
-        power_w = average_w(self.settled_to, point)
         tally, parts = self.tally, list[Part]()
         used = self.settled_to.register_milliwh - self.begun.register_milliwh
         is_interpolated = self.is_interpolated
-        pairs = [(self.settled_to, self.upto), (self.upto, point)]
-        if self.upto in {self.settled_to, point}:
-            pairs = [(self.settled_to, point)]
-        for before, after in pairs:
+        power_w: int | None = None
+        for before, after, power_w in self._stretches(point):
             for cut in self._cuts(before, after):
                 energies = 0
                 for segment, start, end, energy in self._pieces(*cut, segments):
@@ -239,6 +238,24 @@ class Account:
             is_interpolated=is_interpolated,
             power_w=power_w,
         )
+
+    def _stretches(
+        self, point: RegisterPoint
+    ) -> list[tuple[RegisterPoint, RegisterPoint, int | None]]:
+        """What is settled now, with its average power.
+
+        It is one of the whole, unless the register stood still for too long before.
+        """
+        first, upto = self.settled_to, self.upto
+        whole_w = average_w(first, point)
+        if upto in {first, point}:
+            return [(first, point, whole_w)]
+        if upto.at - first.at < STANDSTILL:
+            return [(first, upto, whole_w), (upto, point, whole_w)]
+        return [
+            (first, upto, average_w(first, upto)),
+            (upto, point, average_w(upto, point)),
+        ]
 
     def _cuts(
         self, before: RegisterPoint, after: RegisterPoint

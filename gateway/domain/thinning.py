@@ -17,6 +17,9 @@ T = TypeVar("T", int, datetime)
 
 PARKED_BELOW_W: Final = 100
 """Average power from one change of the register to the next, W."""
+STANDSTILL: Final = timedelta(hours=1)
+"""A register that stands still for so long is parking by itself: at the least current
+of a car, 6 A on one phase, 1.4 kWh would have gone through it."""
 _PARKED_PER_MILLIWH: Final = timedelta(microseconds=3_600_000 // PARKED_BELOW_W)
 """A milliwatt-hour that took longer than this was no charging."""
 
@@ -61,9 +64,9 @@ def around_changes(
     """The same, and where the car begins or ends to charge.
 
     A stretch goes from one change of the register to the next, and charging or parking
-    is said of it as a whole. Stretches that say the same are one, since the average of
-    averages on one side of a bound is on that side; one with an edge within stays as
-    it is.
+    is said of it as a whole, but for a `STANDSTILL` in it. Stretches that say the same
+    are one, since the average of averages on one side of a bound is on that side; one
+    with an edge within stays as it is.
 
     Args:
         points: Ascending in time and register, each once.
@@ -86,8 +89,10 @@ def around_changes(
             continue
         span = at - begun.at
         found = span > energy * _PARKED_PER_MILLIWH if span else None
-        is_cut = (next_at is not None and next_at < at) or (
-            next_register is not None and next_register < register
+        is_cut = (
+            (next_at is not None and next_at < at)
+            or (next_register is not None and next_register < register)
+            or upto.at - begun.at >= STANDSTILL
         )
         if kept[-1] is not begun and (
             not is_joinable or is_cut or found is None or found is not state

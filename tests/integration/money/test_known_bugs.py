@@ -221,6 +221,21 @@ async def test_minutes_of_standing_are_billed_as_such_whatever_the_station_says(
         assert (record["total_time"], record["total_parking_time"]) == (1, 0.5)
 
 
+async def test_a_pause_is_no_charging_because_the_car_goes_on_after_it(
+    site: ApiSite,
+) -> None:
+    """CitrineOS #225 and PR 1112: a car that is full, and heats in the morning."""
+    times = element(KWH, ("TIME", "6"), ("PARKING_TIME", "0.10"))
+    async with online(site, "HEATS", times) as station:
+        talk, began = Talk16(station), ago(site, hours=10)
+        number = await talk.start(began, 1000)
+        for hours, wh in ((1, 11_000), (2, 11_000), (5, 11_000), (9, 11_000)):
+            await talk.meter(began + timedelta(hours=hours), wh, number=number)
+        await talk.stop(number, began + timedelta(hours=9.25), 13_000)
+    bill = await bill_of(site, "HEATS")
+    assert (bill["state"], bill["amount_minor"]) == ("settled", 480 + 750 + 80)
+
+
 @pytest.mark.quirk(20)
 async def test_a_queue_of_a_month_is_billed_session_by_session_at_its_own_times(
     site: ApiSite,

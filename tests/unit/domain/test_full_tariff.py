@@ -13,6 +13,7 @@ from gateway.domain.running_cost import opening
 from gateway.domain.tally import Limit
 from gateway.domain.tariff import Tariff
 from gateway.domain.tariff_terms import Dimension, TariffError, Use
+from ledger import pricing
 
 START = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 KWH = 1_000_000
@@ -77,6 +78,33 @@ def test_a_register_of_coarse_steps_makes_no_parking_out_of_charging() -> None:
     points = [(float(minute), minute // 10 * 0.3) for minute in range(61)]
     one = bill(tariff(ALL), *points)
     assert billed(one, Dimension.PARKING_TIME) == 0
+
+
+@pytest.mark.parametrize(
+    ("still_until", "charged", "parked"), [(89, 105, 0), (90, 45, 60), (480, 45, 450)]
+)
+def test_an_hour_of_standing_still_is_parking_though_the_car_goes_on_after_it(
+    still_until: int, charged: int, parked: int
+) -> None:
+    """A car that is full at night and heats in the morning did not charge all night."""
+    points = [(0, 0), (30, 5), *((m, 5) for m in (45, 60, still_until))]
+    one = bill(tariff(ALL), *points, (still_until + 15, 8))
+    minute = 60 * 10**6
+    if parked == 0:
+        charged = still_until + 15
+    assert billed(one, Dimension.TIME) == charged * minute
+    assert billed(one, Dimension.PARKING_TIME) == parked * minute
+    assert pricing.check_bill(one.to_json(), tariff(ALL).snapshot()) == ()
+
+
+def test_power_counts_from_the_end_of_a_standstill() -> None:
+    """3 kWh in a quarter of an hour are 12 kW, however long the car stood before."""
+    terms = tariff(
+        element(component("ENERGY", "0.80"), min_power=10),
+        element(component("ENERGY", "0.40")),
+    )
+    one = bill(terms, (0, 0), (60, 5), (180, 5), (195, 8))
+    assert one.amount_minor == 200 + 240
 
 
 def test_vat_comes_on_top_and_net_and_tax_make_the_amount() -> None:
