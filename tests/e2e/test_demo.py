@@ -179,6 +179,9 @@ def check_cut_short(data: Path, running: list[tuple[str]]) -> None:
             "SELECT station_id, bill.reasons FROM bill JOIN session USING (session_id)"
             " WHERE bill.status = 'held'"
         ).fetchall()
+        signed = {row[0] for row in conn.execute("SELECT verdict FROM signed_session")}
+        (pinned,) = conn.execute("SELECT count(*) FROM meter_key").fetchone()
+    assert (pinned, signed) == (3, {"ok"}), "their labels are trusted"
     assert ends == {("PowerLoss", "settled")}
     assert held == []
 

@@ -5,6 +5,7 @@ Row numbers are those of ``docs/conformance.md``, Real chargers.
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ import pytest
 from ledger.meter_key import read_key
 from ledger.verify import Verdict, verify
 from sim_chargers.charger import Charger
+from sim_chargers.charger_v16 import ChargerV16
+from sim_chargers.charger_v201 import ChargerV201
 from sim_chargers.faults import SIGNING
 from sim_chargers.meter_spec import CARRIERS, CURVES, MeterSpec
 from tests.integration.sim.test_flow import car, lines, settled, station
@@ -56,7 +59,12 @@ async def charge(cp: Charger) -> int:
 
 
 async def session_of(
-    site: ApiSite, version: str, station_id: str, *faults: str, **meter: Any
+    site: ApiSite,
+    version: str,
+    station_id: str,
+    *faults: str,
+    before: Callable[[Charger], None] = lambda _cp: None,
+    **meter: Any,
 ) -> tuple[dict[str, Any], int]:
     """A session of a station whose key is pinned, and what its meter delivered."""
     await site.register(station_id)
@@ -69,6 +77,7 @@ async def session_of(
         assert own is not None
         body = {"public_key": own.label, "meter_serial": own.serial}
         await site.call("PUT", f"/stations/{station_id}/meter-keys/1", body)
+        before(cp)
         delivered = await charge(cp)
     rows = await site.call("GET", f"/sessions?station_id={station_id}")
     path = f"/sessions/{rows[0]['session_id']}"
@@ -91,12 +100,12 @@ async def session_of(
 async def test_every_carrier_and_curve_proves_the_energy(
     tmp_path: Path, version: str
 ) -> None:
-    meters = [{"carrier": carrier} for carrier in CARRIERS]
+    meters: list[dict[str, Any]] = [{"carrier": carrier} for carrier in CARRIERS]
     meters += [{"curve": curve, "format": "MR"} for curve in CURVES]
     async with api_site(tmp_path, billing=EICHRECHT) as site:
         await site.call("PUT", "/id-tokens/DRIVER", {})
 
-        async def one(number: int, meter: dict[str, str]) -> None:
+        async def one(number: int, meter: dict[str, Any]) -> None:
             session, delivered = await session_of(
                 site, version, f"SIGN-{number}", **meter
             )
@@ -118,6 +127,56 @@ async def test_every_carrier_and_curve_proves_the_energy(
         async with asyncio.TaskGroup() as group:
             for number, meter in enumerate(meters):
                 group.create_task(one(number, meter))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_signed_samples_in_between_belong_to_the_proof(
+    tmp_path: Path, version: str
+) -> None:
+    def sign_all(cp: Charger) -> None:
+        match cp:
+            case ChargerV16():
+                cp.keys["MeterValuesSignatureContexts"] = (
+                    "Transaction.Begin,Sample.Periodic"
+                )
+                cp.keys["MeterValueSampleInterval"] = "20"
+            case ChargerV201():
+                cp.model.put("SampledDataCtrlr", "SignUpdatedReadings", "true")
+                cp.model.put("SampledDataCtrlr", "TxUpdatedInterval", "20")
+            case _:
+                raise AssertionError(cp)
+
+    async with api_site(tmp_path, billing=EICHRECHT) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+        session, delivered = await session_of(
+            site, version, "SIGN-ALL", before=sign_all
+        )
+    signed = session["signed"]
+    assert (signed["verdict"], signed["reasons"]) == ("ok", [])
+    kinds = [one["readings"][0]["kind"] for one in signed["records"]]
+    assert len(kinds) >= 4
+    assert (kinds[0], set(kinds[1:-1]), kinds[-1]) == ("B", {"C"}, "E")
+    assert session["bill"]["energy_milliwh"] == delivered
+
+
+@pytest.mark.quirk(28)
+async def test_in_the_standard_regime_what_contradicts_nothing_settles(
+    tmp_path: Path,
+) -> None:
+    states = {"no-signed-begin": "settled", "absurd-records": "settled"}
+    states |= {"wrong-meter-key": "held", "falling-registers": "held"}
+    async with api_site(tmp_path) as site:
+        await site.call("PUT", "/id-tokens/DRIVER", {})
+
+        async def one(fault: str) -> None:
+            session, delivered = await session_of(site, "1.6", f"SIM-{fault}", fault)
+            assert session["bill"]["state"] == states[fault], fault
+            if states[fault] == "settled":
+                assert session["bill"]["energy_milliwh"] == delivered
+
+        async with asyncio.TaskGroup() as group:
+            for fault in states:
+                group.create_task(one(fault))
 
 
 @pytest.mark.quirk(28)
