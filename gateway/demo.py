@@ -289,7 +289,7 @@ async def _follow(simulation: Simulation, gateway: Running) -> None:
             case "meter_label":
                 await trust_label(gateway, event)
             case "violation":
-                _log.error("limit.exceeded", **event)
+                _log.error("limit.exceeded", **_members(event))
             case "summary":
                 simulation.has_summary = True
                 simulation.limit_violation_s = {
@@ -298,6 +298,11 @@ async def _follow(simulation: Simulation, gateway: Running) -> None:
                 }
             case _:
                 pass
+
+
+def _members(event: dict[str, Any]) -> dict[str, Any]:
+    """What a line says besides what it is: the log has a name of its own for that."""
+    return {name: value for name, value in event.items() if name != "event"}
 
 
 async def _announce(
