@@ -40,7 +40,7 @@ SEED = int(os.environ.get("WATTPROOF_CHAOS_SEED", "1"))
 SHARE = 0.3
 CUT_SHARE = 0.01
 """Of frames: with them the connection is cut."""
-SESSIONS_PER_RESTART = 150
+SESSIONS_PER_RESTART = 500
 AT_ONCE = 100
 """Stations; fewer where there are few sessions."""
 SESSIONS_AT_LEAST = 6

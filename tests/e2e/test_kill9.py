@@ -47,6 +47,7 @@ STATIONS = {
 SIGNING = "CP201-1"
 """Signs the begin and the end of every session."""
 SETTLE_TIMEOUT_S = 60.0 + ROUNDS
+TRACEBACK_LINES = 60
 ENERGY = '{ type = "ENERGY", price = "0.40" }'
 PRICES = (
     ENERGY
@@ -71,6 +72,7 @@ async def test_what_was_acknowledged_survives_kill_9_exactly_once(
     stations = yard(ports[0])
     survived = Survived(tmp_path, stations)
     kills: Counter[str] = Counter()
+    complaints: list[str] = []
     async with asyncio.TaskGroup() as group:
         for station in stations:
             group.create_task(station.run())
@@ -83,7 +85,7 @@ async def test_what_was_acknowledged_survives_kill_9_exactly_once(
             else:
                 async with gateway(tmp_path, ports, admin_token=token) as running:
                     await crash(running, planned)
-                    assert not tracebacks(running)
+                complaints += tracebacks(running)
             kills[planned.kind] += 1
             survived.check()
             print(  # noqa: T201 - progress
@@ -110,6 +112,7 @@ async def test_what_was_acknowledged_survives_kill_9_exactly_once(
         f"crashes: {kills.total()} kills ({told}); {n_message} acknowledged messages,"
         f" 0 missing; {n_session} sessions, each billed and settled once; seed {SEED}"
     )
+    assert not complaints, "\n".join(complaints)
 
 
 QUICK_STEPS = """
@@ -142,7 +145,11 @@ def price_time(folder: Path) -> None:
 
 
 def tracebacks(running: GatewayProcess) -> list[str]:
-    return [line for line in running.log if "Traceback" in line]
+    """What the log holds from its first traceback on."""
+    for number, line in enumerate(running.log):
+        if "Traceback" in line:
+            return running.log[number : number + TRACEBACK_LINES]
+    return []
 
 
 async def prepare(running: GatewayProcess) -> None:
