@@ -153,6 +153,9 @@ def check(
         Path | None, typer.Argument(help="A backup instead of store.path.")
     ] = None,
     config: ConfigPath = Path("config.toml"),
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also compute every hash of the log anew.")
+    ] = False,
 ) -> None:
     """Check everything durable; exit 1 when a part is damaged. Changes nothing."""
     sections = _part("gateway.config.sections")
@@ -165,6 +168,10 @@ def check(
     for verdict in _part("gateway.store.integrity").check_folder(store, _say):
         typer.echo(f"{verdict.part}: {verdict.text}")
         is_good = is_good and verdict.is_good
+    if deep and is_good:
+        verdict = _part("gateway.services.log_check").check_hashes(store, _say)
+        typer.echo(f"{verdict.part}: {verdict.text}")
+        is_good = verdict.is_good
     typer.echo("good" if is_good else "NOT GOOD")
     if not is_good:
         raise typer.Exit(EXIT_FAILED)

@@ -228,7 +228,7 @@ def _from_json(path: Path, document: Any) -> Memory:  # noqa: ANN401 - JSON
         stations={
             str(station_id): KeptStation(
                 registers_milliwh=_by_evse(kept["registers_milliwh"]),
-                pages=_by_evse(kept["pages"]),
+                pages=_by_evse(kept.get("pages", {})),
                 messages=tuple(
                     KeptMessage(
                         action=str(message["action"]),

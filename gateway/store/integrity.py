@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from gateway.config.sections import StoreConfig
 from gateway.errors import StartupError
-from gateway.store.schema import migrations, tables_of, version_problem
+from gateway.store.schema import cut_off, migrations, tables_of, version_problem
 
 Say: TypeAlias = Callable[[str], None]
 """Told one line of progress."""
@@ -22,6 +22,7 @@ SAY_EVERY_S: Final = 2.0
 """Real seconds between two lines about the same work."""
 _STEPS_BETWEEN_LOOKS: Final = 1_000_000
 """Instructions of SQLite between two looks at the time."""
+_MANY: Final = {"leaf": "leaves"}
 MAX_PROBLEMS: Final = 3
 """Damages told of one file; further ones say nothing new."""
 
@@ -124,24 +125,31 @@ def check_folder(
     """
     if not store.database_path.is_file():
         raise StartupError(f"there is no database {store.database_path}")
-    has_passwords = False
+    has_passwords, n_head = False, 0
     try:
         with closing(read_only(store.database_path, is_at_rest=is_at_rest)) as conn:
             conn.execute("BEGIN")  # one moment, however long it takes
-            yield (verdict := _damage(conn, store.database_path.name, say))
+            yield (verdict := _damage(conn, store.database_path, say))
             if verdict.is_good:
                 yield (schema := _schema(conn))
                 if schema.is_good:
                     yield _log(conn)
                     has_passwords = _has_passwords(conn)
+                    n_head = _heads(conn)
     except sqlite3.Error as error:
         yield Verdict(part=store.database_path.name, text=str(error), is_good=False)
     if store.chain_path.is_file():
         try:
             with closing(read_only(store.chain_path, is_at_rest=is_at_rest)) as conn:
-                yield _damage(conn, store.chain_path.name, say)
+                yield _damage(conn, store.chain_path, say)
         except sqlite3.Error as error:
             yield Verdict(part=store.chain_path.name, text=str(error), is_good=False)
+    elif n_head:
+        yield Verdict(
+            part=store.chain_path.name,
+            text=f"not there, and heads were anchored ({n_head}): right for a chain of"
+            " your own, lost where it was the embedded one",
+        )
     if has_passwords and not store.pepper_path.is_file():
         yield Verdict(
             part="keys",
@@ -151,10 +159,13 @@ def check_folder(
         )
 
 
-def _damage(conn: sqlite3.Connection, part: str, say: Say) -> Verdict:
-    found = damages(conn, part, say)
+def _damage(conn: sqlite3.Connection, path: Path, say: Say) -> Verdict:
+    part = path.name
+    short = cut_off(path)
+    found = damages(conn, part, say) if short is None else [short]
     if found:
-        return Verdict(part=part, text=f"damaged: {'; '.join(found)}", is_good=False)
+        lines = "; ".join(found).splitlines()
+        return Verdict(part=part, text=f"damaged: {'; '.join(lines)}", is_good=False)
     (n_page,) = conn.execute("PRAGMA page_count").fetchone()
     (page_bytes,) = conn.execute("PRAGMA page_size").fetchone()
     return Verdict(part=part, text=f"ok, {megabytes(n_page * page_bytes)}")
@@ -180,7 +191,9 @@ def _log(conn: sqlite3.Connection) -> Verdict:
         for name in ("frame", "session", "bill", "leaf")
         if name in known
     }
-    text = ", ".join(f"{number} {name}s" for name, number in counts.items())
+    text = ", ".join(
+        f"{number} {_MANY.get(name, f'{name}s')}" for name, number in counts.items()
+    )
     if counts.get("leaf"):
         (last,) = conn.execute("SELECT max(leaf_index) FROM leaf").fetchone()
         if last != counts["leaf"] - 1:
@@ -197,6 +210,13 @@ def _has_passwords(conn: sqlite3.Connection) -> bool:
         "SELECT EXISTS (SELECT 1 FROM station WHERE password_hash IS NOT NULL)"
     ).fetchone()
     return bool(found)
+
+
+def _heads(conn: sqlite3.Connection) -> int:
+    if "anchored_head" not in tables_of(conn):
+        return 0
+    (number,) = conn.execute("SELECT count(*) FROM anchored_head").fetchone()
+    return int(number)
 
 
 def megabytes(n_byte: int) -> str:

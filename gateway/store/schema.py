@@ -11,6 +11,8 @@ from gateway.errors import StartupError
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS: Final = 5_000
 PAGE_BYTES: Final = 4096
+_HEADER_BYTES: Final = 100
+_MAGIC: Final = b"SQLite format 3\0"
 WAL_PAGES: Final = 65_536
 """Length of the log from which a commit itself moves it into the database: a net under
 `gateway.store.checkpoints`, which does so before, without making anybody wait."""
@@ -114,6 +116,7 @@ def open_database(
     steps = migrations(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_size(path)
         _look(path, steps)
         conn = connect(path, busy_timeout_ms=busy_timeout_ms)
     except sqlite3.Error as error:
@@ -186,6 +189,39 @@ def _look(path: Path, steps: tuple[Migration, ...]) -> None:
         conn.close()
     if problem is not None:
         raise StartupError(f"cannot use the database {path}: {problem}")
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file that was cut off, which a clean stop before would hide.
+
+    Raises:
+        StartupError: It is shorter than it says itself.
+        OSError: It cannot be read.
+    """
+    problem = cut_off(path) if path.is_file() else None
+    if problem is not None:
+        raise StartupError(f"the database {path} is damaged: {problem}")
+
+
+def cut_off(path: Path) -> str | None:
+    """What says that the end of a database is missing; ``None``: nothing does.
+
+    Where there is a log, the end of the file may be in it, and nothing is said.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return None
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if not header.startswith(_MAGIC) or header[24:28] != header[92:96]:
+        return None  # whatever it is, opening it says so
+    page_bytes = int.from_bytes(header[16:18])
+    wanted = int.from_bytes(header[28:32]) * (65_536 if page_bytes == 1 else page_bytes)
+    size = path.stat().st_size
+    return f"it was cut off: {size} bytes of {wanted}" if size < wanted else None
 
 
 def _verdict(path: Path, error: sqlite3.Error) -> str:

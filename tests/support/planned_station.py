@@ -19,6 +19,9 @@ from tests.support.queue_station import PASSWORD, accept
 
 CALL_TIMEOUT_S: Final = 0.5
 PAUSE_S: Final = 0.02
+PATIENCE: Final = 1.5
+"""How much longer it waits after each answer in a row that did not come in time."""
+MAX_CALL_TIMEOUT_S: Final = 10.0
 MAX_SILENT: Final = 5
 """Answers missing in a row after which a station connects anew."""
 TAG: Final = "PLANNED"
@@ -152,10 +155,13 @@ class PlannedStation:
         return Reply(payload=accept(action, dict(payload)))
 
     def _listen(self, outcome: Outcome) -> None:
-        if outcome != NoAnswer(reason="timeout"):
+        if not isinstance(outcome, NoAnswer):
             self._n_silent = 0
+            self.link.call_timeout_s = CALL_TIMEOUT_S
             return
         self._n_silent += 1
+        longer_s = self.link.call_timeout_s * PATIENCE
+        self.link.call_timeout_s = min(MAX_CALL_TIMEOUT_S, longer_s)
         if self._n_silent == MAX_SILENT:
             self.n_hung_up += 1
             self.link.unplug_cable()

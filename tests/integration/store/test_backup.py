@@ -1,5 +1,7 @@
 """Backups of a store that writes, and verdicts about folders."""
 
+import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from gateway.errors import StartupError
 from gateway.store import backup
 from gateway.store.backup import back_up
 from gateway.store.integrity import Progress, check_folder
-from gateway.store.schema import open_database
+from gateway.store.schema import mark_closed, open_database
 from gateway.store.writer import Writer
 
 
@@ -265,3 +267,54 @@ def test_a_newer_or_foreign_database_is_named(store: StoreConfig) -> None:
     with closing(sqlite3.connect(store.database_path)) as conn:
         conn.execute("CREATE TABLE recipes (name TEXT)")
     assert "another program" in verdicts(store)["schema"][0]
+
+
+@pytest.mark.parametrize("n_missing", [1, 4096, 3 * 4096 + 100])
+def test_a_database_whose_end_is_missing_is_told_and_not_started_after_a_clean_stop(
+    store: StoreConfig, n_missing: int
+) -> None:
+    filled(store, 200)
+    with closing(open_database(store.database_path)) as conn:
+        mark_closed(conn)
+    size = store.database_path.stat().st_size
+    os.truncate(store.database_path, size - n_missing)
+    told = f"it was cut off: {size - n_missing} bytes of {size}"
+    assert verdicts(store)["wattproof.db"] == (f"damaged: {told}", False)
+    with pytest.raises(StartupError, match=told):
+        open_database(store.database_path)
+
+
+def test_the_log_of_another_database_is_told(store: StoreConfig) -> None:
+    filled(store)
+    other = store.path / "other.db"
+    with closing(sqlite3.connect(other)) as conn:
+        conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute("CREATE TABLE songs (title TEXT)")
+        conn.execute("INSERT INTO songs SELECT zeroblob(900000)")
+        conn.commit()
+        shutil.copy(f"{other}-wal", f"{store.database_path}-wal")
+    found = verdicts(store)
+    assert not all(is_good for _, is_good in found.values())
+    with pytest.raises(StartupError, match=r"another program|damaged"):
+        open_database(store.database_path)
+
+
+def test_a_log_of_nonsense_is_no_log(store: StoreConfig) -> None:
+    """A log counts as far as its sums are right: here not at all."""
+    filled(store)
+    Path(f"{store.database_path}-wal").write_bytes(b"never written " * 5000)
+    assert all(is_good for _, is_good in verdicts(store).values())
+    assert rows(store.database_path) == set(range(20))
+
+
+def test_a_chain_that_is_not_there_is_told_where_heads_were_anchored(
+    store: StoreConfig,
+) -> None:
+    filled(store)
+    assert "chain.db" not in verdicts(store)
+    with closing(open_database(store.database_path)) as conn:
+        conn.execute("CREATE TABLE anchored_head (size INTEGER)")
+        conn.execute("INSERT INTO anchored_head VALUES (1)")
+    text, is_good = verdicts(store)["chain.db"]
+    assert is_good, "a chain of the operator's own has no file"
+    assert text.startswith("not there, and heads were anchored (1)")
