@@ -23,7 +23,7 @@ from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.signed_download import told_to_driver
 from gateway.services.station_facts import StationFacts
-from gateway.store import money, plans, requests, sessions
+from gateway.store import corrections, money, plans, requests, sessions
 from gateway.store.queries import Queries
 from gateway.store.times import optional_text
 
@@ -89,6 +89,7 @@ class Live:
         self._facts = facts
         self._site: View = {}
         self._knocking: list[View] = []
+        self._undecided: View = {}
         self._plans: dict[str, View] = {}
         self._drivers: dict[SessionId, View | None] = {}
         self._history: dict[str, deque[tuple[datetime, float, float]]] = defaultdict(
@@ -161,6 +162,7 @@ class Live:
         ledger = self._site["ledger"]
         return self._site | {
             "knocking": self._knocking,
+            "undecided": self._undecided,
             "alarms": self._alarms(),
             "commands": self._commands(),
             "price": self._price(),
@@ -253,6 +255,10 @@ class Live:
                 }
                 for knock in (await self._queries.knocking())[:MAX_KNOCKING]
             ]
+            ((held, proposed),) = await self._queries.rows(
+                corrections.WAITING, (corrections.MOST_COUNTED,)
+            )
+            self._undecided = {"bills": held, "proposals": proposed}
             cabinets = self._site["cabinets"]
             self._plans = {}
             for cabinet in cabinets:
@@ -450,6 +456,7 @@ def _empty_site() -> View:
         "pv_w": None,
         "price": None,
         "knocking": [],
+        "undecided": {},
         "alarms": [],
         "commands": [],
         "ledger": {

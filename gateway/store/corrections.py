@@ -293,6 +293,15 @@ def held_bills(conn: sqlite3.Connection, limit: int) -> list[SessionId]:
     return [SessionId(row[0]) for row in rows]
 
 
+MOST_COUNTED: Final = 100
+WAITING: Final = (
+    "SELECT (SELECT count(*) FROM (SELECT 1 FROM bill WHERE status = 'held' LIMIT ?1)),"
+    " (SELECT count(*) FROM"
+    " (SELECT 1 FROM correction_proposal WHERE state = 'open' LIMIT ?1))"
+)
+"""How many held bills and open proposals wait for a person; at most ``?1`` each."""
+
+
 def _credit(row: Sequence[Any]) -> CreditRecord:
     return CreditRecord(
         number=row[0],

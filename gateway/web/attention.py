@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
+from types import MappingProxyType
 from typing import Final
 
 from gateway.web.command_lines import explanation, headline
+from gateway.web.headers import CORRECTIONS_PATH
 from gateway.web.plan_table import NOISE_WH, shortfall_wh
 from gateway.web.ports import View
 from gateway.web.render import FAULT, OFFLINE, StateMark, age, station_url
@@ -17,6 +19,20 @@ KNOCK_S: Final = 3600.0
 
 _KNOCKING: Final = StateMark("waiting", "?", "knocking")
 _UNDONE: Final = StateMark("waiting", "!", "not done")
+_DECISIONS: Final = (
+    (
+        "bills",
+        "1 bill waits for you",
+        "bills wait for you",
+        "Nothing is paid until then.",
+    ),
+    (
+        "proposals",
+        "1 settled bill is doubted",
+        "settled bills are doubted",
+        "Data that came later says something else.",
+    ),
+)
 _AT_RISK: Final = StateMark("waiting", "!", "at risk")
 
 
@@ -29,6 +45,7 @@ def attention(
     *,
     alarms: Sequence[View] = (),
     commands: Sequence[View] = (),
+    undecided: View = MappingProxyType({}),
 ) -> str:
     """What needs a person, worst first; one calm line if nothing does."""
     found = [
@@ -40,6 +57,7 @@ def attention(
             _trouble(_UNDONE, headline(one), explanation(one), one["station_id"])
             for one in commands
         ),
+        *_undecided(undecided),
         *_knocks(knocking, now),
     ]
     if not found:
@@ -119,6 +137,17 @@ def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:
     return faulted + offline
 
 
+def _undecided(counts: View) -> list[str]:
+    """Bills that wait for an operator, and late data that contradicts settled ones."""
+    found = []
+    for key, one, more, detail in _DECISIONS:
+        count = counts.get(key, 0)
+        if count:
+            words = one if count == 1 else f"{count} {more}"
+            found.append(_trouble(_UNDONE, words, detail, url=CORRECTIONS_PATH))
+    return found
+
+
 def _knocks(knocking: Sequence[View], now: datetime) -> list[str]:
     """Who was refused of late: a typo in a password, a new station, or a stranger."""
     found = []
@@ -172,12 +201,19 @@ def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:
 
 
 def _trouble(
-    mark: StateMark, headline: str, detail: str, station_id: object = None
+    mark: StateMark,
+    headline: str,
+    detail: str,
+    station_id: object = None,
+    *,
+    url: str | None = None,
 ) -> str:
     """One line; with a station it leads to the station's page."""
     name = f"<b>{escape(headline)}</b>"
     if station_id is not None:
-        name = f'<a href="{station_url(str(station_id))}">{name}</a>'
+        url = station_url(str(station_id))
+    if url is not None:
+        name = f'<a href="{url}">{name}</a>'
     return (
         f'<li class="{mark.css}"><i aria-hidden="true">{mark.shape}</i>'
         f'{name} <span class="soft">{escape(detail)}</span></li>'

@@ -96,6 +96,7 @@ class Board:
                 site.get("knocking", ()),
                 alarms=site.get("alarms", ()),
                 commands=site.get("commands", ()),
+                undecided=site.get("undecided", {}),
             ),
             "plan": plan_table.table(plans, now, zone, _offline(stations)),
             "ledger": render.ledger_strip(site["ledger"], now),

@@ -85,6 +85,7 @@ class CrowdedSite(FakeSite):
             "power_w": 1_061_200.0,
             "supply_w": 1_200_000.0,
             "limit_w": 1_186_250.0,
+            "undecided": {"bills": 100, "proposals": 1},
             "knocking": [
                 {
                     "station_id": f"{LONG}999",

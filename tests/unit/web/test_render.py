@@ -125,6 +125,14 @@ def test_who_was_refused_of_late_is_shown_as_text() -> None:
     assert "OLD-1" not in html
 
 
+def test_bills_that_wait_lead_to_where_they_are_decided() -> None:
+    html = attention([], [], {}, EPOCH, undecided={"bills": 1, "proposals": 2})
+    assert '<a href="/corrections"><b>1 bill waits for you</b></a>' in html
+    assert "2 settled bills are doubted" in html
+    calm = attention([], [], {}, EPOCH, undecided={"bills": 0, "proposals": 0})
+    assert "Nothing needs you" in calm
+
+
 def test_a_command_that_came_to_nothing_is_told_in_words() -> None:
     command = {
         "station_id": "CP<1>",
