@@ -92,7 +92,7 @@ def page() -> Iterator[Page]:
 
 def cookie_for(path: str) -> str:
     """What opens a page of the cockpit; others are for strangers."""
-    return ADMIN if path.startswith(("/cockpit", "/bills")) else ""
+    return ADMIN if path.startswith(("/cockpit", "/bills", "/corrections")) else ""
 
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
