@@ -92,6 +92,7 @@ class Live:
         self._undecided: View = {}
         self._plans: dict[str, View] = {}
         self._drivers: dict[SessionId, View | None] = {}
+        self._asked_at_s: dict[SessionId, float] = {}
         self._history: dict[str, deque[tuple[datetime, float, float]]] = defaultdict(
             deque
         )
@@ -182,6 +183,7 @@ class Live:
         session_id = self._needs.session_of_link(token)
         if session_id is None:
             return None
+        self._asked_at_s[session_id] = self._looked_at_s
         if session_id not in self._drivers:
             self._drivers[session_id] = self._read_driver(session_id)
         return self._drivers[session_id]
@@ -269,6 +271,7 @@ class Live:
                 self._plans[cabinet["cabinet_id"]] = _drawn(
                     plan, cabinet, self._site["stations"]
                 )
+            self._forget_drivers(asyncio.get_running_loop().time() - IDLE_S)
             for session_id in list(self._drivers):
                 self._drivers[session_id] = await asyncio.to_thread(
                     self._read_driver, session_id
@@ -277,9 +280,16 @@ class Live:
             cabinets = await self._overview.cabinets()
             self._site = {}  # nobody shall see an old picture first
             self._plans = {}
-            self._drivers.clear()
+            self._forget_drivers(math.inf)
         for cabinet in cabinets:
             self._remember(cabinet, now)
+
+    def _forget_drivers(self, before_s: float) -> None:
+        """Forget sessions whose page nobody looked at since a time of the loop."""
+        for session_id, asked_at_s in list(self._asked_at_s.items()):
+            if asked_at_s < before_s:
+                del self._asked_at_s[session_id]
+                self._drivers.pop(session_id, None)
 
     def _remember(self, cabinet: Mapping[str, Any], now: datetime) -> None:
         rows = self._history[cabinet["cabinet_id"]]
