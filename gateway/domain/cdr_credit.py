@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Any, Final
 
 from gateway.domain.cdr import MAX_REMARK, CdrFacts, cdr
+from gateway.domain.credit_net import CreditStep, Left, left_after
 from gateway.domain.ocpi_values import date_time, fitted, number
-from gateway.domain.tally import rounded_minor
 
 _COSTS: Final = (
     "total_cost",
@@ -41,19 +41,18 @@ class CdrCredit:
 def cdrs(facts: CdrFacts, credits_: Sequence[CdrCredit]) -> list[dict[str, object]]:
     """All records of a session, in their order; two more for each credit."""
     records = [cdr(facts)]
-    bill = facts.bill
-    left_minor = int(bill["amount_minor"])
-    for ordinal, credit in enumerate(credits_, start=1):
-        left_minor -= credit.amount_minor
+    steps = [
+        CreditStep(amount_minor=one.amount_minor, document=one.document)
+        for one in credits_
+    ]
+    lefts = left_after(facts.bill, steps)
+    for ordinal, (credit, left) in enumerate(zip(credits_, lefts, strict=True), 1):
         records.append(_taken_back(records[-1], credit))
         name = f"{facts.session_id}-{ordinal}"
-        if credit.document is not None and (
-            int(credit.document["amount_minor"]) == left_minor
-        ):
-            again = cdr(replace(facts, bill=credit.document, settled_at=credit.at))
-            bill = credit.document
+        if left.is_whole:
+            again = cdr(replace(facts, bill=left.document, settled_at=credit.at))
         else:
-            again = {**records[-2], "total_cost": _cost(bill, left_minor)}
+            again = {**records[-2], "total_cost": _cost(left)}
         records.append(_said(again, name, credit))
     return records
 
@@ -82,15 +81,12 @@ def _said(
     }
 
 
-def _cost(bill: Mapping[str, Any], left_minor: int) -> dict[str, object]:
+def _cost(left: Left) -> dict[str, object]:
     """What is left, its tax in the proportion of the bill's."""
-    digits, amount_minor = int(bill["minor_digits"]), int(bill["amount_minor"])
-    net_minor = int(bill.get("net_minor", amount_minor))
-    share = Fraction(left_minor, amount_minor) if amount_minor else Fraction(0)
-    net_left = rounded_minor(net_minor * share, 0)
+    scale = 10 ** int(left.document["minor_digits"])
     return {
-        "excl_vat": number(Fraction(net_left, 10**digits)),
-        "incl_vat": number(Fraction(left_minor, 10**digits)),
+        "excl_vat": number(Fraction(left.net_minor, scale)),
+        "incl_vat": number(Fraction(left.gross_minor, scale)),
     }
 
 

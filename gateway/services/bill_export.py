@@ -7,19 +7,19 @@ amounts, as is a waived one: nothing is owed, and the sum of a column is what is
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from gateway.domain import csv_cells
 from gateway.domain.bill_sums import minor_text, percent_text
+from gateway.domain.credit_net import CreditStep, left_after, net_minor_of
 from gateway.domain.csv_cells import Cell
 from gateway.domain.months import Month
-from gateway.store.bills import BillLine, Given, Span, Total
+from gateway.store.bills import BillLine, Span, Total
 
 COLUMNS: Final = (
     "kind",
@@ -97,9 +97,9 @@ def row(bill: BillLine, place: Place) -> dict[str, Cell]:
     """The cells of a bill by column."""
     document = bill.document or {}
     cells: dict[str, Cell] = {
-        "kind": BILL if bill.given is None else CREDIT,
+        "kind": CREDIT if bill.given else BILL,
         "number": bill.number,
-        "corrects": None if bill.given is None else bill.session_id,
+        "corrects": bill.session_id if bill.given else None,
         "status": bill.status,
         "decided_at": place.time(bill.decided_at),
         "decided_by": bill.decided_by,
@@ -168,28 +168,26 @@ def _total(key: tuple[str, int], sums: Counter[str]) -> dict[str, Any]:
     }
 
 
-def amounts_minor(document: Mapping[str, Any], given: Given | None) -> tuple[int, int]:
-    """Net and gross of a bill, or below zero of a credit of it, in minor units.
+def amounts_minor(
+    document: Mapping[str, Any], given: Sequence[CreditStep]
+) -> tuple[int, int]:
+    """Net and gross of a bill, or below zero of its last credit, in minor units.
 
-    A credit has the share of the bill's net that it has of its gross; together with
-    those before it, so that credits of a whole bill give back exactly its net.
+    A credit is the difference of what was left before it and after it, so that credits
+    of a whole bill give back exactly its net: see `gateway.domain.credit_net`.
     """
-    gross = int(document["amount_minor"])
-    net = int(document.get("net_minor", gross))
-    if given is None:
+    net, gross = net_minor_of(document), int(document["amount_minor"])
+    if not given:
         return net, gross
-    until, before = (
-        round(Fraction(net * one, gross))
-        for one in (given.before_minor + given.amount_minor, given.before_minor)
-    )
-    return before - until, -given.amount_minor
+    before, after = [net, *(one.net_minor for one in left_after(document, given))][-2:]
+    return after - before, -given[-1].amount_minor
 
 
-def _owed(document: Mapping[str, Any], given: Given | None) -> dict[str, Cell]:
+def _owed(document: Mapping[str, Any], given: Sequence[CreditStep]) -> dict[str, Cell]:
     digits = int(document["minor_digits"])
     net, gross = amounts_minor(document, given)
     return {
-        "energy_kwh": _kwh(document["energy_milliwh"]) if given is None else None,
+        "energy_kwh": None if given else _kwh(document["energy_milliwh"]),
         "currency": str(document["currency"]),
         "net": _major(net, digits),
         "vat": _major(gross - net, digits),

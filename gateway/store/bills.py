@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.domain.bill_facts import BillFacts, Chain, Credit, Register, Signature
+from gateway.domain.credit_net import CreditStep
 from gateway.domain.ids import SessionId
 from gateway.domain.signed_session import SignedVerdict
 from gateway.store import corrections, money, sessions, signed
@@ -40,7 +41,7 @@ _OF_BOTH: Final = (
 _BILLS: Final = (
     f"SELECT {_OF_BOTH}, session_id, bill.reasons, bill.energy_milliwh,"  # noqa: S608 - constant columns
     " bill.bill_sha256, settlement_leaf_index, bill.decided_at, bill.decided_by,"
-    " NULL, NULL FROM bill JOIN session USING (session_id)"
+    " NULL FROM bill JOIN session USING (session_id)"
     " WHERE bill.decided_at >= ?1 AND bill.decided_at < ?2"
     " AND (bill.decided_at, session_id) > (?3, ?4)"
     " ORDER BY bill.decided_at, session_id LIMIT ?5"
@@ -48,8 +49,9 @@ _BILLS: Final = (
 _CREDITS: Final = (
     f"SELECT {_OF_BOTH}, printf('C%06d', number) AS name, json_array(credit.reason),"  # noqa: S608 - constant columns
     " NULL, NULL, credit.leaf_index, credit.decided_at, credit.decided_by,"
-    " credit.amount_minor, (SELECT coalesce(sum(amount_minor), 0) FROM credit AS other"
-    " WHERE other.session_id = credit.session_id AND other.ordinal < credit.ordinal)"
+    " (SELECT json_group_array(json_array(amount_minor, json(document))) FROM"
+    " (SELECT amount_minor, document FROM credit AS other WHERE other.session_id ="
+    " credit.session_id AND other.ordinal <= credit.ordinal ORDER BY other.ordinal))"
     " FROM credit JOIN bill USING (session_id) JOIN session USING (session_id)"
     " WHERE credit.decided_at >= ?1 AND credit.decided_at < ?2"
     " AND (credit.decided_at, name) > (?3, ?4)"
@@ -76,18 +78,6 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a credit gives back.
-
-    Attributes:
-        before_minor: What earlier credits of the same bill gave back.
-    """
-
-    amount_minor: int
-    before_minor: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BillLine:
     """A bill or a credit in a list.
 
@@ -96,7 +86,7 @@ class BillLine:
         reasons: Why it is held, or what was noted; of a credit, the operator's words.
         document: Of the bill, also of a credit's: see `gateway.domain.bill.Bill`;
             ``None``: none can be made.
-        given: ``None`` of a bill.
+        given: A credit, last, after those of the same bill before it; empty of a bill.
     """
 
     number: str
@@ -118,7 +108,7 @@ class BillLine:
     decided_at: datetime
     decided_by: str
     meter_serial: str | None
-    given: Given | None = None
+    given: tuple[CreditStep, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -287,7 +277,7 @@ def _chain(conn: sqlite3.Connection, session_key: bytes | None) -> Chain | None:
 
 
 def _line(row: tuple[Any, ...]) -> BillLine:
-    name, reasons, energy, sha256, leaf, at, by, given, before = row[_N_COMMON:]
+    name, reasons, energy, sha256, leaf, at, by, given = row[_N_COMMON:]
     return BillLine(
         number=name,
         session_id=SessionId(row[0]),
@@ -308,5 +298,12 @@ def _line(row: tuple[Any, ...]) -> BillLine:
         leaf_index=leaf,
         decided_at=from_text(at),
         decided_by=by,
-        given=None if given is None else Given(amount_minor=given, before_minor=before),
+        given=_steps(given or "[]"),
+    )
+
+
+def _steps(text: str) -> tuple[CreditStep, ...]:
+    return tuple(
+        CreditStep(amount_minor=amount_minor, document=document)
+        for amount_minor, document in json.loads(text)
     )

@@ -211,7 +211,7 @@ def _cells(bill: BillLine, zone: ZoneInfo) -> tuple[str, ...]:
     return (
         f"{bill.decided_at.astimezone(zone):%Y-%m-%d %H:%M %Z}",
         f"{bill.station_id} · {bill.evse_id}",
-        STATES[bill.status] if bill.given is None else f"credit {bill.number}",
+        f"credit {bill.number}" if bill.given else STATES[bill.status],
         energy,
         amount,
     )

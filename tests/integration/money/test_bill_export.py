@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 import sqlite3
 import subprocess
 import sys
@@ -30,9 +31,14 @@ VAT = {"type": "ENERGY", "price": "0.40", "vat": 19}
 
 
 async def give_back(
-    till: Till, session_id: SessionId, *amounts_minor: int, minutes: float = 700
+    till: Till,
+    session_id: SessionId,
+    *amounts_minor: int,
+    minutes: float = 700,
+    right: dict[str, int] | None = None,
 ) -> None:
-    """Credits of a bill, one after another."""
+    """Credits of a bill, one after another; by registers with the ``right`` bill."""
+    document = None if right is None else json.dumps(right)
 
     def job(conn: sqlite3.Connection) -> None:
         (last,) = conn.execute("SELECT coalesce(max(number), 0) FROM credit").fetchone()
@@ -41,14 +47,15 @@ async def give_back(
             key = number.to_bytes(32)
             conn.execute(
                 "INSERT INTO credit (number, session_id, ordinal, amount_minor,"
-                " currency, reason, idempotency_key, asked_sha256, decided_at,"
-                " decided_by, leaf_index, credit_key)"
-                " VALUES (?, ?, ?, ?, 'EUR', '=wrong', ?, '', ?, 't1', ?, ?)",
+                " currency, reason, document, idempotency_key, asked_sha256,"
+                " decided_at, decided_by, leaf_index, credit_key)"
+                " VALUES (?, ?, ?, ?, 'EUR', '=wrong', ?, ?, '', ?, 't1', ?, ?)",
                 (
                     number,
                     session_id,
                     ordinal,
                     amount_minor,
+                    document,
                     f"k{number}",
                     to_text(at(minutes + ordinal)),
                     1000 + number,
@@ -92,6 +99,21 @@ async def test_credits_are_rows_below_zero_that_name_their_bill(tmp_path: Path) 
     assert {row["reasons"] for row in credits_} == {"'=wrong"}
     for name in ("net", "vat", "gross"):
         assert sum(Decimal(row[name]) for row in (bill, *credits_)) == 0, name
+
+
+async def test_a_credit_by_registers_has_the_tax_of_the_corrected_bill(
+    tmp_path: Path,
+) -> None:
+    async with open_till(tmp_path) as till:
+        await use(till, VAT, {"type": "FLAT", "price": "1.00"})
+        session_id = await settled(till, 0, minutes=600, wh=12_345)
+        right = {"amount_minor": 555, "net_minor": 480, "minor_digits": 2}
+        await give_back(till, session_id, 100, 33, right=right)
+        bill, *credits_ = await exported(till, "2026-06")
+    assert bill["gross"] == "6.88"
+    net = [Decimal(row["net"]) for row in (bill, *credits_)]
+    assert net[0] + net[1] == Decimal("5.08")  # 5.94 * 588 / 688
+    assert sum(net) == Decimal("4.80")
 
 
 async def test_sums_of_a_month_are_those_of_its_rows(tmp_path: Path) -> None:
