@@ -129,6 +129,8 @@ def release_in(
     if found.bill is None:
         why = found.missing or "no_bill"
         raise RequestError(409, why, "no bill can be made from its registers")
+    if prepared.found is not None:  # it was judged by this, and is sealed with it
+        signed_meter.keep_in(conn, prepared.footing.session, prepared.found, now)
     record_decision(
         conn,
         held,

@@ -13,9 +13,8 @@ from gateway.domain.tariff import Tariff
 from gateway.store import money, sessions, signed, tokens
 from gateway.store.times import from_text, to_text
 
-_IN_WINDOW: Final = (
-    "(?1 IS NULL OR decided_at >= ?1) AND (?2 IS NULL OR decided_at < ?2)"
-)
+_IN_WINDOW: Final = "decided_at >= coalesce(?1, '') AND decided_at < coalesce(?2, '~')"
+"""Without a bound, what is before or after all times; an index is entered by it."""
 _WINDOW: Final = (
     " FROM (SELECT decided_at, session_id, 0 AS place FROM bill"  # noqa: S608 - constant clauses
     f"  WHERE status = 'settled' AND {_IN_WINDOW}"
