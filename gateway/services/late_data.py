@@ -137,7 +137,20 @@ def contradicted(
     conn: sqlite3.Connection, *, session_ids: Iterable[SessionId], rating: Rating
 ) -> list[SessionId]:
     """Those of the sessions that are settled, and whose data say otherwise."""
-    return [one for one in session_ids if _found(conn, one, rating) is not None]
+    return [one for one in session_ids if _is_contradicted(conn, one, rating)]
+
+
+def _is_contradicted(
+    conn: sqlite3.Connection, session_id: SessionId, rating: Rating
+) -> bool:
+    """What fails for one session alone must keep no other one waiting."""
+    try:
+        return _found(conn, session_id, rating) is not None
+    except sqlite3.Error:
+        raise
+    except Exception:  # noqa: BLE001 - the outer edge of one session: told; it is looked at again when more comes
+        _log.exception("session.not_reviewed", session_id=session_id)
+        return False
 
 
 def missed(conn: sqlite3.Connection) -> set[SessionId]:

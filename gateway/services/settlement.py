@@ -81,13 +81,18 @@ class Settlement:
 
     async def catch_up(self) -> int:
         """Judge every ended session that has no bill; returns how many."""
-        done = 0
+        done, left_out = 0, set[SessionId]()
         while True:
-            waiting = await self._read(partial(money.sessions_to_judge, limit=BATCH))
-            judged = [await self.settle(session_id) for session_id in waiting]
-            if not any(judged):
+            limit = BATCH + len(left_out)
+            waiting = await self._read(partial(money.sessions_to_judge, limit=limit))
+            new = [one for one in waiting if one not in left_out]
+            if not new:
                 return done
-            done += len(judged)
+            for session_id in new:
+                if await self._is_judged(session_id):
+                    done += 1
+                else:
+                    left_out.add(session_id)
 
     async def settle(self, session_id: SessionId) -> BillRow | None:
         """Judge one session (again, while its bill is held).
@@ -155,7 +160,21 @@ class Settlement:
             elif isinstance(notice, FactCommitted) and notice.session is not None:
                 session = notice.session
                 if session.phase is SessionPhase.ENDED:
-                    await self._patiently(partial(self.settle, session.session_id))
+                    await self._patiently(partial(self._is_judged, session.session_id))
+
+    async def _is_judged(self, session_id: SessionId) -> bool:
+        """Judge one; what fails for it alone must keep no other one waiting.
+
+        Raises:
+            StoreError: Nothing was stored; try again.
+        """
+        try:
+            return await self.settle(session_id) is not None
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - the outer edge of one session: told; it is found again at the next start
+            _log.exception("session.not_judged", session_id=session_id)
+            return False
 
     async def _patiently(self, work: Callable[[], Awaitable[object]]) -> None:
         """Settle, waiting for a store that is busy or full: nothing is skipped."""
