@@ -16,8 +16,9 @@ from gateway.services.decisions import Correction
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.stated import MAX_REGISTER_MILLIWH, Stated
-from gateway.store import corrections, money
+from gateway.store import corrections, money, sessions
 from gateway.store.queries import Queries
+from gateway.store.times import optional_text
 
 MAX_LISTED: Final = 200
 MIN_REASON: Final = 3
@@ -120,15 +121,28 @@ def _waiting(conn: sqlite3.Connection) -> dict[str, Any]:
         if row is not None:
             held.append(
                 {
-                    "session_id": row.session_id,
+                    **_place(conn, row.session_id),
                     "reasons": list(row.reasons),
                     "amount_minor": row.amount_minor,
                     "currency": row.currency,
                     "minor_digits": (row.document or {}).get("minor_digits", 2),
                 }
             )
-    proposals = bill_view.all_proposals(conn, is_open=True, limit=MAX_LISTED)
+    late = bill_view.all_proposals(conn, is_open=True, limit=MAX_LISTED)
+    proposals = [{**one, **_place(conn, str(one["session_id"]))} for one in late]
     return {"held": held, "proposals": proposals}
+
+
+def _place(conn: sqlite3.Connection, session_id: str) -> dict[str, Any]:
+    """What people know a session by: where it was, and when it ended."""
+    session = sessions.by_id(conn, SessionId(session_id))
+    assert session is not None, "it has a bill"
+    return {
+        "session_id": session_id,
+        "station_id": session.station_id,
+        "evse_id": session.evse_id,
+        "ended_at": optional_text(session.ended_at),
+    }
 
 
 def _stated(form: Mapping[str, str]) -> Stated:

@@ -2,26 +2,41 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from fractions import Fraction
 from functools import partial
 from html import escape
 from typing import Annotated, Any, Final
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.domain.bill_sums import minor_text
+from gateway.domain.bill_paper import Table
+from gateway.domain.bill_sums import decimal_text, minor_text
+from gateway.domain.bill_words import reason_text, verdict_text
+from gateway.domain.tariff_terms import MILLIWH_PER_KWH
 from gateway.errors import RequestError, StoreError
+from gateway.web.bill_page import BillPage, link, table_html
 from gateway.web.headers import BILLS_PATH, COCKPIT_PATH
 from gateway.web.headers import CORRECTIONS_PATH as PATH
 from gateway.web.login import COOKIE, LoggedIn, is_same_origin
 from gateway.web.plain import Markup, PlainPage
-from gateway.web.ports import Access, CorrectionDesk, View
+from gateway.web.ports import Access, CorrectionDesk, LiveView, View
 
 MAX_ID: Final = 100
 MAX_TYPED: Final = 40
 MAX_REASON: Final = 500
+STATES: Final = {
+    "held": "held, not final",
+    "settled": "final",
+    "on_chain": "final, on the chain",
+    "waived": "waived: nothing to pay",
+}
+_LATE: Final = "Late data say otherwise"
+_HELD: Final = "Held bills"
 
 _KEPT: Final = (
     '<p class="soft">Nothing is edited: what you decide is a new record with your'
@@ -62,28 +77,44 @@ class CorrectionForm(BaseModel):
 class CorrectionPages:
     """What waits for a decision, and the forms for it."""
 
-    def __init__(self, access: Access, desk: CorrectionDesk) -> None:
+    def __init__(self, live: LiveView, access: Access, desk: CorrectionDesk) -> None:
+        self._live = live
         self._access = access
         self._desk = desk
         self._page = PlainPage("plain.html")
+        self._wide = BillPage()
 
     async def waiting(self) -> Response:
         """Bills that wait, and what late data propose."""
         found = await self._desk.waiting()
-        proposals = "".join(_proposal_line(one) for one in found["proposals"])
-        held = "".join(_held_line(one) for one in found["held"])
-        calm = "" if proposals or held else "<p>Nothing waits for a decision.</p>"
-        return self._plain(
-            "Bills to decide on",
-            "".join(
-                (
-                    calm,
-                    _list("Late data say otherwise", proposals),
-                    _list("Held bills", held),
-                    f'<p><a href="{COCKPIT_PATH}/">Back to the cockpit</a></p>',
-                    f'<p><a href="{BILLS_PATH}">All bills</a></p>',
-                )
-            ),
+        zone = ZoneInfo(str(self._live.site()["timezone"]))
+        lists = (
+            (_LATE, found["proposals"], _proposed),
+            (_HELD, found["held"], _asked),
+        )
+        tables = [
+            table_html(
+                Table(
+                    title=title,
+                    heads=("Charging ended", "Charger", "Amount", "Why"),
+                    rows=tuple(
+                        (_ended(one, zone), _charger(one), tell(one), _why(one))
+                        for one in waiting
+                    ),
+                    n_text=4,
+                ),
+                [f"{PATH}/{quote(str(one['session_id']), safe='')}" for one in waiting],
+            )
+            for title, waiting, tell in lists
+            if waiting
+        ]
+        calm = "" if tables else "<p>Nothing waits for a decision.</p>"
+        headline = "Bills to decide on"
+        nav = link(f"{COCKPIT_PATH}/", "Cockpit") + link(BILLS_PATH, "All bills")
+        return self._wide.page(
+            title=f"{headline} · Wattproof",
+            nav=f"<nav>{nav}</nav>",
+            body="".join((f"<h1>{headline}</h1>", calm, *tables)),
         )
 
     async def one(
@@ -94,10 +125,11 @@ class CorrectionPages:
         said = f'<p role="alert"><b>{escape(trouble)}</b></p>' if trouble else ""
         name = quote(session_id, safe="")
         return self._plain(
-            f"Bill of {session_id}",
+            f"Bill of {_charger(bill['session'])}",
             "".join(
                 (
                     said,
+                    f'<p class="soft">{escape(session_id)}</p>',
                     _state(bill),
                     *_proposal(bill),
                     *_held_forms(bill),
@@ -146,9 +178,11 @@ class CorrectionPages:
         )
 
 
-def add_corrections(app: FastAPI, access: Access, desk: CorrectionDesk) -> None:
+def add_corrections(
+    app: FastAPI, live: LiveView, access: Access, desk: CorrectionDesk
+) -> None:
     """Add ``/corrections`` and ``/corrections/{session_id}``."""
-    pages = CorrectionPages(access, desk)
+    pages = CorrectionPages(live, access, desk)
     logged_in = [Depends(LoggedIn(access))]
     path = f"{PATH}/{{session_id}}"
 
@@ -180,16 +214,21 @@ def add_corrections(app: FastAPI, access: Access, desk: CorrectionDesk) -> None:
 
 
 def _state(bill: View) -> str:
-    lines = [f"<p>State: <b>{escape(str(bill['state']))}</b></p>"]
+    state = STATES.get(str(bill["state"]), str(bill["state"]))
+    lines = [f"<p>State: <b>{escape(state)}</b></p>"]
     if bill.get("amount_minor") is not None:
         word = "Proposed" if bill["state"] == "held" else "Billed"
         lines.append(
             f"<p>{word}: {_kwh(bill['energy_milliwh'])},"
             f" {_money(bill, bill['amount_minor'])}</p>"
         )
+        start, end = bill["register_start_milliwh"], bill["register_end_milliwh"]
+        lines.append(f"<p>Meter: {_kwh(start)} → {_kwh(end)}</p>")
     if bill["reasons"]:
-        words = escape(", ".join(bill["reasons"]))
-        lines.append(f'<p class="soft">Why: {words} ({escape(bill["verdict"])})</p>')
+        words = "".join(
+            f"<li>{escape(reason_text(one))}</li>" for one in bill["reasons"]
+        )
+        lines.append(f"<p>{escape(verdict_text(bill['verdict']))}</p><ul>{words}</ul>")
     decision = bill["decision"]
     if decision is not None:
         lines.append(
@@ -210,7 +249,7 @@ def _proposal(bill: View) -> list[str]:
     proposal = bill["proposal"]
     if proposal is None or proposal["state"] != "open":
         return []
-    words = escape(", ".join(proposal["reasons"]))
+    words = escape(_why(proposal))
     difference = proposal["difference_minor"]
     told = "Late data make no bill"
     if difference is not None:
@@ -266,38 +305,42 @@ def _form(bill: View, act: str, fields: str, label: str) -> str:
     )
 
 
-def _held_line(one: View) -> str:
-    amount = "no amount"
-    if one["amount_minor"] is not None:
-        amount = _money(one, one["amount_minor"])
-    return _line(one, f"{amount}: {escape(', '.join(one['reasons']))}")
+def _asked(one: View) -> str:
+    if one["amount_minor"] is None:
+        return "no amount"
+    return f"{_money(one, one['amount_minor'])} proposed"
 
 
-def _proposal_line(one: View) -> str:
+def _proposed(one: View) -> str:
     difference = one["difference_minor"]
     if difference is None:
-        told = "makes no bill"
-    elif difference > 0:
-        told = f"{_money(_digits(one), difference)} too much was billed"
-    else:
-        told = f"{_money(_digits(one), -difference)} less was billed; shown only"
-    return _line(one, f"{told}: {escape(', '.join(one['reasons']))}")
+        return "makes no bill"
+    if difference > 0:
+        return f"{_money(_digits(one), difference)} too much was billed"
+    return f"{_money(_digits(one), -difference)} less was billed; shown only"
+
+
+def _why(one: View) -> str:
+    return " ".join(reason_text(word) for word in one["reasons"])
+
+
+def _charger(one: View) -> str:
+    return f"{one['station_id']} · {one['evse_id']}"
+
+
+def _ended(one: View, zone: ZoneInfo) -> str:
+    """When, by the site's clock; else the session's id: it leads to the bill."""
+    if one["ended_at"] is None:
+        return str(one["session_id"])
+    return (
+        f"{datetime.fromisoformat(one['ended_at']).astimezone(zone):%Y-%m-%d %H:%M %Z}"
+    )
 
 
 def _digits(one: View) -> dict[str, Any]:
     found = one["found"] or {}
     digits = found.get("minor_digits", 2)
     return {"minor_digits": digits, "currency": one["currency"]}
-
-
-def _line(one: View, text: str) -> str:
-    name = str(one["session_id"])
-    path = f"{PATH}/{quote(name, safe='')}"
-    return f'<p><a href="{path}">{escape(name)}</a></p><p class="soft">{text}</p>'
-
-
-def _list(head: str, lines: str) -> str:
-    return f"<h2>{head}</h2>{lines}" if lines else ""
 
 
 def _money(bill: View, minor: int) -> str:
@@ -307,4 +350,4 @@ def _money(bill: View, minor: int) -> str:
 
 
 def _kwh(milliwh: int) -> str:
-    return f"{minor_text(milliwh // 1000, 3)} kWh"
+    return f"{decimal_text(Fraction(milliwh, MILLIWH_PER_KWH), 3)} kWh"

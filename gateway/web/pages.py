@@ -62,7 +62,7 @@ def mount(
     add_driver_bill(app, live, bills)
     add_meter_keys(app, live, access, keys)
     add_bills(app, live, access, bills)
-    add_corrections(app, access, corrections)
+    add_corrections(app, live, access, corrections)
 
     @app.get("/", include_in_schema=False)
     @app.get(COCKPIT_PATH, include_in_schema=False)

@@ -13,6 +13,11 @@ SETTLED: Final = "s-settled"
 WAIVED: Final = "s-waived"
 BROKEN: Final = "s-broken"
 MONEY: Final = {"currency": "EUR", "minor_digits": 2}
+PLACE: Final = {
+    "station_id": "YARD-01",
+    "evse_id": 1,
+    "ended_at": "2026-06-15T12:00:00.000000Z",
+}
 
 
 def bill(state: str, **changes: Any) -> dict[str, Any]:
@@ -20,10 +25,13 @@ def bill(state: str, **changes: Any) -> dict[str, Any]:
     return {
         **MONEY,
         "session_id": SETTLED,
+        "session": PLACE,
         "state": state,
         "verdict": "suspicious",
         "reasons": ["amended", EVIL],
         "energy_milliwh": 12_345_678,
+        "register_start_milliwh": 1_000_000,
+        "register_end_milliwh": 13_345_678,
         "amount_minor": 1234,
         "credits": [],
         "balance_minor": None,
@@ -37,6 +45,7 @@ def proposal(session_id: str, difference_minor: int | None) -> dict[str, Any]:
     """As `gateway.services.bill_view.proposal_json` gives it."""
     is_priced = difference_minor is not None
     return {
+        **PLACE,
         "session_id": session_id,
         "reasons": ["amended", EVIL],
         "amount_minor": 1000 if is_priced else None,
@@ -88,9 +97,16 @@ class FakeCorrections:
     async def waiting(self) -> Mapping[str, Any]:
         if self.is_calm:
             return {"held": [], "proposals": []}
-        held = {**MONEY, "session_id": HELD, "amount_minor": 1234, "reasons": [EVIL]}
+        held = {
+            **MONEY,
+            **PLACE,
+            "session_id": HELD,
+            "amount_minor": 1234,
+            "reasons": ["amended", EVIL],
+        }
+        unpriced = {"session_id": UNPRICED, "amount_minor": None, "ended_at": None}
         return {
-            "held": [held, {**held, "session_id": UNPRICED, "amount_minor": None}],
+            "held": [held, {**held, **unpriced}],
             "proposals": [
                 proposal(SETTLED, 200),
                 proposal("s-less", -15),

@@ -37,7 +37,8 @@ def desk() -> FakeCorrections:
 @pytest.fixture
 async def client(desk: FakeCorrections) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    add_corrections(app, fake_site(), desk)
+    site = fake_site()
+    add_corrections(app, site, site, desk)
     app.add_middleware(PageHeaders)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=SITE, cookies={COOKIE: ADMIN}
@@ -55,6 +56,29 @@ async def test_what_waits_is_listed_with_its_difference(
     assert "no amount" in page
     desk.is_calm = True
     assert "Nothing waits" in (await client.get("/corrections")).text
+
+
+async def test_a_bill_that_waits_is_known_by_charger_time_and_reason(
+    client: httpx.AsyncClient,
+) -> None:
+    page = (await client.get("/corrections")).text
+    assert "12.34 EUR proposed" in page
+    assert "YARD-01 · 1" in page
+    assert "2026-06-15 14:00 CEST" in page
+    assert "Another, different end came later." in page
+    assert HELD not in page.replace(f"/corrections/{HELD}", "")
+    assert f">{UNPRICED}</a>" in page  # it has no end: its id leads there
+
+
+async def test_the_form_says_all_digits_the_registers_and_the_reasons(
+    client: httpx.AsyncClient,
+) -> None:
+    page = (await client.get(f"/corrections/{HELD}")).text
+    assert "<h1>Bill of YARD-01 · 1</h1>" in page
+    assert "Proposed: 12.345678 kWh, 12.34 EUR" in page
+    assert "Meter: 1.000 kWh → 13.345678 kWh" in page
+    assert "<li>Another, different end came later.</li>" in page
+    assert "The readings contradict each other or cannot be right." in page
 
 
 @pytest.mark.parametrize("name", ["", HELD, SETTLED, UNPRICED, WAIVED])
