@@ -82,6 +82,8 @@ class Labels:
     at_start: str
     at_end: str
     parts: str
+    since: str
+    until: str
     parts_left: str
     signature: str
     signed: str
@@ -169,6 +171,8 @@ ENGLISH = Labels(
     at_start="at the start",
     at_end="at the end",
     parts="Energy by price and time",
+    since="From",
+    until="Until",
     parts_left="{n} more in the bill as JSON",
     signature="Signature of the meter",
     signed="Start and end are signed by the meter; the signatures were checked with the"

@@ -4,7 +4,7 @@ What a driver gets leaves out who paid with which card and who released the bill
 link to it may be passed on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -23,36 +23,18 @@ from gateway.domain.bill_sums import (
     decimal_text,
     minor_text,
     percent_text,
+    shown_digits,
     sums,
 )
+from gateway.domain.bill_tables import PartTellers, Table, parts_table
 from gateway.domain.bill_words import reason_text, verdict_text
-from gateway.domain.rates import major_units
 from gateway.domain.signed_session import SignedVerdict
 from gateway.domain.tariff_terms import Dimension
 
 COMMAND: Final = "wattproof verify receipt.json"
-MAX_PARTS: Final = 60
-"""Stretches of time that are listed; a tariff by power may make thousands."""
 _KWH: Final = 1_000_000
 _SECOND_US: Final = 1_000_000
 _TIMES: Final = frozenset({Dimension.TIME, Dimension.PARKING_TIME})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows under heads; the cells of ``foot`` are sums.
-
-    Attributes:
-        n_text: So many columns from the left are texts, the others numbers.
-        note: A sentence below it.
-    """
-
-    title: str
-    heads: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    foot: tuple[tuple[str, ...], ...] = ()
-    n_text: int = 1
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +105,7 @@ class _Writer:
         self._sums: Sums | None = None
         if facts.document is not None and facts.tariff is not None:
             self._sums = sums(facts.document, facts.tariff)
+        self._digits = 0 if self._sums is None else shown_digits(self._sums)
 
     def paper(self) -> Paper:
         """All of it."""
@@ -312,24 +295,13 @@ class _Writer:
             note=f"{say.meter_serial}: {facts.meter_serial or say.unknown}",
         )
 
-    def _parts(self, parts: Sequence[dict[str, Any]]) -> Table:
-        say = self._say
-        left = len(parts) - MAX_PARTS
-        return Table(
-            title=say.parts,
-            heads=(say.started, say.ended, say.energy, say.price),
-            rows=tuple(
-                (
-                    self._time(datetime.fromisoformat(one["from"])),
-                    self._time(datetime.fromisoformat(one["to"])),
-                    self._kwh(int(one["energy_milliwh"])),
-                    self._point(f"{major_units(int(one['price_micro_per_kwh'])):f}"),
-                )
-                for one in parts[:MAX_PARTS]
-            ),
-            n_text=2,
-            note=say.parts_left.format(n=left) if left > 0 else "",
+    def _parts(self, parts: Sequence[Mapping[str, Any]]) -> Table:
+        tellers = PartTellers(
+            time=lambda text: self._time(datetime.fromisoformat(text)),
+            energy=self._kwh,
+            price=lambda price_micro: self._price(Dimension.ENERGY, price_micro),
         )
+        return parts_table(parts, self._say, tellers)
 
     def _checking(self) -> list[tuple[str, str]]:
         say, facts = self._say, self._facts
@@ -391,8 +363,8 @@ class _Writer:
         return self._point(decimal_text(number, 3))
 
     def _exact(self, amount: Fraction) -> str:
-        assert self._sums is not None, "there is an amount"
-        return self._point(decimal_text(amount, self._sums.minor_digits))
+        """An amount before the rounding, with as many decimals as its neighbours."""
+        return self._point(decimal_text(amount, self._digits))
 
     def _minor(self, minor: int) -> str:
         assert self._sums is not None, "there is an amount"

@@ -198,6 +198,18 @@ def charges(document: Mapping[str, Any]) -> tuple[Charge, ...]:
     )
 
 
+def shown_digits(found: Sums) -> int:
+    """How many decimals the finest amount of a bill has: with as many, all line up."""
+    amounts = [
+        found.bound,
+        found.rounding,
+        *(one.amount.shown for one in found.charges),
+    ]
+    cells = [int(cell * 10**DIGITS) for one in amounts for cell in (one.net, one.gross)]
+    unused = next(n for n in range(DIGITS, -1, -1) if not any(c % 10**n for c in cells))
+    return max(found.minor_digits, DIGITS - unused)
+
+
 def decimal_text(exact: Fraction, least: int, most: int = DIGITS) -> str:
     """A number with a point: rounded to ``most`` decimals, at least ``least`` shown."""
     rounded = rounded_minor(exact, most)

@@ -19,7 +19,8 @@ from fpdf.enums import TableBordersLayout, TableCellFillMode
 from fpdf.fonts import TTFFont
 from typing_extensions import override
 
-from gateway.domain.bill_paper import Paper, Table
+from gateway.domain.bill_paper import Paper
+from gateway.domain.bill_tables import Table
 
 FAMILY: Final = "DejaVu"
 FACES: Final = {"": "DejaVuSansCondensed.ttf", "B": "DejaVuSansCondensed-Bold.ttf"}

@@ -10,7 +10,8 @@ from typing import Final
 from fastapi.responses import HTMLResponse
 
 from gateway.domain.bill_labels_more import ALL
-from gateway.domain.bill_paper import Paper, Table
+from gateway.domain.bill_paper import Paper
+from gateway.domain.bill_tables import Table
 from gateway.web.plain import Markup, PlainPage
 
 LANGUAGES: Final = {

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
-from gateway.domain.bill_paper import Table
 from gateway.domain.bill_sums import decimal_text, minor_text
+from gateway.domain.bill_tables import Table
 from gateway.domain.ids import SessionId
 from gateway.domain.months import Month
 from gateway.domain.tariff_terms import MILLIWH_PER_KWH
@@ -29,6 +29,8 @@ from gateway.web.ports import Access, BillDesk, LiveView
 
 PER_PAGE: Final = 200
 MAX_ID: Final = 100
+LISTED: Final = 3
+"""Decimals of kWh in lists; bill and export have all."""
 STATES: Final = {
     "settled": "final",
     "held": "held, not final",
@@ -207,7 +209,7 @@ def _cells(bill: BillLine, zone: ZoneInfo) -> tuple[str, ...]:
         amount = f"{minor} {document['currency']}"
     if bill.energy_milliwh is not None:
         kwh = Fraction(bill.energy_milliwh, MILLIWH_PER_KWH)
-        energy = f"{decimal_text(kwh, 3)} kWh"
+        energy = f"{decimal_text(kwh, LISTED, LISTED)} kWh"
     return (
         f"{bill.decided_at.astimezone(zone):%Y-%m-%d %H:%M %Z}",
         f"{bill.station_id} · {bill.evse_id}",
@@ -226,9 +228,11 @@ def _totals(sums: dict[str, Any] | None) -> str:
         ("Waived", str(sums["waived"])),
     ]
     for one in sums["totals"]:
+        kwh = decimal_text(Fraction(one["energy_kwh"]), LISTED, LISTED)
+        credits_ = f"{one['credits']} credit{'' if one['credits'] == 1 else 's'}"
         said = (
             f"{one['gross']} {one['currency']}, of which {one['vat']} VAT;"
-            f" {one['energy_kwh']} kWh; {one['credits']} credits"
+            f" {kwh} kWh; {credits_}"
         )
         pairs.append(("In all", said))
     return pairs_html(pairs)

@@ -14,8 +14,8 @@ from fastapi import Depends, FastAPI, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.domain.bill_paper import Table
 from gateway.domain.bill_sums import decimal_text, minor_text
+from gateway.domain.bill_tables import Table
 from gateway.domain.bill_words import reason_text, verdict_text
 from gateway.domain.tariff_terms import MILLIWH_PER_KWH
 from gateway.errors import RequestError, StoreError
