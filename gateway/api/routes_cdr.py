@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
 
+from gateway.api.moments import Moment
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import SessionId
@@ -43,8 +43,8 @@ async def all_cdrs(
     response: Response,
     context: Context,
     _caller: Operator,
-    date_from: AwareDatetime | None = None,
-    date_to: AwareDatetime | None = None,
+    date_from: Moment | None = None,
+    date_to: Moment | None = None,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
 ) -> list[dict[str, object]]:

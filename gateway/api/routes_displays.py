@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api import views
 from gateway.api.exchanges import exchange_of
+from gateway.api.moments import Moment
 from gateway.api.requests import CheckedRoute
 from gateway.api.routes_calls import MAX_TIMEOUT_S
 from gateway.api.security import Context, Operator, Viewer
@@ -31,8 +32,8 @@ class MessageBody(BaseModel):
     language: str | None = Field(default=None, max_length=8)
     priority: Literal["AlwaysFront", "InFront", "NormalCycle"] = "NormalCycle"
     state: Literal["Charging", "Faulted", "Idle", "Unavailable"] | None = None
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
     transaction_id: str | None = Field(default=None, max_length=36)
     display: dict[str, Any] | None = None
     timeout_s: float | None = Field(default=None, gt=0, le=MAX_TIMEOUT_S)

@@ -5,9 +5,10 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api import views, views_signed
+from gateway.api.moments import Moment
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.session import Session
@@ -28,7 +29,7 @@ class NeedBody(BaseModel):
 
     energy_wh: float | None = Field(default=None, gt=0, le=1_000_000)
     target_soc_percent: float | None = Field(default=None, gt=0, le=100)
-    departure_at: AwareDatetime | None = None
+    departure_at: Moment | None = None
 
 
 @router.get("")
@@ -39,7 +40,7 @@ async def sessions(
     station_id: str | None = None,
     id_token: str | None = None,
     is_open: Annotated[bool | None, Query(alias="open")] = None,
-    before: AwareDatetime | None = None,
+    before: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
 ) -> list[dict[str, Any]]:
     """Sessions, newest first; ``before`` (a ``started_at``) continues a list."""

@@ -4,8 +4,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gateway.api.moments import Moment
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import CabinetId
@@ -27,7 +28,7 @@ class ReadingBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    at: AwareDatetime
+    at: Moment
     current_a: tuple[SignedAmps, SignedAmps, SignedAmps] | None = None
     power_w: Annotated[float, Field(ge=-MAX_W, le=MAX_W)] | None = None
 
@@ -53,8 +54,8 @@ class CabinetLimitBody(BaseModel):
 
     limit_a: tuple[Amps, Amps, Amps] | None = None
     limit_w: Annotated[float, Field(ge=0, le=MAX_W)] | None = None
-    from_at: AwareDatetime | None = Field(default=None, alias="from")
-    until_at: AwareDatetime | None = Field(default=None, alias="until")
+    from_at: Moment | None = Field(default=None, alias="from")
+    until_at: Moment | None = Field(default=None, alias="until")
 
 
 class ModeBody(BaseModel):

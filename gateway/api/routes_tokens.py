@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api import views
+from gateway.api.moments import Moment
 from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import STATION_ID
@@ -58,7 +59,7 @@ class TokenBody(BaseModel):
     status: Literal["Accepted", "Blocked", "Expired", "Invalid", "NoCredit"] = (
         "Accepted"
     )
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     group: str | None = Field(default=None, min_length=1, max_length=MAX_TOKEN_CHARS)
     type: TokenType | None = Field(default=None, description="Null: any type")
     max_sessions: int | None = Field(

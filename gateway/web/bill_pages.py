@@ -1,7 +1,7 @@
 """Where operators find bills: those of a month, each on a page, and the export."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
 from html import escape
@@ -258,8 +258,8 @@ def _position(text: str) -> tuple[datetime, str] | None:
     moment, _, number = text.partition(" ")
     try:
         at = datetime.fromisoformat(moment)
-    except ValueError as error:
+        if at.tzinfo is None:
+            raise RequestError(422, "bad_position", "after: is no position")
+        return at.astimezone(UTC), number
+    except (ValueError, OverflowError) as error:
         raise RequestError(422, "bad_position", "after: is no position") from error
-    if at.tzinfo is None:
-        raise RequestError(422, "bad_position", "after: is no position")
-    return at, number
