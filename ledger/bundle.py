@@ -1,34 +1,9 @@
-"""Receipts: what a driver takes away, and how the gateway gathers it.
-
-A receipt is a JSON object with exactly these members::
-
-    {"format": "wattproof-receipt/1",
-     "session": {"session_id", "session_key", "station_id", "evse_id",
-                 "started_at", "ended_at"},
-     "bill": {...},                     see `ledger.pricing`
-     "tariff": {...},                   the snapshot that the bill was made with
-     "leaves": [{"index", "kind", "salt", "record", "inclusion": [...]}, ...],
-     "head": {"size", "root", "tx_hash" or null, "block" or null},
-     "chain": {"chain_id", "genesis_hash", "anchor_contract",
-               "settlement_contract"} or null,
-     "settlement_tx": {"tx_hash", "block"} or null,
-     "credits": [{"leaf_index", "tx": {"tx_hash", "block"} or null}, ...]}
-
-``leaves`` holds the session_start leaf, every meter leaf of the session that the
-settlement counts, an operator's decision on its held bill if there was one, the
-settlement leaf, and its credits, in log order; in version 2 also every signed_meter
-leaf that the settlement counts, and the meter_key leaf that it names. ``credits`` says
-where those stand on the chain; a receipt without any lacks it. ``record`` is the
-canonical text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes,
-salts and keys are lower-case hex without prefix; addresses and transaction hashes carry
-``0x``. Members not listed are refused, so that nothing unproven travels along.
-"""
+"""Seal settlements and gather the receipts that prove them; see `ledger.receipt`."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,110 +11,13 @@ from ledger import log, merkle, record
 from ledger.credit_receipt import credit_txs_json
 from ledger.errors import BundleError, RecordError
 from ledger.outbox import SettlementRow
-from ledger.signed_claim import SIGNED_KINDS, SignedClaim
+from ledger.receipt import FORMAT, FORMAT_SIGNED, BundleChain
+from ledger.signed_claim import SignedClaim
 from ledger.sqlite_queues import queue_settlement
 from ledger.sqlite_store import Leaf, SqliteStore, append_leaf
 
-FORMAT: Final = "wattproof-receipt/1"
-FORMAT_SIGNED: Final = "wattproof-receipt/2"
-"""Of sessions that rest on signed data, which older verifiers cannot read."""
 COUNTED: Final = frozenset({"meter", "decision", "signed_meter"})
 """Leaves of a session that stand before its settlement."""
-MAX_BUNDLE_BYTES: Final = 32 * 2**20
-MAX_LEAVES: Final = 100_000
-MAX_PATH: Final = 64
-
-_HASH: Final = re.compile(r"[0-9a-f]{64}")
-_TX_HASH: Final = re.compile(r"0x[0-9a-f]{64}")
-_ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeafProof:
-    """One leaf with all that is needed to find it in the log."""
-
-    index: int
-    kind: str
-    salt: bytes
-    record: bytes
-    inclusion: tuple[bytes, ...]
-
-    @property
-    def leaf_hash(self) -> bytes:
-        """Return the RFC 9162 leaf hash of the commitment."""
-        return merkle.leaf_hash(record.commitment(self.salt, self.record))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleHead:
-    """The head that all paths lead to, and where it was anchored."""
-
-    size: int
-    root: bytes
-    tx_hash: bytes | None
-    block: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleChain:
-    """Which contracts on which chain; addresses in lower-case hex."""
-
-    chain_id: int
-    genesis_hash: bytes
-    anchor_contract: str
-    settlement_contract: str
-
-    @property
-    def key(self) -> str:
-        """Return what rows call this chain; as `ledger.ports.ChainIdentity.key`."""
-        return f"{self.chain_id}:0x{self.genesis_hash.hex()}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleTx:
-    """A transaction and its block."""
-
-    tx_hash: bytes
-    block: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreditTx:
-    """Where a credit stands on the chain; ``tx`` is ``None`` while it does not."""
-
-    leaf_index: int
-    tx: BundleTx | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFacts:
-    """What the receipt says of its session; every member is bound by a leaf."""
-
-    session_id: str
-    session_key: bytes
-    station_id: str
-    evse_id: int
-    started_at: str
-    ended_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """A receipt whose shape was checked, and nothing else."""
-
-    session: SessionFacts
-    bill: Mapping[str, object]
-    tariff: Mapping[str, object]
-    leaves: tuple[LeafProof, ...]
-    head: BundleHead
-    chain: BundleChain | None
-    settlement_tx: BundleTx | None
-    credit_txs: tuple[CreditTx, ...] = ()
-
-    @property
-    def version(self) -> int:
-        """Return 2 where leaves with signed data may be in it, else 1."""
-        return 2 if any(leaf.kind in SIGNED_KINDS for leaf in self.leaves) else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,125 +233,6 @@ def build_receipt(
     }
 
 
-def parse_receipt(data: bytes) -> Receipt:
-    """Read a receipt, checking its shape and nothing else.
-
-    Raises:
-        BundleError: It is not one; the message is one clear line.
-    """
-    try:
-        value = record.parse_json(data, max_bytes=MAX_BUNDLE_BYTES)
-    except RecordError as error:
-        raise BundleError(f"not a receipt: {error}") from None
-    told = value.pop("credits", []) if isinstance(value, dict) else []
-    top = _members(value, "receipt", _TOP)
-    if top["format"] not in (FORMAT, FORMAT_SIGNED):  # no set: it may be a list
-        raise BundleError(
-            f"not a receipt: format must be {FORMAT!r} or {FORMAT_SIGNED!r}"
-        )
-    session = _members(top["session"], "session", _SESSION)
-    head = _members(top["head"], "head", ("size", "root", "tx_hash", "block"))
-    leaves = top["leaves"]
-    if not isinstance(leaves, list) or len(leaves) > MAX_LEAVES:
-        raise BundleError(f"leaves must be a list of at most {MAX_LEAVES}")
-    receipt = Receipt(
-        session=SessionFacts(
-            session_id=_str(session, "session_id"),
-            session_key=_hex(session["session_key"], _HASH, "session_key"),
-            station_id=_str(session, "station_id"),
-            evse_id=_count(session, "evse_id"),
-            started_at=_str(session, "started_at"),
-            ended_at=_str(session, "ended_at"),
-        ),
-        bill=_object(top["bill"], "bill"),
-        tariff=_object(top["tariff"], "tariff"),
-        leaves=tuple(_leaf_proof(leaf) for leaf in leaves),
-        head=BundleHead(
-            size=_count(head, "size"),
-            root=_hex(head["root"], _HASH, "root"),
-            tx_hash=None
-            if head["tx_hash"] is None
-            else _hex(head["tx_hash"], _TX_HASH, "tx_hash"),
-            block=None if head["block"] is None else _count(head, "block"),
-        ),
-        chain=None if top["chain"] is None else _bundle_chain(top["chain"]),
-        settlement_tx=None
-        if top["settlement_tx"] is None
-        else _bundle_tx(top["settlement_tx"]),
-        credit_txs=_credit_txs(told),
-    )
-    if top["format"] != (FORMAT if receipt.version == 1 else FORMAT_SIGNED):
-        raise BundleError("not a receipt: its leaves are not of this format")
-    return receipt
-
-
-_TOP: Final = (
-    "format",
-    "session",
-    "bill",
-    "tariff",
-    "leaves",
-    "head",
-    "chain",
-    "settlement_tx",
-)
-_SESSION: Final = (
-    "session_id",
-    "session_key",
-    "station_id",
-    "evse_id",
-    "started_at",
-    "ended_at",
-)
-_CHAIN: Final = ("chain_id", "genesis_hash", "anchor_contract", "settlement_contract")
-
-
-def _leaf_proof(value: object) -> LeafProof:
-    leaf = _members(value, "leaf", ("index", "kind", "salt", "record", "inclusion"))
-    path = leaf["inclusion"]
-    if not isinstance(path, list) or len(path) > MAX_PATH:
-        raise BundleError(f"inclusion must be a list of at most {MAX_PATH} hashes")
-    return LeafProof(
-        index=_count(leaf, "index"),
-        kind=_str(leaf, "kind"),
-        salt=_hex(leaf["salt"], _HASH, "salt"),
-        record=_str(leaf, "record").encode("utf-8", "surrogatepass"),
-        inclusion=tuple(_hex(item, _HASH, "inclusion") for item in path),
-    )
-
-
-def _bundle_chain(value: object) -> BundleChain:
-    chain = _members(value, "chain", _CHAIN)
-    anchor, settlement = chain["anchor_contract"], chain["settlement_contract"]
-    return BundleChain(
-        chain_id=_count(chain, "chain_id"),
-        genesis_hash=_hex(chain["genesis_hash"], _TX_HASH, "genesis_hash"),
-        anchor_contract="0x" + _hex(anchor, _ADDRESS, "anchor_contract").hex(),
-        settlement_contract="0x"
-        + _hex(settlement, _ADDRESS, "settlement_contract").hex(),
-    )
-
-
-def _bundle_tx(value: object) -> BundleTx:
-    tx = _members(value, "settlement_tx", ("tx_hash", "block"))
-    return BundleTx(
-        tx_hash=_hex(tx["tx_hash"], _TX_HASH, "tx_hash"), block=_count(tx, "block")
-    )
-
-
-def _credit_txs(value: object) -> tuple[CreditTx, ...]:
-    if not isinstance(value, list) or len(value) > MAX_LEAVES:
-        raise BundleError(f"credits must be a list of at most {MAX_LEAVES}")
-    rows = [_members(one, "credit", ("leaf_index", "tx")) for one in value]
-    return tuple(
-        CreditTx(
-            leaf_index=_count(row, "leaf_index"),
-            tx=None if row["tx"] is None else _bundle_tx(row["tx"]),
-        )
-        for row in rows
-    )
-
-
 def _leaf_json(store: SqliteStore, leaf: Leaf, size: int) -> dict[str, object]:
     if leaf.salt is None or leaf.record is None:
         raise BundleError(f"leaf {leaf.leaf_index} was erased")
@@ -502,40 +261,3 @@ def _key(facts: Mapping[str, object]) -> bytes:
 
 def _prefixed(data: bytes) -> str:
     return "0x" + data.hex()
-
-
-def _object(value: object, name: str) -> Mapping[str, object]:
-    if isinstance(value, dict):
-        return value
-    raise BundleError(f"{name} must be an object")
-
-
-def _members(value: object, name: str, expected: Sequence[str]) -> Mapping[str, object]:
-    found = _object(value, name)
-    for key in expected:
-        if key not in found:
-            raise BundleError(f"{name} lacks {key!r}")
-    for key in found:
-        if key not in expected:
-            raise BundleError(f"{name} has the unknown member {key[:40]!r}")
-    return found
-
-
-def _str(row: Mapping[str, object], name: str) -> str:
-    value = row[name]
-    if isinstance(value, str):
-        return value
-    raise BundleError(f"{name} must be text")
-
-
-def _count(row: Mapping[str, object], name: str) -> int:
-    value = row[name]
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise BundleError(f"{name} must be an integer >= 0")
-
-
-def _hex(value: object, pattern: re.Pattern[str], name: str) -> bytes:
-    if isinstance(value, str) and pattern.fullmatch(value):
-        return bytes.fromhex(value.removeprefix("0x"))
-    raise BundleError(f"{name} must be lower-case hex of the right length")

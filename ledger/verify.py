@@ -15,9 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from ledger import merkle, pricing, record
-from ledger.bundle import MAX_BUNDLE_BYTES, LeafProof, Receipt, parse_receipt
 from ledger.errors import BundleError, RecordError
 from ledger.meter_key import MeterKey
+from ledger.receipt import LeafProof, Receipt
+from ledger.receipt_parsing import MAX_BUNDLE_BYTES, parse_receipt
 from ledger.record import Record
 from ledger.verify_credits import by_hand, check_credits, check_decision
 from ledger.verify_signed import SignedEvidence, check_signed

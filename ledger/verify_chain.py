@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ledger.bundle import BundleChain, BundleTx, Receipt
 from ledger.chain import JsonRpcChain
 from ledger.contracts import artifact, currency_bytes
 from ledger.embedded import EmbeddedChain
@@ -19,6 +18,7 @@ from ledger.errors import (
 )
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
+from ledger.receipt import BundleChain, BundleTx, Receipt
 from ledger.verify import Check, Verdict
 from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ledger.bundle import BundleChain, BundleTx, Receipt
 from ledger.contracts import artifact
 from ledger.errors import BundleError
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
+from ledger.receipt import BundleChain, BundleTx, Receipt
 from ledger.verify_credits import Proven
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from ledger import record
-from ledger.bundle import LeafProof, Receipt
 from ledger.errors import BundleError
+from ledger.receipt import LeafProof, Receipt
 from ledger.record import Record
 
 Proven: TypeAlias = tuple[LeafProof, Record]

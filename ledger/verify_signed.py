@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger import merkle
-from ledger.bundle import LeafProof
 from ledger.errors import BundleError
 from ledger.meter_key import MeterKey, of_curve
 from ledger.ocmf import Course, SignedRecord, course, read_record
+from ledger.receipt import LeafProof
 from ledger.record import Record
 from ledger.signed_claim import FAILED, OK, UNSIGNED, UNVERIFIED
 

@@ -16,7 +16,6 @@ from typing import Final
 
 from ledger import credits as credit_leaves
 from ledger import log, settle
-from ledger.bundle import BundleChain
 from ledger.contracts import artifact
 from ledger.deploy import Contracts, ensure_contracts
 from ledger.errors import (
@@ -29,6 +28,7 @@ from ledger.errors import (
 )
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
+from ledger.receipt import BundleChain
 from ledger.runner import Report, Runner, RunnerSettings
 from ledger.settle import AlgorithmRelease
 from ledger.sqlite_store import SqliteStore

@@ -24,8 +24,8 @@ from gateway.errors import StartupError, StoreError
 from gateway.services.public_status import PublicStatus, register_assets
 from gateway.services.sealing import install_ledger
 from gateway.store.writer import Writer
-from ledger.bundle import BundleChain
 from ledger.errors import LedgerError
+from ledger.receipt import BundleChain
 from ledger.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:

@@ -1,0 +1,126 @@
+"""Receipts: what a driver takes away, as types.
+
+A receipt is a JSON object with exactly these members::
+
+    {"format": "wattproof-receipt/1",
+     "session": {"session_id", "session_key", "station_id", "evse_id",
+                 "started_at", "ended_at"},
+     "bill": {...},                     see `ledger.pricing`
+     "tariff": {...},                   the snapshot that the bill was made with
+     "leaves": [{"index", "kind", "salt", "record", "inclusion": [...]}, ...],
+     "head": {"size", "root", "tx_hash" or null, "block" or null},
+     "chain": {"chain_id", "genesis_hash", "anchor_contract",
+               "settlement_contract"} or null,
+     "settlement_tx": {"tx_hash", "block"} or null,
+     "credits": [{"leaf_index", "tx": {"tx_hash", "block"} or null}, ...]}
+
+``leaves`` holds the session_start leaf, every meter leaf of the session that the
+settlement counts, an operator's decision on its held bill if there was one, the
+settlement leaf, and its credits, in log order; in version 2 also every signed_meter
+leaf that the settlement counts, and the meter_key leaf that it names. ``credits`` says
+where those stand on the chain; a receipt without any lacks it. ``record`` is the
+canonical text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes,
+salts and keys are lower-case hex without prefix; addresses and transaction hashes carry
+``0x``. Members not listed are refused, so that nothing unproven travels along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger import merkle, record
+from ledger.signed_claim import SIGNED_KINDS
+
+FORMAT: Final = "wattproof-receipt/1"
+FORMAT_SIGNED: Final = "wattproof-receipt/2"
+"""Of sessions that rest on signed data, which older verifiers cannot read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafProof:
+    """One leaf with all that is needed to find it in the log."""
+
+    index: int
+    kind: str
+    salt: bytes
+    record: bytes
+    inclusion: tuple[bytes, ...]
+
+    @property
+    def leaf_hash(self) -> bytes:
+        """Return the RFC 9162 leaf hash of the commitment."""
+        return merkle.leaf_hash(record.commitment(self.salt, self.record))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleHead:
+    """The head that all paths lead to, and where it was anchored."""
+
+    size: int
+    root: bytes
+    tx_hash: bytes | None
+    block: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleChain:
+    """Which contracts on which chain; addresses in lower-case hex."""
+
+    chain_id: int
+    genesis_hash: bytes
+    anchor_contract: str
+    settlement_contract: str
+
+    @property
+    def key(self) -> str:
+        """Return what rows call this chain; as `ledger.ports.ChainIdentity.key`."""
+        return f"{self.chain_id}:0x{self.genesis_hash.hex()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleTx:
+    """A transaction and its block."""
+
+    tx_hash: bytes
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditTx:
+    """Where a credit stands on the chain; ``tx`` is ``None`` while it does not."""
+
+    leaf_index: int
+    tx: BundleTx | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """What the receipt says of its session; every member is bound by a leaf."""
+
+    session_id: str
+    session_key: bytes
+    station_id: str
+    evse_id: int
+    started_at: str
+    ended_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A receipt whose shape was checked, and nothing else."""
+
+    session: SessionFacts
+    bill: Mapping[str, object]
+    tariff: Mapping[str, object]
+    leaves: tuple[LeafProof, ...]
+    head: BundleHead
+    chain: BundleChain | None
+    settlement_tx: BundleTx | None
+    credit_txs: tuple[CreditTx, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """Return 2 where leaves with signed data may be in it, else 1."""
+        return 2 if any(leaf.kind in SIGNED_KINDS for leaf in self.leaves) else 1
