@@ -61,8 +61,8 @@ def check_credits(receipt: Receipt, settlement: Proven, found: Sequence[Proven])
         raise BundleError("the receipt tells of other credits than it proves")
     count = "1 credit" if len(found) == 1 else f"{len(found)} credits"
     return (
-        f"{count} of {total} minor units: {amount_minor - total} of {amount_minor}"
-        f" {facts['currency']} stay"
+        f"{count} of {total} minor units of {facts['currency']}:"
+        f" {amount_minor - total} of {amount_minor} stay"
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.domain.bill import amount_text
+from gateway.domain.bill_labels import ENGLISH, why
 from gateway.domain.session import Session
 from gateway.domain.tariff import Tariff
 from gateway.domain.tariff_text import tariff_text
@@ -50,6 +51,31 @@ def driver_price(
         cost=None if cost is None else f"{cost} {tariff.currency}",
         credited=f"{credited} {tariff.currency}" if credited_minor else None,
     )
+
+
+def driver_meter(session: Session, bill: BillRow | None) -> dict[str, int]:
+    """Energy and registers of a session: those of its bill once one is worked out.
+
+    A bill may rest on others than the station told: on samples where an end register is
+    missing, or on what an operator read at the meter.
+    """
+    document = None if bill is None else bill.document
+    if document is not None:
+        names = ("energy_milliwh", "register_start_milliwh", "register_end_milliwh")
+        return {name: int(document[name]) for name in names}
+    return {
+        "energy_milliwh": session.energy_milliwh,
+        "register_start_milliwh": session.register_start_milliwh or 0,
+        "register_end_milliwh": session.register_end_milliwh or 0,
+    }
+
+
+def driver_doubt(bill: BillRow | None) -> str | None:
+    """Why a bill is held, in plain words; ``None``: it is not."""
+    if bill is None or bill.status != "held":
+        return None
+    words = [ENGLISH.why[why(one)] for one in bill.reasons or ("",)]
+    return " ".join(dict.fromkeys(words))
 
 
 def _to_pay(conn: sqlite3.Connection, bill: BillRow, tariff: Tariff) -> str:

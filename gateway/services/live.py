@@ -17,7 +17,7 @@ from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff
 from gateway.domain.tariff_text import energy_text
 from gateway.errors import RequestError, StoreError
-from gateway.services.driver_price import driver_price
+from gateway.services.driver_price import driver_doubt, driver_meter, driver_price
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
@@ -321,7 +321,7 @@ class Live:
         return {
             "station_id": session.station_id,
             "evse_id": session.evse_id,
-            "energy_milliwh": session.energy_milliwh,
+            **driver_meter(session, bill),
             "needed_milliwh": None if needed_wh is None else needed_wh * MILLIWH_PER_WH,
             "departure_at": departure_at,
             "is_default_need": is_default,
@@ -338,8 +338,8 @@ class Live:
             "sampled_at": session.sampled_at,
             "online": self._is_online(session.station_id),
             "ended": session.phase is SessionPhase.ENDED,
-            "register_start_milliwh": session.register_start_milliwh or 0,
-            "register_end_milliwh": session.register_end_milliwh or 0,
+            "ended_at": session.ended_at,
+            "doubt": driver_doubt(bill),
             "bill_state": "pending" if bill is None else bill.status,
             **told_to_driver(
                 conn, session_id, bill, f"/d/{self._needs.driver_token(session_id)}"

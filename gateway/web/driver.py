@@ -107,7 +107,7 @@ class DriverPages:
         return self._page.response(
             {
                 **said,
-                "cost_name": "In all" if view["ended"] else "So far",
+                "cost_name": _cost_name(view),
                 "price_row": Markup("" if view["ended"] else price),
                 "title": f"{said['headline']} – {said['place']}",
                 "token": quote(token, safe=""),
@@ -200,6 +200,9 @@ class DriverPages:
         if sampled_at is not None:
             local = sampled_at.astimezone(zone)
             updated = f"Meter read at {local:%H:%M:%S %Z}, local time of the charger"
+        if view["ended_at"] is not None:
+            local = view["ended_at"].astimezone(zone)
+            updated = f"Ended at {local:%H:%M:%S %Z}, local time of the charger"
         texts = {name: str(value) for name, value in asdict(said).items()}
         return {**texts, "place": place, "updated": updated}
 
@@ -221,6 +224,13 @@ def _signature(view: View) -> str:
     url = str(view.get("signed_url") or "")
     link = f'<a class="button" href="{escape(url)}">What the meter signed</a>'
     return f'<p class="soft">{text}</p>{link if url else ""}'
+
+
+def _cost_name(view: View) -> str:
+    """What the amount is: nothing of a held bill is owed."""
+    if not view["ended"]:
+        return "So far"
+    return "Draft, not owed" if view["bill_state"] == "held" else "In all"
 
 
 def need_form(

@@ -43,7 +43,7 @@ def words(view: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Words:
     needed = view["needed_milliwh"]
     departure = _local(view["departure_at"], zone)
     headline, reason = _headline(view, got, needed, departure, now)
-    energy = f"{_kwh(got)} kWh"
+    energy = f"{_kwh(got, _digits(view))} kWh"
     percent = 100 if view["ended"] else 0
     if needed:
         energy = f"{_kwh(got)} of {_kwh(needed)} kWh"
@@ -127,21 +127,29 @@ def _ended(view: Mapping[str, Any], got: int) -> tuple[str, str]:
         case "held":
             return (
                 "We are checking this bill",
-                "The meter reading looks unusual. You pay nothing until it is clear.",
+                f"{view['doubt']} You pay nothing until it is clear.",
             )
         case "waived":
-            return f"{_kwh(got)} kWh · nothing to pay", "This bill was given up."
+            energy = f"{_kwh(got, _digits(view))} kWh"
+            return f"{energy} · nothing to pay", "This bill was given up."
         case "pending":
             return f"Done: {_kwh(got)} kWh. Bill in a few minutes", ""
         case _:
             start, end = view["register_start_milliwh"], view["register_end_milliwh"]
-            is_whole_wh = not any(one % 1000 for one in (start, end, got))
-            digits = 3 if is_whole_wh else 6  # so that anyone can subtract
+            digits = _digits(view)
             return (
                 f"{_kwh(got, digits)} kWh · {view['cost']}",
                 f"Meter {_kwh(start, digits)} → {_kwh(end, digits)} kWh."
                 + _credited(view),
             )
+
+
+def _digits(view: Mapping[str, Any]) -> int:
+    """Decimals of kilowatt-hours: after the end so many that anyone can subtract."""
+    if not view["ended"] or view["bill_state"] == "pending":
+        return 1
+    names = ("energy_milliwh", "register_start_milliwh", "register_end_milliwh")
+    return 6 if any(view[name] % 1000 for name in names) else 3
 
 
 def _credited(view: Mapping[str, Any]) -> str:

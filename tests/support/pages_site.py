@@ -303,6 +303,8 @@ class FakeSite:
             "needed_milliwh": 24_000_000,
             "departure_at": EPOCH + timedelta(hours=10),
             "ended": self.is_ended,
+            "ended_at": now if self.is_ended else None,
+            "doubt": None,
             "power_w": 7_400.0,
             "guaranteed_milliwh": 16_000_000,
             "likely_milliwh": 24_000_000,

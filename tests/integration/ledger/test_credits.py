@@ -163,7 +163,10 @@ def test_a_receipt_proves_its_credits(site: Site, tmp_path: Path) -> None:
     found = checks(site.receipt("s-1"), chain_path=tmp_path / "chain.db")
     assert found["credits"].verdict is Verdict.TRUE
     left = settled_minor(site) - 120
-    assert f"{left} of {settled_minor(site)} EUR stay" in found["credits"].reason
+    assert (
+        f"minor units of EUR: {left} of {settled_minor(site)} stay"
+        in found["credits"].reason
+    )
     assert found["credits-on-chain"].verdict is Verdict.UNCHECKED
     site.worker.step(site.clock.advance(1000))
     found = checks(site.receipt("s-1"), chain_path=tmp_path / "chain.db")

@@ -7,7 +7,14 @@ from pathlib import Path
 from gateway.domain.ids import SessionId
 from gateway.services.corrections import Corrections
 from gateway.services.crediting import Credit
-from gateway.services.driver_price import DriverPrice, driver_price
+from gateway.services.decisions import Correction
+from gateway.services.driver_price import (
+    DriverPrice,
+    driver_doubt,
+    driver_meter,
+    driver_price,
+)
+from gateway.services.stated import Stated
 from gateway.store import money, sessions
 from tests.support.journal import at, entry, register, started, updated
 from tests.support.money import Till, day_night, open_till
@@ -83,3 +90,34 @@ async def test_a_driver_pays_nothing_for_a_waived_bill(tmp_path: Path) -> None:
         await till.settlement.settle(session_id)
         await desk(till).waive(session_id, "the meter is broken", "token1")
         assert (await shown(till, session_id, 90)).cost == "0.00 EUR"
+
+
+async def test_the_meter_on_the_page_is_that_of_the_bill(tmp_path: Path) -> None:
+    """The end is a 0 that cannot be true; an operator read the meter."""
+
+    async with open_till(tmp_path) as till:
+        session_id = await till.session(wh=12_000, end_wh=0)
+
+        def job(conn: sqlite3.Connection) -> tuple[dict[str, int], str | None]:
+            session = sessions.by_id(conn, session_id)
+            assert session is not None
+            bill = money.find_bill(conn, session_id)
+            return driver_meter(session, bill), driver_doubt(bill)
+
+        row = await till.settlement.settle(session_id)
+        assert row is not None
+        assert row.status == "held"
+        held, doubt = await till.store.writer.run(job)
+        assert held["register_end_milliwh"] == 10_000_000
+        assert doubt == "The meter readings of this session are incomplete or unusual."
+        stated = Stated(register_end_milliwh=9_800_000)
+        wish = Correction(stated=stated, amount_minor=None, reason="read at the meter")
+        await desk(till).correct(session_id, wish, "t1")
+        assert await till.store.writer.run(job) == (
+            {
+                "energy_milliwh": 8_800_000,
+                "register_start_milliwh": 1_000_000,
+                "register_end_milliwh": 9_800_000,
+            },
+            None,
+        )

@@ -172,6 +172,32 @@ async def test_anyone_can_subtract_what_is_billed(
     assert (told.headline, told.reason) == (headline, reason)
 
 
+async def test_energy_is_one_number_on_the_page_of_a_bill(site: FakeSite) -> None:
+    view = site.driver(DRIVER)
+    assert view is not None
+    billed = {"ended": True, "bill_state": "settled", "energy_milliwh": 8_788_000}
+    rest = {"needed_milliwh": None, "register_start_milliwh": 100_000}
+    ended = view | billed | rest | {"register_end_milliwh": 8_888_000}
+    told = words(ended, site.clock.now(), ZoneInfo("UTC"))
+    assert told.headline.startswith("8.788 kWh")
+    assert told.energy == "8.788 kWh"
+
+
+async def test_a_held_bill_says_its_own_reason_and_is_not_owed(
+    client: httpx.AsyncClient, site: FakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.is_ended = True
+    view = site.driver(DRIVER)
+    assert view is not None
+    held = {"bill_state": "held", "doubt": "The price of this session is not clear."}
+    monkeypatch.setattr(site, "driver", lambda _token: view | held)
+    page = (await client.get(f"/d/{DRIVER}")).text
+    assert "The price of this session is not clear. You pay nothing" in page
+    assert "Draft, not owed" in page
+    assert "In all" not in page
+    assert "Ended at" in page
+
+
 @pytest.mark.parametrize(
     ("verdict", "text", "has_link"),
     [
