@@ -62,7 +62,7 @@ def driver_meter(session: Session, bill: BillRow | None) -> dict[str, int]:
     document = None if bill is None else bill.document
     if document is not None:
         names = ("energy_milliwh", "register_start_milliwh", "register_end_milliwh")
-        return {name: int(document[name]) for name in names}
+        return {name: int(str(document[name])) for name in names}
     return {
         "energy_milliwh": session.energy_milliwh,
         "register_start_milliwh": session.register_start_milliwh or 0,
