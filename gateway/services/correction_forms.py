@@ -79,7 +79,7 @@ class CorrectionForms:
         mine = SessionId(session_id)
         match form.get("act"):
             case "release":
-                await self._settlement.release(mine, actor)
+                await self._settlement.release(mine, actor, _seen(form))
             case "correct":
                 wish = Correction(
                     stated=_stated(form),
@@ -143,6 +143,11 @@ def _place(conn: sqlite3.Connection, session_id: str) -> dict[str, Any]:
         "evse_id": session.evse_id,
         "ended_at": optional_text(session.ended_at),
     }
+
+
+def _seen(form: Mapping[str, str]) -> int | None:
+    """The amount of the proposal that the page showed, in minor units."""
+    return _exact(form, "seen", 1, MAX_AMOUNT_MINOR)
 
 
 def _stated(form: Mapping[str, str]) -> Stated:

@@ -119,20 +119,35 @@ class Settlement:
         )
         return None if done is None else self._tell(done, now)
 
-    async def release(self, session_id: SessionId, actor: str) -> BillRow:
+    async def release(
+        self, session_id: SessionId, actor: str, seen_minor: int | None = None
+    ) -> BillRow:
         """Settle a held bill on an operator's word (audited).
 
+        Args:
+            session_id: The session.
+            actor: Token of the operator.
+            seen_minor: The amount that the operator saw; ``None``: whatever it is.
+
         Raises:
-            RequestError: 404 no bill; 409 settled already, no bill can be made, or the
-                session changes right now.
+            RequestError: 404 no bill; 409 settled already, no bill can be made, it is
+                another amount than was seen, or the session changes right now.
         """
+        if seen_minor is not None:  # what is refused must be there to be looked at
+            await self.settle(session_id)
         for _ in range(ATTEMPTS):
             now = self._clock.now()
             prepared = await self._prepare(session_id)
             if prepared is None:
                 raise RequestError(404, "no_bill", "this session has no bill")
             row = await self._writer.run(
-                partial(release_in, prepared=prepared, actor=actor, now=now)
+                partial(
+                    release_in,
+                    prepared=prepared,
+                    actor=actor,
+                    now=now,
+                    seen_minor=seen_minor,
+                )
             )
             if row is not None:
                 self._publish(row)

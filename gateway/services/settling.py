@@ -109,15 +109,28 @@ def settle_at_once(
 
 
 def release_in(
-    conn: sqlite3.Connection, prepared: Prepared, *, actor: str, now: datetime
+    conn: sqlite3.Connection,
+    prepared: Prepared,
+    *,
+    actor: str,
+    now: datetime,
+    seen_minor: int | None = None,
 ) -> BillRow | None:
     """Settle the proposal of a held bill inside the caller's transaction.
+
+    Args:
+        conn: The writer's connection.
+        prepared: From an earlier state of the same database.
+        actor: Token of the operator.
+        now: Site time.
+        seen_minor: The amount that the operator saw; ``None``: whatever it is.
 
     Returns:
         ``None`` if it must be worked out anew.
 
     Raises:
-        RequestError: 404 no bill; 409 settled already, or no bill can be made.
+        RequestError: 404 no bill; 409 settled already, no bill can be made, or it is
+            another amount than was seen.
     """
     if not prepared.is_current(conn):
         return None
@@ -129,6 +142,13 @@ def release_in(
     if found.bill is None:
         why = found.missing or "no_bill"
         raise RequestError(409, why, "no bill can be made from its registers")
+    if seen_minor not in {None, found.bill.amount_minor}:
+        raise RequestError(
+            409,
+            "other_proposal",
+            f"by what the station told since it is {found.bill.amount_text}"
+            f" {found.bill.currency}: look at the bill again",
+        )
     if prepared.found is not None:  # it was judged by this, and is sealed with it
         signed_meter.keep_in(conn, prepared.footing.session, prepared.found, now)
     record_decision(

@@ -72,6 +72,7 @@ class CorrectionForm(BaseModel):
     energy_kwh: str = Field(default="", max_length=MAX_TYPED)
     amount: str = Field(default="", max_length=MAX_TYPED)
     key: str = Field(default="", max_length=MAX_TYPED)
+    seen: str = Field(default="", max_length=MAX_TYPED)
 
 
 class CorrectionPages:
@@ -272,7 +273,11 @@ def _held_forms(bill: View) -> list[str]:
     )
     forms = []
     if bill.get("amount_minor") is not None:
-        forms += ["<h2>Release</h2>", _form(bill, "release", "", "Settle the proposal")]
+        seen = f'<input type="hidden" name="seen" value="{int(bill["amount_minor"])}">'
+        forms += [
+            "<h2>Release</h2>",
+            _form(bill, "release", seen, "Settle the proposal"),
+        ]
     return [
         *forms,
         "<h2>Correct</h2>",

@@ -107,6 +107,17 @@ async def test_only_what_can_be_done_is_offered(
     assert {one for one in every if f'name="act" value="{one}"' in page} == acts
 
 
+async def test_a_release_says_which_amount_was_seen(
+    client: httpx.AsyncClient, desk: FakeCorrections
+) -> None:
+    page = (await client.get(f"/corrections/{HELD}")).text
+    amount_minor = (await desk.bill(HELD))["amount_minor"]
+    assert f'name="seen" value="{amount_minor}"' in page
+    form = {"act": "release", "seen": str(amount_minor)}
+    await client.post(f"/corrections/{HELD}", data=form)
+    assert desk.done[0][1]["seen"] == str(amount_minor)
+
+
 async def test_a_form_is_done_in_the_name_of_the_caller(
     client: httpx.AsyncClient, desk: FakeCorrections
 ) -> None:
