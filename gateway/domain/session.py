@@ -140,11 +140,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.energy_milliwh > REGISTER_TOLERANCE_MILLIWH
 
     @property
-    def sequences_seen(self) -> int:
-        """How many different 2.0.1 sequence numbers were received."""
-        return sum(high - low + 1 for low, high in self.sequences)
-
-    @property
     def has_gap(self) -> bool:
         """Messages are missing: ask the station (GetTransactionStatus)."""
         if not self.sequences:

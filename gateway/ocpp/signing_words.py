@@ -53,7 +53,7 @@ def keys_to_sign(told: Sequence[ToldSetting]) -> dict[str, str]:
             value = _key_told(one.value)
         else:
             continue
-        if value.casefold() != (one.value or "").strip().casefold():
+        if _is_other(value, one):
             wanted[one.name] = value
     return wanted
 
@@ -73,7 +73,7 @@ def variables_to_sign(told: Sequence[ToldSetting]) -> dict[str, str]:
             value = _key_told(one.value)
         else:
             continue
-        if value.casefold() != (one.value or "").strip().casefold():
+        if _is_other(value, one):
             wanted[one.name] = value
     return wanted
 
@@ -99,6 +99,10 @@ def _set(name: str, value: str) -> Command:
         "variable": {"name": variable},
     }
     return Command(action="SetVariables", payload={"setVariableData": [item]})
+
+
+def _is_other(value: str, told: ToldSetting) -> bool:
+    return value.casefold() != (told.value or "").strip().casefold()
 
 
 def _writable(told: Iterable[ToldSetting]) -> dict[str, ToldSetting]:

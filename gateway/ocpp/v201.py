@@ -431,13 +431,6 @@ def _token_info(authorization: Authorization | None) -> Payload:
     return info
 
 
-def _says(payload: Payload) -> Callable[[Answer], Payload]:
-    def reply(_: Answer) -> Payload:
-        return dict(payload)
-
-    return reply
-
-
 _ACTIONS: Final[Mapping[str, Callable[[Message], Decoded]]] = MappingProxyType(
     {
         "Authorize": _authorize,

@@ -3,15 +3,16 @@
 Every text comes from `gateway.domain.bill_paper`, and each is escaped here, once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from html import escape
 from typing import Final
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from gateway.domain.bill_labels_more import ALL
 from gateway.domain.bill_paper import Paper
 from gateway.domain.bill_tables import Table
+from gateway.errors import RequestError, StoreError
 from gateway.web.plain import Markup, PlainPage
 
 LANGUAGES: Final = {
@@ -21,6 +22,12 @@ LANGUAGES: Final = {
     "nl": "Nederlands",
 }
 PAPERS: Final = {"a4": "A4", "letter": "Letter"}
+STATES: Final = {
+    "settled": "final",
+    "held": "held, not final",
+    "waived": "waived: nothing to pay",
+}
+"""Of bills, in the words of the cockpit."""
 
 
 class BillPage:
@@ -110,6 +117,23 @@ def link(path: str, text: str, *, css: str = "") -> str:
     """A link, as a button if ``css`` says so."""
     look = f' class="{css}"' if css else ""
     return f'<a{look} href="{escape(path)}">{escape(text)}</a>'
+
+
+async def answered(
+    make: Callable[[], Awaitable[Response]], trouble: Callable[[str, int], Response]
+) -> Response:
+    """A page about bills, or why there is none.
+
+    Args:
+        make: Raises RequestError, or StoreError.
+        trouble: Makes a page of words and a status.
+    """
+    try:
+        return await make()
+    except RequestError as error:
+        return trouble(error.message, error.status)
+    except StoreError:
+        return trouble("The store cannot be used now.", 503)
 
 
 def _nav(

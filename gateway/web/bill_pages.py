@@ -1,6 +1,6 @@
 """Where operators find bills: those of a month, each on a page, and the export."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import partial
@@ -17,12 +17,19 @@ from gateway.domain.bill_tables import Table
 from gateway.domain.ids import SessionId
 from gateway.domain.months import Month
 from gateway.domain.tariff_terms import MILLIWH_PER_KWH
-from gateway.errors import RequestError, StoreError
+from gateway.errors import RequestError
 from gateway.services.bill_export import amounts_minor
 from gateway.services.bill_pdf import PaperSize
 from gateway.services.bills import Ask
 from gateway.store.bills import BillLine
-from gateway.web.bill_page import BillPage, link, pairs_html, table_html
+from gateway.web.bill_page import (
+    STATES,
+    BillPage,
+    answered,
+    link,
+    pairs_html,
+    table_html,
+)
 from gateway.web.headers import BILLS_PATH, COCKPIT_PATH, CORRECTIONS_PATH
 from gateway.web.login import COOKIE, LoggedIn
 from gateway.web.ports import Access, BillDesk, LiveView
@@ -31,11 +38,6 @@ PER_PAGE: Final = 200
 MAX_ID: Final = 100
 LISTED: Final = 3
 """Decimals of kWh in lists; bill and export have all."""
-STATES: Final = {
-    "settled": "final",
-    "held": "held, not final",
-    "waived": "waived: nothing to pay",
-}
 EXPORT: Final = "/api/v1/exports/bills.csv"
 
 _HOW: Final = (
@@ -139,19 +141,13 @@ def add_bills(app: FastAPI, live: LiveView, access: Access, bills: BillDesk) -> 
     pages = BillPages(live, access, bills)
     logged_in = [Depends(LoggedIn(access))]
 
-    async def answered(make: Callable[[], Awaitable[Response]]) -> Response:
-        try:
-            return await make()
-        except RequestError as error:
-            return pages.trouble(error.message, error.status)
-        except StoreError:
-            return pages.trouble("The store cannot be read now.", 503)
-
     @app.get(BILLS_PATH, include_in_schema=False, dependencies=logged_in)
     async def month_of_bills(
         request: Request, month: str = "", after: str = ""
     ) -> Response:
-        return await answered(partial(pages.month, request, month, after))
+        return await answered(
+            partial(pages.month, request, month, after), pages.trouble
+        )
 
     @app.get(
         f"{BILLS_PATH}/{{session_id}}.pdf",
@@ -165,7 +161,7 @@ def add_bills(app: FastAPI, live: LiveView, access: Access, bills: BillDesk) -> 
         paper: PaperSize = PaperSize.A4,
     ) -> Response:
         ask = ask_of(request, language)
-        return await answered(partial(pages.pdf, session_id, ask, paper))
+        return await answered(partial(pages.pdf, session_id, ask, paper), pages.trouble)
 
     @app.get(
         f"{BILLS_PATH}/{{session_id}}",
@@ -176,7 +172,7 @@ def add_bills(app: FastAPI, live: LiveView, access: Access, bills: BillDesk) -> 
         request: Request, session_id: SessionName, language: Language = None
     ) -> Response:
         return await answered(
-            partial(pages.bill, session_id, ask_of(request, language))
+            partial(pages.bill, session_id, ask_of(request, language)), pages.trouble
         )
 
 

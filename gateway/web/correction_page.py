@@ -1,7 +1,6 @@
 """The pages on which an operator decides on bills: what waits, and one bill's forms."""
 
 import secrets
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
@@ -18,8 +17,9 @@ from gateway.domain.bill_sums import decimal_text, minor_text
 from gateway.domain.bill_tables import Table
 from gateway.domain.bill_words import reason_text, verdict_text
 from gateway.domain.tariff_terms import MILLIWH_PER_KWH
-from gateway.errors import RequestError, StoreError
-from gateway.web.bill_page import BillPage, link, table_html
+from gateway.errors import RequestError
+from gateway.web.bill_page import STATES as BILL_STATES
+from gateway.web.bill_page import BillPage, answered, link, table_html
 from gateway.web.headers import BILLS_PATH, COCKPIT_PATH
 from gateway.web.headers import CORRECTIONS_PATH as PATH
 from gateway.web.login import COOKIE, LoggedIn, is_same_origin
@@ -29,12 +29,7 @@ from gateway.web.ports import Access, CorrectionDesk, LiveView, View
 MAX_ID: Final = 100
 MAX_TYPED: Final = 40
 MAX_REASON: Final = 500
-STATES: Final = {
-    "held": "held, not final",
-    "settled": "final",
-    "on_chain": "final, on the chain",
-    "waived": "waived: nothing to pay",
-}
+STATES: Final = BILL_STATES | {"on_chain": "final, on the chain"}
 _LATE: Final = "Late data say otherwise"
 _HELD: Final = "Held bills"
 
@@ -187,21 +182,13 @@ def add_corrections(
     logged_in = [Depends(LoggedIn(access))]
     path = f"{PATH}/{{session_id}}"
 
-    async def answered(make: Callable[[], Awaitable[Response]]) -> Response:
-        try:
-            return await make()
-        except RequestError as error:
-            return pages.trouble(error.message, error.status)
-        except StoreError:
-            return pages.trouble("The store cannot be used now.", 503)
-
     @app.get(PATH, include_in_schema=False, dependencies=logged_in)
     async def waiting() -> Response:
-        return await answered(pages.waiting)
+        return await answered(pages.waiting, pages.trouble)
 
     @app.get(path, include_in_schema=False, dependencies=logged_in)
     async def one(session_id: SessionName) -> Response:
-        return await answered(partial(pages.one, session_id))
+        return await answered(partial(pages.one, session_id), pages.trouble)
 
     @app.post(path, include_in_schema=False, dependencies=logged_in)
     async def act(
@@ -210,7 +197,7 @@ def add_corrections(
         form: Annotated[CorrectionForm, Form()],
     ) -> Response:
         return await answered(
-            partial(pages.act, request, session_id, form.model_dump())
+            partial(pages.act, request, session_id, form.model_dump()), pages.trouble
         )
 
 
