@@ -1,5 +1,6 @@
 """Stations: who is registered, who is online, who knocks."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.ids import STATION_ID, StationId
 from gateway.errors import RequestError
+from gateway.store import money
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -49,12 +51,16 @@ async def put_station(
     connection on); and ``password`` (8 to 64 bytes; from the next connection on),
     ``security_profile``, ``registration`` (from the next BootNotification on),
     ``items_per_message``. Wiring that the API set counts from then on, also for a
-    station of the configuration: its ``source`` becomes ``api``.
+    station of the configuration: its ``source`` becomes ``api``. 404
+    ``unknown_tariff`` where ``tariff_id`` names none: its bills would all wait.
     """
     if STATION_ID.fullmatch(station_id) is None:
         raise RequestError(
             422, "bad_station_id", "1 to 48 letters, digits and . _ : @ = + -"
         )
+    tariff_id = body.get("tariff_id")
+    if isinstance(tariff_id, str):
+        await _require_tariff(context, tariff_id)
     entry = await context.directory.put(
         StationId(station_id), body, is_admin=caller.is_admin
     )
@@ -117,3 +123,11 @@ async def knocking(context: Context, _caller: Viewer) -> list[dict[str, Any]]:
         }
         for row in await context.queries.knocking()
     ]
+
+
+async def _require_tariff(context: Context, tariff_id: str) -> None:
+    found = await asyncio.to_thread(
+        context.queries.read_now, lambda conn: money.find_tariff(conn, tariff_id)
+    )
+    if found is None:
+        raise RequestError(404, "unknown_tariff", f"no tariff {tariff_id!r}")

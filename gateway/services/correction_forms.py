@@ -51,13 +51,17 @@ class CorrectionForms:
         self._receipts = receipts
 
     async def bill(self, session_id: str) -> Mapping[str, Any]:
-        """A bill with all its corrections, see `Receipts.bill`.
+        """A bill with all its corrections, see `Receipts.bill`; and its ``session``.
 
         Raises:
             RequestError: 404 there is none.
             StoreError: It cannot be read now.
         """
-        return await self._receipts.bill(SessionId(session_id))
+        found = await self._receipts.bill(SessionId(session_id))
+        place = await asyncio.to_thread(
+            self._queries.read_now, lambda conn: _place(conn, session_id)
+        )
+        return {**found, "session": place}
 
     async def waiting(self) -> Mapping[str, Any]:
         """What waits for somebody: ``held`` bills and open ``proposals``.
@@ -109,8 +113,8 @@ class CorrectionForms:
     ) -> int | None:
         if not form.get("amount", "").strip():
             return None
-        bill = await self.bill(session_id)
-        scale = 10 ** int(bill.get("minor_digits", 2))
+        bill = await self._receipts.bill(session_id)
+        scale = 10 ** int(str(bill.get("minor_digits", 2)))
         return _exact(form, "amount", scale, MAX_AMOUNT_MINOR)
 
 

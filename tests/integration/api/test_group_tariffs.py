@@ -80,6 +80,21 @@ async def test_a_group_cannot_be_given_what_there_is_not(site: ApiSite) -> None:
     await site.call("PUT", "/tariff-groups/crew", body, role="viewer", status=403)
 
 
+async def test_a_station_cannot_be_given_a_tariff_that_there_is_not(
+    site: ApiSite,
+) -> None:
+    """Its bills would all wait, and nobody would know before the first."""
+    await site.register("TYPO")
+    body = {"tariff_id": "nihgt"}
+    missing = await site.call("PUT", "/stations/TYPO", body, status=404)
+    assert missing["error"] == "unknown_tariff"
+    definition = (await site.call("GET", "/stations/TYPO"))["definition"]
+    assert definition["tariff_id"] is None
+    await site.call("PUT", "/stations/NOT-YET", body, status=404)
+    await site.call("GET", "/stations/NOT-YET", status=404)
+    await site.call("PUT", "/stations/TYPO", {"tariff_id": None})
+
+
 async def test_a_session_without_a_settled_bill_has_no_record(site: ApiSite) -> None:
     await site.call("GET", "/sessions/none/cdr", status=404)
     await site.register("OPEN")

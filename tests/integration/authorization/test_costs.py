@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from gateway.clock import SystemClock
+from gateway.store import money
 from tests.support.api_site import DAY, ApiSite, api_site
 from tests.support.raw_station import RawStation
 
@@ -126,7 +128,11 @@ async def test_the_final_cost_is_the_bill_and_the_running_cost_leads_to_it(
 
 @pytest.mark.use_case("I02", "I03")
 async def test_without_a_tariff_no_cost_is_told(site: ApiSite) -> None:
-    await site.register("COST-none", tariff_id="no-such")
+    """Its tariff is gone all the same: the API would not delete it."""
+    prices = [{"price_components": [{"type": "ENERGY", "price": "1"}]}]
+    await site.call("PUT", "/tariffs/gone", {"elements": prices})
+    await site.register("COST-none", tariff_id="gone")
+    await site.gateway.writer.run(partial(money.delete_tariff, tariff_id="gone"))
     now = SystemClock().now()
     async with site.station("COST-none", "2.0.1") as station:
         await station.boot()
