@@ -136,6 +136,7 @@ class CorrectionPages:
                 )
             ),
             status=status,
+            session_id=session_id,
         )
 
     async def act(
@@ -162,10 +163,13 @@ class CorrectionPages:
             "No such bill", f"<p>{escape(words)}</p>{back}", status=status
         )
 
-    def _plain(self, headline: str, body: str, status: int = 200) -> Response:
+    def _plain(
+        self, headline: str, body: str, status: int = 200, session_id: str = ""
+    ) -> Response:
+        told = (headline, session_id, "Wattproof")
         return self._page.response(
             {
-                "title": f"{headline} · Wattproof",
+                "title": " · ".join(one for one in told if one),
                 "headline": headline,
                 "body": Markup(body),
                 "head": "",
