@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 
+from gateway.web.correction_page import add_corrections
+from gateway.web.login import COOKIE
 from ledger import verify
 from tests.support.api_site import PASSWORD, ApiSite, api_site
 from tests.support.ocpi import CPO, PLACE, check
+from tests.support.pages_site import ADMIN, fake_site
 from tests.support.raw_station import RawStation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -173,6 +178,24 @@ async def test_a_corrected_bill_says_so_in_its_receipt(site: ApiSite) -> None:
     assert checks["credits"].verdict is verify.Verdict.TRUE
     receipt["leaves"] = [one for one in receipt["leaves"] if one["kind"] != "credit"]
     assert verdicts(receipt, chain)["credits"].verdict is verify.Verdict.FALSE
+
+
+async def test_the_pages_know_a_held_bill_by_its_charger(site: ApiSite) -> None:
+    async with site.station("OLD") as station:
+        await station.boot()
+        session_id = await charge(site, station, 900_000)
+    app, access = FastAPI(), fake_site()
+    add_corrections(app, access, access, site.parts._money.correction_forms)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        base_url="http://wattproof.test",
+        cookies={COOKIE: ADMIN},
+    ) as client:
+        for path in ("/corrections", f"/corrections/{session_id}"):
+            shown = await client.get(path)
+            assert shown.status_code == 200, shown.text
+            assert "OLD · 1" in shown.text
+            assert "More energy than" in shown.text
 
 
 @pytest.mark.parametrize("role", [None, "viewer", "auditor"])
