@@ -163,6 +163,8 @@ class Pricing:
 
     def _tell_soon(self, session: Session, *, is_due: bool) -> None:
         """Tell a running cost, unless one was told a moment ago."""
+        if not session.has_terms:
+            return  # there is no price yet; the first cost is told as soon as there is
         adapter = self._ports.stations.adapter(session.station_id)
         interval_s = self._ports.cost_interval_s
         if adapter is None or (adapter.prices.answers_tell_costs and not interval_s):
