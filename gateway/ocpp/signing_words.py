@@ -5,11 +5,14 @@ Samples in between stay unsigned unless the station signs them by itself: begin 
 prove the energy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.ocpp.adapter import Command
+
+Rule: TypeAlias = Callable[[str], str]
+"""From what a setting is, empty if unknown, to what it shall be."""
 
 EDGES: Final = ("Transaction.Begin", "Transaction.End")
 IN_STOP: Final = "stoptransactionsignaturecontexts"
@@ -43,19 +46,8 @@ def keys_to_sign(told: Sequence[ToldSetting]) -> dict[str, str]:
     """
     known = _writable(told)
     carries = IN_STOP if IN_STOP in known else IN_VALUES
-    wanted: dict[str, str] = {}
-    for name, one in known.items():
-        if name == carries:
-            value = _with_edges(one.value or "")
-        elif name in _SWITCHES_16:
-            value = "true"
-        elif name == TELL_KEY:
-            value = _key_told(one.value)
-        else:
-            continue
-        if _is_other(value, one):
-            wanted[one.name] = value
-    return wanted
+    rules: dict[str, Rule] = dict.fromkeys(_SWITCHES_16, _on)
+    return _changes(known, rules | {carries: _with_edges, TELL_KEY: _key_told})
 
 
 def variables_to_sign(told: Sequence[ToldSetting]) -> dict[str, str]:
@@ -65,17 +57,8 @@ def variables_to_sign(told: Sequence[ToldSetting]) -> dict[str, str]:
     """
     if not told:
         return {"SampledDataCtrlr.SignReadings": "true"}
-    wanted: dict[str, str] = {}
-    for name, one in _writable(told).items():
-        if name in _SWITCHES_201:
-            value = "true"
-        elif name == _TELL_KEY_201:
-            value = _key_told(one.value)
-        else:
-            continue
-        if _is_other(value, one):
-            wanted[one.name] = value
-    return wanted
+    rules: dict[str, Rule] = dict.fromkeys(_SWITCHES_201, _on)
+    return _changes(_writable(told), rules | {_TELL_KEY_201: _key_told})
 
 
 def key_commands(told: Sequence[ToldSetting]) -> tuple[Command, ...]:
@@ -101,8 +84,19 @@ def _set(name: str, value: str) -> Command:
     return Command(action="SetVariables", payload={"setVariableData": [item]})
 
 
-def _is_other(value: str, told: ToldSetting) -> bool:
-    return value.casefold() != (told.value or "").strip().casefold()
+def _changes(
+    known: Mapping[str, ToldSetting], rules: Mapping[str, Rule]
+) -> dict[str, str]:
+    """What is to be written: a setting with a rule that is not yet as the rule says."""
+    wanted: dict[str, str] = {}
+    for name, one in known.items():
+        rule, present = rules.get(name), one.value or ""
+        if rule is None:
+            continue
+        value = rule(present)
+        if value.casefold() != present.strip().casefold():
+            wanted[one.name] = value
+    return wanted
 
 
 def _writable(told: Iterable[ToldSetting]) -> dict[str, ToldSetting]:
@@ -117,12 +111,16 @@ def _with_edges(value: str) -> str:
     return ",".join(words + [edge for edge in EDGES if edge.casefold() not in folded])
 
 
-def _key_told(value: str | None) -> str:
+def _on(_value: str) -> str:
+    return "true"
+
+
+def _key_told(value: str) -> str:
     """How often the key goes along: more often than never is left as it is.
 
     Part 2 has words for it, its appendix 3 a boolean.
     """
-    said = (value or "").strip()
+    said = value.strip()
     match said.casefold():
         case "" | "never":
             return TOLD_ONCE

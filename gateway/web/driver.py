@@ -6,7 +6,7 @@ anything else. The server renders the truth, the script only replaces texts.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -351,40 +351,18 @@ def _add_data(app: FastAPI, pages: DriverPages, live: LiveView) -> None:
 
     @app.get("/d/{token}/receipt", include_in_schema=False)
     async def receipt(token: str) -> Response:
-        if not pages.is_known(token):
-            return pages.show(token)
-        try:
-            found = await live.receipt(token)
-        except RequestError as error:
-            return pages.show(
-                token, note=error.message, is_refused=True, status=error.status
-            )
-        return JSONResponse(
-            found,
-            headers={
-                "Content-Disposition": 'attachment; filename="receipt.json"',
-                "Cache-Control": "no-store",
-            },
-        )
+        async def made() -> Response:
+            return JSONResponse(await live.receipt(token))
+
+        return await _file(pages, token, "receipt.json", made)
 
     @app.get("/d/{token}/signed-data.xml", include_in_schema=False)
     async def signed_data(token: str) -> Response:
-        if not pages.is_known(token):
-            return pages.show(token)
-        try:
+        async def made() -> Response:
             found = await live.signed_xml(token)
-        except RequestError as error:
-            return pages.show(
-                token, note=error.message, is_refused=True, status=error.status
-            )
-        return Response(
-            found,
-            media_type="application/xml",
-            headers={
-                "Content-Disposition": 'attachment; filename="signed-data.xml"',
-                "Cache-Control": "no-store",
-            },
-        )
+            return Response(found, media_type="application/xml")
+
+        return await _file(pages, token, "signed-data.xml", made)
 
     @app.get("/d/{token}/events", include_in_schema=False)
     async def events(token: str) -> Response:
@@ -397,3 +375,20 @@ def _add_data(app: FastAPI, pages: DriverPages, live: LiveView) -> None:
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
         )
+
+
+async def _file(
+    pages: DriverPages, token: str, name: str, make: Callable[[], Awaitable[Response]]
+) -> Response:
+    """What a link gives as a file to keep, or the page that says why it does not."""
+    if not pages.is_known(token):
+        return pages.show(token)
+    try:
+        response = await make()
+    except RequestError as error:
+        return pages.show(
+            token, note=error.message, is_refused=True, status=error.status
+        )
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_kill9 import (
-    QUICK_STEPS,
     STATIONS,
     check_acknowledged,
     check_chain,
     check_log,
     check_once,
     check_receipts,
+    configured,
     prepare,
-    price_time,
     settled,
     tracebacks,
     yard,
@@ -29,10 +28,8 @@ from tests.e2e.test_kill9 import (
 from tests.support.gateway_process import (
     GatewayProcess,
     gateway,
-    new_token,
-    write_config,
 )
-from tests.support.queue_station import PASSWORD, QueueStation
+from tests.support.queue_station import QueueStation
 
 pytestmark = pytest.mark.e2e
 
@@ -49,14 +46,7 @@ TIMEOUT_S = 30.0
 async def test_a_disk_without_room_loses_nothing_and_all_goes_on_when_there_is_room(
     tmp_path: Path,
 ) -> None:
-    ports = write_config(
-        tmp_path,
-        dict.fromkeys(STATIONS, PASSWORD),
-        ledger="embedded",
-        extra=QUICK_STEPS,
-    )
-    price_time(tmp_path)
-    token = await new_token(tmp_path)
+    ports, token = await configured(tmp_path)
     stations = yard(ports[0])
     async with (
         asyncio.TaskGroup() as group,

@@ -60,14 +60,7 @@ PRICES = (
 async def test_what_was_acknowledged_survives_kill_9_exactly_once(
     tmp_path: Path,
 ) -> None:
-    ports = write_config(
-        tmp_path,
-        dict.fromkeys(STATIONS, PASSWORD),
-        ledger="embedded",
-        extra=QUICK_STEPS,
-    )
-    price_time(tmp_path)
-    token = await new_token(tmp_path)
+    ports, token = await configured(tmp_path)
     print(f"WATTPROOF_CRASH_SEED={SEED}")  # noqa: T201 - shown when the test fails
     stations = yard(ports[0])
     survived = Survived(tmp_path, stations)
@@ -119,6 +112,18 @@ QUICK_STEPS = """
 [optimizer]
 step_s = 60
 """
+
+
+async def configured(folder: Path) -> tuple[tuple[int, int], str]:
+    """A site with everything on; its ports, and a token of an administrator."""
+    ports = write_config(
+        folder,
+        dict.fromkeys(STATIONS, PASSWORD),
+        ledger="embedded",
+        extra=QUICK_STEPS,
+    )
+    price_time(folder)
+    return ports, await new_token(folder)
 
 
 def yard(ocpp_port: int) -> list[QueueStation]:
