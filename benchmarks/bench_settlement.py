@@ -31,9 +31,10 @@ from gateway.services.judging import Terms
 from gateway.services.running_costs import read_cost
 from gateway.services.sealing import LogSealer, install_ledger
 from gateway.services.settlement import Settlement
-from gateway.store import money, readings, sessions
+from gateway.store import money, reading_trail, readings
 from gateway.store.entry import Entry, StoredReading, TokenDecision
 from gateway.store.queries import Queries
+from gateway.store.reading_trail import TrailEnd
 from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
 
@@ -205,9 +206,10 @@ async def _session(
     def insert(conn: Any) -> None:  # noqa: ANN401 - the writer's connection
         first = sealer.metered(conn, stored)
         offset = receipt.offset
-        readings.insert_new(conn, [(one, offset) for one in stored], first)
-        before = sessions.by_id(conn, session_id)
-        assert before is not None, "it began"
+        found = [(one, session_id, offset) for one in stored]
+        last_ids = readings.insert_new(conn, found, first)
+        end = TrailEnd(last_ids[session_id], is_listed=0)
+        reading_trail.extend(conn, session_id, end)
 
     await store.writer.run(insert)
     ends = begins + (n_sample + 1) * EVERY

@@ -44,7 +44,7 @@ class Dropped(Batch):
 
     @override
     def flush(self) -> None:
-        for stored, _ in self._readings:
+        for stored, _, _ in self._readings:
             _, data, _ = meter_leaf(stored)
             record.commitment(secrets.token_bytes(record.SALT_BYTES), data)
         self._frames, self._readings, self._sessions = [], [], {}

@@ -33,10 +33,7 @@ _LIMITS: Final = (
 _TARIFFS: Final = "SELECT count(*), max(since) FROM tariff_version"
 _START: Final = "SELECT 1 FROM leaf WHERE subject = ? AND kind = 'session_start'"
 _NEWEST: Final = "SELECT coalesce(max(reading_id), 0) FROM reading"
-_NEWER: Final = (
-    "SELECT EXISTS (SELECT 1 FROM reading WHERE reading_id > ? AND session_id = ?)"
-)
-"""Among all that came since, by its number: no index names the session alone."""
+_NEWER: Final = "SELECT last_reading_id > ? FROM session WHERE session_id = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +104,4 @@ def newest_reading(conn: sqlite3.Connection) -> int:
 def has_newer(conn: sqlite3.Connection, session_id: SessionId, reading_id: int) -> bool:
     """Whether a session got a reading after that one."""
     found = conn.execute(_NEWER, (reading_id, session_id)).fetchone()
-    return bool(found[0])
+    return found is not None and bool(found[0])

@@ -33,7 +33,7 @@ from gateway.store import corrections, money, sessions
 from gateway.store.corrections import ProposalRecord
 from gateway.store.money import BillRow
 from gateway.store.queries import Queries
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 from gateway.store.times import to_text
 from gateway.store.writer import Writer
 

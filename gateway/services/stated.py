@@ -17,7 +17,7 @@ from gateway.domain.verdict import Judgement
 from gateway.errors import RequestError
 from gateway.services.billing import make_bill
 from gateway.store import money
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 
 MAX_REGISTER_MILLIWH: Final = int(MAX_REGISTER_WH) * MILLIWH_PER_WH
 

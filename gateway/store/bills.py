@@ -15,7 +15,7 @@ from gateway.domain.credit_net import CreditStep
 from gateway.domain.ids import SessionId
 from gateway.domain.signed_session import SignedVerdict
 from gateway.store import corrections, money, sessions, signed
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 from gateway.store.times import from_text, optional_time, to_text
 
 PAGE: Final = 500

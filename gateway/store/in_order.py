@@ -42,7 +42,7 @@ class Batch:
         self._sealer = sealer
         self._next_offset = 0
         self._frames: list[tuple[int, Entry]] = []
-        self._readings: list[tuple[StoredReading, int]] = []
+        self._readings: list[tuple[StoredReading, SessionId, int]] = []
         self._sessions: dict[SessionId, tuple[Session, Session]] = {}
 
     def take(self, entry: Entry) -> Receipt | None:
@@ -76,7 +76,7 @@ class Batch:
                 received_at=event.received_at,
                 sample=sample,
             )
-            self._readings.append((stored, offset))
+            self._readings.append((stored, after.session_id, offset))
         is_changed = after != before
         if is_changed:
             first = self._sessions.get(after.session_id)
@@ -99,11 +99,12 @@ class Batch:
         facts.insert_frames(
             conn, [facts.frame_row(offset, entry) for offset, entry in self._frames]
         )
+        last_ids: dict[SessionId, int] = {}
         if self._readings:
-            stored = [one for one, _ in self._readings]
+            stored = [one for one, _, _ in self._readings]
             first = None if self._sealer is None else self._sealer.metered(conn, stored)
-            readings.insert_new(conn, self._readings, first)
-        sessions.update_all(conn, self._sessions.values())
+            last_ids = readings.insert_new(conn, self._readings, first)
+        sessions.update_all(conn, self._sessions.values(), last_ids)
         self._frames, self._readings, self._sessions = [], [], {}
 
     def _offset(self) -> int:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from gateway.config.sections import StoreConfig
 from gateway.errors import StartupError
+from gateway.store import reading_trail
 from gateway.store.schema import cut_off, migrations, tables_of, version_problem
 
 Say: TypeAlias = Callable[[str], None]
@@ -134,6 +136,7 @@ def check_folder(
                 yield (schema := _schema(conn))
                 if schema.is_good:
                     yield _log(conn)
+                    yield from _readings(conn)
                     has_passwords = _has_passwords(conn)
                     n_head = _heads(conn)
     except sqlite3.Error as error:
@@ -181,6 +184,19 @@ def _schema(conn: sqlite3.Connection) -> Verdict:
     (version,) = conn.execute("SELECT max(version) FROM schema_version").fetchone()
     behind = "" if version == newest else f", the next start brings it to {newest}"
     return Verdict(part="schema", text=f"ok, version {version}{behind}")
+
+
+def _readings(conn: sqlite3.Connection) -> Iterator[Verdict]:
+    """Every reading is found from its session; nothing of an older schema."""
+    columns = {row[1] for row in conn.execute("PRAGMA table_info(reading)")}
+    if "previous_id" not in columns:
+        return
+    found = list(islice(reading_trail.untrue(conn), MAX_PROBLEMS))
+    if found:
+        yield Verdict(part="readings", text="; ".join(found), is_good=False)
+        return
+    (number,) = conn.execute("SELECT count(*) FROM reading").fetchone()
+    yield Verdict(part="readings", text=f"ok, {number}, all found from their sessions")
 
 
 def _log(conn: sqlite3.Connection) -> Verdict:

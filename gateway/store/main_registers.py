@@ -9,12 +9,12 @@ from gateway.domain.ids import StationId
 from gateway.domain.main_meter import Register
 from gateway.domain.session import Session
 from gateway.store import sessions
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 from gateway.store.times import to_text
 
 _MAIN: Final = (
     "FROM reading WHERE coalesce(session_id, station_id) = ?1 AND session_id IS NULL"
-    " AND evse_id = 0 AND register_milliwh IS NOT NULL AND sampled_at"
+    " AND is_listed = 1 AND evse_id = 0 AND register_milliwh IS NOT NULL AND sampled_at"
 )
 _BETWEEN: Final = f"SELECT sampled_at, register_milliwh {_MAIN} BETWEEN ?2 AND ?3"
 _OF_SESSION: Final = (

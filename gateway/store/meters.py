@@ -21,7 +21,7 @@ from gateway.domain.register_unit import (
 )
 from gateway.domain.session import Session, SessionPhase
 from gateway.store import sessions
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 from gateway.store.times import to_text
 
 MAX_POINTS: Final = 500

@@ -15,7 +15,7 @@ from typing import Any, Final
 from gateway.domain.bill import Bill, RegisterPoint
 from gateway.domain.ids import SessionId
 from gateway.domain.tariff import Tariff, canonical_json
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 from gateway.store.times import to_text
 
 _BILL_COLUMNS: Final = (

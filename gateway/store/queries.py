@@ -20,7 +20,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.session import Session
 from gateway.errors import StoreError
 from gateway.store import sessions as session_rows
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 from gateway.store.records import (
     DeviceVariable,
     EvseStatus,

@@ -13,20 +13,20 @@ from gateway.domain.events import SignedReading
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.metering import Sample
 from gateway.domain.session import Session
+from gateway.store import reading_trail
 from gateway.store.entry import Sealer, StoredReading
 from gateway.store.many import marks, write_rows
+from gateway.store.reading_trail import OF_SESSION, TrailEnd
+from gateway.store.schema import WriterConnection
 from gateway.store.times import to_text
 
-OF_SESSION: Final = (
-    "WHERE coalesce(session_id, station_id) = ? AND session_id IS NOT NULL"
-)
-"""The readings of a session, by their index, and none of a station of that name."""
 _VALUES: Final = (
     " INTO reading (session_id, station_id, evse_id, sampled_at, digest, context,"
     " register_milliwh, power_w, current_l1_a, current_l2_a, current_l3_a, soc_percent,"
-    " samples, frame_offset, leaf_index) "
+    " samples, frame_offset, leaf_index, reading_id, previous_id, is_listed) "
 )
-_N_VALUE: Final = 15
+_N_VALUE: Final = 18
+_NEXT_ID: Final = "SELECT coalesce(max(reading_id), 0) + 1 FROM reading"
 _INSERT: Final = "INSERT OR IGNORE" + _VALUES + marks(1, _N_VALUE)
 _INSERT_SIGNED: Final = (
     "INSERT OR IGNORE INTO signed_reading (session_id, station_id, evse_id,"
@@ -34,6 +34,8 @@ _INSERT_SIGNED: Final = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _Row: TypeAlias = tuple[str | int | float | None, ...]
+_APART: Final = TrailEnd(None, 1)
+"""Of a reading without a session."""
 _NO_CURRENT: Final = (None, None, None)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -42,40 +44,58 @@ def insert(
     conn: sqlite3.Connection, stored: StoredReading, offset: int, sealer: Sealer | None
 ) -> bool:
     """Store a sample and seal it; returns whether it was new."""
-    cursor = conn.execute(_INSERT, _row(stored, offset, None))
+    session_id = stored.session_id
+    row = _row(stored, offset, None)
+    end: TrailEnd | None = _APART
+    if session_id is not None:
+        at = to_text(stored.sample.sampled_at)
+        end = reading_trail.place(conn, session_id, at, row[2:5])
+    if end is None:
+        return False
+    (reading_id,) = conn.execute(_NEXT_ID).fetchone()
+    cursor = conn.execute(_INSERT, (*row, reading_id, *end))
     if cursor.rowcount != 1:
         return False
+    if session_id is not None:
+        reading_trail.extend(conn, session_id, end._replace(last_id=reading_id))
     leaf_index = None if sealer is None else sealer.metered(conn, (stored,))
     if leaf_index is not None:
         conn.execute(
             "UPDATE reading SET leaf_index = ? WHERE reading_id = ?",
-            (leaf_index, cursor.lastrowid),
+            (leaf_index, reading_id),
         )
     return True
 
 
 def insert_new(
-    conn: sqlite3.Connection,
-    found: Iterable[tuple[StoredReading, int]],
+    conn: WriterConnection,
+    found: Iterable[tuple[StoredReading, SessionId, int]],
     first_leaf: int | None,
-) -> None:
-    """Store samples that are surely new, and sealed already.
+) -> dict[SessionId, int]:
+    """Store samples of sessions that surely come next, and are sealed already.
 
     Args:
         conn: The writer's connection.
-        found: Samples with the offsets of their frames.
+        found: Samples with their sessions and the offsets of their frames.
         first_leaf: Index of the first one's leaf, the others follow it; ``None``
             without a ledger.
 
-    Raises:
-        sqlite3.IntegrityError: One was not new.
+    Returns:
+        The last readings of these sessions; the caller writes them into their rows.
     """
     leaves = repeat(None) if first_leaf is None else count(first_leaf)
-    rows = [
-        _row(stored, offset, leaf_index)
-        for (stored, offset), leaf_index in zip(found, leaves, strict=False)
-    ]
+    (first_id,) = conn.execute(_NEXT_ID).fetchone()
+    last_ids: dict[SessionId, int] = {}
+    rows = []
+    for reading_id, (stored, session_id, offset), leaf_index in zip(
+        count(first_id), found, leaves, strict=False
+    ):
+        end = reading_trail.end_of(conn, session_id)
+        rows.append((*_row(stored, offset, leaf_index), reading_id, *end))
+        reading_trail.remember(conn, session_id, TrailEnd(reading_id, end.is_listed))
+        last_ids[session_id] = reading_id
     write_rows(conn, _insert_new, rows)
+    return last_ids
 
 
 def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
@@ -153,18 +173,7 @@ def has_drop(conn: sqlite3.Connection, before: Session, sample: Sample) -> bool:
     if register is None or not may_drop(before, sample):
         return False
     at = to_text(sample.sampled_at)
-    earlier = conn.execute(
-        "SELECT max(register_milliwh) FROM (SELECT register_milliwh FROM reading"  # noqa: S608 - a constant clause
-        f" {OF_SESSION} AND sampled_at < ?"
-        " AND register_milliwh IS NOT NULL ORDER BY sampled_at DESC LIMIT 1)",
-        (before.session_id, at),
-    ).fetchone()[0]
-    later = conn.execute(
-        "SELECT min(register_milliwh) FROM (SELECT register_milliwh FROM reading"  # noqa: S608 - a constant clause
-        f" {OF_SESSION} AND sampled_at > ?"
-        " AND register_milliwh IS NOT NULL ORDER BY sampled_at LIMIT 1)",
-        (before.session_id, at),
-    ).fetchone()[0]
+    earlier, later = reading_trail.neighbours(conn, before.session_id, at)
     return (earlier is not None and earlier > register) or (
         later is not None and later < register
     )

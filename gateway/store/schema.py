@@ -62,6 +62,7 @@ class WriterConnection(sqlite3.Connection):
 
     Attributes:
         remembered: Rows by their key, as this connection last read or wrote them.
+        trails: Where the readings of sessions end, by their ids.
             Only the one writer changes the database, so they are current until a
             rollback, after which the writer calls `forget`.
     """
@@ -69,10 +70,12 @@ class WriterConnection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(*args, **kwargs)
         self.remembered: dict[tuple[str, str], Any] = {}
+        self.trails: dict[str, Any] = {}
 
     def forget(self) -> None:
         """Drop everything remembered."""
         self.remembered.clear()
+        self.trails.clear()
 
 
 def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> WriterConnection:

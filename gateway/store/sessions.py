@@ -6,7 +6,7 @@ Every look-up starts with the station, so no station can name another's session.
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache, partial
 from itertools import compress
@@ -145,13 +145,16 @@ def update(conn: sqlite3.Connection, before: Session, after: Session) -> None:
 
 
 def update_all(
-    conn: WriterConnection, sessions: Iterable[tuple[Session, Session]]
+    conn: WriterConnection,
+    sessions: Iterable[tuple[Session, Session]],
+    last_reading_ids: Mapping[SessionId, int],
 ) -> None:
     """Write what changed in different sessions, with one statement per set of columns.
 
     Args:
         conn: The writer's connection, which remembers them as they are now.
         sessions: Before and after, each session once.
+        last_reading_ids: The ends of their trails, where readings were stored.
     """
     rows: dict[tuple[str, ...], list[list[object]]] = {}
     for before, after in sessions:
@@ -161,7 +164,8 @@ def update_all(
         is_other = [*map(is_not, _values(before), news)]
         fields = tuple(compress(_FIELDS, is_other))
         if fields:
-            row = _row(fields, compress(news, is_other), after.session_id)
+            last_id = last_reading_ids.get(after.session_id)
+            row = _row(fields, compress(news, is_other), last_id, after.session_id)
             rows.setdefault(fields, []).append(row)
     for fields, found in rows.items():
         write_rows(conn, partial(_update_many, fields), found)
@@ -450,10 +454,12 @@ def _columns(fields: tuple[str, ...]) -> list[str]:
 @cache
 def _update_many(fields: tuple[str, ...], n_row: int) -> str:
     columns = _columns(fields)
-    n_column = len(columns) + 1
+    n_column = len(columns) + 2
     setters = ", ".join(f"{name} = v.column{n}" for n, name in enumerate(columns, 1))
+    last = f"last_reading_id = coalesce(v.column{n_column - 1}, last_reading_id)"
     return (
-        f"UPDATE session SET {setters} FROM ({marks(n_row, n_column)}) AS v"  # noqa: S608 - names from _FIELDS
+        f"UPDATE session SET {setters}, {last}"  # noqa: S608 - names from _FIELDS
+        f" FROM ({marks(n_row, n_column)}) AS v"
         f" WHERE session_id = v.column{n_column}"
     )
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from gateway.domain.ids import SessionId, StationId
 from gateway.domain.signed_session import SignedFinding, SignedVerdict
-from gateway.store.readings import OF_SESSION
 from gateway.store.times import from_text, to_text
 
 OTHER_REGISTERS: Final = "other_registers_billed"
@@ -25,6 +24,10 @@ RECORDS: Final = (
     "SELECT context, sha256, text, reason, detail, curve, page, meter_serial, readings"
     " FROM signed_record WHERE session_id = ? ORDER BY number"
 )
+_RAW_OF_SESSION: Final = (
+    "WHERE coalesce(session_id, station_id) = ? AND session_id IS NOT NULL"
+)
+"""Signed data of a session by its index, and none of a station of that name."""
 _KEY: Final = (
     "SELECT curve, point, meter_serial, pinned_at, pinned_by FROM meter_key"
     " WHERE station_id = ? AND evse_id = ?"
@@ -108,7 +111,7 @@ def raw_records(
     """
     rows = conn.execute(
         "SELECT context, encoding, raw, public_key FROM signed_reading"  # noqa: S608 - a constant clause
-        f" {OF_SESSION} ORDER BY sampled_at, rowid LIMIT ?",
+        f" {_RAW_OF_SESSION} ORDER BY sampled_at, rowid LIMIT ?",
         (session_id, most),
     )
     found: list[RawRecord] = []
@@ -128,7 +131,7 @@ def raw_records(
 def n_raw(conn: sqlite3.Connection, session_id: SessionId) -> int:
     """How much signed data a session has."""
     row = conn.execute(
-        f"SELECT count(*) FROM signed_reading {OF_SESSION}",  # noqa: S608 - a constant clause
+        f"SELECT count(*) FROM signed_reading {_RAW_OF_SESSION}",  # noqa: S608 - a constant clause
         (session_id,),
     ).fetchone()
     return int(row[0])

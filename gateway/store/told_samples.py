@@ -10,7 +10,7 @@ import msgspec
 from gateway.domain.metering import CLOCK_MARK, INLET, INTERVAL, SUMMED_LABEL
 from gateway.domain.session import Session
 from gateway.domain.told_energy import Told
-from gateway.store.readings import OF_SESSION
+from gateway.store.reading_trail import OF_SESSION
 
 MAX_SAMPLES: Final = 20_000
 """Of one session that are looked at: two weeks of one a minute. The latest count."""

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.ids import SessionId
+from gateway.domain.ids import SessionId, StationId
+from gateway.domain.metering import Sample
 from gateway.errors import RequestError
 from gateway.services.preparing import Prepared, prepare
 from gateway.services.settling import release_in, settle_at_once, settle_in
-from gateway.store import clocks, group_tariffs, meters, money, tokens
+from gateway.store import clocks, group_tariffs, meters, money, readings, tokens
+from gateway.store.entry import StoredReading
 from gateway.store.meters import UnitDecision
 from gateway.store.money import BillRow
 from tests.support.journal import at, ended, entry, register, started, updated
@@ -57,13 +59,16 @@ def decided(conn: sqlite3.Connection, _session_id: SessionId) -> None:
 
 
 def read_late(conn: sqlite3.Connection, session_id: SessionId) -> None:
-    conn.execute(
-        "INSERT INTO reading (session_id, station_id, evse_id, sampled_at, digest,"
-        " context, register_milliwh, samples, frame_offset)"
-        " VALUES (?, 'CP1', 1, '2026-06-01T12:20:00.000000Z', 1, 'Sample.Periodic',"
-        " 4000000, '{}', 1)",
-        (session_id,),
+    stored = StoredReading(
+        session_id=session_id,
+        station_id=StationId("CP1"),
+        evse_id=1,
+        received_at=at(20),
+        sample=Sample(
+            sampled_at=at(20), context="Sample.Periodic", register_milliwh=4_000_000
+        ),
     )
+    assert readings.insert(conn, stored, 1, None)
 
 
 def signed_late(conn: sqlite3.Connection, session_id: SessionId) -> None:

@@ -220,7 +220,7 @@ def test_a_good_folder_is_told_part_by_part(store: StoreConfig) -> None:
     filled(store)
     found = verdicts(store)
     assert all(is_good for _, is_good in found.values())
-    assert set(found) == {"wattproof.db", "schema", "log"}
+    assert set(found) == {"wattproof.db", "schema", "log", "readings"}
     assert "0 sessions" in found["log"][0]
 
 
