@@ -72,13 +72,17 @@ def policy(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Packing:
 
 def pack(now: Situation) -> list[int]:
     """Return the currents of a step, Shape (n_session,), 0.1 A."""
-    offers = _offers(now)
-    cabinet = _only_binding_cabinet(now.layout, now.step, offers)
+    return pack_offers(now.layout, now.step, _offers(now))
+
+
+def pack_offers(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
+    """Return the currents of a step, Shape (n_session,), 0.1 A, for given worths."""
+    cabinet = _only_binding_cabinet(layout, step, offers)
     if cabinet is None:
-        chosen = exchange(now.layout, now.step, offers)
+        chosen = exchange(layout, step, offers)
     else:
-        chosen = exact(now.layout, now.step, offers, cabinet)
-    return _polish(now.layout, now.step, offers, chosen)
+        chosen = exact(layout, step, offers, cabinet)
+    return _polish(layout, step, offers, chosen)
 
 
 def worth(offers: Iterable[Offer], chosen: list[int]) -> int:

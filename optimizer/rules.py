@@ -5,19 +5,24 @@ would draw without any load management.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from optimizer.layout import Currents, Layout, Room
+from optimizer.packing import Offer, pack_offers
 
 Rank = Callable[[int, int, int], tuple[int, ...]]
 """(session index, step, remaining dj) -> sort key, smallest first."""
 
+_MICROAMP_PER_DA: Final = 100_000
+
+_FIRST_TO_LEAVE: Final = 20
+"""What an ampere of the first to leave is worth above that of the last."""
+
 
 def edf(layout: Layout) -> Currents:
     """Earliest departure first: the next to leave takes all it can use."""
-    return _greedy(
-        layout,
-        lambda index, _step, _rest: (layout.problem.sessions[index].departure_step,),
-    )
+    return _greedy(layout, partial(_departure, layout))
 
 
 def llf(layout: Layout) -> Currents:
@@ -30,6 +35,17 @@ def llf(layout: Layout) -> Currents:
         return (milli, departure)
 
     return _greedy(layout, laxity)
+
+
+def edf_packed(layout: Layout) -> Currents:
+    """Earliest departure first in what is sent, packed so that no phase is stranded.
+
+    Step 0 has the currents with the most worth together: an ampere that a session can
+    still use counts its power, up to 21 times as much for the first to leave. The
+    steps after it are ``edf``: they only say what is expected.
+    """
+    first = pack_offers(layout, 0, _ranked_offers(layout))
+    return _greedy(layout, partial(_departure, layout), first=first)
 
 
 def equal_share(layout: Layout) -> Currents:
@@ -63,22 +79,64 @@ def uncontrolled(layout: Layout) -> Currents:
     return _by_session(layout, steps)
 
 
-def _greedy(layout: Layout, rank: Rank) -> Currents:
+def _departure(
+    layout: Layout, index: int, _step: int, _remaining_dj: int
+) -> tuple[int, ...]:
+    return (layout.problem.sessions[index].departure_step,)
+
+
+def _ranked_offers(layout: Layout) -> list[Offer]:
+    """Value every current of step 0 by its useful power and the rank of its car."""
+    found: list[Offer] = []
+    active = _waiting(layout, 0, list(layout.need_dj))
+    active.sort(key=lambda i: (layout.problem.sessions[i].departure_step, i))
+    for rank, index in enumerate(active):
+        need_dj = layout.need_dj[index]
+        most = layout.sufficient_da(index, need_dj)
+        need_ua = need_dj * _MICROAMP_PER_DA // layout.dj_per_da[index]
+        volts = layout.dj_per_da[index] // layout.problem.step_s
+        weight = round(layout.problem.sessions[index].weight * 1000) * volts
+        weight *= (1 + _FIRST_TO_LEAVE) * len(active) - _FIRST_TO_LEAVE * rank
+        values = (0, *range(layout.low_da[index], most + 1, layout.unit_da[index]))
+        found.append(
+            Offer(
+                index=index,
+                values=tuple(
+                    (value, weight * min(value * _MICROAMP_PER_DA, need_ua))
+                    for value in values
+                ),
+            )
+        )
+    return sorted(found, key=lambda offer: offer.index)
+
+
+def _greedy(layout: Layout, rank: Rank, first: list[int] | None = None) -> Currents:
+    """Serve the sessions one after the other in every step, but for a given first."""
     remaining = list(layout.need_dj)
     steps: list[list[int]] = []
     for step in range(layout.problem.n_step):
-        room, now = Room(layout, step), [0] * len(remaining)
-        keyed = [
-            (rank(index, step, remaining[index]), index)
-            for index in _waiting(layout, step, remaining)
-        ]
-        for _key, index in sorted(keyed):
-            wanted = layout.sufficient_da(index, remaining[index])
-            now[index] = room.largest_da(index, wanted)
-            room.take(index, now[index])
+        if step == 0 and first is not None:
+            now = first
+        else:
+            now = _in_order(layout, rank, step, remaining)
         _deliver(layout, remaining, now)
         steps.append(now)
     return _by_session(layout, steps)
+
+
+def _in_order(
+    layout: Layout, rank: Rank, step: int, remaining_dj: list[int]
+) -> list[int]:
+    room, now = Room(layout, step), [0] * len(remaining_dj)
+    keyed = [
+        (rank(index, step, remaining_dj[index]), index)
+        for index in _waiting(layout, step, remaining_dj)
+    ]
+    for _key, index in sorted(keyed):
+        wanted = layout.sufficient_da(index, remaining_dj[index])
+        now[index] = room.largest_da(index, wanted)
+        room.take(index, now[index])
+    return now
 
 
 def _waiting(layout: Layout, step: int, remaining_dj: list[int]) -> list[int]:

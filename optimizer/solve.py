@@ -1,6 +1,7 @@
 """Solves a problem: proven optimal currents, or a rule's if there is no proof in time.
 
-The chain is CLARABEL, then ECOS where it is installed, then earliest departure first.
+The chain is CLARABEL, then ECOS where it is installed, then earliest departure first
+with the currents that are sent packed as a whole.
 A solver's status is never believed: its answer counts only if our own exact check
 finds it feasible and its cost within ``GAP_MICRO`` of the proven lower bound.
 """
@@ -104,7 +105,7 @@ def solve(
             return kind(plan=plan, certificate=certificate)
         failures.append(f"repair broke {broken[0].rule} of {broken[0].subject}")
 
-    currents = rules.edf(layout)
+    currents = rules.edf_packed(layout)
     plan = _plan(layout, currents, "edf", monotonic_s() - began_s)
     broken = check(problem, plan)
     if broken:

@@ -70,7 +70,8 @@ def test_a_deadline_already_over_still_gets_a_safe_plan(
 
 @many
 @given(
-    problems(max_session=9), st.sampled_from([rules.edf, rules.llf, rules.equal_share])
+    problems(max_session=9),
+    st.sampled_from([rules.edf, rules.edf_packed, rules.llf, rules.equal_share]),
 )
 def test_every_rule_is_feasible(
     problem: CabinetProblem, rule: Callable[[Layout], Currents]
