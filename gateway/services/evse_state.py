@@ -1,9 +1,10 @@
 """What is known about one EVSE and one station, and what is sent to them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
 from gateway.domain.envelope import Draw, HeldLimit, Staircase, UnixS
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitUnit, SetLimit
@@ -73,6 +74,33 @@ class Outgoing:
     command: SetLimit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the newest plan reckons that a session takes, to compare meters with.
+
+    Attributes:
+        begin_milliwh: Delivered when the plan was asked for.
+        start: Begin of its first step.
+        step_s: Length of its steps.
+        milliwh: Energy of each step.
+    """
+
+    session_id: SessionId
+    begin_milliwh: int
+    start: datetime
+    step_s: int
+    milliwh: tuple[int, ...]
+
+    def milliwh_by(self, at: datetime) -> int:
+        """What it should have taken since ``start``, evenly within a step."""
+        steps = (at - self.start) / timedelta(seconds=self.step_s)
+        whole = min(len(self.milliwh), max(0, int(steps)))
+        found = sum(self.milliwh[:whole])
+        if 0 <= steps < len(self.milliwh):
+            found += round(self.milliwh[whole] * (steps - whole))
+        return found
+
+
 @dataclass(slots=True)
 class EvseState:
     """What is known about one EVSE.
@@ -86,6 +114,11 @@ class EvseState:
         bounds: (until when, what it might draw until then), of the last while.
         must_resend: What was sent may be lost (a restart, a clearing): send again.
         levels: What the plan wants: (from when on, 0.1 A per phase), never rising.
+        car: What its car showed of itself; for plans, never for an envelope.
+        offered: What the session is allowed, and since when, as last looked at.
+        seen_at: The sample that was learned from last.
+        expected: What the plan reckons that it takes.
+        strayed_at: When it was last found off its plan.
     """
 
     evse: Evse
@@ -101,6 +134,11 @@ class EvseState:
     bounds: tuple[tuple[datetime, Draw], ...] = ()
     must_resend: bool = False
     levels: tuple[tuple[int, int], ...] = ()
+    car: CarFacts = NOTHING_KNOWN
+    offered: tuple[int, datetime] | None = None
+    seen_at: datetime | None = None
+    expected: Expected | None = None
+    strayed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from gateway.domain.limits import LimitUnit
 from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.topology import CurrentType, LoadSource
 from gateway.services import loads
-from gateway.services.evse_state import EvseState, key_of
+from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
 from optimizer import CabinetLimit, CabinetProblem, EvSession
 from optimizer.grid import MAX_CURRENT_A
@@ -45,11 +45,16 @@ class Asked:
     Attributes:
         departures: By session: what the promise names.
         defaults: Sessions whose need rests on a default.
+        delivered: By session: milliwatt-hours delivered when this was asked.
+        shares: By session: watt-hours delivered per watt-hour of the problem, which
+            counts at the site's voltage and, of DC, on the side of the grid.
     """
 
     problem: CabinetProblem
     departures: Mapping[SessionId, datetime]
     defaults: frozenset[SessionId]
+    delivered: Mapping[SessionId, int] = field(default_factory=dict)
+    shares: Mapping[SessionId, float] = field(default_factory=dict)
 
 
 def build(
@@ -109,6 +114,14 @@ def build(
             for session_id, need in needs.items()
             if need is None or need.is_default
         ),
+        delivered={
+            one.session.session_id: one.session.energy_milliwh
+            for one in steered
+            if one.session
+        },
+        shares={
+            one.session.session_id: _share(state, one) for one in steered if one.session
+        },
     )
 
 
@@ -127,6 +140,44 @@ def levels_of(plan: Plan) -> dict[SessionId, tuple[tuple[int, int], ...]]:
                 levels.append((start_s + step * plan.step_s, current_da))
         found[SessionId(session_id)] = tuple(levels)
     return found
+
+
+def expected_of(asked: Asked, plan: Plan) -> dict[SessionId, Expected]:
+    """What each session takes if all goes by plan, at the meter of its EVSE."""
+    problem = asked.problem
+    found: dict[SessionId, Expected] = {}
+    for index, session in enumerate(problem.sessions):
+        name = SessionId(session.session_id)
+        left = session.energy_wh * asked.shares[name] * 1000
+        per_da = _wh_per_da(problem, session) * asked.shares[name] * 1000
+        steps: list[int] = []
+        for current_da in plan.currents_da[index]:
+            step = min(left, current_da * per_da)
+            left -= step
+            steps.append(round(step))
+        found[name] = Expected(
+            session_id=name,
+            begin_milliwh=asked.delivered[name],
+            start=plan.start,
+            step_s=plan.step_s,
+            milliwh=tuple(steps),
+        )
+    return found
+
+
+def _wh_per_da(problem: CabinetProblem, session: EvSession) -> float:
+    """Energy of 0.1 A over one step, Wh of the problem."""
+    n_phase = session.n_power_phase or len(session.phases)
+    return problem.nominal_v * n_phase * problem.step_s / 3600 / 10
+
+
+def _share(state: GroupState, one: EvseState) -> float:
+    """Energy delivered per energy of the problem."""
+    evse = one.evse
+    share = evse.phase_v / max(1, round(state.site.phase_v))
+    if evse.current_type is CurrentType.DC:
+        share *= DC_UNDERVOLTAGE * evse.efficiency
+    return share
 
 
 def _is_steered(state: GroupState, one: EvseState) -> bool:
@@ -156,10 +207,8 @@ def _ev_session(
     weight = 1.0
     if session.charging_state is ChargingState.SUSPENDED_EV:
         energy_wh, weight = min(energy_wh, FULL_WH), FULL_WEIGHT
-    if evse.current_type is CurrentType.DC:
-        energy_wh = math.ceil(energy_wh / (DC_UNDERVOLTAGE * evse.efficiency))
-    is_spread = evse.current_type is CurrentType.DC or one.unit is LimitUnit.A
-    ceiling_da = evse.max_da if one.manual_da is None else one.manual_da
+    energy_wh = math.ceil(round(energy_wh / _share(state, one), 6))
+    least_da, ceiling_da = _range(one)
     present = state.holding(one).latest(session.session_id)
     present_da = evse.floor_da if present is None else present.schedule.at(now)
     return EvSession(
@@ -168,13 +217,45 @@ def _ev_session(
         phases=evse.phases,
         energy_wh=energy_wh,
         departure_step=math.ceil((departure - now).total_seconds() / step_s),
-        min_a=evse.min_a,
-        max_a=max(min(ceiling_da, evse.max_da), evse.floor_da) / 10,
+        min_a=least_da / 10,
+        max_a=max(ceiling_da, evse.floor_da) / 10,
         present_a=min(present_da, evse.max_da) / 10,
         floor_a=evse.floor_a,
         weight=weight,
-        n_power_phase=len(evse.phases) if is_spread else 1,
+        n_power_phase=_power_phases(one),
     )
+
+
+def _range(one: EvseState) -> tuple[int, int]:
+    """Least current that charges and largest one worth planning, 0.1 A.
+
+    The rating and an operator's limit, narrowed by what the car showed; what it showed
+    never leaves it without any current.
+    """
+    evse, car = one.evse, one.car
+    ceiling_da = min(
+        evse.max_da, evse.max_da if one.manual_da is None else one.manual_da
+    )
+    least_da = car.least_da(evse.min_da)
+    if least_da > ceiling_da:
+        least_da = evse.min_da
+    if car.ceiling_da is not None:
+        ceiling_da = min(ceiling_da, max(car.ceiling_da, least_da))
+    return least_da, ceiling_da
+
+
+def _power_phases(one: EvseState) -> int:
+    """On how many phases an ampere of the plan brings energy.
+
+    A limit in W may be drawn on one phase, so that an ampere counts on all and brings
+    the energy of one. A limit in A is per phase: so many as the car uses.
+    """
+    evse = one.evse
+    if evse.current_type is CurrentType.DC:
+        return len(evse.phases)
+    if one.unit is not LimitUnit.A:
+        return 1
+    return min(one.car.n_phase or len(evse.phases), len(evse.phases))
 
 
 def _limits(

@@ -32,11 +32,18 @@ from gateway.domain.session import Session, SessionPhase
 from gateway.errors import (
     StoreError,
 )
-from gateway.services import group_limits, group_problem, group_store, loads
+from gateway.services import (
+    car_watch,
+    group_limits,
+    group_problem,
+    group_store,
+    loads,
+)
 from gateway.services.clock_watch import ClockWatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import (
     OPERATOR_CALL,
+    EvseState,
     Need,
     Outgoing,
     StationState,
@@ -280,6 +287,7 @@ class GroupRunner:
             return
         if gone and session.phase is SessionPhase.RUNNING:
             await self._records.seen(self.state, session, now)
+        self._watch_car(one, now)
         if self.state.misbehaves(ref, now):
             trust = self.state.distrust(session.station_id, "ignored_limit")
             _log.critical(
@@ -292,6 +300,18 @@ class GroupRunner:
             if trust is not None:
                 await self._records.trust(trust)
             self._needs_plan = True
+
+    def _watch_car(self, one: EvseState, now: datetime) -> None:
+        """A car that turns out different, or strays from its plan, needs a new one."""
+        learned = car_watch.watch(one, now, skew_s=self.state.skew_s(one))
+        if learned or car_watch.strays(one, now):
+            self._needs_plan = True
+            _log.info(
+                "car.differs",
+                evse=str(one.evse.ref),
+                learned=learned,
+                facts=one.car.planned(),
+            )
 
     async def _take_request(self, session_id: SessionId) -> None:
         for one in self.state.evses.values():
@@ -433,9 +453,11 @@ class GroupRunner:
             return
         self.plan, self.plan_meta, self.reasons = plan, meta, reasons
         levels = group_problem.levels_of(plan)
+        expected = group_problem.expected_of(item.asked, plan)
         for one in self.state.evses.values():
             if one.session is not None and one.session.session_id in levels:
                 one.levels = levels[one.session.session_id]
+                one.expected = expected.get(one.session.session_id)
         self._ports.bus.publish(
             PlanMade(
                 cabinet_id=self.root,

@@ -26,7 +26,7 @@ from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.limits import Purpose
 from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import Group, Mode, Site
-from gateway.services import loads
+from gateway.services import car_watch, loads
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     Departed,
@@ -302,6 +302,7 @@ class GroupState:
                 one.limits = env.end_session(one.limits, session.session_id)
             if one.session is None or one.session.session_id == session.session_id:
                 one.session, one.need, one.levels = None, None, ()
+                car_watch.forget(one)
                 if is_known_to_end:
                     self._all_seen(one, now)
         else:
@@ -309,6 +310,7 @@ class GroupState:
             if old is not None and not is_live and _is_older(session, old):
                 return set()  # a backlog tells of a car that left long ago
             if old is None or old.session_id != session.session_id:
+                car_watch.forget(one)
                 one.levels = ()
                 one.accepted_at, one.heard_at = None, None
             elif is_live and (
@@ -401,6 +403,9 @@ class GroupState:
             return
         if before.session.session_id == session.session_id:
             one.levels = before.levels
+            one.car, one.offered = before.car, before.offered
+            one.seen_at, one.expected = before.seen_at, before.expected
+            one.strayed_at = before.strayed_at
             one.accepted_at, one.heard_at = before.accepted_at, before.heard_at
             one.watched_at, one.bounds = before.watched_at, before.bounds
             one.is_unsettled = one.is_unsettled or before.is_unsettled
