@@ -1,63 +1,41 @@
 """Chooses the currents of one step together, so that no phase is left stranded.
 
-Each session values every current it may get: close to its relaxed target, more if
-headroom would be wasted otherwise, much more if it is urgent or finished by it. Where
-only the three phases of one cabinet bind, the best sum of values is found exactly by
-dynamic programming over what the three-phase cars take; elsewhere (trees, limits in W,
-two-phase cars) by greedy choice and exchange. All integers, ties by index.
+Each session values every current it may get, see ``optimizer.worth``. The best sum of
+worths is found exactly, see ``optimizer.knapsack``, where the limits that can bind are
+
+* the three phases of cabinets without a common session, or
+* of one cabinet within another one, or
+* of one cabinet together with its limit over all phases,
+
+two-phase cars included in the first case. Elsewhere (deeper trees, floors that do not
+fit) currents are chosen greedily and exchanged. All integers, ties by index.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Final
 
 from optimizer.bound import MICROAMP_PER_DA, unmet_uj
-from optimizer.goal import DEVIATION_MILLI, PACKINGS, Packing
+from optimizer.goal import PACKINGS, Packing
 from optimizer.grid import PHASES
+from optimizer.knapsack import Crowd, choose
 from optimizer.layout import DJ_PER_WH, Layout, Room
+from optimizer.maxplus import Item, Kernel, Plain
 from optimizer.problem import Mode
 from optimizer.relaxed import RelaxedProblem
+from optimizer.worth import Offer, Situation, by_target
 
-_AMPERE_DA: Final = 10
 _SHORT_WH: Final = 500
-_URGENT_STEP_MILLI: Final = 1_386
-"""Urgency halves with every 1.386 steps of laxity: exp(-laxity / 2)."""
 
 _EXCHANGE_MAX: Final = 40
 """More waiting cars than this are packed greedily, without exchanges."""
 
+MAX_CELL: Final = 4_000_000
+"""Budgets times options of the exact method; beyond, units are counted coarser."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What one session may get in this step, and how much it is worth.
-
-    Attributes:
-        index: The session.
-        values: Permitted currents, 0.1 A, rising from 0, and the worth of each.
-    """
-
-    index: int
-    values: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What is known when a step is packed.
-
-    Attributes:
-        layout: The problem in integers.
-        packing: What counts.
-        step: Which step.
-        target_ua: Shape (n_session,): relaxed current of the step plus what rounding
-            took from the session before, microampere.
-        remaining_dj: Shape (n_session,): energy still needed before the step.
-    """
-
-    layout: Layout
-    packing: Packing
-    step: int
-    target_ua: list[int]
-    remaining_dj: list[int]
+_COARSER: Final = (1, 2, 5, 10, 20, 50, 100, 1_000, 10_000, 100_000)
+_NO_CAP: Final = 10**9
 
 
 def policy(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Packing:
@@ -70,18 +48,18 @@ def policy(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Packing:
     return PACKINGS[mode]
 
 
-def pack(now: Situation) -> list[int]:
+def pack(now: Situation, kernel: Kernel | None = None) -> list[int]:
     """Return the currents of a step, Shape (n_session,), 0.1 A."""
-    return pack_offers(now.layout, now.step, _offers(now))
+    return pack_offers(now.layout, now.step, by_target(now), kernel)
 
 
-def pack_offers(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
+def pack_offers(
+    layout: Layout, step: int, offers: list[Offer], kernel: Kernel | None = None
+) -> list[int]:
     """Return the currents of a step, Shape (n_session,), 0.1 A, for given worths."""
-    cabinet = _only_binding_cabinet(layout, step, offers)
-    if cabinet is None:
+    chosen = exact(layout, step, offers, kernel or Plain())
+    if chosen is None:
         chosen = exchange(layout, step, offers)
-    else:
-        chosen = exact(layout, step, offers, cabinet)
     return _polish(layout, step, offers, chosen)
 
 
@@ -90,43 +68,130 @@ def worth(offers: Iterable[Offer], chosen: list[int]) -> int:
     return sum(dict(offer.values)[chosen[offer.index]] for offer in offers)
 
 
-def exact(layout: Layout, step: int, offers: list[Offer], cabinet: str) -> list[int]:
-    """Choose the best currents where only the phases of one cabinet bind.
+def exact(
+    layout: Layout, step: int, offers: list[Offer], kernel: Kernel
+) -> list[int] | None:
+    """Choose the currents with the most worth together; None if that is too hard.
 
-    Currents are counted in whole ampere here, rounded up.
+    Exact as long as units need not be counted coarser, see ``MAX_CELL``.
     """
-    caps = dict.fromkeys(PHASES, 10**9)
-    for row in layout.rows:
-        if row.cabinet_id == cabinet and row.phase is not None:
-            caps[row.phase] = row.extra_da[step] // _AMPERE_DA
-    groups: dict[tuple[int, ...], list[Offer]] = {PHASES: []}
-    groups |= {(phase,): [] for phase in PHASES}
-    behind = {
-        index
-        for row in layout.rows
-        if row.cabinet_id == cabinet
-        for index, _ in row.members
-    }
+    parts = _parts(layout, step, offers)
+    if parts is None:
+        return None
     chosen = [0] * len(layout.problem.sessions)
     for offer in offers:
-        if offer.index in behind:
-            groups[layout.problem.sessions[offer.index].phases].append(offer)
-        else:
-            chosen[offer.index] = _best(offer, 0, layout.high_da[offer.index])[1]
-    shared = _Table(layout, groups[PHASES], min(caps.values()))
-    single = [_Table(layout, groups[phase,], caps[phase]) for phase in PHASES]
-
-    def total(used: int) -> int:
-        return shared.best[used] + sum(
-            table.upto(caps[phase] - used)[0]
-            for phase, table in zip(PHASES, single, strict=True)
-        )
-
-    used = max(range(len(shared.best)), key=lambda x: (total(x), -x))
-    shared.trace(used, chosen)
-    for phase, table in zip(PHASES, single, strict=True):
-        table.trace(table.upto(caps[phase] - used)[1], chosen)
+        chosen[offer.index] = _best(offer, 0, layout.high_da[offer.index])[1]
+    for part in parts:
+        behind = [offer for offer in offers if offer.index in part.members]
+        found = choose(_crowd(layout, part, behind), kernel)
+        if found is None:
+            return None
+        for offer, option in zip(behind, found, strict=True):
+            chosen[offer.index] = offer.values[option][0]
     return chosen
+
+
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """Sessions behind limits that can bind; currents are above the floors, 0.1 A.
+
+    Attributes:
+        members: Who.
+        cap: Per phase.
+        total: Over all phases.
+        inner: Of a cabinet within.
+    """
+
+    members: frozenset[int]
+    cap: dict[int, int]
+    total: int | None = None
+    inner: "_Part | None" = None
+
+    def bind(self, phase: int | None, extra_da: int) -> None:
+        """Add one limit."""
+        if phase is None:
+            known = self.total
+            self.total = extra_da if known is None else min(known, extra_da)
+        else:
+            self.cap[phase] = min(self.cap[phase], extra_da)
+
+
+def _parts(layout: Layout, step: int, offers: list[Offer]) -> list[_Part] | None:
+    """Group the limits that can bind; None where they overlap too much."""
+    most = {offer.index: offer.values[-1][0] for offer in offers}
+    behind: dict[str, set[int]] = {}
+    binding: set[str] = set()
+    wide: set[str] = set()
+    for row in layout.rows:
+        floors = sum(a * layout.floor_da[index] for index, a in row.members)
+        if row.head_da[step] < floors:
+            return None
+        here = {index for index, _ in row.members if index in most}
+        behind.setdefault(row.cabinet_id, set()).update(here)
+        full = sum(
+            a * max(0, most.get(index, 0) - layout.floor_da[index])
+            for index, a in row.members
+        )
+        if full > row.extra_da[step]:
+            (wide if row.phase is None else binding).add(row.cabinet_id)
+    found: dict[frozenset[int], _Part] = {}
+    for row in layout.rows:
+        if row.cabinet_id in (wide if row.phase is None else binding):
+            members = frozenset(behind[row.cabinet_id])
+            part = found.setdefault(
+                members, _Part(members=members, cap=dict.fromkeys(PHASES, _NO_CAP))
+            )
+            part.bind(row.phase, row.extra_da[step])
+    return _nest(list(found.values()))
+
+
+def _nest(parts: list[_Part]) -> list[_Part] | None:
+    """Put each part into the one that holds it; None for more than one level."""
+    outer: list[_Part] = []
+    for part in parts:
+        above = [other for other in parts if part.members < other.members]
+        if not above:
+            outer.append(part)
+        elif len(above) > 1 or above[0].inner or part.total is not None:
+            return None
+        else:
+            above[0].inner = part
+    return outer
+
+
+def _crowd(layout: Layout, part: _Part, offers: list[Offer]) -> Crowd:
+    inside = frozenset[int]() if part.inner is None else part.inner.members
+    taken = [
+        [max(0, value - layout.floor_da[offer.index]) for value, _ in offer.values]
+        for offer in offers
+    ]
+    unit = gcd(*(weight for weights in taken for weight in weights)) or 1
+    room = max((cap for cap in part.cap.values() if cap < _NO_CAP), default=0)
+    size = max(room, part.total or 0) // unit + 1
+    cells = size * sum(len(weights) for weights in taken)
+    unit *= next(
+        (factor for factor in _COARSER if cells <= MAX_CELL * factor), _COARSER[-1]
+    )
+    return Crowd(
+        items=tuple(
+            Item(
+                number=number,
+                phases=layout.problem.sessions[offer.index].phases,
+                is_inner=offer.index in inside,
+                weights=tuple(-(-weight // unit) for weight in weights),
+                worths=tuple(worth for _, worth in offer.values),
+            )
+            for number, (offer, weights) in enumerate(zip(offers, taken, strict=True))
+        ),
+        cap=_caps(part, unit),
+        total=None if part.total is None else part.total // unit,
+        inner_cap=(None if part.inner is None else _caps(part.inner, unit)),
+    )
+
+
+def _caps(part: _Part, unit: int) -> tuple[int, int, int]:
+    one, two, three = (part.cap[phase] // unit for phase in PHASES)
+    return one, two, three
 
 
 def exchange(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
@@ -144,130 +209,6 @@ def exchange(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
             if found > best:
                 chosen, best = other, found
     return chosen
-
-
-class _Table:
-    """Best worth of a set of sessions for every total current they take."""
-
-    __slots__ = ("_choices", "_first", "_offers", "best")
-
-    def __init__(self, layout: Layout, offers: list[Offer], cap: int) -> None:
-        self._offers = offers
-        weights = [
-            tuple(
-                -(-max(0, value - layout.floor_da[offer.index]) // _AMPERE_DA)
-                for value, _ in offer.values
-            )
-            for offer in offers
-        ]
-        size = min(cap, sum(max(weight) for weight in weights)) + 1
-        self.best: list[int] = [0] * size
-        self._choices: list[list[tuple[int, int]]] = []
-        for offer, weight in zip(offers, weights, strict=True):
-            worths = [value for _, value in offer.values]
-            options = list(zip(weight, worths, range(len(worths)), strict=True))
-            now: list[int] = []
-            choice: list[tuple[int, int]] = []
-            for used in range(size):
-                top, what, back = self.best[used] + worths[0], 0, used
-                for taken, value, number in options:
-                    if taken <= used and self.best[used - taken] + value > top:
-                        top = self.best[used - taken] + value
-                        what, back = number, used - taken
-                now.append(top)
-                choice.append((what, back))
-            self.best = now
-            self._choices.append(choice)
-        # With "at most" semantics the best never falls: the first of equals is least.
-        self._first = [0] * size
-        for used in range(1, size):
-            same = self.best[used] == self.best[used - 1]
-            self._first[used] = self._first[used - 1] if same else used
-
-    def upto(self, cap: int) -> tuple[int, int]:
-        """Return the best worth within a cap, and the least total that has it."""
-        used = self._first[min(max(cap, 0), len(self.best) - 1)]
-        return self.best[used], used
-
-    def trace(self, used: int, chosen: list[int]) -> None:
-        """Write the choices behind a total into ``chosen``."""
-        for offer, choice in zip(
-            reversed(self._offers), reversed(self._choices), strict=True
-        ):
-            what, used = choice[used]
-            chosen[offer.index] = offer.values[what][0]
-
-
-def _offers(now: Situation) -> list[Offer]:
-    layout, packing = now.layout, now.packing
-    found: list[Offer] = []
-    for index, rest_dj in enumerate(now.remaining_dj):
-        most = layout.sufficient_da(index, rest_dj)
-        if now.step >= layout.stay[index] or most == 0:
-            continue
-        need = rest_dj * MICROAMP_PER_DA // layout.dj_per_da[index]
-        target = max(0, min(now.target_ua[index], most * MICROAMP_PER_DA, need))
-        lax_milli = max(0, layout.laxity_milli(index, now.step, rest_dj))
-        urgent = _halved(packing.urgent_milli, lax_milli)
-        volts = layout.dj_per_da[index] // layout.problem.step_s
-        weight = round(layout.problem.sessions[index].weight * 1000) * volts
-
-        def value(
-            current_da: int,
-            *,
-            need: int = need,
-            target: int = target,
-            urgent: int = urgent,
-            weight: int = weight,
-        ) -> int:
-            useful = min(current_da * MICROAMP_PER_DA, need)
-            amount = packing.fill_milli * useful - DEVIATION_MILLI * abs(
-                useful - target
-            )
-            amount += urgent * min(useful, target)
-            if current_da * MICROAMP_PER_DA >= need:
-                amount += packing.finish_milli * 10 * MICROAMP_PER_DA
-            return weight * amount
-
-        unit, low = layout.unit_da[index], layout.low_da[index]
-        steps = (0, *range(low, most + 1, unit))
-        found.append(Offer(index=index, values=tuple((v, value(v)) for v in steps)))
-    return found
-
-
-def _halved(full: int, lax_milli: int) -> int:
-    """Return ``full`` halved once per ``_URGENT_STEP_MILLI``, linear in between."""
-    times, rest = divmod(lax_milli, _URGENT_STEP_MILLI)
-    times = min(times, 60)
-    return (full >> times) - (full >> (times + 1)) * rest // _URGENT_STEP_MILLI
-
-
-def _only_binding_cabinet(layout: Layout, step: int, offers: list[Offer]) -> str | None:
-    """Name the one cabinet whose phases can bind, if there is just one.
-
-    None where the exact method does not apply. A group in which nothing binds is
-    packed under any cabinet.
-    """
-    most = {offer.index: offer.values[-1][0] for offer in offers}
-    binding: set[str] = {layout.problem.cabinets[0].cabinet_id}
-    found: set[str] = set()
-    for row in layout.rows:
-        floors = sum(a * layout.floor_da[index] for index, a in row.members)
-        full = sum(
-            a * max(0, most.get(index, 0) - layout.floor_da[index])
-            for index, a in row.members
-        )
-        if row.head_da[step] < floors:
-            return None
-        if full > row.extra_da[step]:
-            if row.phase is None:
-                return None
-            found.add(row.cabinet_id)
-    phases = {len(layout.problem.sessions[offer.index].phases) for offer in offers}
-    behind = found or binding
-    if len(behind) > 1 or 2 in phases:  # noqa: PLR2004 - two-phase cars
-        return None
-    return next(iter(behind))
 
 
 def _greedy(

@@ -10,8 +10,10 @@ from typing import Final
 
 from optimizer.bound import MICROAMP_PER_DA
 from optimizer.layout import Currents, Layout, Room
-from optimizer.packing import Situation, pack, policy
+from optimizer.maxplus import Kernel
+from optimizer.packing import pack, policy
 from optimizer.relaxed import RelaxedProblem
+from optimizer.worth import Situation
 
 PACK_MAX: Final = 12
 """So many steps are packed: those where rounding leaves someone out, or, if energy is
@@ -21,7 +23,11 @@ Table = list[list[int]]
 """Shape (n_session, n_step)."""
 
 
-def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents:
+def to_permitted(
+    relaxed: RelaxedProblem,
+    current_ua: Sequence[int],
+    kernel: Kernel | None = None,
+) -> Currents:
     """Round a relaxed plan to permitted currents.
 
     Step 0, the one that is sent, is packed as a whole. Then step by step: what
@@ -32,6 +38,7 @@ def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents
     Args:
         relaxed: The relaxed problem.
         current_ua: Shape (n_column,), microampere.
+        kernel: Who computes the tables of the packing; default: the standard library.
     """
     layout = relaxed.layout
     packing = policy(relaxed, current_ua)
@@ -56,7 +63,8 @@ def to_permitted(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Currents
                     step=step,
                     target_ua=wanted,
                     remaining_dj=remaining,
-                )
+                ),
+                kernel,
             )
         for index, current_da in enumerate(now):
             room.take(index, current_da)

@@ -6,18 +6,14 @@ would draw without any load management.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 from optimizer.layout import Currents, Layout, Room
-from optimizer.packing import Offer, pack_offers
+from optimizer.maxplus import Kernel
+from optimizer.packing import pack_offers
+from optimizer.worth import by_rank
 
 Rank = Callable[[int, int, int], tuple[int, ...]]
 """(session index, step, remaining dj) -> sort key, smallest first."""
-
-_MICROAMP_PER_DA: Final = 100_000
-
-_FIRST_TO_LEAVE: Final = 20
-"""What an ampere of the first to leave is worth above that of the last."""
 
 
 def edf(layout: Layout) -> Currents:
@@ -37,14 +33,19 @@ def llf(layout: Layout) -> Currents:
     return _greedy(layout, laxity)
 
 
-def edf_packed(layout: Layout) -> Currents:
+def edf_packed(layout: Layout, kernel: Kernel | None = None) -> Currents:
     """Earliest departure first in what is sent, packed so that no phase is stranded.
 
-    Step 0 has the currents with the most worth together: an ampere that a session can
-    still use counts its power, up to 21 times as much for the first to leave. The
+    Step 0 has the currents with the most worth together, see ``worth.by_rank``. The
     steps after it are ``edf``: they only say what is expected.
+
+    Args:
+        layout: The problem in integers.
+        kernel: Who computes the tables of the packing; default: the standard library.
     """
-    first = pack_offers(layout, 0, _ranked_offers(layout))
+    active = _waiting(layout, 0, list(layout.need_dj))
+    active.sort(key=lambda i: (layout.problem.sessions[i].departure_step, i))
+    first = pack_offers(layout, 0, by_rank(layout, active), kernel)
     return _greedy(layout, partial(_departure, layout), first=first)
 
 
@@ -83,31 +84,6 @@ def _departure(
     layout: Layout, index: int, _step: int, _remaining_dj: int
 ) -> tuple[int, ...]:
     return (layout.problem.sessions[index].departure_step,)
-
-
-def _ranked_offers(layout: Layout) -> list[Offer]:
-    """Value every current of step 0 by its useful power and the rank of its car."""
-    found: list[Offer] = []
-    active = _waiting(layout, 0, list(layout.need_dj))
-    active.sort(key=lambda i: (layout.problem.sessions[i].departure_step, i))
-    for rank, index in enumerate(active):
-        need_dj = layout.need_dj[index]
-        most = layout.sufficient_da(index, need_dj)
-        need_ua = need_dj * _MICROAMP_PER_DA // layout.dj_per_da[index]
-        volts = layout.dj_per_da[index] // layout.problem.step_s
-        weight = round(layout.problem.sessions[index].weight * 1000) * volts
-        weight *= (1 + _FIRST_TO_LEAVE) * len(active) - _FIRST_TO_LEAVE * rank
-        values = (0, *range(layout.low_da[index], most + 1, layout.unit_da[index]))
-        found.append(
-            Offer(
-                index=index,
-                values=tuple(
-                    (value, weight * min(value * _MICROAMP_PER_DA, need_ua))
-                    for value in values
-                ),
-            )
-        )
-    return sorted(found, key=lambda offer: offer.index)
 
 
 def _greedy(layout: Layout, rank: Rank, first: list[int] | None = None) -> Currents:

@@ -22,6 +22,7 @@ from optimizer.bound import (
 from optimizer.certificate import make
 from optimizer.check import check
 from optimizer.layout import DJ_PER_WH, Currents, Layout
+from optimizer.maxplus_fast import Fast
 from optimizer.outcome import Congestion, Fallback, Optimal, Outcome, Plan, Relaxed
 from optimizer.problem import CabinetProblem
 from optimizer.relaxed import RelaxedProblem
@@ -90,7 +91,7 @@ def solve(
         answer = _nothing_to_decide(relaxed)
 
     if answer is not None:
-        currents = repair.to_permitted(relaxed, answer.current_ua)
+        currents = repair.to_permitted(relaxed, answer.current_ua, Fast())
         plan = _plan(
             layout,
             currents,
@@ -105,7 +106,7 @@ def solve(
             return kind(plan=plan, certificate=certificate)
         failures.append(f"repair broke {broken[0].rule} of {broken[0].subject}")
 
-    currents = rules.edf_packed(layout)
+    currents = rules.edf_packed(layout, Fast())
     plan = _plan(layout, currents, "edf", monotonic_s() - began_s)
     broken = check(problem, plan)
     if broken:
