@@ -13,7 +13,7 @@ from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Operator, Viewer
 from gateway.domain.session import Session
 from gateway.errors import RequestError
-from gateway.services import metering_view
+from gateway.services import flexibility, metering_view
 from gateway.store import signed
 from gateway.store.queries import SessionFilter
 
@@ -95,6 +95,23 @@ async def metering(
     """
     row = await _require(context, session_id)
     work = partial(metering_view.of_session, session=row, rating=context.rating)
+    return await asyncio.to_thread(context.queries.read_now, work)
+
+
+@router.get("/{session_id}/flexibility")
+async def session_flexibility(
+    session_id: str, context: Context, _caller: Viewer
+) -> dict[str, Any]:
+    """What it gave by waiting, interval by interval; 409 ``running`` until it is over.
+
+    ``shifted_milliwh`` waited for our limits and was delivered all the same;
+    ``uncontrolled_milliwh`` is what the car would have taken. ``stay`` says what was
+    credited once its day is shared.
+    """
+    row = await _require(context, session_id)
+    if row.ended_at is None:
+        raise RequestError(409, "running", "it is known when the session is over")
+    work = partial(flexibility.of_session, session=row)
     return await asyncio.to_thread(context.queries.read_now, work)
 
 

@@ -279,6 +279,8 @@ class BillingConfig:
         language: RFC 5646, of texts for everybody: en, de, fr or nl; any other is en.
         issuer: Lines at the head of bills on paper: the operator's name, address and
             tax number.
+        flexibility_pool_wh: What sessions share each day for waiting when a limit held
+            them back, in Wh of flexibility; 0: nothing is shared.
     """
 
     currency: str = "EUR"
@@ -288,6 +290,7 @@ class BillingConfig:
     cost_interval_s: Annotated[int | None, Range(low=5, high=3_600)] = None
     language: str = "en"
     issuer: tuple[str, ...] = ()
+    flexibility_pool_wh: Annotated[int, Range(low=0, high=10**9)] = 0
 
     def __post_init__(self) -> None:
         if not (len(self.currency) == 3 and self.currency.isupper()):  # noqa: PLR2004 - ISO 4217

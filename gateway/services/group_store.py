@@ -16,12 +16,13 @@ from gateway.services.evse_state import RESTART_TEST, Outgoing, Trust
 from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
+from gateway.store import flexibility, plans, settings
 from gateway.store import limits as rows
-from gateway.store import plans, settings
 from gateway.store.times import to_text
 from optimizer import Fallback, Optimal, Outcome, Relaxed
 from optimizer.document import canonical_json
 from optimizer.outcome import ALGORITHM
+from optimizer.session_prices import session_prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +273,12 @@ def record_plan(
                 reason=reasons.get(SessionId(session_id)),
                 made_at=now,
             ),
+        )
+    for session_id, price in zip(
+        plan.session_ids, session_prices(asked.problem, plan), strict=True
+    ):
+        flexibility.put_price(
+            conn, SessionId(session_id), price, plan_id=plan_id, now=now
         )
     if seal is not None:
         algorithm_id, _, version = ALGORITHM.partition("/")

@@ -240,13 +240,7 @@ def _command_row(row: Sequence[object]) -> CommandRow:
         seen_at,
         outcome,
     ) = row
-    schedule = LimitSchedule(
-        start=from_text(str(start_at)),
-        steps=tuple(
-            LimitStep(offset_s=offset_s, limit_da=limit_da)
-            for offset_s, limit_da in json.loads(str(steps))
-        ),
-    )
+    schedule = schedule_of(str(start_at), str(steps))
     return CommandRow(
         command_id=_integer(command_id),
         station_id=StationId(str(station_id)),
@@ -267,6 +261,17 @@ def _command_row(row: Sequence[object]) -> CommandRow:
         answered_at=None if answered_at is None else from_text(str(answered_at)),
         seen_at=None if seen_at is None else from_text(str(seen_at)),
         outcome=str(outcome),
+    )
+
+
+def schedule_of(start_at: str, steps: str) -> LimitSchedule:
+    """A schedule as its columns have it."""
+    return LimitSchedule(
+        start=from_text(start_at),
+        steps=tuple(
+            LimitStep(offset_s=offset_s, limit_da=limit_da)
+            for offset_s, limit_da in json.loads(steps)
+        ),
     )
 
 

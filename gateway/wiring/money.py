@@ -11,6 +11,8 @@ from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
 from gateway.services.correction_forms import CorrectionForms
 from gateway.services.corrections import Corrections
+from gateway.services.flexibility import MILLIWH_PER_WH
+from gateway.services.flexibility_pool import FlexibilityPool
 from gateway.services.late_data import LateData
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.receipts import Receipts
@@ -58,6 +60,13 @@ class Money:
             bus=base.bus,
             clock=base.clock,
             rating=base.rating_w,
+        )
+        self.flexibility = FlexibilityPool(
+            queries=base.queries,
+            writer=base.writer,
+            clock=base.clock,
+            timezone=base.directory.site.timezone,
+            pool_milliwh=config.billing.flexibility_pool_wh * MILLIWH_PER_WH,
         )
         self.meter_keys = MeterKeyDesk(
             directory=base.directory,

@@ -110,6 +110,7 @@ class Parts:
             queries=base.queries, bus=base.bus, clock=base.clock, site=base.site
         )
         start(residual.run, "part.residual")
+        start(self._money.flexibility.run, "part.flexibility")
         start(self.transfers.run, "part.transfers")
         start(stations.calls.run, "part.calls")
         start(stations.effects.run, "part.command_effects")
