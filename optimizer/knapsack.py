@@ -14,13 +14,12 @@ depend on who computes the tables.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Final
 
 from optimizer.grid import PHASES
-from optimizer.maxplus import Item, Kernel, Table
+from optimizer.maxplus import Item, Kernel, Table, Tables
 
-MAX_COMBINATION: Final = 5_000_000
+MAX_COMBINATION: Final = 20_000_000
 """More combinations of totals than this are not searched."""
 
 _PAIRS: Final = ((0, 1), (0, 2), (1, 2))
@@ -68,39 +67,15 @@ def _flat(crowd: Crowd, kernel: Kernel, chosen: list[int]) -> list[int] | None:
     pair12, pair13, pair23 = (_table(crowd, pair, kernel) for pair in _PAIRS)
     one, two, three = (_table(crowd, (phase,), kernel) for phase in PHASES)
     cap1, cap2, cap3 = crowd.cap
-    outer = [shared.steps(), pair13.steps(), pair23.steps()]
-    inner = pair12.steps()
-    if len(outer[0]) * len(outer[1]) * len(outer[2]) * len(inner) > MAX_COMBINATION:
-        return None
-
-    def singles(r1: int, r2: int, r3: int) -> int:
-        return one.at(r1) + two.at(r2) + three.at(r3)
-
-    # What the three-phase and single-phase cars reach alone: to skip what is worse.
-    known = (
-        max(shared.at(x) + singles(cap1 - x, cap2 - x, cap3 - x) for x in outer[0])
-        + pair12.best[0]
-        + pair13.best[0]
-        + pair23.best[0]
+    tables = Tables(
+        shared=shared,
+        pairs=(pair12, pair13, pair23),
+        singles=(one, two, three),
+        cap=crowd.cap,
     )
-    most = pair12.best[-1]
-    best: tuple[int, int, int, int, int] | None = None
-    for x, b, c in product(*outer):
-        r1, r2, r3 = cap1 - x - b, cap2 - x - c, cap3 - x - b - c
-        if min(r1, r2, r3) < 0:
-            continue
-        fixed = shared.best[x] + pair13.best[b] + pair23.best[c] + three.at(r3)
-        bound = fixed + most + one.at(r1) + two.at(r2)
-        if bound < known or (best is not None and bound <= best[0]):
-            continue
-        for a in inner:
-            if a > min(r1, r2):
-                break
-            worth = fixed + pair12.best[a] + one.at(r1 - a) + two.at(r2 - a)
-            if best is None or worth > best[0]:
-                best = (worth, x, a, b, c)
-    assert best is not None  # nothing for anyone always fits
-    _, x, a, b, c = best
+    if tables.effort() > MAX_COMBINATION:
+        return None
+    x, b, c, a = kernel.search(tables)
     shared.trace(x, chosen)
     for table, budget in (
         (pair12, a),
@@ -175,16 +150,9 @@ def _nested(
             kernel.merge(table.best, row, cap)
             for table, cap, row in zip(singles, free, left, strict=True)
         ]
-        for x in shared.steps():
-            if x > min(free):
-                break
-            worth = held.best[y] + shared.best[x]
-            worth += sum(
-                row[min(cap - x, len(row) - 1)]
-                for row, cap in zip(merged, free, strict=True)
-            )
-            if best is None or worth > best[0]:
-                best = (worth, x, y)
+        worth, x = kernel.split(shared.best, merged, free)
+        if best is None or held.best[y] + worth > best[0]:
+            best = (held.best[y] + worth, x, y)
     assert best is not None  # nothing for anyone always fits
     _, x, y = best
     shared.trace(x, chosen)

@@ -7,6 +7,7 @@ most u units; it never falls. Ties go to the smallest current.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 
@@ -66,6 +67,43 @@ class Table:
             budget -= item.weights[option]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The tables of cars that share three phases.
+
+    Attributes:
+        shared: Of the cars on all phases.
+        pairs: Of those on L1+L2, L1+L3, L2+L3.
+        singles: Of those on L1, L2, L3.
+        cap: Units per phase.
+    """
+
+    shared: Table
+    pairs: tuple[Table, Table, Table]
+    singles: tuple[Table, Table, Table]
+    cap: tuple[int, int, int]
+
+    def effort(self) -> int:
+        """Return how many totals a search of all of them looks at."""
+        of12, of13, of23 = (len(table.steps()) for table in self.pairs)
+        totals = len(self.shared.steps()) * of13 * of23
+        if of12 == 1:
+            return totals
+        one, two, _ = (
+            min(cap + 1, len(self.shared.best) + sum(len(t.best) for t in tables))
+            for cap, tables in zip(
+                self.cap,
+                (
+                    (self.singles[0], *self.pairs[:2]),
+                    (self.singles[1], self.pairs[0], self.pairs[2]),
+                    (self.singles[2], *self.pairs[1:]),
+                ),
+                strict=True,
+            )
+        )
+        return totals + one * two * of12
+
+
 class Kernel(Protocol):
     """Who computes the tables."""
 
@@ -75,6 +113,22 @@ class Kernel(Protocol):
 
     def merge(self, left: list[int], right: list[int], cap: int) -> list[int]:
         """Return the best worths of two tables that share each budget up to ``cap``."""
+        ...
+
+    def split(
+        self, shared: list[int], rows: Sequence[list[int]], caps: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return the best worth of a shared total and the rest, and the least total.
+
+        A total x takes x from the budget of every row, a table per phase.
+        """
+        ...
+
+    def search(self, tables: Tables) -> tuple[int, int, int, int]:
+        """Return the best totals: of all phases, L1+L3, L2+L3, L1+L2.
+
+        Of equals the smallest, compared in this order.
+        """
         ...
 
 
@@ -116,6 +170,54 @@ class Plain:
                 max, found[share:], [worth + other for other in full[: size - share]]
             )
         return found
+
+    def split(
+        self, shared: list[int], rows: Sequence[list[int]], caps: Sequence[int]
+    ) -> tuple[int, int]:
+        """See ``Kernel``."""
+        found = [
+            worth
+            + sum(
+                row[min(cap - x, len(row) - 1)]
+                for row, cap in zip(rows, caps, strict=True)
+            )
+            for x, worth in enumerate(shared[: min(caps) + 1])
+        ]
+        top = max(found)
+        return top, found.index(top)
+
+    def search(self, tables: Tables) -> tuple[int, int, int, int]:
+        """See ``Kernel``."""
+        shared, (pair12, pair13, pair23) = tables.shared, tables.pairs
+        one, two, three = tables.singles
+        cap1, cap2, cap3 = tables.cap
+        steps12, most = pair12.steps(), pair12.best[-1]
+        reached: dict[tuple[int, int], tuple[int, int]] = {}
+        best: tuple[int, int, int, int, int] | None = None
+        # What three-phase and single-phase cars reach alone: less is not looked at.
+        known = pair12.best[0] + pair13.best[0] + pair23.best[0]
+        known += self.split(shared.best, (one.best, two.best, three.best), tables.cap)[
+            0
+        ]
+        for x, b, c in product(shared.steps(), pair13.steps(), pair23.steps()):
+            r1, r2, r3 = cap1 - x - b, cap2 - x - c, cap3 - x - b - c
+            if min(r1, r2, r3) < 0:
+                continue
+            fixed = shared.best[x] + pair13.best[b] + pair23.best[c] + three.at(r3)
+            bound = fixed + most + one.at(r1) + two.at(r2)
+            if bound < known or (best is not None and bound <= best[0]):
+                continue
+            if (r1, r2) not in reached:
+                reached[r1, r2] = max(
+                    (pair12.best[a] + one.at(r1 - a) + two.at(r2 - a), -a)
+                    for a in steps12
+                    if a <= min(r1, r2)
+                )
+            worth, minus_a = reached[r1, r2]
+            if best is None or fixed + worth > best[0]:
+                best = (fixed + worth, x, b, c, -minus_a)
+        assert best is not None  # nothing for anyone always fits
+        return best[1:]
 
 
 def table_size(items: Sequence[Item], cap: int) -> int:

@@ -232,7 +232,7 @@ def crowds(draw: st.DrawFn) -> Crowd:
     kind = draw(st.sampled_from(["flat", "total", "nested"]))
     phase_sets = ANY_PHASES if kind == "flat" else ONE_OR_THREE
     items = []
-    for number in range(draw(st.integers(0, 6))):
+    for number in range(draw(st.integers(0, 8))):
         weights = draw(st.lists(st.integers(0, 9), max_size=5, unique=True))
         options = (0, *sorted(weights))
         worths = st.integers(-3, 6) | st.integers(-(10**14), 10**14)
