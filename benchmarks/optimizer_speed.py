@@ -1,0 +1,129 @@
+"""CPU time and memory of one solve, build to checked plan, by the number of cars."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from benchmarks import harness
+from benchmarks.optimizer_days import NOMINAL_V, STEP_S, Day, Kind, draw
+from optimizer.outcome import Fallback
+from optimizer.parts import CabinetLimit, EvSession
+from optimizer.problem import CabinetProblem, Mode
+from optimizer.solve import solve, warm_up
+
+SIZES: Final = (6, 20, 54, 100)
+GROUPS: Final = 10_000
+_N_STEP: Final = 96
+_DEADLINE_S: Final = 60.0
+_A_PER_CAR: Final = 3.5
+_LEAST_A: Final = 25.0
+
+
+def problem_of(n: int, seed: int) -> CabinetProblem:
+    """``n`` cars of a working day behind a tight cabinet, all plugged in now."""
+    day = draw(Kind.WORK, max(_LEAST_A, _A_PER_CAR * n), seed, n=n)
+    return CabinetProblem(
+        group_id=f"speed{seed}",
+        start=day.start,
+        step_s=STEP_S,
+        n_step=_N_STEP,
+        nominal_v=NOMINAL_V,
+        cabinets=(
+            CabinetLimit(
+                cabinet_id="A", limit_a=[list(day.limit_a)] * 3, reserved_a=day.load_a
+            ),
+        ),
+        sessions=tuple(
+            EvSession(
+                session_id=str(index),
+                cabinet_id="A",
+                phases=car.phases,
+                energy_wh=car.energy_wh,
+                departure_step=car.departure_step - car.arrival_step,
+                max_a=car.max_a,
+            )
+            for index, car in enumerate(day.cars)
+        ),
+        import_price_micro_per_kwh=_shifted(day),
+        feed_in_price_micro_per_kwh=[day.feed_in_micro] * _N_STEP,
+        pv_w=day.sun_w,
+        mode=Mode.FINISH,
+    )
+
+
+def measure(*, quick: bool) -> dict[str, Any]:
+    """Time solves one by one in this process; memory in one of its own."""
+    warm_up()
+    solve(problem_of(6, 0), deadline_s=_DEADLINE_S)
+    found: dict[str, Any] = {"machine": harness.machine(), "solves": {}}
+    for n in SIZES[:2] if quick else SIZES:
+        rounds = 3 if quick else max(5, 120 // n)
+        times_ms, engines = _times_ms([problem_of(n, seed) for seed in range(rounds)])
+        found["solves"][str(n)] = {
+            "cpu_ms": round(statistics.median(times_ms), 2),
+            "least_ms": round(min(times_ms), 2),
+            "most_ms": round(max(times_ms), 2),
+            "engines": engines,
+            "rounds": rounds,
+            "peak_mib": _peak_mib(problem_of(n, 0)),
+        }
+        harness.say(f"{n} cars: {found['solves'][str(n)]}")
+    found["fleet"] = _fleet(40 if quick else 400)
+    harness.say(f"fleet: {found['fleet']}")
+    return found
+
+
+def _fleet(n_group: int) -> dict[str, Any]:
+    """CPU time of many small groups, of six cars in the mean."""
+    rng = Random("fleet")
+    sizes = [min(20, max(1, round(rng.gammavariate(3, 2)))) for _ in range(n_group)]
+    times_ms, engines = _times_ms([problem_of(n, seed) for seed, n in enumerate(sizes)])
+    return {
+        "groups": n_group,
+        "mean_cars": round(statistics.fmean(sizes), 2),
+        "cpu_ms_per_group": round(statistics.fmean(times_ms), 2),
+        "cpu_s_per_10000": round(statistics.fmean(times_ms) * GROUPS / 1000, 1),
+        "engines": engines,
+    }
+
+
+def _times_ms(problems: list[CabinetProblem]) -> tuple[list[float], dict[str, int]]:
+    times_ms: list[float] = []
+    engines: dict[str, int] = {}
+    for problem in problems:
+        began_s = time.process_time()
+        outcome = solve(problem, deadline_s=_DEADLINE_S)
+        times_ms.append(1000 * (time.process_time() - began_s))
+        name = "fallback" if isinstance(outcome, Fallback) else outcome.plan.engine
+        engines[name] = engines.get(name, 0) + 1
+    return times_ms, engines
+
+
+def _peak_mib(problem: CabinetProblem) -> float:
+    """Most resident memory of a fresh process that solves one problem."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.json"
+        path.write_text(json.dumps(problem.to_json()), "utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "optimizer", str(path)],
+            stdout=subprocess.DEVNULL,
+            cwd=harness.ROOT,
+        )
+        _pid, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise harness.LoadFailed(f"the solve of {problem.group_id} failed")
+    return round(usage.ru_maxrss / 1024, 1)
+
+
+def _shifted(day: Day) -> list[int]:
+    """Prices from eight in the morning on."""
+    first = 8 * 3600 // STEP_S
+    return [*day.price_micro[first:], *day.price_micro[:first]]
