@@ -16,7 +16,7 @@ its box, and each minimum is known in closed form.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from optimizer.goal import CURVATURE_MICRO, STEADY_MICRO
 from optimizer.relaxed import RelaxedProblem
@@ -56,6 +56,33 @@ class Dual:
     energy: tuple[int, ...]
     limit: tuple[int, ...]
     sun: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A relaxed plan with what it costs and what every plan costs at least.
+
+    Attributes:
+        current_ua: Shape (n_column,), microampere, exactly feasible.
+        dual: Prices that prove the bound.
+        cost: Exact cost of the currents, units of ``UNIT_PER_MICRO``.
+        bound: Lower bound on the cost of every plan, the same units.
+    """
+
+    current_ua: tuple[int, ...]
+    dual: Dual
+    cost: int
+    bound: int
+
+    @classmethod
+    def of(cls, relaxed: RelaxedProblem, current_ua: Sequence[int], dual: Dual) -> Self:
+        """Compute both values; ``current_ua`` must be feasible."""
+        return cls(
+            current_ua=tuple(current_ua),
+            dual=dual,
+            cost=primal_value(relaxed, current_ua),
+            bound=dual_value(relaxed, dual),
+        )
 
 
 def unmet_uj(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> list[int]:

@@ -15,9 +15,8 @@ from optimizer import repair
 from optimizer.bound import (
     UNIT_PER_MICRO,
     Dual,
-    dual_value,
+    Proven,
     infeasibility,
-    primal_value,
 )
 from optimizer.document import Node, ProblemError
 from optimizer.layout import Currents, Layout, Room
@@ -61,24 +60,21 @@ class Verdict:
 
 
 def make(
-    relaxed: RelaxedProblem,
-    current_ua: tuple[int, ...],
-    dual: Dual,
-    currents: Currents,
+    relaxed: RelaxedProblem, proven: Proven, currents: Currents
 ) -> dict[str, object]:
     """Build the certificate of a relaxed plan and the currents made from it."""
-    cost, bound = primal_value(relaxed, current_ua), dual_value(relaxed, dual)
+    dual = proven.dual
     return {
         "format": FORMAT,
         "algorithm": ALGORITHM,
         "problem_digest": relaxed.layout.problem.digest(),
-        "current_ua": list(current_ua),
+        "current_ua": list(proven.current_ua),
         "energy_nano": list(dual.energy),
         "limit_nano": list(dual.limit),
         "sun_nano": list(dual.sun),
         "currents_da": [list(row) for row in currents],
-        "cost_micro": _up(cost),
-        "bound_micro": bound // UNIT_PER_MICRO,
+        "cost_micro": _up(proven.cost),
+        "bound_micro": proven.bound // UNIT_PER_MICRO,
     }
 
 
@@ -122,14 +118,14 @@ def _verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdi
         return Verdict(failures=tuple(failures), gap_micro=None)
     if repair.to_permitted(relaxed, current_ua) != currents:
         failures.append("the currents do not follow from the relaxed plan")
-    cost, bound = primal_value(relaxed, current_ua), dual_value(relaxed, dual)
+    proven = Proven.of(relaxed, current_ua, dual)
     for name, value in (
-        ("cost_micro", _up(cost)),
-        ("bound_micro", bound // UNIT_PER_MICRO),
+        ("cost_micro", _up(proven.cost)),
+        ("bound_micro", proven.bound // UNIT_PER_MICRO),
     ):
         if found[name].integer() != value:
             failures.append(f"{name} is {value}")
-    return Verdict(failures=tuple(failures), gap_micro=_up(cost - bound))
+    return Verdict(failures=tuple(failures), gap_micro=_up(proven.cost - proven.bound))
 
 
 def unsafe(layout: Layout, currents: Currents) -> list[str]:

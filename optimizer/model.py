@@ -1,5 +1,6 @@
-"""The optimization model, stated once and readably in CVXPY.
+"""The optimization model, stated readably in CVXPY: the oracle of the direct build.
 
+``optimizer.sparse`` builds the same model without CVXPY; tests hold the two equal.
 Units inside: A, kWh, kW, currency. Always feasible: zero current and all energy unmet
 satisfies every constraint.
 """
@@ -14,15 +15,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimizer.bound import Dual
+from optimizer.failures import SolverFailedError
 from optimizer.goal import CURVATURE_MICRO, STEADY_MICRO
 from optimizer.relaxed import RelaxedProblem
 
 MICRO: Final = 1e6
 Vector = NDArray[np.float64]
-
-
-class SolverFailedError(Exception):
-    """One solver gave no usable answer; the chain goes on with the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +113,7 @@ def build(relaxed: RelaxedProblem) -> Model:
 
 
 def run(
-    relaxed: RelaxedProblem, solver: str, limit_s: float
+    relaxed: RelaxedProblem, limit_s: float, *, solver: str
 ) -> tuple[list[float], Dual]:
     """Let one solver find currents (A per column) and prices.
 

@@ -1,25 +1,15 @@
 """Solves a problem: proven optimal currents, or a rule's if there is no proof in time.
 
-The chain is CLARABEL, then ECOS where it is installed, then earliest departure first
-with the currents that are sent packed as a whole.
-A solver's status is never believed: its answer counts only if our own exact check
-finds it feasible and its cost within ``GAP_MICRO`` of the proven lower bound.
+The chain is PIQP, CLARABEL, then ECOS where it is installed (``optimizer.chain``), then
+earliest departure first with the currents that are sent packed as a whole.
 """
 
-from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Final, Literal
+from typing import Final
 
 from optimizer import clock, reasons, repair, rules
-from optimizer.bound import (
-    MICROAMP_PER_DA,
-    UNIT_PER_MICRO,
-    Dual,
-    dual_value,
-    primal_value,
-    shave,
-)
+from optimizer.bound import Dual
 from optimizer.certificate import make
+from optimizer.chain import Engine, first_proven, warm_up
 from optimizer.check import check
 from optimizer.layout import DJ_PER_WH, Currents, Layout
 from optimizer.maxplus_fast import Fast
@@ -27,34 +17,12 @@ from optimizer.outcome import Congestion, Fallback, Optimal, Outcome, Plan, Rela
 from optimizer.problem import CabinetProblem
 from optimizer.relaxed import RelaxedProblem
 
-Engine = Literal["auto", "cvxpy", "edf"]
-"""``auto`` and ``cvxpy`` try the solvers, ``edf`` goes to the rule at once."""
-
-GAP_MICRO: Final = 1_000
-"""Accepted distance to the proven optimum: a thousandth of the currency ..."""
-
-GAP_SHARE: Final = 100_000
-"""... or this part of the cost, whichever is larger."""
-
 _REPAIR_RESERVE_S: Final = 0.05
+
+__all__ = ["Engine", "solve", "warm_up"]
 
 _NEGLIGIBLE_MICRO_PER_AH: Final = 10
 """Duals below are the solver's tolerance, not a price."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A relaxed plan that passed our own check.
-
-    Attributes:
-        current_ua: Shape (n_column,), microampere, exactly feasible.
-        dual: Prices that prove it.
-        engine: Who found it.
-    """
-
-    current_ua: tuple[int, ...]
-    dual: Dual
-    engine: str
 
 
 def solve(
@@ -81,27 +49,21 @@ def solve(
     layout = Layout.of(problem)
     relaxed = RelaxedProblem.of(layout)
     failures: list[str] = []
-    answer = None
-    if engine == "edf":
-        failures.append("engine is edf")
-    elif relaxed.columns:
-        until_s = began_s + deadline_s - _REPAIR_RESERVE_S
-        answer = _first_proven(relaxed, until_s, monotonic_s, failures)
-    else:
-        answer = _nothing_to_decide(relaxed)
+    until_s = began_s + deadline_s - _REPAIR_RESERVE_S
+    answer = first_proven(relaxed, engine, until_s, monotonic_s, failures)
 
     if answer is not None:
-        currents = repair.to_permitted(relaxed, answer.current_ua, Fast())
+        currents = repair.to_permitted(relaxed, answer.proven.current_ua, Fast())
         plan = _plan(
             layout,
             currents,
             answer.engine,
             monotonic_s() - began_s,
-            congestion=_congestion(relaxed, answer.dual),
+            congestion=_congestion(relaxed, answer.proven.dual),
         )
         broken = check(problem, plan)
         if not broken:
-            certificate = make(relaxed, answer.current_ua, answer.dual, currents)
+            certificate = make(relaxed, answer.proven, currents)
             kind = Relaxed if any(plan.shortfall_wh) else Optimal
             return kind(plan=plan, certificate=certificate)
         failures.append(f"repair broke {broken[0].rule} of {broken[0].subject}")
@@ -114,73 +76,6 @@ def solve(
         nothing = tuple((0,) * problem.n_step for _ in problem.sessions)
         plan = _plan(layout, nothing, "none", monotonic_s() - began_s)
     return Fallback(plan=plan, why="; ".join(failures))
-
-
-def warm_up() -> None:
-    """Import the solvers; a worker process calls this once, before any deadline."""
-    from optimizer import model  # noqa: PLC0415 - cvxpy takes a second to import
-
-    _ = model
-
-
-def _first_proven(
-    relaxed: RelaxedProblem,
-    until_s: float,
-    monotonic_s: clock.Monotonic,
-    failures: list[str],
-) -> Answer | None:
-    from optimizer import model  # noqa: PLC0415 - cvxpy takes a second to import
-
-    for name in ("CLARABEL", "ECOS"):
-        if find_spec(name.lower()) is None:
-            failures.append(f"{name}: not installed")
-            continue
-        left_s = until_s - monotonic_s()
-        if left_s <= 0:
-            failures.append(f"{name}: no time left")
-            break
-        try:
-            current_a, dual = model.run(relaxed, name, left_s)
-        except model.SolverFailedError as exc:
-            failures.append(f"{name}: {exc}")
-            continue
-        answer = Answer(
-            current_ua=tuple(
-                shave(relaxed, [round(a * 10 * MICROAMP_PER_DA) for a in current_a])
-            ),
-            dual=dual,
-            engine=name.lower(),
-        )
-        cost = primal_value(relaxed, answer.current_ua)
-        gap = cost - dual_value(relaxed, dual)
-        if gap > max(GAP_MICRO * UNIT_PER_MICRO, abs(cost) // GAP_SHARE):
-            failures.append(f"{name}: gap of {gap // UNIT_PER_MICRO} micro")
-            continue
-        return answer
-    return None
-
-
-def _nothing_to_decide(relaxed: RelaxedProblem) -> Answer:
-    """Answer a problem without columns: all energy is unmet, at its own price."""
-    prices = relaxed.prices
-    return Answer(
-        current_ua=(),
-        dual=Dual(
-            energy=tuple(
-                1000 * shortage
-                + 2000
-                * prices.fairness
-                * session.energy_wh
-                // max(session.energy_wh, 1000)
-                for shortage, session in zip(
-                    prices.shortage, relaxed.layout.problem.sessions, strict=True
-                )
-            ),
-            limit=(0,) * len(relaxed.bounds),
-            sun=(0,) * len(relaxed.sunny),
-        ),
-        engine="none",
-    )
 
 
 def _plan(

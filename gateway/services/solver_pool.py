@@ -20,7 +20,7 @@ from typing import Final, Self
 import structlog
 
 from gateway import cores
-from optimizer import CabinetProblem, Fallback, Outcome, solve
+from optimizer import CabinetProblem, Fallback, Outcome, solve, warm_up
 from optimizer.solve import Engine
 
 GRACE_S: Final = 0.5
@@ -110,7 +110,7 @@ class SolverPool:
         loop = asyncio.get_running_loop()
         if slot.pid is None:
             with _sigint_blocked():
-                started = loop.run_in_executor(slot.executor, _warm_up)
+                started = loop.run_in_executor(slot.executor, _warm_up, self._engine)
             async with asyncio.timeout(START_S):
                 slot.pid = await started
         async with asyncio.timeout(self._deadline_s + GRACE_S):
@@ -172,10 +172,8 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="solver.parent", daemon=True).start()
 
 
-def _warm_up() -> int:
-    from optimizer import model  # noqa: PLC0415 - a second of import, in the worker only
-
-    assert model is not None  # imported for its effect
+def _warm_up(engine: Engine) -> int:
+    warm_up(engine)
     return os.getpid()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from optimizer import certificate, repair
-from optimizer.bound import Dual
+from optimizer.bound import Dual, Proven
 from optimizer.layout import Layout
 from optimizer.outcome import Optimal, Relaxed
 from optimizer.problem import CabinetProblem
@@ -88,7 +88,7 @@ def test_a_worse_plan_cannot_hide_its_gap(
         sun=tuple(forged["sun_nano"]),
     )
     currents = repair.to_permitted(relaxed, current_ua)
-    remade = certificate.make(relaxed, current_ua, dual, currents)
+    remade = certificate.make(relaxed, Proven.of(relaxed, current_ua, dual), currents)
     verdict = certificate.verify(problem, remade)
     assert verdict.gap_micro is not None
     assert verdict.gap_micro > 1_000_000

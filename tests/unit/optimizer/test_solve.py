@@ -3,6 +3,8 @@
 import io
 import json
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -12,13 +14,13 @@ from pathlib import Path
 import pytest
 
 import optimizer
-from optimizer import cli
+from optimizer import cli, solvers, sparse
 from optimizer.check import Rule, check
+from optimizer.failures import SolverFailedError
 from optimizer.layout import Layout, Room
 from optimizer.outcome import Cause, Fallback, Optimal, Relaxed
 from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem, Mode
-from optimizer.relaxed import RelaxedProblem
 from optimizer.rules import uncontrolled
 from optimizer.solve import solve
 from tests.support.optimizer_problems import START, flat, typical_day
@@ -221,25 +223,43 @@ def test_time_that_runs_out_between_solvers_ends_in_the_rule() -> None:
     ticks = iter([0.0, 100.0, 100.0, 100.0])
     outcome = solve(day(car()), deadline_s=5, monotonic_s=lambda: next(ticks))
     assert isinstance(outcome, Fallback)
-    assert outcome.why == "CLARABEL: no time left"
+    assert outcome.why == "PIQP: no time left"
     assert outcome.plan.engine == "edf"
     assert outcome.plan.shortfall_wh == (0,)
 
 
-def test_ecos_steps_in_when_clarabel_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    from optimizer import model  # noqa: PLC0415 - cvxpy only where it is needed
+@pytest.mark.parametrize(
+    ("failing", "engine"),
+    [((), "piqp"), (("PIQP",), "clarabel"), (("PIQP", "CLARABEL"), "ecos")],
+)
+def test_the_next_solver_steps_in_when_one_fails(
+    failing: tuple[str, ...], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_stated: sparse.Sparse, _limit_s: float) -> solvers.Found:
+        raise SolverFailedError("planted")
 
-    real = model.run
-
-    def no_clarabel(relaxed: RelaxedProblem, solver: str, limit_s: float) -> object:
-        if solver == "CLARABEL":
-            raise model.SolverFailedError("planted")
-        return real(relaxed, solver, limit_s)
-
-    monkeypatch.setattr(model, "run", no_clarabel)
+    for name in failing:
+        monkeypatch.setitem(solvers.SOLVERS, name, fail)
     outcome = solve(typical_day(2, n_session=5, n_step=24), deadline_s=60)
     assert isinstance(outcome, Optimal | Relaxed)
-    assert outcome.plan.engine == "ecos"
+    assert outcome.plan.engine == engine
+
+
+def test_the_readable_model_plans_the_same_day() -> None:
+    problem = typical_day(2, n_session=5, n_step=24)
+    readable = solve(problem, deadline_s=60, engine="cvxpy")
+    direct = solve(problem, deadline_s=60)
+    assert isinstance(readable, Optimal | Relaxed)
+    assert readable.plan.engine == "cvxpy-clarabel"
+    assert readable.plan.currents_da[0] == direct.plan.currents_da[0]
+
+
+def test_only_the_engine_cvxpy_imports_cvxpy() -> None:
+    code = (
+        "import sys; from optimizer.solve import warm_up; warm_up('auto');"
+        "sys.exit('cvxpy' in sys.modules or 'piqp' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_worker_process_solves_and_sends_the_outcome_back() -> None:
