@@ -87,7 +87,7 @@ def first_proven(
     return None
 
 
-def warm_up(engine: Engine) -> None:
+def warm_up(engine: Engine = "auto") -> None:
     """Import the solvers of an engine; a worker calls this before any deadline."""
     if engine != "edf":
         for _ in _solvers(engine):
