@@ -15,9 +15,11 @@ from optimizer.packing import pack, policy
 from optimizer.relaxed import RelaxedProblem
 from optimizer.worth import Situation
 
-PACK_MAX: Final = 12
-"""So many steps are packed: those where rounding leaves someone out, or, if energy is
-short, all until the budget is used. The plan is made again long before its end."""
+PACK_MAX: Final = 120
+"""Steps are packed until so many sessions were, counted once per step: the first step
+always, later ones where rounding leaves someone out or energy is short. A large group
+is planned again before it would matter; a small one is told more exactly what to
+expect."""
 
 Table = list[list[int]]
 """Shape (n_session, n_step)."""
@@ -48,14 +50,16 @@ def to_permitted(
     planned: Table = [[0] * layout.problem.n_step for _ in remaining]
     rooms = [Room(layout, step) for step in range(layout.problem.n_step)]
     packs_left = PACK_MAX
-    for step, room in enumerate(rooms):
+    for step in range(layout.problem.n_step):
+        room = rooms[step]
         wanted = [
             target[step] + carried
             for target, carried in zip(target_ua, carried_ua, strict=True)
         ]
-        now, crowded = _round(layout, step, wanted, remaining)
-        if step == 0 or (packs_left and (crowded or packing.fills)):
-            packs_left -= 1
+        now, crowded = _round(layout, room, step, wanted, remaining)
+        if step == 0 or (packs_left > 0 and (crowded or packing.fills)):
+            packs_left -= sum(rest > 0 for rest in remaining)
+            room = rooms[step] = Room(layout, step)
             now = pack(
                 Situation(
                     layout=layout,
@@ -66,8 +70,9 @@ def to_permitted(
                 ),
                 kernel,
             )
+            for index, current_da in enumerate(now):
+                room.take(index, current_da)
         for index, current_da in enumerate(now):
-            room.take(index, current_da)
             planned[index][step] = current_da
             remaining[index] -= current_da * layout.dj_per_da[index]
             carried_ua[index] = wanted[index] - current_da * MICROAMP_PER_DA
@@ -85,29 +90,37 @@ def targets_ua(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Table:
 
 
 def _round(
-    layout: Layout, step: int, wanted_ua: list[int], remaining_dj: list[int]
+    layout: Layout,
+    room: Room,
+    step: int,
+    wanted_ua: list[int],
+    remaining_dj: list[int],
 ) -> tuple[list[int], bool]:
     """Round down, then start what saved up half a minimum, least laxity first.
 
     Returns:
-        The currents, and whether the step was too crowded to start someone.
+        The currents, handed out of ``room``, and whether the step was too crowded to
+        start someone.
     """
-    room, crowded = Room(layout, step), False
+    crowded = False
     now = [0] * len(wanted_ua)
     order = sorted(
-        (layout.laxity_milli(index, step, rest), index)
-        for index, rest in enumerate(remaining_dj)
-        if rest > 0 and step < layout.stay[index] and layout.high_da[index] > 0
+        (layout.laxity_milli(index, step, remaining_dj[index]), index)
+        for index, wanted in enumerate(wanted_ua)
+        if 2 * wanted >= layout.low_da[index] * MICROAMP_PER_DA
+        and remaining_dj[index] > 0
+        and step < layout.stay[index]
+        and layout.high_da[index] > 0
     )
     for _, index in order:
-        enough = layout.sufficient_da(index, remaining_dj[index])
-        whole = min(enough, wanted_ua[index] // MICROAMP_PER_DA)
-        now[index] = room.largest_da(index, whole)
-        room.take(index, now[index])
+        whole = wanted_ua[index] // MICROAMP_PER_DA
+        if whole >= layout.low_da[index]:
+            enough = layout.sufficient_da(index, remaining_dj[index])
+            now[index] = room.largest_da(index, min(enough, whole))
+            room.take(index, now[index])
     for _, index in order:
-        low = layout.low_da[index]
-        if now[index] == 0 and 2 * wanted_ua[index] >= low * MICROAMP_PER_DA:
-            now[index] = room.largest_da(index, low)
+        if now[index] == 0:
+            now[index] = room.largest_da(index, layout.low_da[index])
             room.take(index, now[index])
             crowded = crowded or now[index] == 0
     return now, crowded
