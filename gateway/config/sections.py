@@ -24,6 +24,15 @@ class Engine(StrEnum):
     CVXPY = "cvxpy"
 
 
+class PlanMode(StrEnum):
+    """What plans care for once every limit holds."""
+
+    FINISH = "finish"
+    FAIR = "fair"
+    ECONOMY = "economy"
+    AUTO = "auto"
+
+
 class LedgerBackend(StrEnum):
     """Where the log's head is anchored."""
 
@@ -209,6 +218,9 @@ class OptimizerConfig:
 
     Attributes:
         engine: Which solvers may be used; ``cvxpy`` is the slow reference.
+        mode: What comes first once every limit holds: ``finish`` serves the most cars
+            fully, ``fair`` shares a shortage in proportion, ``economy`` follows the
+            price, ``auto`` follows it until energy is short.
         step_s: Length of a plan's step, site seconds; also the least time between two
             anchors of the log's head.
         horizon_s: How far plans look ahead; a multiple of ``step_s``.
@@ -219,6 +231,7 @@ class OptimizerConfig:
     """
 
     engine: Engine = Engine.AUTO
+    mode: PlanMode = PlanMode.FINISH
     step_s: Annotated[int, Range(low=60, high=3_600)] = 900
     horizon_s: Annotated[int, Range(low=900, high=2 * DAY_S)] = DAY_S
     deadline_s: Annotated[float, Range(low=0.1, high=60)] = 5.0

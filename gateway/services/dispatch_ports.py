@@ -73,6 +73,7 @@ class Ports:
         prices: Import prices; ``None``: unknown.
         step_s: Length of a step of a plan, site seconds.
         horizon_s: How far plans reach, site seconds.
+        mode: What plans care for, a value of ``optimizer.Mode``.
         call_timeout_s: Real seconds to wait for a station's answer.
         debounce_s: Real seconds to wait for more notices of the same moment.
     """
@@ -88,5 +89,6 @@ class Ports:
     prices: Prices | None = None
     step_s: int = 900
     horizon_s: int = 86_400
+    mode: str = "finish"
     call_timeout_s: float = 30.0
     debounce_s: float = 0.05

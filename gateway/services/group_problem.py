@@ -17,7 +17,7 @@ from gateway.domain.topology import CurrentType, LoadSource
 from gateway.services import loads
 from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
-from optimizer import CabinetLimit, CabinetProblem, EvSession
+from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
 from optimizer.grid import MAX_CURRENT_A
 from optimizer.outcome import Plan
 
@@ -64,6 +64,7 @@ def build(
     step_s: int,
     n_step: int,
     prices: Prices | None = None,
+    mode: str = "finish",
 ) -> Asked:
     """State what has to be solved from ``now`` on.
 
@@ -103,6 +104,7 @@ def build(
             sessions=tuple(sessions),
             import_price_micro_per_kwh=start_prices,
             pv_w=_surplus(state, now, n_step),
+            mode=Mode(mode),
         ),
         departures={
             session_id: need.departure_at

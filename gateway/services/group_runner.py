@@ -488,6 +488,7 @@ class GroupRunner:
             step_s=ports.step_s,
             n_step=max(1, ports.horizon_s // ports.step_s),
             prices=ports.prices,
+            mode=ports.mode,
         )
         self._is_solving = True
         self._spawn(self._solve(asked), f"solve.{self.root}")

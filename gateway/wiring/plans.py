@@ -38,6 +38,7 @@ class Plans:
                 prices=plan_prices(config),
                 step_s=config.optimizer.step_s,
                 horizon_s=config.optimizer.horizon_s,
+                mode=config.optimizer.mode.value,
                 call_timeout_s=base.call_timeout_s,
             )
         )

@@ -126,6 +126,7 @@ def test_a_chain_over_rpc_is_read_whole(tmp_path: Path) -> None:
         ),
         ("[ledger]\nbackend = 'chain'", "ledger.backend", '"embedded"'),
         ("[optimizer]\nstep_s = 700", "optimizer.horizon_s", "multiple"),
+        ("[optimizer]\nmode = 'cheap'", "optimizer.mode", '"economy"'),
         ("[billing]\ncurrency = 'euro'", "billing.currency", "ISO 4217"),
         ("[billing]\ndefault_tariff = 'x'", "billing.default_tariff", "'x'"),
         ("[site]\ntimezone = 'Mars/Base'", "site.timezone", "Mars/Base"),
