@@ -23,6 +23,7 @@ class Rule(StrEnum):
     SHAPE = "shape"
     LIMIT = "limit"
     FLOOR_ROOM = "floor_room"
+    IMBALANCE = "imbalance"
     RANGE = "range"
     UNIT = "unit"
     STAY = "stay"
@@ -65,7 +66,11 @@ def check(problem: CabinetProblem, plan: Plan) -> tuple[Violation, ...]:
     if not same or len(plan.currents_da) != len(ids) or lengths - {problem.n_step}:
         return (_violation(Rule.SHAPE, problem.group_id, 0, len(ids), shape[0]),)
     currents = np.array(plan.currents_da, dtype=np.int64).reshape(shape)
-    return (*_check_sessions(problem, currents), *_check_cabinets(problem, currents))
+    return (
+        *_check_sessions(problem, currents),
+        *_check_cabinets(problem, currents),
+        *_check_imbalance(problem, currents),
+    )
 
 
 def _check_sessions(problem: CabinetProblem, currents: Grid) -> list[Violation]:
@@ -130,6 +135,46 @@ def _check_cabinets(problem: CabinetProblem, currents: Grid) -> list[Violation]:
                 claimed[index].sum(axis=0),
                 int(floors[index].sum()),
             )
+    return found
+
+
+def _check_imbalance(problem: CabinetProblem, currents: Grid) -> list[Violation]:
+    """Compare the worst difference of two phases: cars on one of them take all.
+
+    A car that draws on fewer phases than are counted may draw on any of them.
+    """
+    found: list[Violation] = []
+    parents = {cabinet.cabinet_id: cabinet.parent for cabinet in problem.cabinets}
+    for cabinet in problem.cabinets:
+        if cabinet.imbalance_a is None:
+            continue
+        bound = round(cabinet.imbalance_a * 10)
+        for one in range(3):
+            for other in range(3):
+                worst = np.zeros(problem.n_step, dtype=np.int64)
+                floors = 0
+                for session, row in zip(problem.sessions, currents, strict=True):
+                    place: str | None = session.cabinet_id
+                    while place not in {None, cabinet.cabinet_id}:
+                        place = parents[str(place)]
+                    used = session.n_power_phase or len(session.phases)
+                    is_even = other in session.phases and used == len(session.phases)
+                    if place is None or one not in session.phases or is_even:
+                        continue
+                    floor = round(session.floor_a * 10)
+                    worst += np.maximum(row, floor)
+                    floors += floor
+                if one != other:
+                    found += [
+                        _violation(
+                            Rule.IMBALANCE,
+                            f"{cabinet.cabinet_id} L{one + 1} against L{other + 1}",
+                            int(step),
+                            int(worst[step]),
+                            bound,
+                        )
+                        for step in np.flatnonzero(worst > max(bound, floors))
+                    ]
     return found
 
 

@@ -35,12 +35,15 @@ class Crowd:
         total: Units over all phases, where such a limit binds.
         inner_cap: Units per phase of a cabinet within the cabinet, for the items that
             are ``is_inner``, where one binds.
+        single_cap: Units per phase of the cars on this phase alone, where they make
+            the phases uneven.
     """
 
     items: tuple[Item, ...]
     cap: tuple[int, int, int]
     total: int | None = None
     inner_cap: tuple[int, int, int] | None = None
+    single_cap: tuple[int, int, int] | None = None
 
 
 def choose(crowd: Crowd, kernel: Kernel) -> list[int] | None:
@@ -50,6 +53,7 @@ def choose(crowd: Crowd, kernel: Kernel) -> list[int] | None:
     phases and a cabinet within the cabinet with cars on one or three phases.
     """
     special = (crowd.total is not None) + (crowd.inner_cap is not None)
+    special += crowd.single_cap is not None
     if special and any(len(item.phases) == 2 for item in crowd.items):  # noqa: PLR2004 - two-phase cars
         return None
     if special > 1:
@@ -168,6 +172,8 @@ def _nested(
 def _table(crowd: Crowd, phases: tuple[int, ...], kernel: Kernel) -> Table:
     items = [item for item in crowd.items if item.phases == phases]
     cap = min(crowd.cap[phase] for phase in phases)
+    if crowd.single_cap is not None and len(phases) == 1:
+        cap = min(cap, crowd.single_cap[phases[0]])
     return kernel.table(items, cap if crowd.total is None else min(cap, crowd.total))
 
 

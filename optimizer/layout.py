@@ -14,10 +14,13 @@ not fit (a caller's broken promise), nothing above a floor is planned, and still
 than ``head_da``. All zeros always satisfy both: no problem is infeasible.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Self
 
 from optimizer.grid import PHASES, grid_da
+from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem
 
 DJ_PER_WH = 36_000
@@ -33,6 +36,8 @@ class Row:
     Attributes:
         cabinet_id: Whose limit.
         phase: Grid phase, or None for the sum over the phases (a limit in W).
+        against: The phase that carries nothing of the members, for a limit of the
+            imbalance between both; else None.
         members: (session index, coefficient) of every session in the subtree; the
             coefficient is 1 for a phase, the number of phases for the sum.
         head_da: Shape (n_step,): limit minus reserved, at least 0.
@@ -44,10 +49,16 @@ class Row:
     members: tuple[tuple[int, int], ...]
     head_da: tuple[int, ...]
     extra_da: tuple[int, ...]
+    against: int | None = None
 
     @property
     def name(self) -> str:
         """Name the limit in words."""
+        if self.phase is not None and self.against is not None:
+            return (
+                f"{self.cabinet_id} imbalance of L{self.phase + 1}"
+                f" against L{self.against + 1}"
+            )
         return f"{self.cabinet_id} " + (
             "in total" if self.phase is None else f"phase L{self.phase + 1}"
         )
@@ -250,4 +261,51 @@ def _rows(problem: CabinetProblem, floor_da: tuple[int, ...]) -> tuple[Row, ...]
                         extra_da=tuple(max(0, head - floors) for head in free),
                     )
                 )
+        if cabinet.imbalance_a is not None:
+            rows += _uneven(problem, cabinet, behind, floor_da)
     return tuple(rows)
+
+
+def _uneven(
+    problem: CabinetProblem,
+    cabinet: CabinetLimit,
+    behind: Sequence[int],
+    floor_da: Sequence[int],
+) -> list[Row]:
+    """Limit what one phase carries of sessions that another carries nothing of.
+
+    It bounds every difference between two phases, also when cars take less than they
+    may. Pairs of phases with the same sessions are one limit.
+    """
+    assert cabinet.imbalance_a is not None, "the caller asked"
+    head_da = grid_da(cabinet.imbalance_a)
+    found: dict[tuple[int, tuple[int, ...]], Row] = {}
+    for phase, against in permutations(PHASES, 2):
+        members = tuple(
+            index
+            for index in behind
+            if is_uneven(problem.sessions[index], phase, against)
+        )
+        if not members or (phase, members) in found:
+            continue
+        floors = sum(floor_da[index] for index in members)
+        found[phase, members] = Row(
+            cabinet_id=cabinet.cabinet_id,
+            phase=phase,
+            against=against,
+            members=tuple((index, 1) for index in members),
+            head_da=(head_da,) * problem.n_step,
+            extra_da=(max(0, head_da - floors),) * problem.n_step,
+        )
+    return list(found.values())
+
+
+def is_uneven(session: EvSession, phase: int, against: int) -> bool:
+    """Tell whether a session may load one phase and not the other.
+
+    One that draws on fewer phases than are counted may do so on any of them.
+    """
+    if phase not in session.phases:
+        return False
+    n_power = session.n_power_phase or len(session.phases)
+    return against not in session.phases or n_power < len(session.phases)

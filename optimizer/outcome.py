@@ -32,6 +32,7 @@ class Reason:
             binds; ``UNIT``: nothing binds but the minimum current and the units.
         cabinet_id: The binding cabinet (``LIMIT``), else None.
         phase: Its grid phase, None for a limit in W over all phases.
+        against: The other phase, where the imbalance between both is what is full.
         from_step: First step in question.
         until_step: First step after it.
         text: The same in words.
@@ -41,6 +42,7 @@ class Reason:
     cause: Cause
     cabinet_id: str | None = None
     phase: int | None = None
+    against: int | None = None
     from_step: int
     until_step: int
     text: str
@@ -53,6 +55,7 @@ class Congestion:
     Attributes:
         cabinet_id: Whose limit.
         phase: Grid phase, or None for the sum over the phases.
+        against: The other phase, for a limit of the imbalance between both.
         step: When.
         micro_per_ah: Millionths of the currency per ampere-hour.
     """
@@ -61,6 +64,7 @@ class Congestion:
     phase: int | None
     step: int
     micro_per_ah: int
+    against: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,20 +7,21 @@ worths is found exactly, see ``optimizer.knapsack``, where the limits that can b
 * of one cabinet within another one, or
 * of one cabinet together with its limit over all phases,
 
-two-phase cars included in the first case. Elsewhere (deeper trees, floors that do not
-fit) currents are chosen greedily and exchanged. All integers, ties by index.
+two-phase cars included in the first case; or a limit of the imbalance, with cars on one
+or on all phases. Elsewhere (deeper trees, floors that do not fit) currents are chosen
+greedily and exchanged. All integers, ties by index.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from optimizer.bound import MICROAMP_PER_DA, unmet_uj
 from optimizer.goal import PACKINGS, Packing
 from optimizer.grid import PHASES
 from optimizer.knapsack import Crowd, choose
-from optimizer.layout import DJ_PER_WH, Layout, Room
+from optimizer.layout import DJ_PER_WH, Layout, Room, Row
 from optimizer.maxplus import Item, Kernel, Plain
 from optimizer.problem import Mode
 from optimizer.relaxed import RelaxedProblem
@@ -36,6 +37,7 @@ MAX_CELL: Final = 4_000_000
 
 _COARSER: Final = (1, 2, 5, 10, 20, 50, 100, 1_000, 10_000, 100_000)
 _NO_CAP: Final = 10**9
+_Kind: TypeAlias = Literal["phase", "total", "imbalance"]
 
 
 def policy(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Packing:
@@ -100,16 +102,21 @@ class _Part:
         cap: Per phase.
         total: Over all phases.
         inner: Of a cabinet within.
+        single: Per phase, what cars on this phase alone may take together.
     """
 
     members: frozenset[int]
     cap: dict[int, int]
     total: int | None = None
     inner: "_Part | None" = None
+    single: dict[int, int] = field(default_factory=dict)
 
-    def bind(self, phase: int | None, extra_da: int) -> None:
+    def bind(self, row: Row, extra_da: int) -> None:
         """Add one limit."""
-        if phase is None:
+        phase = row.phase
+        if phase is not None and row.against is not None:
+            self.single[phase] = min(self.single.get(phase, _NO_CAP), extra_da)
+        elif phase is None:
             known = self.total
             self.total = extra_da if known is None else min(known, extra_da)
         else:
@@ -120,8 +127,7 @@ def _parts(layout: Layout, step: int, offers: list[Offer]) -> list[_Part] | None
     """Group the limits that can bind; None where they overlap too much."""
     most = {offer.index: offer.values[-1][0] for offer in offers}
     behind: dict[str, set[int]] = {}
-    binding: set[str] = set()
-    wide: set[str] = set()
+    binding: set[tuple[str, _Kind]] = set()
     for row in layout.rows:
         floors = sum(a * layout.floor_da[index] for index, a in row.members)
         if row.head_da[step] < floors:
@@ -133,16 +139,29 @@ def _parts(layout: Layout, step: int, offers: list[Offer]) -> list[_Part] | None
             for index, a in row.members
         )
         if full > row.extra_da[step]:
-            (wide if row.phase is None else binding).add(row.cabinet_id)
+            binding.add((row.cabinet_id, _kind(row)))
+            if row.against is not None and not _all_on_one_phase(layout, row):
+                return None
     found: dict[frozenset[int], _Part] = {}
     for row in layout.rows:
-        if row.cabinet_id in (wide if row.phase is None else binding):
+        if (row.cabinet_id, _kind(row)) in binding:
             members = frozenset(behind[row.cabinet_id])
             part = found.setdefault(
                 members, _Part(members=members, cap=dict.fromkeys(PHASES, _NO_CAP))
             )
-            part.bind(row.phase, row.extra_da[step])
+            part.bind(row, row.extra_da[step])
     return _nest(list(found.values()))
+
+
+def _kind(row: Row) -> "_Kind":
+    if row.against is not None:
+        return "imbalance"
+    return "total" if row.phase is None else "phase"
+
+
+def _all_on_one_phase(layout: Layout, row: Row) -> bool:
+    sessions = layout.problem.sessions
+    return all(len(sessions[index].phases) == 1 for index, _ in row.members)
 
 
 def _nest(parts: list[_Part]) -> list[_Part] | None:
@@ -152,7 +171,13 @@ def _nest(parts: list[_Part]) -> list[_Part] | None:
         above = [other for other in parts if part.members < other.members]
         if not above:
             outer.append(part)
-        elif len(above) > 1 or above[0].inner or part.total is not None:
+        elif (
+            len(above) > 1
+            or above[0].inner
+            or part.total is not None
+            or part.single
+            or above[0].single
+        ):
             return None
         else:
             above[0].inner = part
@@ -166,7 +191,8 @@ def _crowd(layout: Layout, part: _Part, offers: list[Offer]) -> Crowd:
         for offer in offers
     ]
     unit = gcd(*(weight for weights in taken for weight in weights)) or 1
-    room = max((cap for cap in part.cap.values() if cap < _NO_CAP), default=0)
+    caps = [*part.cap.values(), *part.single.values()]
+    room = max((cap for cap in caps if cap < _NO_CAP), default=0)
     size = max(room, part.total or 0) // unit + 1
     cells = size * sum(len(weights) for weights in taken)
     unit *= next(
@@ -186,7 +212,13 @@ def _crowd(layout: Layout, part: _Part, offers: list[Offer]) -> Crowd:
         cap=_caps(part, unit),
         total=None if part.total is None else part.total // unit,
         inner_cap=(None if part.inner is None else _caps(part.inner, unit)),
+        single_cap=_single(part, unit) if part.single else None,
     )
+
+
+def _single(part: _Part, unit: int) -> tuple[int, int, int]:
+    one, two, three = (part.single.get(phase, _NO_CAP) // unit for phase in PHASES)
+    return one, two, three
 
 
 def _caps(part: _Part, unit: int) -> tuple[int, int, int]:

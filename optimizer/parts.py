@@ -27,6 +27,9 @@ class CabinetLimit:
             of this cabinet that is no session of the problem: other loads, floors of
             EVSEs without a session here, and the margin. What sessions below the
             cabinet may use is limit minus reserved, never less than zero.
+        imbalance_a: What one phase may carry of sessions that another phase carries
+            nothing of, A, or None. So no two phases differ by more, whatever each car
+            takes of its limit.
     """
 
     cabinet_id: str
@@ -34,6 +37,7 @@ class CabinetLimit:
     limit_a: PhaseSeries | None = None
     limit_w: Series | None = None
     reserved_a: PhaseSeries
+    imbalance_a: float | None = None
 
     def normalise(self, path: str, n_step: int) -> None:
         """Validate and round in place; the problem calls this once, on creation."""
@@ -55,6 +59,10 @@ class CabinetLimit:
             f"{path}.reserved_a", self.reserved_a, n_step, grid.ceil_da
         )
         _set(self, "reserved_a", reserved_a)
+        if self.imbalance_a is not None:
+            path = f"{path}.imbalance_a"
+            checked_a = grid.number(path, self.imbalance_a, MAX_CURRENT_A)
+            _set(self, "imbalance_a", grid.floor_da(checked_a) / 10)
 
     def to_json(self) -> dict[str, object]:
         """Return the canonical object: integers only."""
@@ -64,6 +72,9 @@ class CabinetLimit:
             "limit_da": None if self.limit_a is None else _json_da(self.limit_a),
             "limit_w": None if self.limit_w is None else [int(w) for w in self.limit_w],
             "reserved_da": _json_da(self.reserved_a),
+            "imbalance_da": (
+                None if self.imbalance_a is None else round(self.imbalance_a * 10)
+            ),
         }
 
     @classmethod
@@ -71,7 +82,7 @@ class CabinetLimit:
         """Read an object as ``to_json`` writes it; null and absent are the same."""
         found = node.fields(
             required=("cabinet_id", "reserved_da"),
-            optional=("parent", "limit_da", "limit_w"),
+            optional=("parent", "limit_da", "limit_w", "imbalance_da"),
         )
         given = {key: value for key, value in found.items() if not value.is_null()}
         return cls(
@@ -82,6 +93,11 @@ class CabinetLimit:
             ),
             limit_w=given["limit_w"].series(n_step) if "limit_w" in given else None,
             reserved_a=_amperes(found["reserved_da"], n_step),
+            imbalance_a=(
+                given["imbalance_da"].integer() / 10
+                if "imbalance_da" in given
+                else None
+            ),
         )
 
 

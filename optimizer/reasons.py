@@ -65,6 +65,7 @@ def _reason(
         cause=Cause.LIMIT,
         cabinet_id=row_.cabinet_id,
         phase=row_.phase,
+        against=row_.against,
         from_step=first,
         until_step=until,
         text=f"{row_.name} is full in {_steps(len(steps))} from {begin} to {end}",

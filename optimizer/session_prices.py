@@ -1,6 +1,6 @@
 """What a kWh costs each session now: the energy, and the limits that are full."""
 
-from optimizer.layout import Layout
+from optimizer.layout import Layout, Row
 from optimizer.outcome import Plan
 from optimizer.problem import CabinetProblem
 
@@ -17,7 +17,7 @@ def session_prices(problem: CabinetProblem, plan: Plan) -> tuple[int, ...]:
         return ()
     layout = Layout.of(problem)
     duals = {
-        (one.cabinet_id, one.phase): one.micro_per_ah
+        (one.cabinet_id, one.phase, one.against): one.micro_per_ah
         for one in plan.congestion
         if one.step == 0
     }
@@ -25,10 +25,13 @@ def session_prices(problem: CabinetProblem, plan: Plan) -> tuple[int, ...]:
     prices = []
     for index, session in enumerate(problem.sessions):
         per_hour_and_ampere = sum(
-            coefficient
-            * duals.get((layout.rows[row].cabinet_id, layout.rows[row].phase), 0)
+            coefficient * duals.get(_name(layout.rows[row]), 0)
             for row, coefficient in layout.rows_of[index]
         )
         wh_per_ah = problem.nominal_v * (session.n_power_phase or 1)
         prices.append(energy + per_hour_and_ampere * _WH_PER_KWH // wh_per_ah)
     return tuple(prices)
+
+
+def _name(row: Row) -> tuple[str, int | None, int | None]:
+    return row.cabinet_id, row.phase, row.against

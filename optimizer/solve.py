@@ -136,6 +136,7 @@ def _congestion(relaxed: RelaxedProblem, dual: Dual) -> tuple[Congestion, ...]:
         Congestion(
             cabinet_id=relaxed.layout.rows[bound.row].cabinet_id,
             phase=relaxed.layout.rows[bound.row].phase,
+            against=relaxed.layout.rows[bound.row].against,
             step=bound.step,
             micro_per_ah=micro_per_ah,
         )

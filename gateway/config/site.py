@@ -231,15 +231,14 @@ def _cabinet(table: CabinetTable) -> Cabinet:
         limit_w=table.limit_w,
         margin_da=_up_da(table.margin_a),
         feeder_meter=table.feeder_meter,
+        imbalance_da=None if table.imbalance_a is None else _down_da(table.imbalance_a),
         mode=table.mode,
         position=_position(table),
     )
 
 
 def _limits_da(limit_a: tuple[Decimal, ...]) -> PerPhase:
-    one, two, three = (
-        int((value * 10).to_integral_value(rounding=ROUND_FLOOR)) for value in limit_a
-    )
+    one, two, three = (_down_da(value) for value in limit_a)
     return (one, two, three)
 
 
@@ -330,6 +329,10 @@ def _position(table: Positioned) -> Position | None:
     if table.latitude_deg is None or table.longitude_deg is None:
         return None
     return Position(latitude_deg=table.latitude_deg, longitude_deg=table.longitude_deg)
+
+
+def _down_da(current_a: Decimal) -> int:
+    return int((current_a * 10).to_integral_value(rounding=ROUND_FLOOR))
 
 
 def _up_da(current_a: Decimal) -> int:

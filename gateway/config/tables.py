@@ -79,6 +79,8 @@ class CabinetTable:
         margin_a: Kept free on every phase.
         feeder_meter: Id for ``PUT /loads/ID/reading`` of the meter that sees the whole
             cabinet; needed where ratings exceed the limit.
+        imbalance_a: What cars may load one phase more than another, as far as plans
+            know on which phases they draw: 20 where 4.6 kVA are allowed.
         mode: ``control``, or ``advise``: plans are shown and nothing is sent.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
@@ -90,6 +92,7 @@ class CabinetTable:
     limit_w: Annotated[int | None, Range(low=0, high=MAX_W)] = None
     margin_a: Annotated[Decimal, Range(low=0, high=MAX_A)] = Decimal(0)
     feeder_meter: str | None = None
+    imbalance_a: Annotated[Decimal | None, Range(low=0, high=MAX_A)] = None
     mode: Mode = Mode.CONTROL
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None

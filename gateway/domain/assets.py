@@ -53,6 +53,7 @@ class Cabinet:
         limit_w: Limit of the sum over all phases, W, or ``None``.
         margin_da: Kept free on every phase, 0.1 A.
         feeder_meter: Id of the meter that measures the whole feeder, if there is one.
+        imbalance_da: What cars may load one phase more than another by plan, 0.1 A.
     """
 
     id: CabinetId
@@ -61,6 +62,7 @@ class Cabinet:
     limit_w: int | None = None
     margin_da: int = 0
     feeder_meter: str | None = None
+    imbalance_da: int | None = None
     mode: Mode = Mode.CONTROL
     position: Position | None = None
 

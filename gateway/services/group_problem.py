@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from gateway.domain.events import ChargingState
 from gateway.domain.ids import CabinetId, EvseRef, SessionId
 from gateway.domain.limits import LimitUnit
 from gateway.domain.phases import DC_UNDERVOLTAGE
-from gateway.domain.topology import CurrentType, LoadSource
+from gateway.domain.topology import Cabinet, CurrentType, LoadSource
 from gateway.services import loads
 from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
@@ -96,6 +97,7 @@ def build(
                     limit_a=limit_a,
                     limit_w=limit_w,
                     reserved_a=reserved[cabinet.id],
+                    imbalance_a=_imbalance(state, cabinet, now, step_s, steered_refs),
                 )
                 for index, (cabinet, (limit_a, limit_w)) in enumerate(
                     zip(state.group.cabinets, limits, strict=True)
@@ -326,6 +328,35 @@ def _reserved(
                 row.append(min(taken[phase] / 10, MAX_CURRENT_A))
         found[cabinet.id] = rows
     return found
+
+
+def _imbalance(
+    state: GroupState,
+    cabinet: Cabinet,
+    now: datetime,
+    step_s: int,
+    steered: set[EvseRef],
+) -> float | None:
+    """What steered sessions may load one phase more than another, A.
+
+    What other EVSEs may draw on fewer than three phases until the next plan is taken
+    off.
+    """
+    if cabinet.imbalance_da is None:
+        return None
+    taken = dict.fromkeys(permutations(range(3), 2), 0)
+    for ref, stairs in state.envelopes(now).items():
+        if ref in steered or cabinet.id not in state.paths[ref]:
+            continue
+        instants = [unix_s(now), *(r.at_s for r in stairs)]
+        draws = [
+            env.value_at(stairs, at_s)
+            for at_s in instants
+            if unix_s(now) <= at_s < unix_s(now) + step_s
+        ]
+        for one, other in taken:
+            taken[one, other] += max(0, *(draw[one] - draw[other] for draw in draws))
+    return max(0, cabinet.imbalance_da - max(taken.values())) / 10
 
 
 def _equipment(

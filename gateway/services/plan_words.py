@@ -44,6 +44,11 @@ def reason_in_words(
         case Cause.LIMIT:
             row = "" if reason.phase is None else f" on L{reason.phase + 1}"
             begins, ends = clock(reason.from_step), clock(reason.until_step)
+            if reason.phase is not None and reason.against is not None:
+                return (
+                    f"Cabinet {reason.cabinet_id} may load L{reason.phase + 1} no more"
+                    f" above L{reason.against + 1} from {begins} to {ends}"
+                )
             return f"Cabinet {reason.cabinet_id} is full{row} from {begins} to {ends}"
         case Cause.STAY:
             ends = clock(reason.until_step)

@@ -44,6 +44,7 @@ def cabinets(draw: st.DrawFn, n_step: int, n_cabinet: int) -> tuple[CabinetLimit
                 limit_a=draw(phase_rows(n_step, 80)) if in_amps else None,
                 limit_w=draw(watts) if in_watts else None,
                 reserved_a=draw(st.just(flat(n_step, 0.0)) | phase_rows(n_step, 40)),
+                imbalance_a=draw(st.sampled_from([None, None, None, 20.0, 10.05, 0.0])),
             )
         )
     return tuple(found)

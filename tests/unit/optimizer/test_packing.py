@@ -1,5 +1,6 @@
 """The packing of one step: exact where it says so, and close to it elsewhere."""
 
+from dataclasses import replace
 from itertools import product
 from random import Random
 
@@ -152,6 +153,17 @@ def test_the_packing_of_a_cabinet_is_as_good_as_a_mixed_integer_solver(
         phases=ANY_PHASES,
         step_a=rng.choice([1.0, 1.0, 0.5, 2.0]),
     )
+    layout = Layout.of(problem)
+    assert_exact(layout, random_offers(rng, layout))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_limit_of_the_imbalance_is_packed_as_well_as_by_a_mixed_integer_solver(
+    seed: int,
+) -> None:
+    rng = Random(seed)  # noqa: S311 - a seeded test, no secret
+    limit = replace(cabinet(rng, "A", 20, 60), imbalance_a=float(rng.randrange(6, 24)))
+    problem = one_step(rng, [limit], n_session=8, phases=ONE_OR_THREE)
     layout = Layout.of(problem)
     assert_exact(layout, random_offers(rng, layout))
 

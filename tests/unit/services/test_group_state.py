@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -7,7 +8,7 @@ from gateway.domain.envelope import UnixS, unix_s
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.topology import Cabinet, CurrentType, Evse, Load, Site, Station
-from gateway.services import group_limits
+from gateway.services import group_limits, group_problem
 from gateway.services.evse_state import Need, Trust, sample_of, sampled_at
 from gateway.services.group_state import GroupState
 from gateway.services.loads import Consumer, LoadReading, load_staircase
@@ -218,3 +219,21 @@ def test_power_beyond_the_worst_case_counts_in_full() -> None:
 
     assert counted_da(5_000.0) == 115  # 10 A on a phase at most, and the margin
     assert counted_da(9_200.0) > 400
+
+
+def test_other_evses_on_one_phase_take_from_what_plans_may_load_unevenly() -> None:
+    """Until the next plan they may draw all they hold."""
+    place = site(phases=(0,), floor_da=60)
+    uneven = dataclasses.replace(place.cabinets[1], imbalance_da=200)
+    place = dataclasses.replace(
+        place, cabinets=(place.cabinets[0], uneven, place.cabinets[2])
+    )
+    state = state_of(place)
+    set_up(state)
+    asked = group_problem.build(state, NOW, step_s=900, n_step=2)
+    found = {one.cabinet_id: one.imbalance_a for one in asked.problem.cabinets}
+    assert found == {ROOT: None, INNER: 14.0, OTHER: None}
+    report(state, sampled(NOW, 0.0), NOW)
+    asked = group_problem.build(state, NOW, step_s=900, n_step=2)
+    assert [one.session_id for one in asked.problem.sessions] == ["s1"]
+    assert asked.problem.cabinets[1].imbalance_a == 20.0
