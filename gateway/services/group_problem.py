@@ -73,7 +73,7 @@ def build(
     expected. EVSEs without a session that can be steered count at their envelope.
     """
     now = now.replace(microsecond=0)
-    steered = [one for one in state.evses.values() if _is_steered(state, one)]
+    steered = [one for one in state.evses.values() if is_steered(state, one)]
     steered_refs = {key_of(one.evse.ref) for one in steered}
     reserved = _reserved(state, now, step_s, n_step, steered_refs)
     limits = [
@@ -184,7 +184,8 @@ def _share(state: GroupState, one: EvseState) -> float:
     return share
 
 
-def _is_steered(state: GroupState, one: EvseState) -> bool:
+def is_steered(state: GroupState, one: EvseState) -> bool:
+    """Whether a session is planned, not only reserved for."""
     session = one.session
     return (
         session is not None
@@ -199,7 +200,7 @@ def _ev_session(
     state: GroupState, one: EvseState, now: datetime, step_s: int
 ) -> EvSession:
     session, evse = one.session, one.evse
-    assert session is not None  # _is_steered
+    assert session is not None  # is_steered
     delivered_wh = session.energy_milliwh // 1000
     need = one.need
     departure = now + OVERDUE if need is None else max(need.departure_at, now + OVERDUE)

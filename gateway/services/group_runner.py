@@ -68,6 +68,7 @@ from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
 from gateway.services.late_limits import LateLimits
 from gateway.services.limit_calls import clear_limits, send_limits
+from gateway.services.plan_basis import QUIET_S, Basis, plan_basis, round_basis
 from gateway.services.plan_words import reasons_in_words
 from gateway.services.session_need import read_need
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
@@ -125,6 +126,9 @@ class GroupRunner:
         self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
+        self._planned: Basis = ()
+        self._looked: Basis = ()
+        self._looked_s = -QUIET_S
         self._tasks: asyncio.TaskGroup | None = None
 
     def offer(self, item: Item) -> None:
@@ -186,10 +190,25 @@ class GroupRunner:
             self._needs_plan = True
         for station in tuple(self.state.stations.values()):
             await self._setup.proceed(self.state, station, now)
+        if plan_basis(self.state) != self._planned:
+            self._needs_plan = True
         if self._needs_plan and not self._is_solving:
             self._start_solving(now)
-        await self._send_round()
-        self.refused = group_limits.not_admitted(self.state, self._now())
+        if self._is_round_due(items):
+            await self._send_round()
+            self.refused = group_limits.not_admitted(self.state, self._now())
+            self._looked = round_basis(self.state)
+            self._looked_s = asyncio.get_running_loop().time()
+
+    def _is_round_due(self, items: Sequence[Item]) -> bool:
+        """Whether other limits may be worth sending: most samples change nothing."""
+        waited_s = asyncio.get_running_loop().time() - self._looked_s
+        return (
+            waited_s >= QUIET_S
+            or not all(isinstance(one, FactCommitted | LoadMeasured) for one in items)
+            or not items
+            or round_basis(self.state) != self._looked
+        )
 
     async def _take(self, item: Item) -> None:
         match item:
@@ -264,7 +283,6 @@ class GroupRunner:
         if (
             before is None
             or session.phase is not before.phase
-            or session.charging_state is not before.charging_state
             or session.transaction_id != before.transaction_id
         ):
             self._needs_plan = True
@@ -480,6 +498,7 @@ class GroupRunner:
 
     def _start_solving(self, now: datetime) -> None:
         self._needs_plan = False
+        self._planned = plan_basis(self.state)
         self._planned_load_da = self._load_da()
         ports = self._ports
         asked = group_problem.build(
@@ -587,7 +606,6 @@ class GroupRunner:
         if station is not None:
             station.is_busy = False
             await self._setup.called(self.state, station, self._now())
-            self._needs_plan = True
 
     async def _need_of(self, session: Session) -> Need:
         return await read_need(

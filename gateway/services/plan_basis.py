@@ -1,0 +1,63 @@
+"""What a plan, and a round of limits, rest on: while that is the same, both still hold.
+
+Most of what a group hears are samples that change neither. A plan is made anew when the
+sessions that can be planned are others, or one of them stopped asking for energy; a
+round of limits is looked at again when somebody holds, wants or may be sent something
+else, or after `QUIET_S`, since time alone makes readings stale and limits decay.
+"""
+
+from dataclasses import fields
+from typing import Final, TypeAlias
+
+from gateway.domain.events import ChargingState
+from gateway.services.evse_state import EvseState, StationState
+from gateway.services.group_problem import is_steered
+from gateway.services.group_state import GroupState
+
+QUIET_S: Final = 10.0
+"""Real seconds after which a group looks at its limits though nothing happened."""
+
+Basis: TypeAlias = tuple[object, ...]
+
+_PASSING: Final = {"session", "accepted_at", "heard_at", "watched_at", "bounds"}
+"""Of what is known about an EVSE, what any sample changes and no limit rests on."""
+
+_OF_EVSE: Final = tuple(f.name for f in fields(EvseState) if f.name not in _PASSING)
+_OF_STATION: Final = tuple(f.name for f in fields(StationState) if f.name != "evses")
+
+
+def plan_basis(state: GroupState) -> Basis:
+    """Who is planned, and who of them has had enough."""
+    return tuple(
+        None
+        if one.session is None or not is_steered(state, one)
+        else (
+            one.session.session_id,
+            one.session.charging_state is ChargingState.SUSPENDED_EV,
+        )
+        for one in state.evses.values()
+    )
+
+
+def round_basis(state: GroupState) -> Basis:
+    """Everything but the time that a round of limits depends on; to be compared."""
+    return (
+        tuple(_of_evse(one) for one in state.evses.values()),
+        tuple(
+            tuple(getattr(station, name) for name in _OF_STATION)
+            for station in state.stations.values()
+        ),
+        tuple(state.modes.items()),
+        tuple((r.load_id, r.current_da, r.power_w) for r in state.readings.values()),
+        state.thresholds,
+        state.departed,
+        state.clock_doubt_s,
+    )
+
+
+def _of_evse(one: EvseState) -> Basis:
+    session = one.session
+    return (
+        None if session is None else (session.session_id, session.transaction_id),
+        *(getattr(one, name) for name in _OF_EVSE),
+    )
