@@ -195,10 +195,10 @@ class GroupRunner:
         if self._needs_plan and not self._is_solving:
             self._start_solving(now)
         if self._is_round_due(items):
+            self._looked_s = asyncio.get_running_loop().time()
             await self._send_round()
             self.refused = group_limits.not_admitted(self.state, self._now())
             self._looked = round_basis(self.state)
-            self._looked_s = asyncio.get_running_loop().time()
 
     def _is_round_due(self, items: Sequence[Item]) -> bool:
         """Whether other limits may be worth sending: most samples change nothing."""
@@ -537,6 +537,7 @@ class GroupRunner:
         plan_id = None if self.plan_meta is None else self.plan_meta.plan_id
         ids = await self._records.batch(batch, plan_id=plan_id, now=now)
         if ids is None:
+            self._looked_s = -QUIET_S  # tried again at the next look
             return
         per_station: dict[StationId, list[tuple[int, Outgoing]]] = defaultdict(list)
         for command_id, outgoing in zip(ids, batch, strict=True):

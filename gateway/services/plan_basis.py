@@ -14,12 +14,26 @@ from gateway.services.evse_state import EvseState, StationState
 from gateway.services.group_problem import is_steered
 from gateway.services.group_state import GroupState
 
-QUIET_S: Final = 10.0
-"""Real seconds after which a group looks at its limits though nothing happened."""
+QUIET_S: Final = 30.0
+"""Real seconds after which a group looks at its limits though nothing happened.
+
+What time alone does, to readings and schedules, was counted when limits were sent.
+"""
 
 Basis: TypeAlias = tuple[object, ...]
 
-_PASSING: Final = {"session", "accepted_at", "heard_at", "watched_at", "bounds"}
+_PASSING: Final = {
+    "session",
+    "accepted_at",
+    "heard_at",
+    "watched_at",
+    "bounds",
+    "car",
+    "offered",
+    "seen_at",
+    "expected",
+    "strayed_at",
+}
 """Of what is known about an EVSE, what any sample changes and no limit rests on."""
 
 _OF_EVSE: Final = tuple(f.name for f in fields(EvseState) if f.name not in _PASSING)
