@@ -116,6 +116,22 @@ class PlanMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CabinetWatched:
+    """The fast loop found something at a feeder meter.
+
+    Attributes:
+        kind: ``cut``, ``released``, ``cannot_shed``, ``feeder_lost``, ``feeder_back``
+            or ``exporting``.
+        text: In words.
+    """
+
+    cabinet_id: CabinetId
+    kind: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettled:
     """A bill was made, or a settlement reached the chain."""
 
@@ -177,6 +193,7 @@ Notice: TypeAlias = (
     | LimitChanged
     | CommandChanged
     | PlanMade
+    | CabinetWatched
     | SessionSettled
     | HeadAnchored
     | SecurityEventReported

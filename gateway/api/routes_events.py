@@ -14,6 +14,7 @@ from gateway.api.requests import CheckedRoute
 from gateway.api.security import Context, Viewer, caller_of
 from gateway.bus import (
     AlarmRaised,
+    CabinetWatched,
     CommandChanged,
     FactCommitted,
     HeadAnchored,
@@ -128,6 +129,13 @@ def described(  # noqa: C901, PLR0912 - one arm per kind of notice
                 "cabinet_id": notice.cabinet_id,
                 "plan_id": notice.plan_id,
                 "outcome": notice.outcome,
+                "at": views.time(notice.at),
+            }
+        case CabinetWatched():
+            return "feeder", {
+                "cabinet_id": notice.cabinet_id,
+                "kind": notice.kind,
+                "text": notice.text,
                 "at": views.time(notice.at),
             }
         case HeadAnchored():

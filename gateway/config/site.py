@@ -229,9 +229,17 @@ def _cabinet(table: CabinetTable) -> Cabinet:
         parent=None if table.parent is None else CabinetId(table.parent),
         limit_da=None if table.limit_a is None else _limits_da(table.limit_a),
         limit_w=table.limit_w,
+        net_limit_da=(
+            None if table.net_limit_a is None else _limits_da(table.net_limit_a)
+        ),
+        export_limit_da=(
+            None if table.export_limit_a is None else _limits_da(table.export_limit_a)
+        ),
         margin_da=_up_da(table.margin_a),
+        breaker_da=None if table.breaker_a is None else _down_da(table.breaker_a),
         feeder_meter=table.feeder_meter,
         imbalance_da=None if table.imbalance_a is None else _down_da(table.imbalance_a),
+        feeder_stale_after_s=table.feeder_stale_after_s,
         mode=table.mode,
         position=_position(table),
     )

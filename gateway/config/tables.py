@@ -74,13 +74,20 @@ class CabinetTable:
     Attributes:
         id: Its name in the API.
         parent: Id of the cabinet that feeds this one; limits nest.
-        limit_a: On L1, L2 and L3, as ``[63, 63, 63]``; this, ``limit_w`` or both.
+        limit_a: On L1, L2 and L3, as ``[63, 63, 63]``; this, ``limit_w`` or both. What
+            busbars and cables carry: PV and batteries behind the cabinet do not count.
         limit_w: Over all phases.
-        margin_a: Kept free on every phase.
+        net_limit_a: What the supply gives per phase, where that is less: import less
+            generation. Limits never count on generation; the fast loop measures it.
+        export_limit_a: What may be fed in per phase; more is an alarm.
+        margin_a: Kept free on every phase; says how many EVSEs may disobey at once.
+        breaker_a: Rated current of the overcurrent protection; without it the lowest
+            of the limits per phase.
         feeder_meter: Id for ``PUT /loads/ID/reading`` of the meter that sees the whole
             cabinet; needed where ratings exceed the limit.
         imbalance_a: What cars may load one phase more than another, as far as plans
             know on which phases they draw: 20 where 4.6 kVA are allowed.
+        feeder_stale_after_s: An older reading of it does not count: the meter is lost.
         mode: ``control``, or ``advise``: plans are shown and nothing is sent.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
@@ -90,17 +97,25 @@ class CabinetTable:
     parent: str | None = None
     limit_a: Annotated[tuple[Decimal, ...] | None, Range(low=0, high=MAX_A)] = None
     limit_w: Annotated[int | None, Range(low=0, high=MAX_W)] = None
+    net_limit_a: Annotated[tuple[Decimal, ...] | None, Range(low=0, high=MAX_A)] = None
+    export_limit_a: Annotated[tuple[Decimal, ...] | None, Range(low=0, high=MAX_A)] = (
+        None
+    )
     margin_a: Annotated[Decimal, Range(low=0, high=MAX_A)] = Decimal(0)
+    breaker_a: Annotated[Decimal | None, Range(low=1, high=MAX_A)] = None
     feeder_meter: str | None = None
     imbalance_a: Annotated[Decimal | None, Range(low=0, high=MAX_A)] = None
+    feeder_stale_after_s: Annotated[int, Range(low=2, high=3_600)] = 120
     mode: Mode = Mode.CONTROL
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
 
     def __post_init__(self) -> None:
         _check_id(self.id)
-        if self.limit_a is not None and len(self.limit_a) != len(ALL_PHASES):
-            raise ConfigError("limit_a", "one limit per phase, as [63, 63, 63]")
+        for key in ("limit_a", "net_limit_a", "export_limit_a"):
+            limits = getattr(self, key)
+            if limits is not None and len(limits) != len(ALL_PHASES):
+                raise ConfigError(key, "one limit per phase, as [63, 63, 63]")
         if self.limit_a is None and self.limit_w is None:
             raise ConfigError("limit_a", "a cabinet needs limit_a or limit_w")
 

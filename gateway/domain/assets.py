@@ -49,22 +49,44 @@ class Cabinet:
 
     Attributes:
         parent: The cabinet that feeds this one, or ``None`` for a root.
-        limit_da: Limit per phase, 0.1 A, or ``None``.
-        limit_w: Limit of the sum over all phases, W, or ``None``.
+        limit_da: Limit per phase, 0.1 A, or ``None``: what busbars and cables carry, so
+            generation behind the cabinet does not count against it (gross).
+        limit_w: Limit of the sum over all phases, W, or ``None``; gross as well.
+        net_limit_da: What the supply gives on each phase, import less generation,
+            0.1 A; ``None``: nothing less than ``limit_da``.
+        export_limit_da: What may be fed in on each phase, 0.1 A; ``None``: not watched.
         margin_da: Kept free on every phase, 0.1 A.
+        breaker_da: Rated current of its overcurrent protection, 0.1 A; ``None``: the
+            lowest of its limits per phase.
         feeder_meter: Id of the meter that measures the whole feeder, if there is one.
         imbalance_da: What cars may load one phase more than another by plan, 0.1 A.
+        feeder_stale_after_s: Site seconds after which that meter is lost.
     """
 
     id: CabinetId
     parent: CabinetId | None = None
     limit_da: PerPhase | None = None
     limit_w: int | None = None
+    net_limit_da: PerPhase | None = None
+    export_limit_da: PerPhase | None = None
     margin_da: int = 0
+    breaker_da: int | None = None
     feeder_meter: str | None = None
     imbalance_da: int | None = None
+    feeder_stale_after_s: int = 120
     mode: Mode = Mode.CONTROL
     position: Position | None = None
+
+    @property
+    def committed_da(self) -> PerPhase | None:
+        """What limits may add up to per phase: the lower of gross and net.
+
+        Generation does not count: a cloud takes it away in seconds.
+        """
+        if self.limit_da is None or self.net_limit_da is None:
+            return self.limit_da or self.net_limit_da
+        gross, net = self.limit_da, self.net_limit_da
+        return (min(gross[0], net[0]), min(gross[1], net[1]), min(gross[2], net[2]))
 
     @property
     def limit_a(self) -> tuple[float, float, float] | None:

@@ -224,9 +224,9 @@ def exceeds(
         margin_da: Instead of the cabinet's own margin.
     """
     margin = cabinet.margin_da if margin_da is None else margin_da
-    if cabinet.limit_da is not None and any(
-        drawn + margin > limit
-        for drawn, limit in zip(load, cabinet.limit_da, strict=True)
+    limits = cabinet.committed_da
+    if limits is not None and any(
+        drawn + margin > limit for drawn, limit in zip(load, limits, strict=True)
     ):
         return True
     if cabinet.limit_w is None:

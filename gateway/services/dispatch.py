@@ -209,6 +209,10 @@ class Dispatch(OperatorSettings):
         runner = self._groups.of_station(ref.station_id)
         return None if runner is None else runner.state.evses.get(key_of(ref))
 
+    def runners(self) -> Mapping[CabinetId, GroupRunner]:
+        """The runner of every group, by its root cabinet; for the fast loop."""
+        return self._groups.runners
+
     def runner(self, station_id: StationId) -> GroupRunner | None:
         """The runner of a station's group; for the obedience test."""
         return self._groups.of_station(station_id)

@@ -61,6 +61,7 @@ from gateway.services.group_items import (
     ResendAsked,
     Solved,
     StationFree,
+    Withheld,
 )
 from gateway.services.group_problem import Asked
 from gateway.services.group_records import GroupRecords
@@ -225,6 +226,9 @@ class GroupRunner:
                 await self._restore()
             case ResendAsked():
                 self._resend(item.ref)
+            case Withheld():
+                self.state.withheld = item.taken
+                self._needs_plan = True
             case Reload():
                 await self._restore()
                 for station_id in self.state.stations:  # it may have restarted unheard

@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.domain import envelope as env
 from gateway.domain.envelope import (
+    Draw,
     HeldLimit,
     Holding,
     Progress,
@@ -73,6 +74,7 @@ class GroupState:
         self.paths: dict[EvseRef, tuple[CabinetId, ...]] = {}
         self.departed: tuple[Departed, ...] = ()
         self.clock_doubt_s = 0
+        self.withheld: Mapping[CabinetId, Draw] = {}
         ids = {cabinet.id for cabinet in group.cabinets}
         for station in group.stations:
             trust = trusts.get(station.id, Trust(station_id=station.id))
@@ -114,14 +116,18 @@ class GroupState:
         )
 
     def rooms(self, now: datetime) -> dict[CabinetId, Staircase]:
-        """What limits leave after margins and other loads, from ``now`` on."""
-        return loads.rooms(
+        """What limits leave after margins and other loads, from ``now`` on.
+
+        Less what the fast loop withholds because a feeder meter shows too much.
+        """
+        rooms = loads.rooms(
             self.group,
             thresholds=self.thresholds,
             readings=self.readings,
             now=now,
             phase_v=self.site.phase_v,
         )
+        return loads.less(rooms, self.withheld, self.group) if self.withheld else rooms
 
     def rooms_with(
         self, threshold: Threshold, now: datetime
@@ -423,6 +429,7 @@ class GroupState:
                 station.needs_setup = before.needs_setup or (is_open and is_ours)
                 station.blocks_sessions = before.blocks_sessions
                 station.retry_at = before.retry_at
+        self.withheld = old.withheld
         self.depart(old, now)
 
     def depart(self, old: "GroupState", now: datetime) -> None:

@@ -7,18 +7,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.domain import envelope as env
-from gateway.domain.envelope import NO_LIMIT, TOTAL, Draw, unix_s
+from gateway.domain.envelope import NO_LIMIT, TOTAL, unix_s
 from gateway.domain.ids import CabinetId, EvseRef, SessionId
 from gateway.domain.limits import Purpose
 from gateway.domain.phases import PerPhase
 from gateway.domain.topology import Cabinet, Mode
-from gateway.services import loads
+from gateway.services import loads, shed_words
 from gateway.services.evse_state import EvseState, key_of, sample_of
+from gateway.services.feeder import feeder_reading, signed_draw
 from gateway.services.group_runner import GroupRunner
 from gateway.services.group_state import GroupState
-
-STALE_SAMPLE_S = 300
-"""A car's sample older than this counts at its envelope in the load shown."""
 
 
 class CabinetState(StrEnum):
@@ -26,13 +24,17 @@ class CabinetState(StrEnum):
 
     ``COMMISSIONING``: the ratings of stations not proven to obey do not fit, so nothing
     can be promised yet. ``OVER_LIMIT``: what may be drawn exceeds the limit although
-    all obey; reductions are on their way.
+    all obey; reductions are on their way. ``SHEDDING``: the feeder meter showed more
+    than the limit, so something is held back. ``FEEDER_LOST``: that meter tells nothing
+    fresh, so nobody would notice what disobeys.
     """
 
     CONTROL = "control"
     ADVISE = "advise"
     COMMISSIONING = "commissioning"
     OVER_LIMIT = "over_limit"
+    SHEDDING = "shedding"
+    FEEDER_LOST = "feeder_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,13 @@ class CabinetView:
     """One cabinet now; 0.1 A on supply phases, ``None`` where there is no such limit.
 
     Attributes:
-        limit_da: Limit in force per phase.
+        limit_da: Limit in force per phase: the lowest of gross, net and threshold.
         limit_w: Limit in force in total.
+        gross_da: What busbars and cables carry per phase.
+        export_da: What may be fed in per phase.
+        feeder_da: What the feeder meter shows, import positive; ``None``: not fresh.
+        withheld_da: What the fast loop holds back, per phase.
+        note: What the feeder meter means for its limits, in words.
         load_da: What is drawn: measured where fresh, else the upper bound.
         load_w: The same in W at nominal voltage.
         load_source: ``feeder``, ``measured``, or ``bound``: something is unmeasured.
@@ -63,6 +70,11 @@ class CabinetView:
     worst_case_da: PerPhase
     headroom_da: PerPhase | None
     unproven: tuple[EvseRef, ...]
+    gross_da: PerPhase | None = None
+    export_da: PerPhase | None = None
+    feeder_da: PerPhase | None = None
+    withheld_da: PerPhase = (0, 0, 0)
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,17 +225,28 @@ def _cabinet(
     below = [ref for ref in counted if ref in state.evses]
     unproven = tuple(ref for ref in below if not state.is_trusted(state.evses[ref]))
     limit = loads.limit_draw(cabinet, state.thresholds, at_s=at_s, phase_v=phase_v)
-    worst = _equipment(state, cabinet.id, now)
+    worst = loads.counted_now(
+        state.group, cabinet.id, state.readings, now=now, phase_v=phase_v
+    )
     for ref in counted:
         worst = env.add(worst, env.value_at(envelopes[ref], at_s))
     load, source = _load(state, cabinet, below, envelopes, now)
     has_phases = limit[0] < NO_LIMIT
+    meter = feeder_reading(state, cabinet, now)
+    is_lost = cabinet.feeder_meter is not None and meter is None
+    held = state.withheld.get(cabinet.id, env.NOTHING)
     headroom = [limit[p] - cabinet.margin_da - worst[p] for p in range(3)]
     return CabinetView(
         cabinet_id=cabinet.id,
         parent=cabinet.parent,
         mode=state.modes[cabinet.id],
-        state=_state_of(state.modes[cabinet.id], cabinet.id in violated, unproven),
+        state=_state_of(
+            state.modes[cabinet.id],
+            cabinet.id in violated,
+            unproven,
+            is_held=any(held),
+            is_lost=is_lost,
+        ),
         limit_da=(limit[0], limit[1], limit[2]) if has_phases else None,
         limit_w=(
             math.floor(limit[TOTAL] / 10 * phase_v) if limit[TOTAL] < NO_LIMIT else None
@@ -235,32 +258,29 @@ def _cabinet(
         worst_case_da=(worst[0], worst[1], worst[2]),
         headroom_da=(headroom[0], headroom[1], headroom[2]) if has_phases else None,
         unproven=unproven,
+        gross_da=cabinet.limit_da,
+        export_da=cabinet.export_limit_da,
+        feeder_da=None if meter is None else signed_draw(meter, phase_v)[:TOTAL],
+        withheld_da=held[:TOTAL],
+        note=shed_words.note(held, is_lost=is_lost),
     )
 
 
 def _state_of(
-    mode: Mode, is_violated: bool, unproven: tuple[EvseRef, ...]
+    mode: Mode,
+    is_violated: bool,
+    unproven: tuple[EvseRef, ...],
+    *,
+    is_held: bool,
+    is_lost: bool,
 ) -> CabinetState:
     if mode is Mode.ADVISE:
         return CabinetState.ADVISE
-    if not is_violated:
-        return CabinetState.CONTROL
-    return CabinetState.COMMISSIONING if unproven else CabinetState.OVER_LIMIT
-
-
-def _equipment(state: GroupState, cabinet_id: CabinetId, now: datetime) -> Draw:
-    ids = {cabinet.id for cabinet in state.site.subtree(cabinet_id)}
-    total = env.NOTHING
-    for consumer in loads.consumers(state.group):
-        if consumer.cabinet_id in ids:
-            stairs = loads.load_staircase(
-                consumer,
-                state.readings.get(consumer.id),
-                now=now,
-                phase_v=state.site.phase_v,
-            )
-            total = env.add(total, stairs[0].draw)
-    return total
+    if is_violated:
+        return CabinetState.COMMISSIONING if unproven else CabinetState.OVER_LIMIT
+    if is_held:
+        return CabinetState.SHEDDING
+    return CabinetState.FEEDER_LOST if is_lost else CabinetState.CONTROL
 
 
 def _load(
@@ -270,12 +290,8 @@ def _load(
     envelopes: Mapping[EvseRef, env.Staircase],
     now: datetime,
 ) -> tuple[PerPhase, str]:
-    feeder = state.readings.get(cabinet.feeder_meter or "")
-    if (
-        feeder is not None
-        and feeder.current_da is not None
-        and loads.fresh_end(STALE_SAMPLE_S, feeder, now) is not None
-    ):
+    feeder = feeder_reading(state, cabinet, now)
+    if feeder is not None and feeder.current_da is not None:
         return feeder.current_da, "feeder"
     source = "measured"
     total = env.NOTHING

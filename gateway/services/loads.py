@@ -21,6 +21,7 @@ from gateway.domain.envelope import (
     Staircase,
     UnixS,
     add,
+    highest,
     subtract,
     unix_s,
     value_at,
@@ -159,6 +160,46 @@ def total_da(
     return sum(one[0].draw[TOTAL] for one in stairs)
 
 
+def counted_now(
+    group: Group,
+    cabinet_id: CabinetId,
+    readings: Mapping[str, LoadReading],
+    *,
+    now: datetime,
+    phase_v: float,
+) -> Draw:
+    """What the other equipment behind a cabinet counts now."""
+    below = _subtree(group, cabinet_id)
+    total = NOTHING
+    for one in consumers(group):
+        if one.cabinet_id in below:
+            stairs = load_staircase(one, readings.get(one.id), now=now, phase_v=phase_v)
+            total = add(total, stairs[0].draw)
+    return total
+
+
+def less(
+    rooms: Mapping[CabinetId, Staircase],
+    withheld: Mapping[CabinetId, Draw],
+    group: Group,
+) -> dict[CabinetId, Staircase]:
+    """Rooms without what is withheld behind each cabinet, or behind one it feeds."""
+    taken = dict(withheld)
+    for cabinet in reversed(group.cabinets):  # children before their parents
+        below = NOTHING
+        for child in group.cabinets:
+            if child.parent == cabinet.id:
+                below = add(below, taken.get(child.id, NOTHING))
+        mine = taken.get(cabinet.id, NOTHING)
+        taken[cabinet.id] = highest((mine, below))
+    return {
+        cabinet_id: tuple(
+            Rung(rung.at_s, subtract(rung.draw, taken[cabinet_id])) for rung in stairs
+        )
+        for cabinet_id, stairs in rooms.items()
+    }
+
+
 def fresh_end(
     stale_after_s: int, reading: LoadReading | None, now: datetime
 ) -> datetime | None:
@@ -205,8 +246,8 @@ def measured_draw(
 def limit_draw(
     cabinet: Cabinet, thresholds: Iterable[Threshold], *, at_s: int, phase_v: float
 ) -> Draw:
-    """The limit of a cabinet at an instant: the lower of fuse and threshold."""
-    limit = _as_draw(cabinet.limit_da, cabinet.limit_w, phase_v)
+    """The limit of a cabinet at an instant: the lower of fuse, supply and threshold."""
+    limit = _as_draw(cabinet.committed_da, cabinet.limit_w, phase_v)
     valid = [
         one for one in thresholds if one.cabinet_id == cabinet.id and one.applies(at_s)
     ]
@@ -220,6 +261,11 @@ def limit_draw(
         min(limit[2], lower[2]),
         min(limit[3], lower[3]),
     )
+
+
+def gross_draw(cabinet: Cabinet, *, phase_v: float) -> Draw:
+    """What busbars and cables of a cabinet carry, whoever delivers it."""
+    return _as_draw(cabinet.limit_da, cabinet.limit_w, phase_v)
 
 
 def rooms(

@@ -407,6 +407,11 @@ def _cabinet_json(now: CabinetView) -> View:
         "worst_case_a": _triple_a(now.worst_case_da),
         "headroom_a": _triple_a(now.headroom_da),
         "unproven": [f"{ref.station_id}/{ref.evse_id}" for ref in now.unproven],
+        "gross_limit_a": _triple_a(now.gross_da),
+        "export_limit_a": _triple_a(now.export_da),
+        "feeder_a": _triple_a(now.feeder_da),
+        "withheld_a": _triple_a(now.withheld_da),
+        "note": now.note,
     }
 
 

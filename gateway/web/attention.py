@@ -77,15 +77,18 @@ def attention(
 
 
 def _cabinet_troubles(cabinets: Sequence[View]) -> list[str]:
-    return [
-        _trouble(
-            FAULT,
-            f"Cabinet {cabinet['cabinet_id']} is over its limit",
-            f"{max(cabinet['load_a']):.1f} A on the fullest phase",
-        )
-        for cabinet in cabinets
-        if cabinet["state"] == "over_limit"
-    ]
+    found = []
+    for cabinet in cabinets:
+        state, name = cabinet["state"], f"Cabinet {cabinet['cabinet_id']}"
+        note = str(cabinet.get("note") or "")
+        if state == "over_limit":
+            fullest = f"{max(cabinet['load_a']):.1f} A on the fullest phase"
+            found.append(_trouble(FAULT, f"{name} is over its limit", fullest))
+        elif state == "shedding":
+            found.append(_trouble(FAULT, f"{name} holds back", note))
+        elif state == "feeder_lost":
+            found.append(_trouble(_UNDONE, f"{name} has lost its feeder meter", note))
+    return found
 
 
 def _station_troubles(stations: Sequence[View], now: datetime) -> list[str]:

@@ -56,7 +56,8 @@ class LiveView(Protocol):
 
         Members: ``cabinet_id``, ``parent``, ``limit_a`` (shape (3,) or ``None``),
         ``limit_w``, ``load_a``, ``worst_case_a``, ``headroom_a`` (shape (3,), A per
-        phase), ``state`` (control, advise, commissioning, over_limit), ``mode``.
+        phase), ``state`` (control, advise, commissioning, over_limit,
+        shedding, feeder_lost), ``mode``, ``note`` (words or nothing).
         """
         ...
 

@@ -228,6 +228,8 @@ _CABINET_MARKS: Final = {
     "advise": StateMark("ready", "◇", "advice only"),
     "commissioning": StateMark("waiting", "◐", "being commissioned"),
     "over_limit": StateMark("fault", "▲", "over limit"),
+    "shedding": StateMark("waiting", "▼", "holding back"),
+    "feeder_lost": StateMark("waiting", "?", "feeder meter lost"),
 }
 
 
@@ -251,11 +253,14 @@ def cabinet_panel(cabinet: View) -> str:
     source = ""
     if cabinet.get("load_source") == "bound":
         source = " · partly unmeasured: the upper bound is shown"
+    note = ""
+    if cabinet.get("note"):
+        note = f'<p class="note">{escape(str(cabinet["note"]))}</p>'
     return (
         f"<header><h3>Cabinet {escape(str(cabinet['cabinet_id']))}</h3>{under}"
         f"{mark_html(mark)}</header>{''.join(rows)}"
         f'<p class="soft note">Worst case, if every link died now: '
-        f"{worst_a:.1f} A{room}{source}</p>"
+        f"{worst_a:.1f} A{room}{source}</p>{note}"
     )
 
 

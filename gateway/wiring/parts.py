@@ -106,6 +106,7 @@ class Parts:
             )
             start(watch.run, "part.roots")
         start(self._plans.main_meters.run, "part.main_meters")
+        start(self._plans.fast_loop.run, "part.fast_loop")
         residual = ResidualWatch(
             queries=base.queries, bus=base.bus, clock=base.clock, site=base.site
         )

@@ -6,6 +6,7 @@ from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.commissioning import Commissioning
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
+from gateway.services.fast_loop import FastLoop
 from gateway.services.main_meters import MainMeters
 from gateway.services.needs import Needs
 from gateway.services.sealing import seal_record
@@ -47,6 +48,12 @@ class Plans:
             clock=base.clock,
             site=base.site,
             put=self.dispatch.put_reading,
+        )
+        self.fast_loop = FastLoop(
+            runners=self.dispatch.runners,
+            bus=base.bus,
+            clock=base.clock,
+            interval_s=config.optimizer.fast_loop_s,
         )
         self.needs = Needs(
             writer=base.writer,

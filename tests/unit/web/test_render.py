@@ -108,6 +108,25 @@ def test_what_needs_a_person_comes_worst_first() -> None:
     assert "4 things need you" in html
 
 
+@pytest.mark.parametrize(
+    ("state", "line", "badge"),
+    [
+        ("shedding", "Cabinet A holds back", "holding back"),
+        ("feeder_lost", "Cabinet A has lost its feeder meter", "feeder meter lost"),
+    ],
+)
+def test_a_cabinet_says_what_its_feeder_meter_means(
+    state: str, line: str, badge: str
+) -> None:
+    cabinet = still_site().cabinets()[0] | {"state": state, "note": "why <b>"}
+    html = attention([], [cabinet], {}, EPOCH)
+    assert line in html
+    assert "why &lt;b&gt;" in html
+    panel = render.cabinet_panel(cabinet)
+    assert badge in panel
+    assert "why &lt;b&gt;" in panel
+
+
 def test_who_was_refused_of_late_is_shown_as_text() -> None:
     late, old = EPOCH - timedelta(minutes=2), EPOCH - timedelta(hours=5)
     knocks = [
