@@ -100,6 +100,8 @@ def site_check(config: ConfigPath = Path("config.toml")) -> None:
     loaded = _part("gateway.config").Config.load(config)
     for line in _part("gateway.domain.site_text").describe(loaded.site):
         typer.echo(line)
+    for line in _part("gateway.config.meters").described(loaded.meters):
+        typer.echo(f"read: {line}")
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}")
     now = SystemClock().now()

@@ -11,6 +11,7 @@
     ├── StoreError         do NOT answer, so that the station sends it again
     │   └── StoreBusy      the writer's queue is full
     │       └── StoreShed  half full, and this bills nobody
+    ├── DeviceError        a meter, inverter or battery gave no usable answer
     ├── ConfigError        exit 2, naming the dotted key and the fix
     ├── StartupError       exit 1 with one clear line (port in use, unreadable database)
     └── RequestError       an API request that cannot be done: status and reason
@@ -113,6 +114,10 @@ class StoreBusy(StoreError):
 
 class StoreShed(StoreBusy):
     """The writer's queue is half full: what bills nobody waits outside."""
+
+
+class DeviceError(WattproofError):
+    """A meter, inverter or battery gave no answer, or one that cannot be used."""
 
 
 class ConfigError(WattproofError):

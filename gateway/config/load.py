@@ -9,6 +9,8 @@ from typing import Final, Self, TypeVar
 
 from gateway.config import certificates, sections, tables
 from gateway.config.cpo import CpoConfig
+from gateway.config.meter_list import meters_of
+from gateway.config.meters import MeterConfig
 from gateway.config.ports import check_ports
 from gateway.config.reader import read, unknown
 from gateway.config.site import site_of
@@ -56,6 +58,7 @@ class Config:
         password_sources: Where each station's password comes from, see
             `gateway.config.passwords`.
         warnings: What is allowed but should be known, one sentence each.
+        meters: Feeder meters, loads, PV and batteries, and what each is read by.
     """
 
     server: sections.ServerConfig
@@ -74,6 +77,7 @@ class Config:
     tariffs: Mapping[str, Tariff]
     password_sources: Mapping[StationId, Path | str]
     warnings: tuple[str, ...]
+    meters: tuple[MeterConfig, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -104,7 +108,7 @@ class Config:
         Raises:
             ConfigError: Names the dotted key of the first thing that is wrong.
         """
-        _refuse_unavailable(document)
+        _refuse_unknown(document)
 
         def section(cls_: type[T], name: str) -> T:
             return read(cls_, document.get(name, {}), name, base_dir)
@@ -118,13 +122,17 @@ class Config:
         billing = section(sections.BillingConfig, "billing")
         site_table = section(tables.SiteTable, "site")
         stations = rows(tables.StationTable, "station")
+        cabinets = rows(tables.CabinetTable, "cabinet")
+        loads = rows(tables.LoadTable, "load")
+        pvs = rows(tables.PvTable, "pv")
+        batteries = rows(tables.BatteryTable, "battery")
         built = site_of(
             site_table,
-            cabinets=rows(tables.CabinetTable, "cabinet"),
+            cabinets=cabinets,
             stations=stations,
-            loads=rows(tables.LoadTable, "load"),
-            pvs=rows(tables.PvTable, "pv"),
-            batteries=rows(tables.BatteryTable, "battery"),
+            loads=loads,
+            pvs=pvs,
+            batteries=batteries,
         )
         _check_site(built)
         tariffs = _tariffs(document, billing.currency, built.timezone)
@@ -155,6 +163,9 @@ class Config:
                 f"{key_of(built, problem)}: {problem.text}"
                 for problem in site_check.warnings(built)
             ),
+            meters=meters_of(
+                cabinets=cabinets, loads=loads, pvs=pvs, batteries=batteries
+            ),
         )
 
 
@@ -183,22 +194,10 @@ def key_of(built: Site, problem: site_check.Problem) -> str:
     return f"{problem.part}[{last}].{problem.field}"
 
 
-def _refuse_unavailable(document: Mapping[str, object]) -> None:
-    for index, load in enumerate(_list(document, "load")):
-        source = _mapping(load).get("source")
-        if source in {"modbus", "mqtt"}:
-            raise ConfigError(
-                f"load[{index}].source",
-                f'"{source}" is not available in this version: use "api" and '
-                "PUT /api/v1/loads/{id}/reading",
-            )
+def _refuse_unknown(document: Mapping[str, object]) -> None:
     for name in document:
         if name not in _TABLES:
             raise unknown(name, "", _TABLES)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(document: Mapping[str, object], name: str) -> list[object]:

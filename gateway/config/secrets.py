@@ -66,6 +66,34 @@ def check_passwords(
     ]
 
 
+def device_password(
+    path: Path | None, variable: str | None, environment: Mapping[str, str], key: str
+) -> str | None:
+    """The password with which we log in to a broker; ``None``: we need none.
+
+    Raises:
+        ConfigError: A file cannot be read, is open to others, empty or no text; a
+            variable is not set.
+    """
+    if path is not None:
+        dotted, source = f"{key}.password_file", str(path)
+        content = _read(path, dotted)
+    elif variable is not None:
+        dotted, source = f"{key}.password_env", variable
+        if variable not in environment:
+            raise ConfigError(dotted, f"{variable} is not set")
+        content = environment[variable].encode()
+    else:
+        return None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ConfigError(dotted, f"{source} is not UTF-8 text") from None
+    if not text:
+        raise ConfigError(dotted, f"{source} is empty")
+    return text
+
+
 def _read(path: Path, key: str) -> bytes:
     """What a file holds, without the white space around it."""
     try:

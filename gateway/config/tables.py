@@ -7,6 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
+from gateway.config.meters import (
+    ModbusTable,
+    MqttTable,
+    check_measures_only,
+    check_source,
+)
 from gateway.config.reader import Range
 from gateway.domain.connectors import ConnectorFormat, ConnectorStandard
 from gateway.domain.ids import STATION_ID
@@ -88,6 +94,9 @@ class CabinetTable:
         imbalance_a: What cars may load one phase more than another, as far as plans
             know on which phases they draw: 20 where 4.6 kVA are allowed.
         feeder_stale_after_s: An older reading of it does not count: the meter is lost.
+        feeder_source: What reads the feeder meter: ``api``, ``modbus`` or ``mqtt``.
+        modbus: One table ``[cabinet.modbus]``: where the feeder meter is.
+        mqtt: One table ``[cabinet.mqtt]``: where the feeder meter publishes.
         mode: ``control``, or ``advise``: plans are shown and nothing is sent.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
@@ -106,6 +115,9 @@ class CabinetTable:
     feeder_meter: str | None = None
     imbalance_a: Annotated[Decimal | None, Range(low=0, high=MAX_A)] = None
     feeder_stale_after_s: Annotated[int, Range(low=2, high=3_600)] = 120
+    feeder_source: LoadSource = LoadSource.API
+    modbus: ModbusTable | None = None
+    mqtt: MqttTable | None = None
     mode: Mode = Mode.CONTROL
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
@@ -118,6 +130,10 @@ class CabinetTable:
                 raise ConfigError(key, "one limit per phase, as [63, 63, 63]")
         if self.limit_a is None and self.limit_w is None:
             raise ConfigError("limit_a", "a cabinet needs limit_a or limit_w")
+        _check_read(self.feeder_source, self.modbus, self.mqtt, key="feeder_source")
+        if self.feeder_source is not LoadSource.API and self.feeder_meter is None:
+            raise ConfigError("feeder_meter", "the meter that is read needs an id")
+        check_measures_only(self.modbus, self.mqtt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +248,14 @@ class LoadTable:
         id: For ``PUT /loads/ID/reading``.
         cabinet: Id of the cabinet that feeds it.
         phases: As of an EVSE.
-        source: ``api``: readings come by PUT; ``profile``: plans expect ``profile_a``.
+        source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
+            table of that name says; ``profile``: plans expect ``profile_a``.
         worst_case_a: Per phase; counts against the limit whenever no reading is fresh.
         stale_after_s: Age from which a reading does not count.
         profile_a: With ``source = "profile"``: 24 currents per phase, one per hour of
             the day; for planning only.
+        modbus: One table ``[load.modbus]``.
+        mqtt: One table ``[load.mqtt]``.
     """
 
     id: str
@@ -246,10 +265,14 @@ class LoadTable:
     worst_case_a: Annotated[Decimal, Range(low=0, high=MAX_A)]
     stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
     profile_a: Annotated[tuple[Decimal, ...], Range(low=0, high=MAX_A)] = ()
+    modbus: ModbusTable | None = None
+    mqtt: MqttTable | None = None
 
     def __post_init__(self) -> None:
         _check_id(self.id)
         wired_to(self.phases)
+        check_source(self.source, self.modbus, self.mqtt)
+        check_measures_only(self.modbus, self.mqtt)
         wanted = HOURS if self.source is LoadSource.PROFILE else 0
         if len(self.profile_a) != wanted:
             raise ConfigError(
@@ -268,11 +291,14 @@ class PvTable:
         cabinet: Id of the cabinet that it feeds into; it never raises a limit.
         phases: As of an EVSE.
         peak_w: Most that it gives; readings above it count as this.
-        source: Only ``api``: readings come by PUT.
+        source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
+            table of that name says.
         stale_after_s: Age from which a reading does not count.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
         public: It is registered on chain in the open, not as a salted hash.
+        modbus: One table ``[pv.modbus]``.
+        mqtt: One table ``[pv.mqtt]``.
     """
 
     id: str
@@ -284,12 +310,14 @@ class PvTable:
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
     public: bool = False
+    modbus: ModbusTable | None = None
+    mqtt: MqttTable | None = None
 
     def __post_init__(self) -> None:
         _check_id(self.id)
         wired_to(self.phases)
-        if self.source is not LoadSource.API:
-            raise ConfigError("source", 'only "api" is available in this version')
+        _check_read(self.source, self.modbus, self.mqtt)
+        check_measures_only(self.modbus, self.mqtt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,10 +332,14 @@ class BatteryTable:
         max_charge_w: Counts against the limit whenever no reading is fresh.
         max_discharge_w: Most that it gives; never raises a limit.
         efficiency: Recorded only: batteries are neither planned nor controlled.
+        source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
+            table of that name says.
         stale_after_s: Age from which a reading does not count.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
         public: It is registered on chain in the open, not as a salted hash.
+        modbus: One table ``[battery.modbus]``.
+        mqtt: One table ``[battery.mqtt]``.
     """
 
     id: str
@@ -317,14 +349,18 @@ class BatteryTable:
     max_charge_w: Annotated[int, Range(low=0, high=MAX_W)]
     max_discharge_w: Annotated[int, Range(low=0, high=MAX_W)]
     efficiency: Annotated[float, Range(low=0.1, high=1)] = 0.9
+    source: LoadSource = LoadSource.API
     stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
     public: bool = False
+    modbus: ModbusTable | None = None
+    mqtt: MqttTable | None = None
 
     def __post_init__(self) -> None:
         _check_id(self.id)
         wired_to(self.phases)
+        _check_read(self.source, self.modbus, self.mqtt)
 
 
 def wired_to(text: str) -> Rotation:
@@ -341,6 +377,19 @@ def wired_to(text: str) -> Rotation:
             f"{text!r} is not a rotation: supply phases in the order of the terminals, "
             'as "L1L2L3", "L2L3L1" or "L3"',
         ) from None
+
+
+def _check_read(
+    source: LoadSource,
+    modbus: ModbusTable | None,
+    mqtt: MqttTable | None,
+    *,
+    key: str = "source",
+) -> None:
+    """As `check_source`, where nothing is planned by a profile."""
+    if source is LoadSource.PROFILE:
+        raise ConfigError(key, 'must be "api", "modbus" or "mqtt": only a load has one')
+    check_source(source, modbus, mqtt, key=key)
 
 
 def _check_id(text: str) -> None:

@@ -250,6 +250,8 @@ class LoadSource(StrEnum):
 
     API = "api"
     PROFILE = "profile"
+    MODBUS = "modbus"
+    MQTT = "mqtt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

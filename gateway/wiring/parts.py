@@ -27,6 +27,7 @@ from gateway.wiring.access import TokenAccess
 from gateway.wiring.base import Base
 from gateway.wiring.exchange import Exchange
 from gateway.wiring.house import House
+from gateway.wiring.meters import Meters
 from gateway.wiring.money import Money
 from gateway.wiring.plans import Plans
 from gateway.wiring.port import Port
@@ -59,6 +60,7 @@ class Parts:
         self.solver = plans.solver
         self.dispatch = plans.dispatch
         self.needs = plans.needs
+        self.meters = Meters(base, plans)
         self._money = money = Money(base, plans)
         self.anchoring = money.anchoring
         self.settlement = money.settlement
@@ -107,6 +109,7 @@ class Parts:
             start(watch.run, "part.roots")
         start(self._plans.main_meters.run, "part.main_meters")
         start(self._plans.fast_loop.run, "part.fast_loop")
+        self.meters.start(start)
         residual = ResidualWatch(
             queries=base.queries, bus=base.bus, clock=base.clock, site=base.site
         )
@@ -123,6 +126,7 @@ class Parts:
 
     async def finish(self) -> None:
         """Settle and anchor what is left, and note who was heard when."""
+        self.meters.close()
         await self._money.finish()
         await self._house.note_seen()
 

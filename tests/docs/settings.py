@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
-from gateway.config import certificates, cpo, sections, tables, tls
+from gateway.config import certificates, cpo, meters, sections, tables, tls
 from gateway.config.reader import Range
 
 TABLES: Final[tuple[tuple[str, str, type], ...]] = (
@@ -58,6 +58,29 @@ only; see [evidence.md](evidence.md).""",
     ("[[load]]", "Other equipment that shares a cabinet.", tables.LoadTable),
     ("[[pv]]", "A PV inverter: lowers cost, never raises a limit.", tables.PvTable),
     ("[[battery]]", "A stationary battery: counts as a load.", tables.BatteryTable),
+    (
+        "[load.modbus]",
+        """A device that is read by Modbus TCP: `[load.modbus]`, `[pv.modbus]`,
+`[battery.modbus]`, and `[cabinet.modbus]` for the feeder meter. See
+[operations.md](operations.md#meters-inverters-and-batteries).""",
+        meters.ModbusTable,
+    ),
+    (
+        "[[load.modbus.register]]",
+        'A value of a device with `map = "registers"`.',
+        meters.RegisterTable,
+    ),
+    (
+        "[battery.modbus.setpoint]",
+        "Where a battery without SunSpec takes its power.",
+        meters.SetpointTable,
+    ),
+    (
+        "[load.mqtt]",
+        """A device that publishes by MQTT: `[load.mqtt]`, `[pv.mqtt]`,
+`[battery.mqtt]`, and `[cabinet.mqtt]` for the feeder meter.""",
+        meters.MqttTable,
+    ),
     (
         "[[station]]",
         "Also the body of [`PUT /stations/ID`](api.md#stations), with other names.",

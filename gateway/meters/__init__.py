@@ -1,0 +1,1 @@
+"""Meters, inverters and batteries behind one small protocol: Modbus TCP and MQTT."""

@@ -1,0 +1,148 @@
+"""What the configuration says of meters, and what it refuses."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from gateway.config import Config
+from gateway.config.meters import described
+from gateway.config.secrets import device_password
+from gateway.errors import ConfigError
+
+SITE = """
+    [[cabinet]]
+    id = "A"
+    limit_a = [63, 63, 63]
+    feeder_meter = "A-feeder"
+    feeder_source = "modbus"
+    [cabinet.modbus]
+    host = "10.0.0.5"
+    unit_id = 2
+    interval_s = 1
+
+    [[load]]
+    id = "hall"
+    cabinet = "A"
+    worst_case_a = 20
+    source = "mqtt"
+    [load.mqtt]
+    host = "broker.lan"
+    tls = true
+    topic = "hall/em"
+    power_path = "em.total"
+
+    [[load]]
+    id = "lift"
+    cabinet = "A"
+    worst_case_a = 5
+
+    [[pv]]
+    id = "roof"
+    cabinet = "A"
+    peak_w = 10000
+    source = "modbus"
+    [pv.modbus]
+    host = "10.0.0.6"
+    map = "registers"
+    [[pv.modbus.register]]
+    quantity = "power_w"
+    address = 30
+    type = "int32"
+
+    [[battery]]
+    id = "cellar"
+    cabinet = "A"
+    capacity_wh = 10000
+    max_charge_w = 3000
+    max_discharge_w = 3000
+    source = "modbus"
+    [battery.modbus]
+    host = "10.0.0.6"
+"""
+
+
+def load(tmp_path: Path, text: str) -> Config:
+    file = tmp_path / "config.toml"
+    file.write_text(dedent(text), encoding="utf-8")
+    return Config.load(file)
+
+
+def test_every_meter_says_what_it_is_read_by(tmp_path: Path) -> None:
+    assert [*described(load(tmp_path, SITE).meters)] == [
+        "feeder meter A-feeder: Modbus TCP 10.0.0.5:502, unit 2, SunSpec, every 1 s",
+        "load hall: MQTT over TLS broker.lan:8883, topic hall/em",
+        "load lift: PUT /api/v1/loads/lift/reading",
+        "PV roof: Modbus TCP 10.0.0.6:502, unit 1, registers, every 5 s",
+        "battery cellar: Modbus TCP 10.0.0.6:502, unit 1, SunSpec, every 5 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('source = "mqtt"', 'source = "modbus"', "load[0].modbus"),
+        ('source = "mqtt"', 'source = "api"', "load[0].source"),
+        ('feeder_source = "modbus"', "", "cabinet[0].feeder_source"),
+        ('feeder_meter = "A-feeder"', "", "cabinet[0].feeder_meter"),
+        ('host = "10.0.0.5"', "", "cabinet[0].modbus.host"),
+        ('host = "10.0.0.5"', 'host = "a b"', "cabinet[0].modbus.host"),
+        ("unit_id = 2", "unit_id = 256", "cabinet[0].modbus.unit_id"),
+        ("unit_id = 2", "unit = 2", "cabinet[0].modbus.unit"),
+        ("interval_s = 1", "interval_s = 0", "cabinet[0].modbus.interval_s"),
+        ("interval_s = 1", 'map = "registers"', "cabinet[0].modbus.register"),
+        ('topic = "hall/em"', 'topic = "hall/#"', "load[0].mqtt.topic"),
+        ('topic = "hall/em"', "", "load[0].mqtt.topic"),
+        ("tls = true", 'ca_file = "ca.pem"', "load[0].mqtt.ca_file"),
+        ("tls = true", 'password = "x"', "load[0].mqtt.password"),
+        ("tls = true", 'password_env = "X"', "load[0].mqtt.username"),
+        ("tls = true", 'command_topic = "c"', "load[0].mqtt.command_topic"),
+        ('"em.total"', '"em..total"', "load[0].mqtt.power_path"),
+        ('quantity = "power_w"', 'quantity = "soc_percent"', "pv[0].modbus.register"),
+        ("address = 30", "address = 70000", "pv[0].modbus.register[0].address"),
+        ('type = "int32"', 'type = "int"', "pv[0].modbus.register[0].type"),
+        ('type = "int32"', "scale = 0", "pv[0].modbus.register[0].scale"),
+        ('map = "registers"', 'map = "sunspec"', "pv[0].modbus.register"),
+    ],
+)
+def test_a_wrong_meter_is_named_by_its_dotted_key(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
+    assert old in SITE
+    text = SITE.replace(old, new, 1)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert caught.value.key == key
+
+
+def test_only_a_load_has_a_profile(tmp_path: Path) -> None:
+    text = SITE.replace('peak_w = 10000\n    source = "modbus"', "peak_w = 1")
+    with pytest.raises(ConfigError, match='must be "modbus"'):
+        load(tmp_path, text)
+    profile = SITE.replace(
+        'max_discharge_w = 3000\n    source = "modbus"',
+        'max_discharge_w = 3000\n    source = "profile"',
+    )
+    with pytest.raises(ConfigError, match="only a load has one"):
+        load(tmp_path, profile)
+
+
+def test_a_brokers_password_comes_from_a_file_or_the_environment(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "broker.secret"
+    secret.write_text("geheim\n")
+    secret.chmod(0o600)
+    assert device_password(secret, None, {}, "k") == "geheim"
+    assert device_password(None, "X", {"X": "other"}, "k") == "other"
+    assert device_password(None, None, {}, "k") is None
+    for path, variable, key in (
+        (tmp_path / "no", None, "k.password_file"),
+        (None, "X", "k.password_env"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            device_password(path, variable, {}, "k")
+        assert caught.value.key == key
+    secret.chmod(0o644)
+    with pytest.raises(ConfigError, match="open to others"):
+        device_password(secret, None, {}, "k")
