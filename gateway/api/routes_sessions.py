@@ -171,8 +171,12 @@ async def put_request(
 
     ``energy_wh`` counts from the start of the session; ``target_soc_percent`` needs a
     car that tells its state of charge. A member left out is not needed any more.
+    ``feasibility`` says at once what comes of it, by the newest plan.
     """
     row = await _require(context, session_id)
+    found = context.overview.feasibility(
+        row, energy_wh=body.energy_wh, departure_at=body.departure_at
+    )
     await context.needs.set_need(
         row,
         energy_wh=body.energy_wh,
@@ -180,7 +184,32 @@ async def put_request(
         departure_at=body.departure_at,
         source=f"api/{caller.token_id}",
     )
-    return await _view(context, row)
+    return {**await _view(context, row), "feasibility": views.feasibility(found)}
+
+
+@router.get("/{session_id}/feasibility")
+async def get_feasibility(
+    session_id: str,
+    context: Context,
+    _caller: Viewer,
+    energy_wh: Annotated[float | None, Query(gt=0, le=1_000_000)] = None,
+    departure_at: Moment | None = None,
+) -> dict[str, Any]:
+    """What a request would come to, before anybody makes it; by the newest plan.
+
+    ``verdict``: ``fits`` beside the other cars as planned, ``tight``: only if a new
+    plan makes room, ``beyond``: not in that time even alone. ``sure_wh`` and
+    ``most_wh`` say how much, from the start of the session on. What is left out counts
+    as it is known. 404 ``no_plan`` until the session is planned.
+    """
+    row = await _require(context, session_id)
+    found = context.overview.feasibility(
+        row, energy_wh=energy_wh, departure_at=departure_at
+    )
+    told = views.feasibility(found)
+    if told is None:
+        raise RequestError(404, "no_plan", "nothing is planned for this session yet")
+    return told
 
 
 @router.post("/{session_id}/end")

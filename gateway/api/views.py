@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.domain.session import Session
+from gateway.services.feasibility import Feasibility
 from gateway.store.records import IdTokenRecord, ReadingRecord, Reservation
 
 
@@ -112,4 +113,18 @@ def reservation(row: Reservation, now: datetime) -> dict[str, Any]:
         "session_id": row.session_id,
         "created_at": time(row.created_at),
         "changed_at": time(row.changed_at),
+    }
+
+
+def feasibility(found: Feasibility | None) -> dict[str, Any] | None:
+    """What a request comes to; ``None`` where nothing is planned yet."""
+    if found is None:
+        return None
+    return {
+        "verdict": found.verdict.value,
+        "energy_wh": found.energy_wh,
+        "departure_at": time(found.departure_at),
+        "sure_wh": found.sure_wh,
+        "most_wh": found.most_wh,
+        "guaranteed_wh": found.guaranteed_wh,
     }

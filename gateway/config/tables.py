@@ -50,8 +50,10 @@ class SiteTable:
         grid: ``TN`` (also for TT); ``IT`` or ``delta`` have no neutral.
         nominal_v: To neutral on ``TN``, line to line otherwise.
         hold_time_s: With everything dead, stations are at their floors after this time.
-        default_energy_wh: Need of a driver who states none.
-        default_stay_s: Stay of a driver who states none.
+        default_energy_wh: Need of a driver who states none; without it what sessions
+            of this hour of the week needed, at first 15 kWh.
+        default_stay_s: Stay of a driver who states none; without it how long such
+            sessions lasted, at first 4 hours.
     """
 
     name: str = "Site"
@@ -61,8 +63,8 @@ class SiteTable:
     grid: Grid = Grid.TN
     nominal_v: Annotated[float, Range(low=50, high=1_000)] = 230.0
     hold_time_s: Annotated[int, Range(low=60, high=86_400)] = 1_800
-    default_energy_wh: Annotated[int, Range(low=0, high=MAX_WH)] = 15_000
-    default_stay_s: Annotated[int, Range(low=900, high=WEEK_S)] = 14_400
+    default_energy_wh: Annotated[int | None, Range(low=0, high=MAX_WH)] = None
+    default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
 
     def __post_init__(self) -> None:
         try:

@@ -96,8 +96,8 @@ class Site:
     Attributes:
         nominal_v: Phase to neutral on TN, line to line on IT and delta.
         hold_time_s: Within this time after the gateway dies every limit is its floor.
-        default_energy_wh: Need of a driver who states none.
-        default_stay_s: Stay of a driver who states none.
+        default_energy_wh: Need of a driver who states none; ``None``: as its history.
+        default_stay_s: Stay of a driver who states none; ``None``: as its history.
     """
 
     name: str = "Site"
@@ -106,8 +106,8 @@ class Site:
     grid: Grid = Grid.TN
     nominal_v: float = 230.0
     hold_time_s: int = 1800
-    default_energy_wh: int = 15_000
-    default_stay_s: int = 14_400
+    default_energy_wh: int | None = None
+    default_stay_s: int | None = None
     cabinets: tuple[Cabinet, ...] = ()
     stations: tuple[Station, ...] = ()
     loads: tuple[Load, ...] = ()

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.domain.car_facts import NOTHING_KNOWN, Seen, learn
-from gateway.domain.envelope import Progress
+from gateway.domain.envelope import TOTAL, Progress, counted
 from gateway.domain.limits import LimitUnit
 from gateway.domain.session import Session
 from gateway.domain.topology import CurrentType
-from gateway.services.evse_state import EvseState, sample_of, sampled_at
+from gateway.services.evse_state import NO_RISK, EvseState, sample_of, sampled_at
 
 SETTLE: Final = timedelta(seconds=60)
 """A car has followed a limit by then: what it draws is its own choice."""
@@ -30,7 +30,7 @@ STRAY_EVERY: Final = timedelta(minutes=5)
 
 def forget(one: EvseState) -> None:
     """Another car is there now."""
-    one.car, one.offered = NOTHING_KNOWN, None
+    one.car, one.offered, one.risk = NOTHING_KNOWN, None, NO_RISK
     one.seen_at = one.expected = one.strayed_at = None
 
 
@@ -90,7 +90,8 @@ def _offered(one: EvseState, now: datetime, skew_s: int) -> int | None:
         one.offered = None
         return None
     newest = max(mine, key=lambda held: held.sequence)
-    level_da = newest.schedule.at(now + timedelta(seconds=skew_s))
+    sent_da = newest.schedule.at(now + timedelta(seconds=skew_s))
+    level_da = max(counted(one.evse, newest, sent_da)[:TOTAL])
     if one.offered is None or one.offered[0] != level_da:
         one.offered = (level_da, one.accepted_at or now)
     return level_da if now - one.offered[1] >= SETTLE else None

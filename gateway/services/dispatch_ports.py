@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
 from gateway.services.group_problem import Prices
+from gateway.services.need_policy import NeedDefaults
 from gateway.services.station_port import Stations
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome
@@ -71,6 +72,7 @@ class Ports:
         site: The site as it is wired now.
         seal: Makes ledger leaves; ``None`` without a ledger.
         prices: Import prices; ``None``: unknown.
+        need_defaults: What is assumed beside the configuration; ``None``: nothing.
         step_s: Length of a step of a plan, site seconds.
         horizon_s: How far plans reach, site seconds.
         mode: What plans care for, a value of ``optimizer.Mode``.
@@ -87,6 +89,7 @@ class Ports:
     solver: Solver
     seal: Seal | None = None
     prices: Prices | None = None
+    need_defaults: NeedDefaults | None = None
     step_s: int = 900
     horizon_s: int = 86_400
     mode: str = "finish"

@@ -13,9 +13,6 @@ from gateway.store.times import optional_text
 
 View = dict[str, Any]
 
-SHORTFALL_WH: Final = 500
-"""Below half a kilowatt-hour a shortfall is noise, not news."""
-
 MAX_GAP: Final = 8
 """EVSEs of which a station may not have spoken yet, below one of which it has."""
 
@@ -102,9 +99,9 @@ def with_session(view: View, session: Session | None, promise: str | None) -> Vi
 
 def promise_words(row: tuple[Any, ...], timezone: str) -> str:
     """What the newest plan expects, for a tile: result, then time."""
-    _, energy_wh, shortfall_wh, departure_at, is_default = row
+    _, energy_wh, shortfall_wh, departure_at, is_default, is_at_risk = row
     local = datetime.fromisoformat(departure_at).astimezone(ZoneInfo(timezone))
-    if shortfall_wh >= SHORTFALL_WH:
+    if is_at_risk:
         text = f"at risk: {shortfall_wh / 1000:.1f} kWh short by {local:%H:%M}"
     else:
         text = f"+{energy_wh / 1000:.1f} kWh more, ready by {local:%H:%M}"

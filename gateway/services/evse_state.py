@@ -11,6 +11,7 @@ from gateway.domain.limits import LimitUnit, SetLimit
 from gateway.domain.phases import PerPhase
 from gateway.domain.session import Session
 from gateway.domain.topology import CurrentType, Evse, Station
+from gateway.domain.usual_need import NeedSource
 
 OPERATOR_CALL: Final = "operator_call"
 """Doubt about a station to which an operator sent what may change its limits."""
@@ -47,16 +48,20 @@ class Need:
     Attributes:
         energy_wh: From the start of the session on, Wh.
         departure_at: When the car leaves.
-        is_default: Nobody said so: it rests on a default of the site or station.
+        is_default: Nobody said so: all of it is assumed.
         may_pause: False: the driver or the CPO asks never to fall below the smallest
             charging current once it charges. Kept for plans and promises that honour
             it; no limit rests on it, since safety may always pause a session.
+        energy_from: Whose word ``energy_wh`` is.
+        departure_from: Whose word ``departure_at`` is.
     """
 
     energy_wh: int
     departure_at: datetime
     is_default: bool = True
     may_pause: bool = True
+    energy_from: NeedSource = NeedSource.SITE
+    departure_from: NeedSource = NeedSource.SITE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,23 @@ class Expected:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """Whether a session gets too little, by plans in a row (`services.promises`).
+
+    Attributes:
+        n_short: Newest plans that leave it short.
+        n_fine: Newest plans that do not.
+    """
+
+    n_short: int = 0
+    n_fine: int = 0
+    is_at_risk: bool = False
+
+
+NO_RISK: Final = Risk()
+
+
 @dataclass(slots=True)
 class EvseState:
     """What is known about one EVSE.
@@ -119,6 +141,7 @@ class EvseState:
         seen_at: The sample that was learned from last.
         expected: What the plan reckons that it takes.
         strayed_at: When it was last found off its plan.
+        risk: Whether its session gets too little.
     """
 
     evse: Evse
@@ -139,6 +162,7 @@ class EvseState:
     seen_at: datetime | None = None
     expected: Expected | None = None
     strayed_at: datetime | None = None
+    risk: Risk = NO_RISK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,7 @@ def expected_of(asked: Asked, plan: Plan) -> dict[SessionId, Expected]:
     for index, session in enumerate(problem.sessions):
         name = SessionId(session.session_id)
         left = session.energy_wh * asked.shares[name] * 1000
-        per_da = _wh_per_da(problem, session) * asked.shares[name] * 1000
+        per_da = wh_per_da(problem, session) * asked.shares[name] * 1000
         steps: list[int] = []
         for current_da in plan.currents_da[index]:
             step = min(left, current_da * per_da)
@@ -169,7 +169,7 @@ def expected_of(asked: Asked, plan: Plan) -> dict[SessionId, Expected]:
     return found
 
 
-def _wh_per_da(problem: CabinetProblem, session: EvSession) -> float:
+def wh_per_da(problem: CabinetProblem, session: EvSession) -> float:
     """Energy of 0.1 A over one step, Wh of the problem."""
     n_phase = session.n_power_phase or len(session.phases)
     return problem.nominal_v * n_phase * problem.step_s / 3600 / 10
@@ -215,7 +215,11 @@ def _ev_session(
     energy_wh = math.ceil(round(energy_wh / _share(state, one), 6))
     least_da, ceiling_da = _range(one)
     present = state.holding(one).latest(session.session_id)
-    present_da = evse.floor_da if present is None else present.schedule.at(now)
+    present_da = (
+        evse.floor_da
+        if present is None
+        else max(env.counted(evse, present, present.schedule.at(now))[:TOTAL])
+    )
     return EvSession(
         session_id=session.session_id,
         cabinet_id=str(evse.cabinet_id),

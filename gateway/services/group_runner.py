@@ -71,6 +71,7 @@ from gateway.services.late_limits import LateLimits
 from gateway.services.limit_calls import clear_limits, send_limits
 from gateway.services.plan_basis import QUIET_S, Basis, plan_basis, round_basis
 from gateway.services.plan_words import reasons_in_words
+from gateway.services.promises import Promise, by_session, promises_of
 from gateway.services.session_need import read_need
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from gateway.store import limits as rows
@@ -100,6 +101,8 @@ class GroupRunner:
         plan: The newest plan, if any.
         plan_meta: Where it was kept.
         reasons: Why its sessions stay short, in words.
+        asked: The problem that it solves.
+        promises: What its sessions may expect.
         refused: EVSEs at which nobody may be authorized; any thread may read it.
     """
 
@@ -109,6 +112,8 @@ class GroupRunner:
         self.plan: Plan | None = None
         self.plan_meta: PlanMeta | None = None
         self.reasons: Mapping[SessionId, str] = {}
+        self.asked: Asked | None = None
+        self.promises: Mapping[SessionId, Promise] = {}
         self.refused: frozenset[EvseRef] = frozenset()
         self._ports = ports
         self._inbox: list[Item] = []
@@ -460,13 +465,14 @@ class GroupRunner:
             _log.critical("plan.refused", group_id=self.root, rule=broken[0].rule.value)
             return
         reasons = reasons_in_words(item.asked, plan, ZoneInfo(self.state.site.timezone))
+        promised = promises_of(item.asked, plan, self.state, reasons, now)
         meta = await self._records.write(
             lambda conn: group_store.record_plan(
                 conn,
                 item.asked,
                 item.outcome,
                 cabinet_id=self.root,
-                reasons=reasons,
+                promises=promised,
                 now=now,
                 seal=self._ports.seal,
             )
@@ -474,6 +480,7 @@ class GroupRunner:
         if meta is None:
             return
         self.plan, self.plan_meta, self.reasons = plan, meta, reasons
+        self.asked, self.promises = item.asked, by_session(promised)
         levels = group_problem.levels_of(plan)
         expected = group_problem.expected_of(item.asked, plan)
         for one in self.state.evses.values():
@@ -614,7 +621,11 @@ class GroupRunner:
 
     async def _need_of(self, session: Session) -> Need:
         return await read_need(
-            session, self._ports.sessions, self.state.site, self._now()
+            session,
+            self._ports.sessions,
+            self.state.site,
+            self._now(),
+            self._ports.need_defaults,
         )
 
     def _wait_before_retry(self, station_id: StationId, now: datetime) -> None:

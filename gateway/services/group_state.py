@@ -411,7 +411,7 @@ class GroupState:
             one.levels = before.levels
             one.car, one.offered = before.car, before.offered
             one.seen_at, one.expected = before.seen_at, before.expected
-            one.strayed_at = before.strayed_at
+            one.strayed_at, one.risk = before.strayed_at, before.risk
             one.accepted_at, one.heard_at = before.accepted_at, before.heard_at
             one.watched_at, one.bounds = before.watched_at, before.bounds
             one.is_unsettled = one.is_unsettled or before.is_unsettled

@@ -16,6 +16,7 @@ from gateway.services.evse_state import RESTART_TEST, Outgoing, Trust
 from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
+from gateway.services.promises import Promise
 from gateway.store import flexibility, plans, settings
 from gateway.store import limits as rows
 from gateway.store.times import to_text
@@ -221,13 +222,14 @@ def record_plan(
     outcome: Outcome,
     *,
     cabinet_id: CabinetId,
-    reasons: Mapping[SessionId, str],
+    promises: Sequence[Promise],
     now: datetime,
     seal: Seal | None,
 ) -> PlanMeta:
     """Record a plan with what is needed to check it, its promises and its leaf.
 
-    ``reasons`` says in words why sessions stay short.
+    Its congestion (what one more ampere would be worth where a limit binds) is kept
+    with the result.
     """
     plan = outcome.plan
     word = word_of(outcome)
@@ -242,6 +244,15 @@ def record_plan(
             "reasons": [
                 {"session_id": r.session_id, "cause": str(r.cause), "text": r.text}
                 for r in plan.reasons
+            ],
+            "congestion": [
+                {
+                    "cabinet_id": c.cabinet_id,
+                    "phase": c.phase,
+                    "step": c.step,
+                    "micro_per_ah": c.micro_per_ah,
+                }
+                for c in plan.congestion
             ],
         }
     )
@@ -260,18 +271,23 @@ def record_plan(
         result=result,
         certificate=certificate,
     )
-    for index, session_id in enumerate(plan.session_ids):
+    for promise in promises:
         plans.put_promise(
             conn,
             plans.PromiseRow(
-                session_id=SessionId(session_id),
+                session_id=promise.session_id,
                 plan_id=plan_id,
-                energy_wh=plan.energy_wh[index],
-                shortfall_wh=plan.shortfall_wh[index],
-                departure_at=asked.departures.get(SessionId(session_id), now),
-                is_default=session_id in asked.defaults,
-                reason=reasons.get(SessionId(session_id)),
+                energy_wh=promise.energy_wh,
+                shortfall_wh=promise.shortfall_wh,
+                departure_at=promise.departure_at,
+                is_default=promise.is_default,
+                reason=promise.reason,
                 made_at=now,
+                delivered_wh=promise.delivered_wh,
+                guaranteed_wh=promise.guaranteed_wh,
+                is_at_risk=promise.is_at_risk,
+                energy_from=promise.energy_from.value,
+                departure_from=promise.departure_from.value,
             ),
         )
     for session_id, price in zip(

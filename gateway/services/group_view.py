@@ -17,6 +17,8 @@ from gateway.services.evse_state import EvseState, key_of, sample_of
 from gateway.services.feeder import feeder_reading, signed_draw
 from gateway.services.group_runner import GroupRunner
 from gateway.services.group_state import GroupState
+from gateway.services.limit_words import Binding, binding_of, bindings, why
+from gateway.services.promises import Promise
 
 
 class CabinetState(StrEnum):
@@ -87,6 +89,7 @@ class EvseView:
         bound_da: What it may draw at most by all that is known, 0.1 A.
         is_proven: Less than its rating counts.
         why: The reason for its limit, in words, or ``None``.
+        binding: The limit above it that binds now in the plan, with its price.
     """
 
     ref: EvseRef
@@ -99,6 +102,7 @@ class EvseView:
     doubt: str | None
     manual_limit_da: int | None
     why: str | None
+    binding: Binding | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,8 @@ class SessionPlanView:
 
     Attributes:
         currents_da: Per step, 0.1 A per phase.
+        energy_wh: Still to come from the plan's start on.
+        promise: What it may expect.
         reason: Why energy is missing, or ``None``.
     """
 
@@ -118,12 +124,17 @@ class SessionPlanView:
     shortfall_wh: int
     departure_at: datetime | None
     is_default: bool
+    promise: Promise | None
     reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """The newest plan of a group."""
+    """The newest plan of a group.
+
+    Attributes:
+        bindings: Every limit that binds in it.
+    """
 
     plan_id: int
     group_id: CabinetId
@@ -134,6 +145,7 @@ class PlanView:
     start: datetime
     step_s: int
     price_micro_per_kwh: tuple[int, ...]
+    bindings: tuple[Binding, ...]
     sessions: tuple[SessionPlanView, ...]
 
 
@@ -180,16 +192,20 @@ def plan_view(runner: GroupRunner) -> PlanView | None:
         one = known.get(SessionId(name))
         if one is None:
             continue
+        promise = runner.promises.get(SessionId(name))
         sessions.append(
             SessionPlanView(
                 session_id=SessionId(name),
                 station_id=one.evse.ref.station_id,
                 evse_id=one.evse.ref.evse_id,
                 currents_da=tuple(plan.currents_da[index]),
-                energy_wh=plan.energy_wh[index],
-                shortfall_wh=plan.shortfall_wh[index],
+                energy_wh=promise.energy_wh if promise else plan.energy_wh[index],
+                shortfall_wh=(
+                    promise.shortfall_wh if promise else plan.shortfall_wh[index]
+                ),
                 departure_at=None if one.need is None else one.need.departure_at,
                 is_default=one.need is None or one.need.is_default,
+                promise=promise,
                 reason=runner.reasons.get(SessionId(name)),
             )
         )
@@ -203,6 +219,7 @@ def plan_view(runner: GroupRunner) -> PlanView | None:
         start=plan.start,
         step_s=plan.step_s,
         price_micro_per_kwh=tuple(plan.energy_price_micro_per_kwh),
+        bindings=bindings(plan, runner.state.site.phase_v),
         sessions=tuple(sessions),
     )
 
@@ -339,6 +356,7 @@ def _evse(runner: GroupRunner, one: EvseState, now: datetime) -> EvseView:
         limit_w = round(sent_da / 10 * held.nominal_v * held.number_phases)
     bound = env.value_at(state.envelope(one, now), unix_s(now))
     trust = state.stations[ref.station_id].trust
+    binding = None if one.session is None else binding_of(runner, one, now)
     return EvseView(
         ref=ref,
         cabinet_id=state.paths[ref][0],
@@ -349,23 +367,6 @@ def _evse(runner: GroupRunner, one: EvseState, now: datetime) -> EvseView:
         is_proven=state.is_trusted(one),
         doubt=trust.doubt,
         manual_limit_da=one.manual_da,
-        why=_why(runner, one, limit_da),
+        why=why(runner, one, limit_da, binding),
+        binding=binding,
     )
-
-
-def _why(runner: GroupRunner, one: EvseState, limit_da: int | None) -> str | None:
-    if one.session is None:
-        return "no session: its reserved floor"
-    if not runner.state.is_trusted(one):
-        return "not proven to obey: its rating is reserved"
-    if not runner.state.is_controlled(one):
-        return "the cabinet only advises"
-    if one.manual_da is not None and limit_da is not None and limit_da >= one.manual_da:
-        return "manual limit"
-    reason = runner.reasons.get(one.session.session_id)
-    if reason is not None:
-        return reason
-    wanted = one.levels[0][1] if one.levels else None
-    if wanted is not None and limit_da is not None and limit_da < wanted:
-        return "waits for headroom that others have to free first"
-    return None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -17,6 +18,7 @@ from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff
 from gateway.domain.tariff_text import energy_text
 from gateway.errors import RequestError, StoreError
+from gateway.services import feasibility
 from gateway.services.driver_price import driver_doubt, driver_meter, driver_price
 from gateway.services.needs import Needs
 from gateway.services.overview import Overview
@@ -196,14 +198,7 @@ class Live:
         Raises:
             RequestError: It cannot be done; the message is for the driver.
         """
-        session_id = self._needs.session_of_link(token)
-        session = (
-            None if session_id is None else await self._queries.session(session_id)
-        )
-        if session is None:
-            raise RequestError(404, "expired_link", "This page has expired.")
-        if session.phase is not SessionPhase.RUNNING:
-            raise RequestError(409, "session_over", "Charging has ended already.")
+        session = await self._running(token)
         await self._needs.set_need(
             session,
             energy_wh=energy_wh,
@@ -211,7 +206,18 @@ class Live:
             departure_at=departure_at,
             source="driver",
         )
-        return "Noted. The new plan follows in a few seconds."
+        return f"Noted. {self._feasible(session, energy_wh, departure_at)}"
+
+    async def check_need(
+        self, token: str, energy_wh: int | None, departure_at: datetime | None
+    ) -> str:
+        """Whether a need could be met, in words; nothing is changed.
+
+        Raises:
+            RequestError: There is no such session; the message is for the driver.
+        """
+        session = await self._running(token)
+        return self._feasible(session, energy_wh, departure_at)
 
     async def receipt(self, token: str) -> Mapping[str, object]:
         """The receipt of a settled session, ready for JSON; it verifies offline.
@@ -234,6 +240,26 @@ class Live:
         if session_id is None:
             raise RequestError(404, "expired_link", "This page has expired.")
         return await self._receipts.signed_xml(session_id)
+
+    async def _running(self, token: str) -> Session:
+        session_id = self._needs.session_of_link(token)
+        session = (
+            None if session_id is None else await self._queries.session(session_id)
+        )
+        if session is None:
+            raise RequestError(404, "expired_link", "This page has expired.")
+        if session.phase is not SessionPhase.RUNNING:
+            raise RequestError(409, "session_over", "Charging has ended already.")
+        return session
+
+    def _feasible(
+        self, session: Session, energy_wh: int | None, departure_at: datetime | None
+    ) -> str:
+        now = self._clock.now()
+        found = self._overview.feasibility(
+            session, energy_wh=energy_wh, departure_at=departure_at
+        )
+        return feasibility.in_words(found, now, ZoneInfo(self._overview.timezone))
 
     def _look(self) -> None:
         self._looked_at_s = asyncio.get_running_loop().time()
@@ -317,21 +343,15 @@ class Live:
             return None
         bill = money.find_bill(conn, session_id)
         money_told = driver_price(conn, session, bill, now)
-        needed_wh, departure_at, is_default, likely_wh, why = _need_of(conn, session)
+        promise = plans.promise(conn, session_id)
+        needed_wh, departure_at = _need_of(conn, session, promise)
         return {
             "station_id": session.station_id,
             "evse_id": session.evse_id,
             **driver_meter(session, bill),
             "needed_milliwh": None if needed_wh is None else needed_wh * MILLIWH_PER_WH,
             "departure_at": departure_at,
-            "is_default_need": is_default,
-            "guaranteed_milliwh": self._guaranteed(session, departure_at, needed_wh),
-            "likely_milliwh": (
-                None
-                if likely_wh is None
-                else session.energy_milliwh + likely_wh * MILLIWH_PER_WH
-            ),
-            "why": why,
+            **_promised(session, promise),
             "power_w": session.power_w,
             "interrupted_at": session.interrupted_at,
             "charging_state": session.charging_state,
@@ -354,50 +374,51 @@ class Live:
             ),
         }
 
-    def _guaranteed(
-        self, session: Session, departure_at: datetime | None, needed_wh: int | None
-    ) -> int | None:
-        """What the reserved floor delivers by departure, whatever the others do.
-
-        ``None`` where nothing is reserved that a car could charge with.
-        """
-        evse = self._overview.evse(session.station_id, session.evse_id)
-        if evse is None or departure_at is None or evse.floor_da < evse.min_da:
-            return None
-        left = max(timedelta(0), departure_at - self._clock.now())
-        floor_wh = evse.power_w(evse.floor_da) * (left / timedelta(hours=1))
-        reserved = session.energy_milliwh + int(floor_wh) * MILLIWH_PER_WH
-        if needed_wh is None:
-            return reserved
-        return min(reserved, max(session.energy_milliwh, needed_wh * MILLIWH_PER_WH))
-
     def _is_online(self, station_id: StationId) -> bool:
         return self._overview.is_online(station_id)
 
 
 def _need_of(
-    conn: sqlite3.Connection, session: Session
-) -> tuple[int | None, datetime | None, bool, int | None, str | None]:
-    """Need, departure, whether it is assumed, what is likely still to come, and why."""
+    conn: sqlite3.Connection, session: Session, promise: plans.PromiseRow | None
+) -> tuple[int | None, datetime | None]:
+    """Energy from the start on and departure: as asked for, else as assumed."""
     asked = requests.find(conn, session.session_id)
-    promise = plans.promise(conn, session.session_id)
     needed_wh: int | None = None
     departure_at: datetime | None = None
     if promise is not None:
-        got_wh = session.energy_milliwh // MILLIWH_PER_WH
-        needed_wh = got_wh + promise.energy_wh + promise.shortfall_wh
+        needed_wh = promise.delivered_wh + promise.energy_wh + promise.shortfall_wh
         departure_at = promise.departure_at
     if asked is not None:
         if asked.energy_wh is not None:
             needed_wh = round(asked.energy_wh)
         departure_at = asked.departure_at or departure_at
-    return (
-        needed_wh,
-        departure_at,
-        promise is None or promise.is_default,
-        None if promise is None else promise.energy_wh,
-        None if promise is None else promise.reason,
-    )
+    return needed_wh, departure_at
+
+
+def _promised(session: Session, promise: plans.PromiseRow | None) -> View:
+    """What the newest plan promises a driver; nothing less than is delivered."""
+    if promise is None:
+        return {
+            "is_default_need": True,
+            "guaranteed_milliwh": None,
+            "likely_milliwh": None,
+            "at_risk": False,
+            "energy_from": None,
+            "why": None,
+        }
+    got = session.energy_milliwh
+    likely = (promise.delivered_wh + promise.energy_wh) * MILLIWH_PER_WH
+    surely = promise.guaranteed_wh
+    return {
+        "is_default_need": promise.is_default,
+        "guaranteed_milliwh": (
+            None if surely is None else max(got, surely * MILLIWH_PER_WH)
+        ),
+        "likely_milliwh": max(got, likely),
+        "at_risk": promise.is_at_risk,
+        "energy_from": promise.energy_from,
+        "why": promise.reason,
+    }
 
 
 def _drawn(

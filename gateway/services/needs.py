@@ -100,7 +100,8 @@ class Needs:
         """What the newest plans expect for sessions, ready for JSON."""
         rows = await self._queries.rows(
             "SELECT session_id, energy_wh, shortfall_wh, departure_at, is_default,"
-            " reason, made_at FROM session_promise WHERE session_id IN"
+            " reason, made_at, delivered_wh, guaranteed_wh, is_at_risk, energy_from,"
+            " departure_from FROM session_promise WHERE session_id IN"
             " (SELECT value FROM json_each(?))",
             (json.dumps(session_ids),),
         )
@@ -112,6 +113,11 @@ class Needs:
                 "is_default": bool(row[4]),
                 "reason": row[5],
                 "made_at": row[6],
+                "likely_wh": row[7] + row[1],
+                "guaranteed_wh": row[8],
+                "at_risk": bool(row[9]),
+                "energy_from": row[10],
+                "departure_from": row[11],
             }
             for row in rows
         }

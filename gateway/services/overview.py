@@ -16,17 +16,18 @@ from gateway.domain.phases import PerPhase, rotation_text
 from gateway.domain.session import Session
 from gateway.domain.topology import Evse, Position, Station
 from gateway.errors import RequestError
-from gateway.services import site_totals
+from gateway.services import feasibility, site_totals
 from gateway.services.dispatch import Dispatch
 from gateway.services.evse_rows import (
-    SHORTFALL_WH,
     promise_words,
     unbelieved,
     unwired,
     unwired_evse,
     with_session,
 )
+from gateway.services.feasibility import Feasibility
 from gateway.services.group_view import CabinetView, PlanView
+from gateway.services.plan_json import binding_json, row_json
 from gateway.services.stations import StationDirectory
 from gateway.store import clocks
 from gateway.store.monitors import OPEN_ALARMS
@@ -138,6 +139,22 @@ class Overview:
             RequestError: 404 unknown.
         """
         return self._cabinet(CabinetId(cabinet_id))
+
+    def feasibility(
+        self,
+        session: Session,
+        *,
+        energy_wh: float | None,
+        departure_at: datetime | None,
+    ) -> Feasibility | None:
+        """What a changed request would come to, by the newest plan."""
+        return feasibility.of_session(
+            self._dispatch,
+            session,
+            energy_wh=energy_wh,
+            departure_at=departure_at,
+            now=self._clock.now(),
+        )
 
     async def plan(self, cabinet_id: str) -> View:
         """The current plan of a cabinet's group.
@@ -317,6 +334,7 @@ class Overview:
             "limit_w": None if limit_da is None else round(evse.power_w(limit_da), 1),
             "proven": now is not None and now.is_proven,
             "why": None if now is None else now.why,
+            "binding": None if now is None else binding_json(now.binding),
             "limit_a": None if limit_da is None else limit_da / 10,
             "rated_w": evse.rating_w,
         }
@@ -331,26 +349,7 @@ class Overview:
 
     async def _plan(self, plan: PlanView) -> View:
         sessions = {s.session_id: s for s in await self._queries.open_sessions()}
-        rows = []
-        for row in plan.sessions:
-            session = sessions.get(row.session_id)
-            delivered_wh = 0 if session is None else session.energy_milliwh // 1000
-            rows.append(
-                {
-                    "session_id": row.session_id,
-                    "station_id": row.station_id,
-                    "evse_id": row.evse_id,
-                    "limits_a": [value / 10 for value in row.currents_da],
-                    "limit_a": row.currents_da[0] / 10 if row.currents_da else None,
-                    "delivered_wh": delivered_wh,
-                    "expected_wh": row.energy_wh,
-                    "shortfall_wh": row.shortfall_wh,
-                    "need_wh": delivered_wh + row.energy_wh + row.shortfall_wh,
-                    "departure_at": optional_text(row.departure_at),
-                    "is_default_need": row.is_default,
-                    "why": row.reason or _in_time(row.shortfall_wh),
-                }
-            )
+        rows = [row_json(row, sessions.get(row.session_id)) for row in plan.sessions]
         return {
             "plan_id": plan.plan_id,
             "group_id": plan.group_id,
@@ -361,13 +360,14 @@ class Overview:
             "start": optional_text(plan.start),
             "step_s": plan.step_s,
             "price_micro_per_kwh": list(plan.price_micro_per_kwh),
+            "congestion": [binding_json(one) for one in plan.bindings],
             "rows": rows,
         }
 
     async def _promises(self) -> dict[str, str]:
         rows = await self._queries.rows(
-            "SELECT session_id, energy_wh, shortfall_wh, departure_at, is_default"
-            " FROM session_promise JOIN session USING (session_id)"
+            "SELECT session_id, energy_wh, shortfall_wh, departure_at, is_default,"
+            " is_at_risk FROM session_promise JOIN session USING (session_id)"
             " WHERE phase = 'running'"
         )
         site_zone = self._directory.site.timezone
@@ -385,11 +385,6 @@ class Overview:
             }
             for row in rows
         }
-
-
-def _in_time(shortfall_wh: int) -> str | None:
-    """The words for a session that nothing keeps from its need."""
-    return "Gets what it needs in time." if shortfall_wh < SHORTFALL_WH else None
 
 
 def _cabinet_json(now: CabinetView) -> View:

@@ -1,4 +1,4 @@
-"""What a session needs: what its driver asked for, the rest by default."""
+"""What a session needs: what its driver asked for, the rest assumed."""
 
 import math
 from datetime import datetime, timedelta
@@ -8,9 +8,11 @@ import structlog
 
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
+from gateway.domain.usual_need import Assumed, Default, NeedSource, assumed
 from gateway.errors import StoreError
 from gateway.services.dispatch_ports import SessionQueries, SessionRequest
 from gateway.services.evse_state import Need
+from gateway.services.need_policy import NeedDefaults
 
 ASSUMED_BATTERY_WH: Final = 60_000
 """Capacity of a car that states a wanted state of charge, but no capacity."""
@@ -19,24 +21,41 @@ _log = structlog.get_logger()
 
 
 async def read_need(
-    session: Session, sessions: SessionQueries, site: Site, now: datetime
+    session: Session,
+    sessions: SessionQueries,
+    site: Site,
+    now: datetime,
+    defaults: NeedDefaults | None = None,
 ) -> Need:
-    """What a session needs, by what its driver said and the site's defaults."""
-    request = None
+    """What a session needs, by what its driver said and by what is assumed.
+
+    What cannot be read now is left out: nobody waits for it.
+    """
+    request, group, history = None, Default(), Default()
     try:
         request = await sessions.session_request(session.session_id)
+        if defaults is not None:
+            group = await defaults.of_group(session)
+            if site.default_energy_wh is None or site.default_stay_s is None:
+                history = await defaults.of_history(session, now)
     except StoreError as error:
         _log.warning(
             "session.need_unread", session_id=session.session_id, why=str(error)
         )
     station = site.station(session.station_id)
-    energy_wh = None if station is None else station.default_energy_wh
-    stay_s = None if station is None else station.default_stay_s
     return need_of(
         session,
         request,
-        default_energy_wh=site.default_energy_wh if energy_wh is None else energy_wh,
-        default_stay_s=site.default_stay_s if stay_s is None else stay_s,
+        assumed(
+            token_group=group,
+            station=Default()
+            if station is None
+            else Default(
+                energy_wh=station.default_energy_wh, stay_s=station.default_stay_s
+            ),
+            site=Default(energy_wh=site.default_energy_wh, stay_s=site.default_stay_s),
+            history=history,
+        ),
         now=now,
     )
 
@@ -44,27 +63,35 @@ async def read_need(
 def need_of(
     session: Session,
     request: SessionRequest | None,
+    default: Assumed,
     *,
-    default_energy_wh: int,
-    default_stay_s: int,
     now: datetime,
 ) -> Need:
-    """What a session needs: what was asked for, the rest by default."""
+    """What a session needs: what was asked for, the rest assumed."""
     started = session.started_at or now
-    stay_until = started + timedelta(seconds=default_stay_s)
+    stay_until = started + timedelta(seconds=default.stay_s)
+    energy_wh: float = default.energy_wh
+    energy_from, departure_from = default.energy_from, default.stay_from
     if request is None:
-        return Need(energy_wh=default_energy_wh, departure_at=stay_until)
-    energy_wh = default_energy_wh if request.energy_wh is None else request.energy_wh
+        return Need(
+            energy_wh=default.energy_wh,
+            departure_at=stay_until,
+            energy_from=energy_from,
+            departure_from=departure_from,
+        )
     soc = session.soc_percent
-    if (
-        request.energy_wh is None
-        and request.target_soc_percent is not None
-        and soc is not None
-    ):
+    if request.energy_wh is not None:
+        energy_wh, energy_from = request.energy_wh, NeedSource.DRIVER
+    elif request.target_soc_percent is not None and soc is not None:
         missing = max(0.0, request.target_soc_percent - soc) / 100
         energy_wh = session.energy_milliwh // 1000 + missing * ASSUMED_BATTERY_WH
+        energy_from = NeedSource.DRIVER
+    if request.departure_at is not None:
+        departure_from = NeedSource.DRIVER
     return Need(
         energy_wh=math.ceil(energy_wh),
         departure_at=request.departure_at or stay_until,
         is_default=request.is_default,
+        energy_from=energy_from,
+        departure_from=departure_from,
     )

@@ -14,6 +14,11 @@ class PromiseRow:
     """What a plan expects for a session.
 
     Attributes:
+        energy_wh: Still to come from then on, Wh.
+        delivered_wh: Delivered when the plan was asked for, Wh.
+        guaranteed_wh: From the start of the session on, whatever others do, Wh.
+        energy_from: Whose word the energy is (`domain.usual_need.NeedSource`).
+        departure_from: Whose word the departure is.
         is_default: It rests on a default, not on what the driver said.
         reason: Why energy is missing, in words; ``None`` when none is.
     """
@@ -26,6 +31,11 @@ class PromiseRow:
     is_default: bool
     reason: str | None
     made_at: datetime
+    delivered_wh: int = 0
+    guaranteed_wh: int | None = None
+    is_at_risk: bool = False
+    energy_from: str = "site"
+    departure_from: str = "site"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +91,9 @@ def put_promise(conn: sqlite3.Connection, row: PromiseRow) -> None:
     """Replace what a session may expect."""
     conn.execute(
         "INSERT OR REPLACE INTO session_promise (session_id, plan_id, energy_wh,"
-        " shortfall_wh, departure_at, is_default, reason, made_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " shortfall_wh, departure_at, is_default, reason, made_at, delivered_wh,"
+        " guaranteed_wh, is_at_risk, energy_from, departure_from)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             row.session_id,
             row.plan_id,
@@ -92,6 +103,11 @@ def put_promise(conn: sqlite3.Connection, row: PromiseRow) -> None:
             row.is_default,
             row.reason,
             to_text(row.made_at),
+            row.delivered_wh,
+            row.guaranteed_wh,
+            int(row.is_at_risk),
+            row.energy_from,
+            row.departure_from,
         ),
     )
 
@@ -100,7 +116,8 @@ def promise(conn: sqlite3.Connection, session_id: SessionId) -> PromiseRow | Non
     """What a session may expect, by the newest plan."""
     row = conn.execute(
         "SELECT plan_id, energy_wh, shortfall_wh, departure_at, is_default, reason,"
-        " made_at FROM session_promise WHERE session_id = ?",
+        " made_at, delivered_wh, guaranteed_wh, is_at_risk, energy_from,"
+        " departure_from FROM session_promise WHERE session_id = ?",
         (session_id,),
     ).fetchone()
     if row is None:
@@ -114,6 +131,11 @@ def promise(conn: sqlite3.Connection, session_id: SessionId) -> PromiseRow | Non
         is_default=bool(row[4]),
         reason=row[5],
         made_at=from_text(row[6]),
+        delivered_wh=row[7],
+        guaranteed_wh=row[8],
+        is_at_risk=bool(row[9]),
+        energy_from=row[10],
+        departure_from=row[11],
     )
 
 

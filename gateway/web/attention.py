@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.web.command_lines import explanation, headline
 from gateway.web.headers import CORRECTIONS_PATH
-from gateway.web.plan_table import NOISE_WH, shortfall_wh
+from gateway.web.plan_table import shortfall_wh
 from gateway.web.ports import View
 from gateway.web.render import FAULT, OFFLINE, StateMark, age, station_url
 
@@ -189,7 +189,7 @@ def _plan_troubles(plans: Mapping[str, View | None]) -> list[str]:
     for plan in plans.values():
         for row in plan["rows"] if plan is not None else ():
             need, missing = row["need_wh"], shortfall_wh(row)
-            if missing < NOISE_WH:
+            if not row["at_risk"] or need is None:
                 continue
             found.append(
                 _trouble(

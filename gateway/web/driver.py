@@ -159,14 +159,20 @@ class DriverPages:
             and sum(self._streams.values()) < MAX_STREAMS
         )
 
-    async def take_need(self, token: str, energy: str, leave: str) -> HTMLResponse:
-        """Answer a form: the page again, with the answer in words."""
+    async def take_need(
+        self, token: str, energy: str, leave: str, *, only_check: bool = False
+    ) -> HTMLResponse:
+        """Answer a form: the page again, with the answer in words.
+
+        With ``only_check`` nothing is changed: it says what would come of it.
+        """
         if not self.is_known(token):
             return self.show(token)
         typed = (energy, leave)
+        answer = self._live.check_need if only_check else self._live.set_need
         try:
             energy_wh, departure_at = self._read(energy, leave)
-            note = await self._live.set_need(token, energy_wh, departure_at)
+            note = await answer(token, energy_wh, departure_at)
         except RequestError as error:
             return self.show(
                 token,
@@ -175,7 +181,7 @@ class DriverPages:
                 status=error.status,
                 typed=typed,
             )
-        return self.show(token, note=note)
+        return self.show(token, note=note, typed=typed if only_check else None)
 
     def _read(self, energy: str, leave: str) -> tuple[int | None, datetime | None]:
         energy_wh = parse_energy_wh(energy)
@@ -249,6 +255,7 @@ def need_form(
         '<input id="energy" name="energy" inputmode="decimal" autocomplete="off"'
         f' maxlength="12" value="{escape(energy)}">'
         "<button>Save</button>"
+        '<button class="second" name="check" value="1">Would that work?</button>'
         '<p class="soft">A change never takes away what others were promised.</p>'
         "</form></details>"
     )
@@ -333,6 +340,7 @@ def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
         request: Request,
         energy: Annotated[str, Form(max_length=40)] = "",
         leave: Annotated[str, Form(max_length=40)] = "",
+        check: Annotated[str, Form(max_length=1)] = "",
     ) -> HTMLResponse:
         if not is_same_origin(request):
             return pages.show(
@@ -341,7 +349,7 @@ def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
                 is_refused=True,
                 status=403,
             )
-        return await pages.take_need(token, energy, leave)
+        return await pages.take_need(token, energy, leave, only_check=bool(check))
 
     _add_data(app, pages, live)
 

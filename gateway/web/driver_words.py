@@ -10,8 +10,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 MILLIWH_PER_KWH: Final = 1_000_000
-SHORTFALL_MILLIWH: Final = 500_000
-"""Below half a kilowatt-hour a shortfall is noise, not news."""
+ASSUMED: Final = {
+    "token_group": "what your group usually needs",
+    "station": "what this charger was set up for",
+    "site": "what this site was set up for",
+    "history": "what cars here needed at this time of the week",
+}
+"""Where an assumed need comes from; anything else is a usual one."""
 STALE_S: Final = 900.0
 STANDBY_W: Final = 100.0
 """Below this a car does not charge: it only stays awake."""
@@ -55,14 +60,15 @@ def words(view: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> Words:
     promise = ""
     if view["guaranteed_milliwh"] is not None and not view["ended"]:
         promise = f"At least {_kwh(view['guaranteed_milliwh'])} kWh guaranteed."
-        if view["is_default_need"]:
-            promise += " You told us no need, so we assume a usual one."
+    if view["is_default_need"] and needed and not view["ended"]:
+        source = ASSUMED.get(str(view.get("energy_from")), "a usual need")
+        promise += f" You told us no need, so we assume {source}: {_kwh(needed)} kWh."
     return Words(
         headline=headline,
         reason=reason,
         energy=energy,
         power=power,
-        promise=promise,
+        promise=promise.strip(),
         cost=str(view["cost"] or "–"),
         price=str(view["price"] or ""),
         percent=percent,
@@ -100,7 +106,7 @@ def _headline(
     if departure is None or needed is None:
         return "Charging. When do you leave?", "Without a time we assume a usual stay."
     likely = view["likely_milliwh"]
-    if likely is not None and needed - likely >= SHORTFALL_MILLIWH:
+    if likely is not None and view["at_risk"]:
         why = str(view["why"] or "Several cars share this supply.")
         return f"At risk: {_kwh(likely)} of {_kwh(needed)} kWh by {departure}", why
     if view["charging_state"] == "suspended_evse" or not view["power_w"]:

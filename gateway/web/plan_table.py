@@ -18,8 +18,6 @@ COLUMNS: Final = (
     "Limit now",
     "Why",
 )
-NOISE_WH: Final = 500
-"""Below half a kilowatt-hour a shortfall is noise, not news."""
 NUMERIC: Final = frozenset({"Expected", LEAVES, "Limit now"})
 
 
@@ -70,12 +68,14 @@ def _row(
         row["delivered_wh"] or 0,
         expected_in_all_wh(row),
     )
-    is_short = shortfall_wh(row) >= NOISE_WH
     done = ""
     if need:
         percent = max(0, min(100, round(100 * got / need)))
         done = f'<i class="done"><i style="width:{percent}%"></i></i>'
-    risk = '<span class="fault">▲ short</span> ' if is_short else ""
+    risk = '<span class="fault">▲ at risk</span> ' if row["at_risk"] else ""
+    surely = row.get("guaranteed_wh")
+    sure = "" if surely is None else f'<span class="soft">{_kwh(surely)} sure</span>'
+    assumed = ' <span class="soft">assumed</span>' if row.get("is_default_need") else ""
     station_id = str(row["station_id"])
     name = f'<a href="{station_url(station_id)}"><b>{escape(station_id)}</b></a>'
     where = f"/ {escape(str(row['evse_id']))} · {escape(cabinet_id)}"
@@ -83,8 +83,11 @@ def _row(
     lost = f" {mark_html(OFFLINE)}" if is_offline else ""
     cells = (
         (f'{name} <span class="soft">{where}</span>{lost}', "name"),
-        (f'{done}<span>{_kwh(got)} <span class="soft">{of}</span></span>', "got"),
-        (f"{risk}{_kwh(likely)} kWh", "number"),
+        (
+            f'{done}<span>{_kwh(got)} <span class="soft">{of}</span>{assumed}</span>',
+            "got",
+        ),
+        (f"{risk}{_kwh(likely)} kWh {sure}", "number"),
         (_clock(row["departure_at"], zone), "number"),
         (_amps(row["limit_a"]), "number"),
         (escape(_why(row, plan, zone)), "why"),

@@ -68,9 +68,11 @@ class LiveView(Protocol):
         one entry per step, ``limit_a``, ``expected_a`` (fullest phase, other loads
         included) and ``price_micro_per_kwh``; ``rows`` with ``session_id``,
         ``station_id``, ``evse_id``, ``need_wh``, ``delivered_wh``, ``expected_wh``,
-        ``departure_at``, ``limit_a`` (now) and ``why``; ``expected_wh`` is still to
-        come until then, ``need_wh`` counts from the session's start. Optional:
-        ``limits_a`` per step, and ``why`` of the whole plan.
+        ``departure_at``, ``limit_a`` (now), ``at_risk`` and ``why``; ``expected_wh``
+        is still to come until then, ``need_wh`` counts from the session's start.
+        Optional: ``limits_a`` per step, ``guaranteed_wh``, ``is_default_need``,
+        ``congestion`` (limits that bind, with ``cabinet_id``, ``phase``, ``begin`` and
+        ``micro_per_kwh``) and ``why`` of the whole plan.
         """
         ...
 
@@ -114,6 +116,16 @@ class LiveView(Protocol):
 
         Raises:
             RequestError: It signed nothing, or the link is unknown.
+        """
+        ...
+
+    async def check_need(
+        self, token: str, energy_wh: int | None, departure_at: datetime | None
+    ) -> str:
+        """What a need would come to, in words; nothing is changed.
+
+        Raises:
+            RequestError: There is no such session; the message is for the driver.
         """
         ...
 

@@ -8,6 +8,7 @@ from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.fast_loop import FastLoop
 from gateway.services.main_meters import MainMeters
+from gateway.services.need_policy import NeedPolicy
 from gateway.services.needs import Needs
 from gateway.services.sealing import seal_record
 from gateway.services.solver_pool import SolverPool
@@ -37,6 +38,7 @@ class Plans:
                 solver=self.solver,
                 seal=seal_record,
                 prices=plan_prices(config),
+                need_defaults=NeedPolicy(base.queries, base.site),
                 step_s=config.optimizer.step_s,
                 horizon_s=config.optimizer.horizon_s,
                 mode=config.optimizer.mode.value,

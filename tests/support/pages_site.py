@@ -39,6 +39,7 @@ class FakeSite:
     needs: list[tuple[int | None, datetime | None]] = field(default_factory=list)
     pinned: list[tuple[str, int, str, str | None, str]] = field(default_factory=list)
     is_ended: bool = False
+    is_at_risk: bool = False
     meter_signature: str | None = None
     is_link_used: bool = False
     revoked: bool = False
@@ -248,6 +249,9 @@ class FakeSite:
             "need_wh": need,
             "delivered_wh": got,
             "expected_wh": likely - got,
+            "at_risk": need is not None and need - likely >= 500,
+            "guaranteed_wh": likely // 2,
+            "is_default_need": False,
             "departure_at": (EPOCH + timedelta(hours=10)).isoformat(),
             "limit_a": limit_a,
             "why": why,
@@ -308,6 +312,8 @@ class FakeSite:
             "power_w": 7_400.0,
             "guaranteed_milliwh": 16_000_000,
             "likely_milliwh": 24_000_000,
+            "at_risk": self.is_at_risk,
+            "energy_from": "driver",
             "is_default_need": False,
             "cost": "2.74 EUR",
             "price": "0.24 EUR/kWh",
@@ -335,6 +341,14 @@ class FakeSite:
         if not self.is_ended:
             raise RequestError(404, "no_signed_data", "No record of it was signed.")
         return "<values/>"
+
+    async def check_need(
+        self, token: str, energy_wh: int | None, departure_at: datetime | None
+    ) -> str:
+        assert token == DRIVER
+        assert departure_at is None or departure_at > self.clock.now()
+        kwh = (energy_wh or 0) / 1000
+        return f"Beside the other cars 18.0 of {kwh:.1f} kWh fit by 07:30."
 
     async def set_need(
         self, token: str, energy_wh: int | None, departure_at: datetime | None

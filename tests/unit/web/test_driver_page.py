@@ -85,6 +85,27 @@ async def test_a_need_is_taken_and_answered_in_words(
     assert site.needs == [(24_500, datetime(2026, 1, 16, 6, 30, tzinfo=UTC))]
 
 
+async def test_a_driver_can_ask_what_would_come_of_a_need_and_change_nothing(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    form = {"energy": "30", "leave": "07:30", "check": "1"}
+    answer = await client.post(f"/d/{DRIVER}/need", data=form)
+    assert "Beside the other cars 18.0 of 30.0 kWh fit by 07:30." in answer.text
+    assert 'value="30"' in answer.text, "what was typed stays, to be saved"
+    assert site.needs == []
+
+
+async def test_a_session_at_risk_says_so_with_its_one_reason(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    assert "Ready by" in (await client.get(f"/d/{DRIVER}")).text
+    site.is_at_risk = True
+    text = (await client.get(f"/d/{DRIVER}")).text
+    assert "At risk: 24.0 of 24.0 kWh by 07:10" in text
+    assert "Full speed from 01:15" in text
+    assert "At least 16.0 kWh guaranteed." in text
+
+
 @pytest.mark.parametrize(
     ("form", "words"),
     [
