@@ -74,7 +74,7 @@ def _row(
         done = f'<i class="done"><i style="width:{percent}%"></i></i>'
     risk = '<span class="fault">▲ at risk</span> ' if row["at_risk"] else ""
     surely = row.get("guaranteed_wh")
-    sure = "" if surely is None else f'<span class="soft">{_kwh(surely)} sure</span>'
+    sure = "" if surely is None else f' <span class="soft">{_kwh(surely)} sure</span>'
     assumed = ' <span class="soft">assumed</span>' if row.get("is_default_need") else ""
     station_id = str(row["station_id"])
     name = f'<a href="{station_url(station_id)}"><b>{escape(station_id)}</b></a>'
@@ -84,10 +84,11 @@ def _row(
     cells = (
         (f'{name} <span class="soft">{where}</span>{lost}', "name"),
         (
-            f'{done}<span>{_kwh(got)} <span class="soft">{of}</span>{assumed}</span>',
+            f'{done}<span>{_kwh(got)} <span class="soft">{of}</span>'
+            f"{sure}{assumed}</span>",
             "got",
         ),
-        (f"{risk}{_kwh(likely)} kWh {sure}", "number"),
+        (f"{risk}{_kwh(likely)} kWh", "number"),
         (_clock(row["departure_at"], zone), "number"),
         (_amps(row["limit_a"]), "number"),
         (escape(_why(row, plan, zone)), "why"),
