@@ -81,11 +81,11 @@ def _row(
     where = f"/ {escape(str(row['evse_id']))} · {escape(cabinet_id)}"
     of = "kWh" if need is None else f"of {_kwh(need)} kWh"
     lost = f" {mark_html(OFFLINE)}" if is_offline else ""
+    more = f"{sure}{assumed}"
     cells = (
         (f'{name} <span class="soft">{where}</span>{lost}', "name"),
         (
-            f'{done}<span>{_kwh(got)} <span class="soft">{of}</span>'
-            f"{sure}{assumed}</span>",
+            f'{done}<span>{_kwh(got)} <span class="soft">{of}</span>{more}</span>',
             "got",
         ),
         (f"{risk}{_kwh(likely)} kWh", "number"),
