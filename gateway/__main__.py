@@ -5,6 +5,7 @@ configuration. Parts are imported inside their command, so that ``--help`` is in
 """
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -95,27 +96,52 @@ def demo(  # noqa: PLR0917 - the command line names them
 
 
 @site_app.command("check")
-def site_check(config: ConfigPath = Path("config.toml")) -> None:
-    """Validate the site map and print it; exit 2 with the dotted key on any error."""
+def site_check(
+    config: ConfigPath = Path("config.toml"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What is guaranteed, for programs.")
+    ] = False,
+) -> None:
+    """Validate the site map and say what it can guarantee.
+
+    Exit 2 with the dotted key on any error.
+    """
     loaded = _part("gateway.config").Config.load(config)
-    for line in _part("gateway.domain.site_text").describe(loaded.site):
-        typer.echo(line)
-    for line in _part("gateway.config.meters").described(loaded.meters):
-        typer.echo(f"read: {line}")
-    for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}")
     now = SystemClock().now()
     certificates = _part("gateway.services.certificate_check")
-    found = _part("gateway.config").check_passwords(loaded.password_sources, os.environ)
+    claims = _part("gateway.domain.claim_text")
+    loop_s = loaded.optimizer.fast_loop_s
+    found = list(loaded.warnings)
+    found += [
+        f"{_part('gateway.config.load').key_of(loaded.site, problem)}: {problem.text}"
+        for problem in claims.warnings(loaded.site, fast_loop_s=loop_s)
+    ]
+    found += _part("gateway.config").check_passwords(
+        loaded.password_sources, os.environ
+    )
     if loaded.ocpp.tls is not None:
         to_come = certificates.to_come(loaded)
         tls = _part("gateway.server.tls")
         found += tls.check(loaded.ocpp.tls, now, to_come=to_come)
         found += tls.legacy_warnings(loaded.ocpp.tls)
-    for warning in (*found, *certificates.check(loaded, now)):
-        typer.echo(f"warning: {warning}")
-    for key in loaded.security.loosened():
-        typer.echo(f"warning: {key} = true switches a protection off")
+    found += certificates.check(loaded, now)
+    found += [
+        f"{key} = true switches a protection off" for key in loaded.security.loosened()
+    ]
+    if as_json:
+        document = claims.as_json(loaded.site, tuple(found), fast_loop_s=loop_s)
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for line in (
+        *_part("gateway.domain.site_text").describe(loaded.site),
+        *(
+            f"read: {line}"
+            for line in _part("gateway.config.meters").described(loaded.meters)
+        ),
+        *claims.describe(loaded.site, fast_loop_s=loop_s),
+        *(f"warning: {warning}" for warning in found),
+    ):
+        typer.echo(line)
 
 
 @token_app.command("new")

@@ -140,6 +140,24 @@ def test_site_check_prints_every_part(config: Path) -> None:
     assert "1 cabinet, 1 station, 1 EVSE\n" in shown.stdout
 
 
+def test_site_check_says_what_the_site_can_guarantee(config: Path) -> None:
+    shown = wattproof("site", "check", "--config", str(config))
+    assert "EVSE CP1/1: always 6 A" in shown.stdout
+    assert "EVSEs may newly disobey at once" in shown.stdout or (
+        "ratings fit" in shown.stdout
+    )
+    told = wattproof("site", "check", "--json", "--config", str(config))
+    assert told.returncode == 0, told.stderr
+    document = json.loads(told.stdout)
+    (evse,) = document["evses"]
+    assert evse["floor_a"] == 6
+    assert evse["floor_kwh_per_h"] > 0
+    assert evse["share_a"] >= evse["floor_a"]
+    assert document["cabinets"][0]["k"] in {0, 1}
+    for warning in document["warnings"]:
+        assert f"warning: {warning}" in shown.stdout
+
+
 def test_site_check_fails_with_the_dotted_key_and_no_traceback(config: Path) -> None:
     config.write_text(SITE.replace("floor_a = 6", "floor_a = 70"), encoding="utf-8")
     shown = wattproof("site", "check", "--config", str(config))
