@@ -62,10 +62,12 @@ class HeldLimit:
 
     Attributes:
         sequence: Order of sending at the station; grows.
-        session_id: For ``Purpose.SESSION``: it applies to this session only.
+        session_id: Whom it was sent for. For ``Purpose.SESSION`` it applies to this
+            session only; others go on to apply when it has ended.
         target: The EVSE it was sent for; 0: every EVSE of the station. One for an EVSE
             overrules one for every EVSE, so neither replaces the other.
         unit: The unit it was sent in; ``number_phases`` and ``nominal_v`` as sent.
+        late_s: Its steps may come this much later, besides what clocks are wrong by.
     """
 
     sequence: int
@@ -77,6 +79,7 @@ class HeldLimit:
     unit: LimitUnit = LimitUnit.A
     number_phases: int = 3
     nominal_v: float = 230.0
+    late_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ class Holding:
     def has_safe_default(self) -> bool:
         """Whether a safe default is surely stored, so that nothing is unlimited."""
         return any(
-            held.purpose is Purpose.DEFAULT and held.progress >= Progress.ACCEPTED
+            held.purpose is not Purpose.SESSION and held.progress >= Progress.ACCEPTED
             for held in self.limits
         )
 
@@ -211,7 +214,7 @@ def held_staircase(evse: Evse, held: HeldLimit, skew_s: int) -> Staircase:
     The schedule never rises, so a clock that is late is the bad case: every step down
     counts ``skew_s`` later.
     """
-    start_s = math.ceil(held.schedule.start.timestamp())
+    start_s = math.ceil(held.schedule.start.timestamp()) + held.late_s
     return tuple(
         Rung(
             UnixS(start_s + step.offset_s + skew_s),
@@ -272,7 +275,7 @@ def doubt_defaults(limits: Sequence[HeldLimit]) -> tuple[HeldLimit, ...]:
     """The station restarted, and may have forgotten its safe defaults."""
     return tuple(
         replace(held, progress=Progress.SENT)
-        if held.purpose is Purpose.DEFAULT
+        if held.purpose is not Purpose.SESSION
         else held
         for held in limits
     )
@@ -281,8 +284,15 @@ def doubt_defaults(limits: Sequence[HeldLimit]) -> tuple[HeldLimit, ...]:
 def end_session(
     limits: Sequence[HeldLimit], session_id: SessionId
 ) -> tuple[HeldLimit, ...]:
-    """The session is over: its limits apply to nothing any more (K01, TxProfile)."""
-    return tuple(held for held in limits if held.session_id != session_id)
+    """The session is over: its limits apply to nothing any more (K01, TxProfile).
+
+    Those that were set for it by another way stay at the station.
+    """
+    return tuple(
+        held
+        for held in limits
+        if held.purpose is not Purpose.SESSION or held.session_id != session_id
+    )
 
 
 def forget_dominated(
@@ -436,7 +446,8 @@ def is_falling(stairs: Staircase) -> bool:
 
 
 def _slot(held: HeldLimit) -> tuple[Purpose, SessionId | None, int]:
-    return (held.purpose, held.session_id, held.target)
+    session_id = held.session_id if held.purpose is Purpose.SESSION else None
+    return (held.purpose, session_id, held.target)
 
 
 def _progress(

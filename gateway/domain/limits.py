@@ -4,6 +4,7 @@ Currents are integers in 0.1 A (``_da``, deci-ampere), the finest step OCPP 1.6 
 (``multipleOf 0.1``), so that sums against a cabinet's limit are exact.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -70,6 +71,10 @@ class LimitSchedule:
         """What the schedule decays to, 0.1 A."""
         return self.steps[-1].limit_da
 
+    def elapsed_s(self, since: datetime) -> int:
+        """Whole seconds from ``since`` to the start, rounded up, at least 0."""
+        return max(0, math.ceil((self.start - since).total_seconds()))
+
     def at(self, moment: datetime) -> int:
         """Limit in 0.1 A at ``moment``; before the start, the first step's."""
         elapsed_s = (moment - self.start).total_seconds()
@@ -95,6 +100,8 @@ class SetLimit:
             ``number_phases``.
         number_phases: Phases the limit counts on, 1 to 3.
         nominal_v: Volt per phase used to turn A into W.
+        relative_to: For a station that wants schedules counted from the start of the
+            session: that start. ``None``: the schedule has a start of its own.
     """
 
     evse_id: int
@@ -105,3 +112,15 @@ class SetLimit:
     unit: LimitUnit = LimitUnit.A
     number_phases: int = 3
     nominal_v: float = 230.0
+    relative_to: datetime | None = None
+
+    @property
+    def elapsed_s(self) -> int:
+        """Whole seconds from ``relative_to`` to the schedule's start, at least 0.
+
+        A station that counts from when it heard of the schedule instead takes every
+        step that much later.
+        """
+        if self.relative_to is None:
+            return 0
+        return self.schedule.elapsed_s(self.relative_to)

@@ -43,15 +43,37 @@ def limit_number(limit_da: int, command: SetLimit) -> int | float:
 
 
 def periods(command: SetLimit) -> list[dict[str, object]]:
-    """``chargingSchedulePeriod``, the same in both versions."""
+    """``chargingSchedulePeriod``, the same in both versions.
+
+    Of a relative schedule the first period reaches back to the start of the session.
+    """
     return [
         {
-            "startPeriod": step.offset_s,
+            "startPeriod": step.offset_s + command.elapsed_s if step.offset_s else 0,
             "limit": limit_number(step.limit_da, command),
             "numberPhases": command.number_phases,
         }
         for step in command.schedule.steps
     ]
+
+
+def profile_kind(command: SetLimit) -> str:
+    """``chargingProfileKind``, the same in both versions."""
+    return "Absolute" if command.relative_to is None else "Relative"
+
+
+def schedule_start(command: SetLimit) -> dict[str, object]:
+    """``startSchedule`` of an absolute schedule; a relative one must not have it."""
+    if command.relative_to is not None:
+        return {}
+    return {"startSchedule": wire_time(command.schedule.start)}
+
+
+def refusal_word(payload: Mapping[str, object]) -> str | None:
+    """The ``reasonCode`` that 2.0.1 gives with a refusal (part 2, appendices, 5)."""
+    said = payload.get("statusInfo")
+    word = said.get("reasonCode") if isinstance(said, Mapping) else None
+    return word if isinstance(word, str) else None
 
 
 def whole_number(transaction_id: str | None) -> int:

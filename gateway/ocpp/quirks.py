@@ -19,6 +19,7 @@ class Quirks:
         units: Units that it understands in charging schedules.
         purposes: Profile purposes that have an effect.
         max_stack_level: Highest stack level that it takes; ``None`` if unknown.
+        is_relative: It takes schedules only that count from the start of the session.
         clock_tolerance: How far its clock may be off without an alarm.
         may_read_measurands: False where asking for the list of measurands has made
             stations reboot.
@@ -29,6 +30,7 @@ class Quirks:
     units: frozenset[LimitUnit] = frozenset(LimitUnit)
     purposes: frozenset[Purpose] = frozenset(Purpose)
     max_stack_level: int | None = None
+    is_relative: bool = False
     clock_tolerance: timedelta = timedelta(seconds=60)
     may_read_measurands: bool = True
     may_read_configuration: bool = True
@@ -57,6 +59,7 @@ _TABLE: Final[tuple[tuple[str, str, Quirks], ...]] = (
     ),
     ("huawei", "", Quirks(units=frozenset({LimitUnit.W}))),
     ("mennekes", "", Quirks(min_trigger_interval=timedelta(seconds=30))),
+    ("wallbox", "", Quirks(is_relative=True)),
 )
 """Vendor and model prefixes without case; the first row that fits."""
 

@@ -15,10 +15,11 @@ from gateway.ocpp.outbound import (
     asked_time,
     integer,
     periods,
+    profile_kind,
+    schedule_start,
     read_status,
     whole_number,
 )
-from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.signing_words import ToldSetting, key_commands
 from gateway.ocpp.tolerant import check
@@ -88,7 +89,8 @@ class V16Commands:
     def encode_limit(self, command: SetLimit) -> Command:
         """SetChargingProfile (1.6, 5.16).
 
-        ``startSchedule`` makes it absolute; the last period has no end.
+        ``startSchedule`` makes it absolute; the last period has no end. A relative one
+        counts from the start of the session (1.6, 7.13) and has none.
 
         Raises:
             ValueError: A session's limit without a numeric transaction id.
@@ -105,9 +107,9 @@ class V16Commands:
                 | {
                     "stackLevel": STACK_LEVEL,
                     "chargingProfilePurpose": _PURPOSES[command.purpose],
-                    "chargingProfileKind": "Absolute",
-                    "chargingSchedule": {
-                        "startSchedule": wire_time(command.schedule.start),
+                    "chargingProfileKind": profile_kind(command),
+                    "chargingSchedule": schedule_start(command)
+                    | {
                         "chargingRateUnit": command.unit.value,
                         "chargingSchedulePeriod": periods(command),
                     },

@@ -15,9 +15,10 @@ from gateway.ocpp.outbound import (
     asked_time,
     integer,
     periods,
+    profile_kind,
+    schedule_start,
     read_status,
 )
-from gateway.ocpp.readings import wire_time
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.signing_words import ToldSetting, variable_commands
 from gateway.ocpp.tolerant import check
@@ -105,6 +106,8 @@ class V201Commands:
     def encode_limit(self, command: SetLimit) -> Command:
         """SetChargingProfile (2.0.1, K01): absolute, so with ``startSchedule``.
 
+        A relative one counts from the start of the session and has none.
+
         Raises:
             ValueError: A session's limit without a transaction id.
         """
@@ -112,7 +115,7 @@ class V201Commands:
             "id": command.profile_id,
             "stackLevel": STACK_LEVEL,
             "chargingProfilePurpose": _PURPOSES[command.purpose],
-            "chargingProfileKind": "Absolute",
+            "chargingProfileKind": profile_kind(command),
         }
         if command.purpose is Purpose.SESSION:
             if command.transaction_id is None:
@@ -121,9 +124,9 @@ class V201Commands:
         profile["chargingSchedule"] = [
             {
                 "id": command.profile_id,
-                "startSchedule": wire_time(command.schedule.start),
                 "chargingRateUnit": command.unit.value,
                 "chargingSchedulePeriod": periods(command),
+                **schedule_start(command),
             }
         ]
         station_wide = command.purpose is Purpose.STATION_MAX

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from gateway.domain.capability import Capability
 from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
 from gateway.domain.envelope import Draw, HeldLimit, Staircase, UnixS
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
@@ -15,6 +16,9 @@ from gateway.domain.usual_need import NeedSource
 
 OPERATOR_CALL: Final = "operator_call"
 """Doubt about a station to which an operator sent what may change its limits."""
+
+UNCONTROLLED: Final = "refuses_limits"
+"""Doubt about a station that takes limits in no way that is known."""
 
 RESTART_TEST: Final = "restart"
 """The step of the obedience test that restarts a station."""
@@ -70,7 +74,7 @@ class Outgoing:
 
     Attributes:
         refs: The EVSEs whose envelope it enters: one, or all of a station.
-        session_id: For ``Purpose.SESSION``.
+        session_id: Whom it is for; ``None``: whoever comes.
     """
 
     station_id: StationId
@@ -189,6 +193,7 @@ class StationState:
         is_busy: A call of ours is under way.
         blocks_sessions: Until its default was tried, nothing else is sent.
         retry_at: Nothing is sent before (site time).
+        capability: What it can be told, with what is only being tried.
     """
 
     station: Station
@@ -198,6 +203,7 @@ class StationState:
     blocks_sessions: bool = True
     is_busy: bool = False
     retry_at: datetime | None = None
+    capability: Capability = field(default_factory=Capability)
     evses: list[EvseState] = field(default_factory=list)
 
 

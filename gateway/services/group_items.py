@@ -18,6 +18,7 @@ from gateway.domain.envelope import Draw, Violation
 from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.services.evse_state import Outgoing
 from gateway.services.group_problem import Asked
+from gateway.services.ladder import Reason
 from optimizer import Outcome
 
 
@@ -45,6 +46,7 @@ class LimitAnswered:
 
     Attributes:
         is_late: The call had timed out, and was taken for unanswered, before.
+        reason: Why it was refused.
     """
 
     outgoing: Outgoing
@@ -54,6 +56,7 @@ class LimitAnswered:
     plan_id: int | None
     latency_s: float
     is_late: bool = False
+    reason: Reason = Reason.UNSAID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

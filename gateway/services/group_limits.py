@@ -5,15 +5,17 @@ Everything here reads a ``GroupState`` and leaves it as it was.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from gateway.domain import envelope as env
+from gateway.domain.capability import WHOLE_STATION, Feature, way_of
 from gateway.domain.envelope import HeldLimit, Violation, unix_s
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.limits import LimitSchedule, Purpose, SetLimit
 from gateway.domain.session import Session
 from gateway.services.evse_state import (
     OPERATOR_CALL,
+    UNCONTROLLED,
     EvseState,
     Outgoing,
     StationState,
@@ -21,6 +23,7 @@ from gateway.services.evse_state import (
 )
 from gateway.services.group_state import TRIAL_SEQUENCE, GroupState
 from gateway.services.safe_limits import (
+    MAX_PERIOD,
     Board,
     Wish,
     is_worth_sending,
@@ -36,7 +39,15 @@ PROBE_S: Final = 600
 
 DEFAULT_PROFILE_ID: Final = 100
 SESSION_PROFILE_ID: Final = 200
+MAXIMUM_PROFILE_ID: Final = 300
 """Ids of our limits at a station: base plus EVSE; the same id replaces."""
+
+_PURPOSES: Final = {
+    Feature.SESSION: Purpose.SESSION,
+    Feature.EVSE_DEFAULT: Purpose.DEFAULT,
+    Feature.STATION_DEFAULT: Purpose.DEFAULT,
+    Feature.STATION_MAX: Purpose.STATION_MAX,
+}
 
 
 def not_admitted(group: GroupState, now: datetime) -> frozenset[EvseRef]:
@@ -88,14 +99,14 @@ def exceeds_as_rated(
 def defaults_of(state: StationState, now: datetime) -> list[Outgoing]:
     """The safe defaults of a station: one for all EVSEs, or one for each."""
     return _as_defaults(
-        state, [safe_default(state.station, e.evse, now) for e in state.evses]
+        state, [safe_default(state.station, e.evse, now, e.unit) for e in state.evses]
     )
 
 
 def probes_of(state: StationState, now: datetime) -> list[Outgoing]:
     """Defaults a step above the floors, for a short while; none if that is not so."""
     until_s = int(unix_s(now)) + PROBE_S
-    found = [probe(state.station, e.evse, now, until_s) for e in state.evses]
+    found = [probe(state.station, e.evse, now, until_s, e.unit) for e in state.evses]
     schedules = [schedule for schedule in found if schedule is not None]
     return _as_defaults(state, schedules) if len(schedules) == len(found) else []
 
@@ -109,13 +120,20 @@ def _as_defaults(
         (s.steps, e.unit, len(e.evse.phases), e.evse.phase_v)
         for s, e in zip(schedules, state.evses, strict=True)
     }
-    if len(alike) == 1 and len(state.evses) == len(state.station.evses):
+    known = state.capability
+    way = known.default_way(len(state.station.evses))
+    is_alike = len(alike) == 1 and len(state.evses) == len(state.station.evses)
+    if way in WHOLE_STATION and is_alike:
         chosen = [(0, schedules[0], state.evses)]
-    else:
+    elif known.takes(Feature.EVSE_DEFAULT):
+        way = Feature.EVSE_DEFAULT
         chosen = [
             (e.evse.ref.evse_id, s, [e])
             for s, e in zip(schedules, state.evses, strict=True)
         ]
+    else:
+        return []
+    purpose = Purpose.STATION_MAX if way is Feature.STATION_MAX else Purpose.DEFAULT
     return [
         Outgoing(
             station_id=state.station.id,
@@ -123,13 +141,14 @@ def _as_defaults(
             session_id=None,
             command=SetLimit(
                 evse_id=evse_id,
-                purpose=Purpose.DEFAULT,
+                purpose=purpose,
                 schedule=schedule,
                 transaction_id=None,
-                profile_id=DEFAULT_PROFILE_ID + evse_id,
+                profile_id=_profile_id(purpose, evse_id),
                 unit=evses[0].unit,
                 number_phases=len(evses[0].evse.phases),
                 nominal_v=evses[0].evse.phase_v,
+                relative_to=schedule.start if known.is_relative else None,
             ),
         )
         for evse_id, schedule, evses in chosen
@@ -137,10 +156,14 @@ def _as_defaults(
 
 
 def next_limits(group: GroupState, now: datetime) -> list[Outgoing]:
-    """The session limits worth sending now; together with all others they fit."""
+    """The session limits worth sending now; together with all others they fit.
+
+    With them what takes limits of ended sessions back, where those stay.
+    """
+    released = list(_released(group, now))
     wishing = list(_wishing(group))
     if not wishing:
-        return []
+        return released
     refused = not_admitted(group, now)
     wishes = [(one, wish_of(group, one, now, refused)) for one in wishing]
     must_shed = bool(group.violations(now))
@@ -161,8 +184,12 @@ def next_limits(group: GroupState, now: datetime) -> list[Outgoing]:
         if one.must_resend or is_worth_sending(
             last, schedule, now, must_shed=must_shed
         ):
-            found.append(_session_limit(one, session, schedule))
-    return found
+            way = _way(group, one)
+            if way is not None:
+                found.append(
+                    _session_limit(one, session, schedule, way, wish.relative_to)
+                )
+    return [*released, *found]
 
 
 def check(
@@ -205,7 +232,9 @@ def without_increases(
 
 def limit_as_sent(one: EvseState, session: Session, held: HeldLimit) -> Outgoing:
     """A session's limit as it was sent."""
-    return _session_limit(one, session, held.schedule)
+    way = way_of(held.purpose, held.target)
+    relative_to = session.started_at if held.late_s else None
+    return _session_limit(one, session, held.schedule, way, relative_to)
 
 
 def next_deadline(group: GroupState, now: datetime) -> datetime | None:
@@ -255,9 +284,10 @@ def is_ours(group: GroupState, one: EvseState) -> bool:
     """Whether limits of ours are sent for the sessions of an EVSE.
 
     After an operator set something: nothing of ours until it restarts or is proven.
+    Where no limit is taken in any way: nothing any more.
     """
     doubt = group.stations[one.evse.ref.station_id].trust.doubt
-    return group.is_controlled(one) and doubt != OPERATOR_CALL
+    return group.is_controlled(one) and doubt not in {OPERATOR_CALL, UNCONTROLLED}
 
 
 def _is_connected(group: GroupState, one: EvseState) -> bool:
@@ -282,6 +312,8 @@ def wish_of(
     else:
         is_admitted = key_of(evse.ref) not in refused
         levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)
+    known = group.stations[evse.ref.station_id].capability
+    started_at = None if one.session is None else one.session.started_at
     hold_time_s = group.site.hold_time_s
     hold_s = now_s + hold_time_s - min(group.skew_s(one), hold_time_s // 2)
     return Wish(
@@ -291,26 +323,91 @@ def wish_of(
         hold_until_s=max(now_s + 1, hold_s - hold_s % HOLD_GRID_S),
         skew_s=group.skew_s(one),
         is_reserved=not is_trusted,
+        max_period=known.periods(MAX_PERIOD),
+        relative_to=(started_at or now) if known.is_relative else None,
     )
 
 
+def _way(group: GroupState, one: EvseState) -> Feature | None:
+    state = group.stations[one.evse.ref.station_id]
+    return state.capability.way(len(state.station.evses))
+
+
+def _released(group: GroupState, now: datetime) -> Iterator[Outgoing]:
+    """What takes back limits that were set for a session and outlive it.
+
+    Not once they have decayed to the floor by themselves.
+    """
+    for one in group.evses.values():
+        if one.session is not None or not is_ours(group, one):
+            continue
+        if not _is_reachable(group, one, now):
+            continue
+        newest = {
+            (held.purpose, held.target): held
+            for held in sorted(one.limits, key=lambda held: held.sequence)
+            if held.purpose is not Purpose.SESSION
+        }
+        station = group.stations[one.evse.ref.station_id].station
+        floor = safe_default(station, one.evse, now, one.unit)
+        for (purpose, target), held in newest.items():
+            if held.session_id is None or held.schedule.at(now) <= floor.floor_da:
+                continue
+            yield Outgoing(
+                station_id=station.id,
+                refs=(key_of(one.evse.ref),),
+                session_id=None,
+                command=SetLimit(
+                    evse_id=target,
+                    purpose=purpose,
+                    schedule=floor,
+                    transaction_id=None,
+                    profile_id=_profile_id(purpose, target),
+                    unit=one.unit,
+                    number_phases=len(one.evse.phases),
+                    nominal_v=one.evse.phase_v,
+                    relative_to=floor.start if held.late_s else None,
+                ),
+            )
+
+
+def _profile_id(purpose: Purpose, target: int) -> int:
+    match purpose:
+        case Purpose.SESSION:
+            return SESSION_PROFILE_ID + target
+        case Purpose.DEFAULT:
+            return DEFAULT_PROFILE_ID + target
+        case Purpose.STATION_MAX:
+            return MAXIMUM_PROFILE_ID
+        case _:
+            assert_never(purpose)
+
+
 def _session_limit(
-    one: EvseState, session: Session, schedule: LimitSchedule
+    one: EvseState,
+    session: Session,
+    schedule: LimitSchedule,
+    way: Feature,
+    relative_to: datetime | None,
 ) -> Outgoing:
     evse = one.evse
+    purpose = _PURPOSES[way]
+    target = 0 if way in WHOLE_STATION else evse.ref.evse_id
+    is_own = purpose is Purpose.SESSION
     return Outgoing(
         station_id=session.station_id,
         refs=(key_of(evse.ref),),
         session_id=session.session_id,
         command=SetLimit(
-            evse_id=evse.ref.evse_id,
-            purpose=Purpose.SESSION,
+            evse_id=target,
+            purpose=purpose,
             schedule=schedule,
-            transaction_id=session.transaction_id,
-            profile_id=SESSION_PROFILE_ID + evse.ref.evse_id,
+            transaction_id=session.transaction_id if is_own else None,
+            profile_id=_profile_id(purpose, target),
             unit=one.unit,
             number_phases=len(evse.phases),
             nominal_v=evse.phase_v,
+            relative_to=relative_to,
         ),
     )
 

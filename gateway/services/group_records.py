@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 
+from gateway.domain.capability import Learnt
 from gateway.domain.envelope import Progress
 from gateway.domain.ids import CabinetId, StationId
 from gateway.domain.session import Session
@@ -16,6 +17,7 @@ from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Outgoing, Trust, sample_of, session_ref
 from gateway.services.group_items import LimitAnswered
 from gateway.services.group_state import GroupState
+from gateway.store import capability
 from gateway.store import limits as rows
 from gateway.store.jobs import Job
 
@@ -53,6 +55,11 @@ class GroupRecords:
         if done:
             self._unstored.pop(trust.station_id, None)
         return bool(done)
+
+    async def capability(self, station_id: StationId, learnt: Learnt) -> None:
+        """Keep what a station showed that it can be told."""
+        now = self._ports.clock.now()
+        await self.write(lambda conn: capability.put(conn, station_id, learnt, now))
 
     async def flush(self) -> bool:
         """Store what could not be stored before; whether nothing is left."""

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Final
 
 from gateway.domain import envelope as env
+from gateway.domain.capability import Capability, way_of
 from gateway.domain.envelope import (
     Draw,
     HeldLimit,
@@ -26,10 +27,11 @@ from gateway.domain.envelope import (
 from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.limits import Purpose
 from gateway.domain.session import EndedBy, Session, SessionPhase
-from gateway.domain.topology import Group, Mode, Site
+from gateway.domain.topology import CurrentType, Group, Mode, Site
 from gateway.services import car_watch, loads
 from gateway.services.evse_state import (
     OPERATOR_CALL,
+    UNCONTROLLED,
     Departed,
     EvseState,
     Need,
@@ -164,6 +166,32 @@ class GroupState:
 
     # What happens
 
+    def set_capability(self, station_id: StationId, known: Capability) -> bool:
+        """From now on a station is told what it takes.
+
+        One that cannot be told 0 A has its least current for a floor: so much is
+        reserved for it whatever the configuration says.
+
+        Returns:
+            Whether its safe default goes elsewhere now, or is another one.
+        """
+        state = self.stations[station_id]
+        n_evse, before = len(state.station.evses), state.capability
+        state.capability = known
+        is_other = known.default_way(n_evse) is not before.default_way(n_evse)
+        wired = {key_of(evse.ref): evse for evse in state.station.evses}
+        for one in state.evses:
+            evse = wired[key_of(one.evse.ref)]
+            floor_da = evse.floor_da
+            if not known.can_pause:
+                floor_da = max(floor_da, evse.min_da)
+            unit = unit_of(state.station, evse)
+            if evse.current_type is CurrentType.AC:
+                unit = known.unit(unit)
+            is_other = is_other or (unit, floor_da) != (one.unit, one.evse.floor_da)
+            one.unit, one.evse = unit, replace(evse, floor_da=floor_da)
+        return is_other or known.is_relative is not before.is_relative
+
     def boot(self, station_id: StationId, firmware: str | None) -> Trust | None:
         """A station restarted: everything is set anew, changed firmware is unproven.
 
@@ -205,7 +233,7 @@ class GroupState:
             survives_restart=False,
         )
         self.set_trust(trust)
-        state.needs_setup = doubt != OPERATOR_CALL
+        state.needs_setup = doubt not in {OPERATOR_CALL, UNCONTROLLED}
         return trust
 
     def set_trust(self, trust: Trust) -> None:
@@ -262,11 +290,20 @@ class GroupState:
             one.must_resend = True
         return before - self._sequences(station_id)
 
-    def has_stray_defaults(self, station_id: StationId, targets: set[int]) -> bool:
-        """Whether a default of ours was set for other EVSEs than is done now."""
+    def has_stray_defaults(
+        self, station_id: StationId, ours: set[tuple[Purpose, int]]
+    ) -> bool:
+        """Whether a default of ours lies elsewhere than it is put now.
+
+        Where sessions are limited by another way than their own, that is no stray.
+        """
+        state = self.stations[station_id]
+        way = state.capability.way(len(state.station.evses))
         return any(
-            held.purpose is Purpose.DEFAULT and held.target not in targets
-            for one in self.stations[station_id].evses
+            held.purpose is not Purpose.SESSION
+            and (held.purpose, held.target) not in ours
+            and way_of(held.purpose, held.target) is not way
+            for one in state.evses
             for held in one.limits
         )
 
@@ -351,10 +388,9 @@ class GroupState:
 
     def add_sent(self, outgoing: Outgoing, sequence: int) -> None:
         """A limit is on its way: it counts from before it is sent."""
-        command = outgoing.command
         for one in self.concerned(outgoing):
             self.hold_again(one, outgoing, sequence)
-            if command.purpose is Purpose.SESSION and sequence < TRIAL_SEQUENCE:
+            if outgoing.session_id is not None and sequence < TRIAL_SEQUENCE:
                 one.must_resend = False
 
     def hold_again(self, one: EvseState, outgoing: Outgoing, sequence: int) -> None:
@@ -370,6 +406,7 @@ class GroupState:
             unit=command.unit,
             number_phases=command.number_phases,
             nominal_v=command.nominal_v,
+            late_s=command.elapsed_s,
         )
         held_so_far = (*one.limits, held)
         one.limits = tuple(sorted(held_so_far, key=attrgetter("sequence")))
@@ -425,7 +462,7 @@ class GroupState:
             if before is not None:
                 station.is_busy = before.is_busy
                 is_open = not station.trust.leftovers_known
-                is_ours = station.trust.doubt != OPERATOR_CALL
+                is_ours = station.trust.doubt not in {OPERATOR_CALL, UNCONTROLLED}
                 station.needs_setup = before.needs_setup or (is_open and is_ours)
                 station.blocks_sessions = before.blocks_sessions
                 station.retry_at = before.retry_at

@@ -11,14 +11,16 @@ from gateway.domain.envelope import HeldLimit, Progress
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import SetLimit
 from gateway.domain.topology import Mode, Site
+from gateway.services.capability import TOLD_BY
 from gateway.services.dispatch_ports import Seal
 from gateway.services.evse_state import RESTART_TEST, Outgoing, Trust
 from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.promises import Promise
-from gateway.store import flexibility, plans, settings
+from gateway.store import capability, flexibility, plans, settings
 from gateway.store import limits as rows
+from gateway.store.capability import CapabilityRow
 from gateway.store.times import to_text
 from optimizer import Fallback, Optimal, Outcome, Relaxed
 from optimizer.document import canonical_json
@@ -36,6 +38,7 @@ class Stored:
     thresholds: tuple[Threshold, ...]
     modes: dict[CabinetId, Mode]
     readings: dict[str, LoadReading]
+    capabilities: dict[StationId, CapabilityRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ def load(
             )
             for station_id, row in rows.trusts(conn).items()
         },
+        capabilities=capability.load(conn, station_ids, TOLD_BY),
         manual=settings.manual_limits(conn),
         thresholds=tuple(
             Threshold(
@@ -116,6 +120,7 @@ def state_of(site: Site, root: CabinetId, stored: Stored) -> GroupState:
             unit=command.unit,
             number_phases=command.number_phases,
             nominal_v=command.nominal_v,
+            late_s=command.elapsed_s,
         )
         for evse_id in row.evse_ids:
             state.add_held(EvseRef(station_id=row.station_id, evse_id=evse_id), held)
@@ -361,8 +366,14 @@ def word_of(outcome: Outcome) -> str:
 
 def limit_text(command: SetLimit) -> str:
     """A limit as canonical JSON: what ``limit_sha256`` in a leaf is made of."""
+    relative = (
+        {}
+        if command.relative_to is None
+        else {"relative_to": to_text(command.relative_to)}
+    )
     return json.dumps(
-        {
+        relative
+        | {
             "evse_id": command.evse_id,
             "nominal_v": str(command.nominal_v),
             "number_phases": command.number_phases,

@@ -62,7 +62,7 @@ class LateLimits:
         now: datetime,
     ) -> None:
         command = item.outgoing.command
-        if command.purpose is Purpose.DEFAULT:
+        if item.outgoing.session_id is None:
             await self._setup.answered_late(
                 state, station, command.evse_id, item.answer, now
             )
@@ -72,7 +72,7 @@ class LateLimits:
     ) -> None:
         """It may have come into force after the newer one: that one is due again."""
         outgoing = item.outgoing
-        is_default = outgoing.command.purpose is Purpose.DEFAULT
+        is_default = outgoing.session_id is None
         is_lost = False
         for one in state.concerned(outgoing):
             is_held = any(held.sequence == item.command_id for held in one.limits)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -12,31 +13,58 @@ import structlog
 from gateway.domain.ids import StationId
 from gateway.errors import CallFailed, CallRefused, ErrorKind
 from gateway.ocpp.adapter import Adapter, CallOutcome
+from gateway.ocpp.outbound import refusal_word
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Outgoing
 from gateway.services.group_items import Answer, LimitAnswered
+from gateway.services.ladder import Reason
 
 NOT_ACTED: Final = (ErrorKind.NOT_IMPLEMENTED, ErrorKind.NOT_SUPPORTED)
 """Errors with which a station says that it has no such function. Any other error may
 come from one that had acted already, so its old and its new limit both count."""
 
+_REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
+    {
+        "UnsupportedRateUnit": Reason.UNIT,
+        "TooManyElements": Reason.PERIODS,
+        "UnsupportedRequest": Reason.ALL,
+        "NotEnabled": Reason.ALL,
+        **dict.fromkeys(
+            (
+                "TxNotFound",
+                "UnknownTxId",
+                "TxInProgress",
+                "FwUpdateInProgress",
+                "CSNotAccepted",
+                "InternalError",
+                "OutOfMemory",
+            ),
+            Reason.PASSING,
+        ),
+    }
+)
+"""What the reason codes of 2.0.1 say (part 2, appendices, 5)."""
+
 _log = structlog.get_logger()
 
 
 async def send_limit(
-    ports: Ports, outgoing: Outgoing, on_late: Callable[[Answer], None]
-) -> Answer:
+    ports: Ports, outgoing: Outgoing, on_late: Callable[[Answer, Reason], None]
+) -> tuple[Answer, Reason]:
     """Send one limit; only what surely did not act keeps the old one.
 
     Args:
         ports: How stations are reached.
         outgoing: What is sent.
         on_late: Gets what a station said after `Answer.UNKNOWN` was returned.
+
+    Returns:
+        How it ended, and why it was refused, if it was.
     """
     adapter = ports.stations.adapter(outgoing.station_id)
     if adapter is None:
-        return Answer.NOT_SENT
+        return Answer.NOT_SENT, Reason.UNSAID
     try:
         command = adapter.encode_limit(outgoing.command)
     except ValueError as error:
@@ -45,18 +73,25 @@ async def send_limit(
             station_id=outgoing.station_id,
             why=str(error),
         )
-        return Answer.NOT_SENT
+        return Answer.NOT_SENT, Reason.UNSAID
+    payload: Mapping[str, object] | CallFailed
     try:
         payload = await ports.stations.call(
             outgoing.station_id,
             command,
             timeout_s=ports.call_timeout_s,
             priority=CallPriority.LIMIT,
-            on_late=lambda answer: on_late(_reading(answer, adapter, command.action)),
+            on_late=lambda answer: on_late(
+                _reading(answer, adapter, command.action),
+                _reason(answer, adapter, command.action),
+            ),
         )
     except CallFailed as error:
-        return _reading(error, adapter, command.action)
-    return _reading(payload, adapter, command.action)
+        payload = error
+    return (
+        _reading(payload, adapter, command.action),
+        _reason(payload, adapter, command.action),
+    )
 
 
 async def send_limits(
@@ -81,10 +116,11 @@ async def send_limits(
             latency_s=0.0,
         )
         began_s = loop.time()
-        answer = await send_limit(
+        answer, reason = await send_limit(
             ports, outgoing, partial(_came_late, on_late, unanswered, loop, began_s)
         )
-        yield replace(unanswered, answer=answer, latency_s=loop.time() - began_s)
+        latency_s = loop.time() - began_s
+        yield replace(unanswered, answer=answer, reason=reason, latency_s=latency_s)
 
 
 async def clear_limits(
@@ -150,10 +186,11 @@ def _came_late(
     loop: asyncio.AbstractEventLoop,
     began_s: float,
     answer: Answer,
+    reason: Reason,
 ) -> None:
     if answer is not Answer.UNKNOWN:  # that is what it counts as already
-        latency_s = loop.time() - began_s
-        on_late(replace(unanswered, answer=answer, latency_s=latency_s, is_late=True))
+        late = replace(unanswered, answer=answer, reason=reason, is_late=True)
+        on_late(replace(late, latency_s=loop.time() - began_s))
 
 
 def _reading(
@@ -174,6 +211,23 @@ def _reading(
             return Answer.REFUSED
         case CallOutcome.OTHER:
             return Answer.UNKNOWN
+
+
+def _reason(
+    answer: Mapping[str, object] | CallFailed, adapter: Adapter, action: str
+) -> Reason:
+    """Why a limit was refused, as far as the station says so."""
+    match answer:
+        case CallRefused():
+            is_known = _answer_of(answer, adapter) is not Answer.REFUSED
+            return Reason.UNSAID if is_known else Reason.ALL
+        case CallFailed():
+            return Reason.UNSAID
+        case _:
+            pass
+    if adapter.outcome(action, answer) is CallOutcome.NOT_SUPPORTED:
+        return Reason.WAY
+    return _REASONS.get(refusal_word(answer) or "", Reason.UNSAID)
 
 
 def _answer_of(refusal: CallRefused, adapter: Adapter) -> Answer:

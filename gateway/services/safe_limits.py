@@ -55,6 +55,8 @@ class Wish:
         skew_s: Its station's clock may be wrong by this much.
         is_reserved: Its rating counts whatever it is sent, so nothing has to fit, and
             nothing is gained by lowering it.
+        max_period: Its station takes so many steps, at least 1.
+        relative_to: Its station counts schedules from here; ``None``: from their start.
     """
 
     evse: Evse
@@ -63,6 +65,8 @@ class Wish:
     hold_until_s: int
     skew_s: int
     is_reserved: bool = False
+    max_period: int = MAX_PERIOD
+    relative_to: datetime | None = None
 
     def at(self, at_s: int) -> int:
         """The level wished at an instant."""
@@ -136,7 +140,7 @@ class Board:
                 )
         schedule = LimitSchedule(
             start=self._now - timedelta(seconds=wish.skew_s),
-            steps=_at_most(MAX_PERIOD, steps),
+            steps=_at_most(min(MAX_PERIOD, wish.max_period), steps),
         )
         self._add(wish, schedule)
         return schedule
@@ -163,10 +167,11 @@ class Board:
     def _add(self, wish: Wish, schedule: LimitSchedule) -> None:
         ref = wish.evse.ref
         held = as_held(wish.evse, wish.unit, schedule)
+        late_s = wish.skew_s + elapsed_s(schedule, wish.relative_to)
         drawn: list[Draw] = []
         for at_s, before in zip(self._grid, self._drawn[ref], strict=True):
             allowed = schedule.at(
-                self._now + timedelta(seconds=at_s - self._grid[0] - wish.skew_s)
+                self._now + timedelta(seconds=at_s - self._grid[0] - late_s)
             )
             drawn.append(highest((before, counted(wish.evse, held, allowed))))
         more = [
@@ -241,11 +246,16 @@ def unit_of(station: Station, evse: Evse) -> LimitUnit:
     return LimitUnit.W if evse.current_type is CurrentType.DC else station.unit
 
 
-def safe_default(station: Station, evse: Evse, now: datetime) -> LimitSchedule:
-    """The floor for ever: what applies whenever nothing else does."""
+def safe_default(
+    station: Station, evse: Evse, now: datetime, unit: LimitUnit | None = None
+) -> LimitSchedule:
+    """The floor for ever: what applies whenever nothing else does.
+
+    ``unit`` ``None``: the one that is configured.
+    """
     wish = Wish(
         evse=evse,
-        unit=unit_of(station, evse),
+        unit=unit or unit_of(station, evse),
         levels=((0, evse.floor_da),),
         hold_until_s=0,
         skew_s=station.clock_skew_s,
@@ -256,18 +266,22 @@ def safe_default(station: Station, evse: Evse, now: datetime) -> LimitSchedule:
 
 
 def probe(
-    station: Station, evse: Evse, now: datetime, until_s: int
+    station: Station,
+    evse: Evse,
+    now: datetime,
+    until_s: int,
+    unit: LimitUnit | None = None,
 ) -> LimitSchedule | None:
     """A default one step above the floor, and the floor from ``until_s`` on.
 
     ``None`` where the floor is the rating already.
     """
-    base = safe_default(station, evse, now)
+    base = safe_default(station, evse, now, unit)
     least_da = max(evse.min_da, evse.floor_da + evse.min_da)
     level_da = min(evse.max_da, least_da)
     wish = Wish(
         evse=evse,
-        unit=unit_of(station, evse),
+        unit=unit or unit_of(station, evse),
         levels=((0, level_da),),
         hold_until_s=0,
         skew_s=station.clock_skew_s,
@@ -280,6 +294,11 @@ def probe(
     )
     first = LimitStep(offset_s=0, limit_da=limit_da)
     return LimitSchedule(start=base.start, steps=(first, ends))
+
+
+def elapsed_s(schedule: LimitSchedule, relative_to: datetime | None) -> int:
+    """How much later its steps may come at a station that counts from elsewhere."""
+    return 0 if relative_to is None else schedule.elapsed_s(relative_to)
 
 
 def holds_until(schedule: LimitSchedule, now: datetime) -> datetime | None:
@@ -383,7 +402,13 @@ def _on(stairs: Staircase, grid: Sequence[int]) -> list[Draw]:
 
 
 def _at_most(count: int, steps: list[LimitStep]) -> tuple[LimitStep, ...]:
-    """Merge steps, each into the lower one after it, until few enough are left."""
+    """Merge steps, each into the lower one after it, until few enough are left.
+
+    The first one is not merged: it is what counts now. Where only one step may be
+    sent it is the floor, which alone may hold for ever.
+    """
+    if count == 1:
+        return (LimitStep(offset_s=0, limit_da=steps[-1].limit_da),)
     kept = list(steps)
     while len(kept) > count:
         costs = [

@@ -79,7 +79,9 @@ class StationSetup:
             stage = self._stages[station_id] = SetupStage.DEFAULT
         if stage is not SetupStage.CLEAR:
             self._failed.pop(station_id, None)
-            await self._send(group_limits.defaults_of(station, now), now)
+            defaults = group_limits.defaults_of(station, now)
+            if defaults:  # else there is no way to set one
+                await self._send(defaults, now)
             return
         again_at = self._clear_at.get(station_id)
         if again_at is not None and again_at > now:
@@ -164,7 +166,8 @@ class StationSetup:
             return
         defaults = group_limits.defaults_of(station, now)
         has_strays = state.has_stray_defaults(
-            station_id, {one.command.evse_id for one in defaults}
+            station_id,
+            {(one.command.purpose, one.command.evse_id) for one in defaults},
         )
         if not failed and is_clean and not has_strays:
             self._stages[station_id] = SetupStage.DONE

@@ -17,7 +17,7 @@ from gateway.domain.limits import (
     Purpose,
     SetLimit,
 )
-from gateway.store.times import from_text, to_text
+from gateway.store.times import from_text, optional_text, to_text
 
 KEEP_COMMANDS = timedelta(days=90)
 """How long rows of limits that nobody holds any more, and plans, are kept."""
@@ -75,7 +75,8 @@ def insert_command(
     cursor = conn.execute(
         "INSERT INTO limit_command (station_id, evse_id, evse_ids, purpose, session_id,"
         " transaction_id, profile_id, start_at, steps, unit, number_phases, nominal_v,"
-        " plan_id, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " plan_id, sent_at, relative_to)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             station_id,
             command.evse_id,
@@ -91,6 +92,7 @@ def insert_command(
             command.nominal_v,
             plan_id,
             to_text(sent_at),
+            optional_text(command.relative_to),
         ),
     )
     command_id = cursor.lastrowid
@@ -215,7 +217,7 @@ def trusts(conn: sqlite3.Connection) -> dict[StationId, TrustRow]:
 _COMMAND = (
     "command_id, station_id, evse_id, evse_ids, purpose, session_id, transaction_id,"
     " profile_id, start_at, steps, unit, number_phases, nominal_v, plan_id, sent_at,"
-    " answered_at, seen_at, outcome"
+    " answered_at, seen_at, outcome, relative_to"
 )
 
 
@@ -239,6 +241,7 @@ def _command_row(row: Sequence[object]) -> CommandRow:
         answered_at,
         seen_at,
         outcome,
+        relative_to,
     ) = row
     schedule = schedule_of(str(start_at), str(steps))
     return CommandRow(
@@ -255,6 +258,7 @@ def _command_row(row: Sequence[object]) -> CommandRow:
             unit=LimitUnit(str(unit)),
             number_phases=_integer(number_phases),
             nominal_v=float(str(nominal_v)),
+            relative_to=None if relative_to is None else from_text(str(relative_to)),
         ),
         plan_id=None if plan_id is None else _integer(plan_id),
         sent_at=from_text(str(sent_at)),

@@ -1,0 +1,74 @@
+"""What stations say about the limits that they take, in the words of either version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.domain.limits import LimitUnit
+
+KEYS: Final = (
+    "ChargeProfileMaxStackLevel",
+    "ChargingScheduleAllowedChargingRateUnit",
+    "ChargingScheduleMaxPeriods",
+)
+"""Settings of 1.6 (9.4)."""
+
+COMPONENT: Final = "SmartChargingCtrlr"
+VARIABLES: Final = ("ProfileStackLevel", "RateUnit", "PeriodsPerSchedule")
+"""Variables of 2.0.1 (part 2, 2.9), in the order of ``KEYS``."""
+
+MAX_TOLD: Final = 10_000
+
+_UNITS: Final = {
+    "current": LimitUnit.A,
+    "a": LimitUnit.A,
+    "power": LimitUnit.W,
+    "w": LimitUnit.W,
+}
+"""Words for units in the field; the specification of 1.6 has the long ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldLimits:
+    """What a station says that it takes; ``None``: it does not say.
+
+    Attributes:
+        units: Not empty.
+    """
+
+    units: frozenset[LimitUnit] | None = None
+    max_level: int | None = None
+    max_periods: int | None = None
+
+
+def told_limits(settings: Mapping[str, str]) -> ToldLimits:
+    """Read a station's settings, by name without case; what makes no sense is unsaid.
+
+    A station that says it takes no period at all does not mean it.
+    """
+    level, unit, periods = (
+        _first(settings, names) for names in zip(KEYS, VARIABLES, strict=True)
+    )
+    words = [] if unit is None else unit.replace(";", ",").split(",")
+    units = frozenset(
+        _UNITS[word.strip().casefold()]
+        for word in words
+        if word.strip().casefold() in _UNITS
+    )
+    return ToldLimits(
+        units=units or None,
+        max_level=_number(level, least=0),
+        max_periods=_number(periods, least=1),
+    )
+
+
+def _first(settings: Mapping[str, str], names: tuple[str, str]) -> str | None:
+    found = (settings.get(name.casefold()) for name in reversed(names))
+    return next((value for value in found if value is not None), None)
+
+
+def _number(text: str | None, *, least: int) -> int | None:
+    if text is None or not text.strip().isascii() or not text.strip().isdigit():
+        return None
+    number = int(text.strip()[:9])
+    return number if least <= number <= MAX_TOLD else None
