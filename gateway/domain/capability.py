@@ -134,7 +134,9 @@ class Capability:
         """
         if self.way(n_evse) is Feature.STATION_MAX:
             return Feature.STATION_MAX
-        wanted = [w for w in DEFAULT_WAYS if n_evse == 1 or w is not Feature.STATION_MAX]
+        wanted = [
+            w for w in DEFAULT_WAYS if n_evse == 1 or w is not Feature.STATION_MAX
+        ]
         return next((way for way in wanted if self.takes(way)), None)
 
     def unit(self, wanted: LimitUnit) -> LimitUnit:

@@ -16,8 +16,8 @@ from gateway.ocpp.outbound import (
     integer,
     periods,
     profile_kind,
-    schedule_start,
     read_status,
+    schedule_start,
 )
 from gateway.ocpp.schema import Direction, Version
 from gateway.ocpp.signing_words import ToldSetting, variable_commands

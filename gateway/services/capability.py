@@ -78,7 +78,9 @@ def capability_of(row: CapabilityRow, learnt: Learnt) -> Capability:
         max_level=max_level,
         max_periods=told.max_periods,
         at_zero=at_zero,
-        sources={name: sources[name] for name in sorted(sources) if _is_so(name, refused)},
+        sources={
+            name: sources[name] for name in sorted(sources) if _is_so(name, refused)
+        },
     )
 
 

@@ -27,7 +27,6 @@ from gateway.bus import (
 from gateway.domain.envelope import Violation
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
-from gateway.domain.limits import Purpose
 from gateway.domain.session import Session, SessionPhase
 from gateway.errors import (
     StoreError,
@@ -73,6 +72,7 @@ from gateway.services.plan_basis import QUIET_S, Basis, plan_basis, round_basis
 from gateway.services.plan_words import reasons_in_words
 from gateway.services.promises import Promise, by_session, promises_of
 from gateway.services.session_need import read_need
+from gateway.services.station_learning import StationLearning
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from gateway.store import limits as rows
 from optimizer import check
@@ -129,6 +129,7 @@ class GroupRunner:
             start_clearing=self._start_clearing,
             retry=timedelta(seconds=CLEAR_RETRY_S * ports.clock.speed),
         )
+        self._learning = StationLearning(records=self._records, setup=self._setup)
         self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
@@ -281,6 +282,7 @@ class GroupRunner:
             self._note_link(event.station_id, is_online=True)
             if trust is not None:
                 await self._records.trust(trust)
+            await self._learning.refresh(self.state, event.station_id)
             self._needs_plan = True
         if session is None:
             return
@@ -288,6 +290,7 @@ class GroupRunner:
         need = None
         if before is None and session.phase is SessionPhase.RUNNING:
             need = await self._need_of(session)
+            await self._learning.refresh(self.state, session.station_id)
         await self._fold(session, need, now, is_live=not notice.is_backlog)
         if (
             before is None
@@ -379,8 +382,10 @@ class GroupRunner:
                 assert_never(item.answer)
         if item.answer is not Answer.ACCEPTED and not item.is_late:
             self._wait_before_retry(station_id, now)
-            if command.purpose is Purpose.DEFAULT:
+            if item.outgoing.session_id is None:
                 self._setup.default_failed(station_id, command.evse_id, item.answer)
+        if await self._learning.answered(self.state, item):
+            self._hurry(station_id)
         await self._records.answer(item, gone, now)
         for ref in item.outgoing.refs:
             self._ports.bus.publish(
@@ -604,6 +609,7 @@ class GroupRunner:
         for station_id, station in state.stations.items():
             station.is_online = ports.stations.is_online(station_id)
         state.succeed(old, now)
+        self._learning.take(state, stored.capabilities)
         self.state = state
         for session in await ports.sessions.open_sessions():
             if session_ref(session) in state.evses:
@@ -633,6 +639,11 @@ class GroupRunner:
         if state is not None:
             site_s = RETRY_S * self._ports.clock.speed
             state.retry_at = now + timedelta(seconds=site_s)
+
+    def _hurry(self, station_id: StationId) -> None:
+        state = self.state.stations.get(station_id)
+        if state is not None:
+            state.retry_at = None
 
     def _known_session(self, session: Session) -> Session | None:
         one = self.state.evses.get(session_ref(session))

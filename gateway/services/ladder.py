@@ -8,7 +8,6 @@ step either teaches something that is stored, or ends in a station that is not
 controlled, whose rating counts.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -27,14 +26,14 @@ from gateway.domain.limits import SetLimit
 SECOND_CHANCES: Final = 1
 """A refusal without a reason may be one of the moment: the same is sent once more."""
 
-_CHANGEABLE: Final = (
-    Feature.ZERO,
-    Feature.MANY_PERIODS,
-    Feature.AMPERE,
-    Feature.WATT,
-    Feature.ABSOLUTE,
-)
+PATIENCE: Final = 5
+"""A way that sessions were limited by before is given up after so many refusals."""
+
+_SPARED: Final = (Feature.ZERO, Feature.MANY_PERIODS)
 """Parts of a limit that can be done without, the cheapest first."""
+
+_SWAPPED: Final = (Feature.AMPERE, Feature.WATT, Feature.ABSOLUTE)
+"""Parts that can be replaced: the unit first, then the kind."""
 
 _INSTEAD: Final = {
     Feature.AMPERE: Feature.WATT,
@@ -112,8 +111,13 @@ def after_refusal(
         reason: What the station said of it.
     """
     way = next(feature for feature in WAYS if feature in used)
+    again = Step(trial=replace(trial, refusals=trial.refusals + 1))
     if reason is Reason.PASSING:
         return Step(trial=trial)
+    if way in known.accepted and trial.refusals < PATIENCE:
+        return again
+    if reason is Reason.ALL and known.accepted:
+        reason = Reason.WAY  # it took others
     if reason is Reason.ALL:
         return Step(trial=Trial(), learnt=frozenset(WAYS), is_at_once=True)
     if reason is Reason.UNIT:
@@ -124,11 +128,11 @@ def after_refusal(
         learnt = frozenset({Feature.MANY_PERIODS})
         return Step(trial=Trial(), learnt=learnt, is_at_once=True)
     if reason is Reason.UNSAID and trial.refusals < SECOND_CHANCES and not trial.varied:
-        return Step(trial=replace(trial, refusals=trial.refusals + 1))
-    suspect = None if reason is Reason.WAY else _suspect(known, trial, used)
-    if suspect is None:
+        return again
+    following = None if reason is Reason.WAY else _next_trial(known, trial, used)
+    if following is None:
         return Step(trial=Trial(), learnt=frozenset({way}), is_at_once=True)
-    return Step(trial=Trial(varied=(*trial.varied, suspect)), is_at_once=True)
+    return Step(trial=following, is_at_once=True)
 
 
 def after_acceptance(
@@ -143,27 +147,35 @@ def after_acceptance(
     return replace(learnt, refused=refused, accepted=accepted), Trial()
 
 
-def _suspect(
+def _next_trial(
     known: Capability, trial: Trial, used: frozenset[Feature]
-) -> Feature | None:
-    return next(
-        (
-            feature
-            for feature in _in_order(used)
-            if feature not in known.accepted
-            and feature not in trial.varied
-            and _is_replaceable(known, trial, feature)
-        ),
-        None,
-    )
+) -> Trial | None:
+    """What is tried after what was tried now; ``None``: nothing is left."""
+    instead = {_INSTEAD[one] for one in trial.varied if one in _INSTEAD}
+    tries = _tries(known, (used - instead) | frozenset(trial.varied))
+    done = tries.index(trial.varied) if trial.varied in tries else -1
+    rest = tries[done + 1 :]
+    return Trial(varied=rest[0]) if rest else None
 
 
-def _in_order(used: Iterable[Feature]) -> list[Feature]:
-    present = frozenset(used)
-    return [feature for feature in _CHANGEABLE if feature in present]
+def _tries(known: Capability, used: frozenset[Feature]) -> list[tuple[Feature, ...]]:
+    """What to do without, try by try; each but the first adds one part to another.
 
-
-def _is_replaceable(known: Capability, trial: Trial, feature: Feature) -> bool:
-    """Whether there is something to do instead that was not given up already."""
-    instead = _INSTEAD.get(feature)
-    return instead is None or (known.takes(instead) and instead not in trial.varied)
+    Doing without 0 A and without many periods is never worse, so it is gone on with;
+    another unit or kind may be what is refused, so they are tried in turn as well.
+    """
+    open_ones = [one for one in used if one not in known.accepted]
+    spared = [one for one in _SPARED if one in open_ones]
+    swapped = [
+        one for one in _SWAPPED if one in open_ones and known.takes(_INSTEAD[one])
+    ]
+    base = tuple(spared)
+    tries: list[tuple[Feature, ...]] = [base[: n + 1] for n in range(len(base))]
+    match swapped:
+        case [unit, kind]:
+            tries += [(*base, unit), (*base, unit, kind), (*base, kind)]
+        case [one]:
+            tries.append((*base, one))
+        case _:
+            pass
+    return tries

@@ -8,7 +8,6 @@ newer one is sent again.
 
 from datetime import datetime
 
-from gateway.domain.limits import Purpose
 from gateway.services.evse_state import Outgoing, StationState
 from gateway.services.group_items import Answer, LimitAnswered
 from gateway.services.group_records import GroupRecords

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -49,22 +49,27 @@ _REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How sending a limit ended, and why it was refused, if it was."""
+
+    answer: Answer
+    reason: Reason = Reason.UNSAID
+
+
 async def send_limit(
-    ports: Ports, outgoing: Outgoing, on_late: Callable[[Answer, Reason], None]
-) -> tuple[Answer, Reason]:
+    ports: Ports, outgoing: Outgoing, on_late: Callable[[Said], None]
+) -> Said:
     """Send one limit; only what surely did not act keeps the old one.
 
     Args:
         ports: How stations are reached.
         outgoing: What is sent.
         on_late: Gets what a station said after `Answer.UNKNOWN` was returned.
-
-    Returns:
-        How it ended, and why it was refused, if it was.
     """
     adapter = ports.stations.adapter(outgoing.station_id)
     if adapter is None:
-        return Answer.NOT_SENT, Reason.UNSAID
+        return Said(Answer.NOT_SENT)
     try:
         command = adapter.encode_limit(outgoing.command)
     except ValueError as error:
@@ -73,7 +78,7 @@ async def send_limit(
             station_id=outgoing.station_id,
             why=str(error),
         )
-        return Answer.NOT_SENT, Reason.UNSAID
+        return Said(Answer.NOT_SENT)
     payload: Mapping[str, object] | CallFailed
     try:
         payload = await ports.stations.call(
@@ -81,17 +86,11 @@ async def send_limit(
             command,
             timeout_s=ports.call_timeout_s,
             priority=CallPriority.LIMIT,
-            on_late=lambda answer: on_late(
-                _reading(answer, adapter, command.action),
-                _reason(answer, adapter, command.action),
-            ),
+            on_late=lambda answer: on_late(_said(answer, adapter, command.action)),
         )
     except CallFailed as error:
         payload = error
-    return (
-        _reading(payload, adapter, command.action),
-        _reason(payload, adapter, command.action),
-    )
+    return _said(payload, adapter, command.action)
 
 
 async def send_limits(
@@ -116,11 +115,13 @@ async def send_limits(
             latency_s=0.0,
         )
         began_s = loop.time()
-        answer, reason = await send_limit(
+        said = await send_limit(
             ports, outgoing, partial(_came_late, on_late, unanswered, loop, began_s)
         )
         latency_s = loop.time() - began_s
-        yield replace(unanswered, answer=answer, reason=reason, latency_s=latency_s)
+        yield replace(
+            unanswered, answer=said.answer, reason=said.reason, latency_s=latency_s
+        )
 
 
 async def clear_limits(
@@ -185,12 +186,17 @@ def _came_late(
     unanswered: LimitAnswered,
     loop: asyncio.AbstractEventLoop,
     began_s: float,
-    answer: Answer,
-    reason: Reason,
+    said: Said,
 ) -> None:
-    if answer is not Answer.UNKNOWN:  # that is what it counts as already
-        late = replace(unanswered, answer=answer, reason=reason, is_late=True)
+    if said.answer is not Answer.UNKNOWN:  # that is what it counts as already
+        late = replace(unanswered, answer=said.answer, reason=said.reason, is_late=True)
         on_late(replace(late, latency_s=loop.time() - began_s))
+
+
+def _said(
+    answer: Mapping[str, object] | CallFailed, adapter: Adapter, action: str
+) -> Said:
+    return Said(_reading(answer, adapter, action), _reason(answer, adapter, action))
 
 
 def _reading(

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from gateway.domain.capability import (
+    WAYS,
     AtZero,
     Capability,
     Feature,
@@ -63,9 +64,7 @@ class StationLearning:
         self._setup = setup
         self._known: dict[StationId, _Known] = {}
 
-    def take(
-        self, state: GroupState, found: Mapping[StationId, CapabilityRow]
-    ) -> None:
+    def take(self, state: GroupState, found: Mapping[StationId, CapabilityRow]) -> None:
         """Tell a state that was just built what the store knows."""
         for station_id, row in found.items():
             if station_id not in state.stations:
@@ -109,6 +108,8 @@ class StationLearning:
             return False
         used = _used(state, item)
         if item.answer is Answer.ACCEPTED:
+            if item.outgoing.session_id is None:
+                used -= frozenset(WAYS)  # what it takes for a floor says little
             learnt, trial = ladder.after_acceptance(known.learnt, known.trial, used)
             await self._learn(state, station_id, known, learnt, trial)
             return False
@@ -187,13 +188,15 @@ class StationLearning:
             station.needs_setup = True
 
     async def _doubt(self, state: GroupState, station_id: StationId) -> None:
-        """A station that takes nothing counts at its rating, and is left alone."""
+        """A station that takes nothing counts at its rating, and is left alone.
+
+        As does one without a safe default: whatever else it takes, it may draw its
+        rating as soon as that is over.
+        """
         station = state.stations[station_id]
-        n_evse = len(station.station.evses)
-        if (
-            station.capability.way(n_evse) is not None
-            or station.trust.doubt == UNCONTROLLED
-        ):
+        n_evse, known = len(station.station.evses), station.capability
+        has_way = None not in {known.way(n_evse), known.default_way(n_evse)}
+        if has_way or station.trust.doubt == UNCONTROLLED:
             return
         trust = state.distrust(station_id, UNCONTROLLED)
         _log.critical("station.uncontrolled", station_id=station_id)

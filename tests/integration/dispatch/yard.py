@@ -45,6 +45,10 @@ class FakeStation:
             ``incapable`` (one that says that it has no such function).
         keeps: The purpose of limits that it refuses to clear.
         ignores: Accepts everything and obeys nothing.
+        refuses: Says which limits it does not take.
+        maximum: Its maximum as a whole.
+        reports_da: What it tells as its composite schedule instead of what it obeys.
+        asked: How often it was asked for that.
         log: Actions in the order of arrival.
         late: Sends the answers that it still owes (mood ``late``: it accepts and acts;
             ``late_no``: it refuses; ``slow_clear``: it clears only then, and takes
@@ -58,6 +62,11 @@ class FakeStation:
     session: LimitSchedule | None = None
     leftovers: bool = False
     ignores: bool = False
+    refuses: Callable[[SetLimit], bool] = lambda _: False
+    maximum: LimitSchedule | None = None
+    own: LimitSchedule | None = None
+    reports_da: int | None = None
+    asked: int = 0
     keeps: str = ""
     log: list[str] = field(default_factory=list)
     late: list[Callable[[], None]] = field(default_factory=list)
@@ -67,8 +76,9 @@ class FakeStation:
         """What it obeys now; ``None``: no limit."""
         if self.ignores:
             return None
-        chosen = self.session or self.default
-        return None if chosen is None else chosen.at(now)
+        chosen = self.session or self.own or self.default
+        held = [one.at(now) for one in (chosen, self.maximum) if one is not None]
+        return min(held, default=None)
 
 
 class FakeAdapter:
@@ -160,6 +170,9 @@ class FakeStations:
             raise failure
         if station.mood == "reject":
             return {"status": "rejected"}
+        limit = command.payload.get("limit")
+        if isinstance(limit, SetLimit) and station.refuses(limit):
+            return {"status": "rejected"}
         if station.keeps and command.payload.get("purpose") == station.keeps:
             return {"status": "rejected"}
         self._act(station, command)
@@ -204,9 +217,12 @@ class FakeStations:
         )
 
     def _composite(self, station: FakeStation) -> Mapping[str, object]:
+        station.asked += 1
         limit_da = station.limit_da(self._clock.now())
         if limit_da is None or station.ignores:
             limit_da = 320
+        if station.reports_da is not None:
+            limit_da = station.reports_da
         period = {"startPeriod": 0, "limit": limit_da / 10}
         return {
             "status": "Accepted",
@@ -222,14 +238,20 @@ class FakeStations:
                 station.session = None
             else:
                 station.leftovers, station.default = False, None
+                station.own = station.maximum = None
             return
         limit = command.payload["limit"]
         assert isinstance(limit, SetLimit)
         station.limits.append(limit)
-        if limit.purpose is Purpose.DEFAULT:
-            station.default = limit.schedule
-        else:
-            station.session = limit.schedule
+        match limit.purpose:
+            case Purpose.DEFAULT if limit.evse_id:
+                station.own = limit.schedule
+            case Purpose.DEFAULT:
+                station.default = limit.schedule
+            case Purpose.STATION_MAX:
+                station.maximum = limit.schedule
+            case Purpose.SESSION:
+                station.session = limit.schedule
 
 
 def _failure_of(station: FakeStation) -> CallFailed | None:
