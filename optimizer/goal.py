@@ -118,15 +118,19 @@ def prices(layout: Layout) -> Prices:
         range(n_session), key=lambda i: (problem.sessions[i].departure_step, i)
     )
     rank = {index: position for position, index in enumerate(order)}
+    waits_s = [step * problem.step_s for step in range(problem.n_step)]
+    below = REFERENCE_STEP_S * n_session
     use = tuple(
         tuple(
-            price
-            + goal.earliness_micro
-            * (step * problem.step_s * (2 * n_session - rank[index]))
-            // (REFERENCE_STEP_S * n_session)
-            for step, price in enumerate(imports)
+            [
+                price + per_s * wait_s // below
+                for price, wait_s in zip(imports, waits_s, strict=True)
+            ]
         )
-        for index in range(n_session)
+        for per_s in (
+            goal.earliness_micro * (2 * n_session - rank[index])
+            for index in range(n_session)
+        )
     )
     dearest = max((max(row) for row in use), default=0)
     return Prices(

@@ -171,6 +171,8 @@ class Room:
 
     def take(self, index: int, current_da: int) -> None:
         """Hand out a current; a negative one gives it back in full."""
+        if current_da == 0:
+            return
         sign = 1 if current_da >= 0 else -1
         above = sign * max(0, abs(current_da) - self._layout.floor_da[index])
         for row, coefficient in self._layout.rows_of[index]:
