@@ -244,10 +244,10 @@ def _check_tariff_ids(
         raise ConfigError(
             "billing.default_tariff", f"no [[tariff]] {billing.default_tariff!r}"
         )
-    if optimizer.import_tariff is not None and optimizer.import_tariff not in tariffs:
-        raise ConfigError(
-            "optimizer.import_tariff", f"no [[tariff]] {optimizer.import_tariff!r}"
-        )
+    for key in ("import_tariff", "feed_in_tariff"):
+        named = getattr(optimizer, key)
+        if named is not None and named not in tariffs:
+            raise ConfigError(f"optimizer.{key}", f"no [[tariff]] {named!r}")
     for index, station in enumerate(built.stations):
         if station.tariff_id is not None and station.tariff_id not in tariffs:
             raise ConfigError(

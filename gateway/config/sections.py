@@ -228,6 +228,8 @@ class OptimizerConfig:
         workers: Processes that solve.
         import_tariff: Id of the ``[[tariff]]`` the site buys energy by; without one
             plans know no price and charge early.
+        feed_in_tariff: Id of the ``[[tariff]]`` that is earned for PV fed into the
+            grid; without one it earns nothing, and PV saves the whole import price.
         fast_loop_s: Real seconds between two looks at the feeder meters, which need no
             solver: what is above a limit is cut at once.
     """
@@ -239,6 +241,7 @@ class OptimizerConfig:
     deadline_s: Annotated[float, Range(low=0.1, high=60)] = 5.0
     workers: Annotated[int, Range(low=1, high=64)] = 1
     import_tariff: str | None = None
+    feed_in_tariff: str | None = None
     fast_loop_s: Annotated[float, Range(low=0.5, high=10)] = 2.0
 
     def __post_init__(self) -> None:

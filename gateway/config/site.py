@@ -306,6 +306,7 @@ def _pv(table: PvTable) -> Pv:
         cabinet_id=CabinetId(table.cabinet),
         phases=wired_to(table.phases),
         peak_w=table.peak_w,
+        profile_w=table.profile_w,
         stale_after_s=table.stale_after_s,
         position=_position(table),
         public=table.public,

@@ -293,6 +293,8 @@ class PvTable:
         cabinet: Id of the cabinet that it feeds into; it never raises a limit.
         phases: As of an EVSE.
         peak_w: Most that it gives; readings above it count as this.
+        profile_w: 24 usual powers, by local hour of the day: what plans expect beyond
+            what is measured. For cost only, never for a limit.
         source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
             table of that name says.
         stale_after_s: Age from which a reading does not count.
@@ -307,6 +309,7 @@ class PvTable:
     cabinet: str
     phases: str = "L1L2L3"
     peak_w: Annotated[int, Range(low=0, high=MAX_W)]
+    profile_w: Annotated[tuple[int, ...], Range(low=0, high=MAX_W)] = ()
     source: LoadSource = LoadSource.API
     stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
     latitude_deg: Latitude = None
@@ -320,6 +323,10 @@ class PvTable:
         wired_to(self.phases)
         _check_read(self.source, self.modbus, self.mqtt)
         check_measures_only(self.modbus, self.mqtt)
+        if len(self.profile_w) not in {0, HOURS}:
+            raise ConfigError("profile_w", "one power per hour of the day: 24")
+        if any(value > self.peak_w for value in self.profile_w):
+            raise ConfigError("profile_w", "is above peak_w")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -287,12 +287,17 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pv:
-    """A PV inverter: never raises a limit, may lower cost."""
+    """A PV inverter: never raises a limit, may lower cost.
+
+    Attributes:
+        profile_w: 24 usual powers, one per local hour, or none; for plans' cost only.
+    """
 
     id: str
     cabinet_id: CabinetId
     phases: Rotation = ALL_PHASES
     peak_w: int
+    profile_w: tuple[int, ...] = ()
     stale_after_s: int = 300
     position: Position | None = None
     public: bool = False

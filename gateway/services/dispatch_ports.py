@@ -72,11 +72,13 @@ class Ports:
         site: The site as it is wired now.
         seal: Makes ledger leaves; ``None`` without a ledger.
         prices: Import prices; ``None``: unknown.
+        feed_in: What PV that is fed in earns; ``None``: nothing.
         need_defaults: What is assumed beside the configuration; ``None``: nothing.
         step_s: Length of a step of a plan, site seconds.
         horizon_s: How far plans reach, site seconds.
         mode: What plans care for, a value of ``optimizer.Mode``.
         call_timeout_s: Real seconds to wait for a station's answer.
+        plan_gap_s: Real seconds from the start of one solve to the next, at least.
         debounce_s: Real seconds to wait for more notices of the same moment.
     """
 
@@ -89,9 +91,11 @@ class Ports:
     solver: Solver
     seal: Seal | None = None
     prices: Prices | None = None
+    feed_in: Prices | None = None
     need_defaults: NeedDefaults | None = None
     step_s: int = 900
     horizon_s: int = 86_400
     mode: str = "finish"
     call_timeout_s: float = 30.0
+    plan_gap_s: float = 0.5
     debounce_s: float = 0.05

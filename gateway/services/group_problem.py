@@ -15,7 +15,7 @@ from gateway.domain.ids import CabinetId, EvseRef, SessionId
 from gateway.domain.limits import LimitUnit
 from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.topology import Cabinet, CurrentType, LoadSource
-from gateway.services import loads
+from gateway.services import loads, pv_forecast
 from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
 from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
@@ -34,9 +34,6 @@ FULL_WEIGHT: Final = 0.1
 
 OVERDUE: Final = timedelta(hours=1)
 """A car that is still there after its departure is planned for so much longer."""
-
-SURPLUS_STEPS: Final = 2
-"""For how many steps measured PV is believed to last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +62,7 @@ def build(
     step_s: int,
     n_step: int,
     prices: Prices | None = None,
+    feed_in: Prices | None = None,
     mode: str = "finish",
 ) -> Asked:
     """State what has to be solved from ``now`` on.
@@ -83,6 +81,7 @@ def build(
     sessions = [_ev_session(state, one, now, step_s) for one in steered]
     needs = {one.session.session_id: one.need for one in steered if one.session}
     start_prices = None if prices is None else prices(now, step_s, n_step)
+    earned = None if feed_in is None else feed_in(now, step_s, n_step)
     return Asked(
         problem=CabinetProblem(
             group_id=state.group.id,
@@ -105,7 +104,8 @@ def build(
             ),
             sessions=tuple(sessions),
             import_price_micro_per_kwh=start_prices,
-            pv_w=_surplus(state, now, n_step),
+            feed_in_price_micro_per_kwh=earned,
+            pv_w=_surplus(state, now, step_s, n_step),
             mode=Mode(mode),
         ),
         departures={
@@ -401,11 +401,24 @@ def _equipment(
     return found
 
 
-def _surplus(state: GroupState, now: datetime, n_step: int) -> list[float]:
-    surplus_w = 0.0
+def _surplus(state: GroupState, now: datetime, step_s: int, n_step: int) -> list[float]:
+    """What PV is expected to leave for cars, W: other equipment uses it first."""
+    zone = ZoneInfo(state.site.timezone)
+    pv_w = [0.0] * n_step
     for pv in state.group.pvs:
-        reading = state.readings.get(pv.id)
-        if loads.fresh_end(pv.stale_after_s, reading, now) is None or reading is None:
-            continue
-        surplus_w += min(float(pv.peak_w), max(0.0, reading.power_w or 0.0))
-    return [surplus_w if step < SURPLUS_STEPS else 0.0 for step in range(n_step)]
+        one = pv_forecast.forecast_w(
+            pv,
+            state.readings.get(pv.id),
+            now=now,
+            zone=zone,
+            step_s=step_s,
+            n_step=n_step,
+        )
+        pv_w = [total + value for total, value in zip(pv_w, one, strict=True)]
+    if not any(pv_w):
+        return pv_w
+    others_w = [0.0] * n_step
+    for _, series in _equipment(state, now, step_s, n_step):
+        for step, draw in enumerate(series):
+            others_w[step] += draw[TOTAL] / 10 * state.site.phase_v
+    return pv_forecast.surplus_w(pv_w, others_w)

@@ -69,6 +69,7 @@ from gateway.services.group_store import PlanMeta
 from gateway.services.late_limits import LateLimits
 from gateway.services.limit_calls import clear_limits, send_limits
 from gateway.services.plan_basis import QUIET_S, Basis, plan_basis, round_basis
+from gateway.services.plan_pace import PlanPace
 from gateway.services.plan_words import reasons_in_words
 from gateway.services.promises import Promise, by_session, promises_of
 from gateway.services.session_need import read_need
@@ -133,6 +134,7 @@ class GroupRunner:
         self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
+        self._pace = PlanPace(ports.plan_gap_s)
         self._planned: Basis = ()
         self._looked: Basis = ()
         self._looked_s = -QUIET_S
@@ -168,6 +170,8 @@ class GroupRunner:
             *self._setup.deadlines(now),
         ]
         wait_s = LONGEST_WAIT_S
+        if self._needs_plan and not self._is_solving:
+            wait_s = self._pace.left_s(asyncio.get_running_loop().time())
         for deadline in deadlines:
             if deadline is not None:
                 site_s = (deadline - now).total_seconds()
@@ -199,13 +203,21 @@ class GroupRunner:
             await self._setup.proceed(self.state, station, now)
         if plan_basis(self.state) != self._planned:
             self._needs_plan = True
-        if self._needs_plan and not self._is_solving:
+        if self._may_plan():
             self._start_solving(now)
         if self._is_round_due(items):
             self._looked_s = asyncio.get_running_loop().time()
             await self._send_round()
             self.refused = group_limits.not_admitted(self.state, self._now())
             self._looked = round_basis(self.state)
+
+    def _may_plan(self) -> bool:
+        """Whether a plan is due; what comes all at once is planned all at once."""
+        loop_s = asyncio.get_running_loop().time()
+        if not self._needs_plan or self._is_solving or self._pace.left_s(loop_s) > 0:
+            return False
+        self._pace.begin(loop_s)
+        return True
 
     def _is_round_due(self, items: Sequence[Item]) -> bool:
         """Whether other limits may be worth sending: most samples change nothing."""
@@ -523,6 +535,7 @@ class GroupRunner:
             step_s=ports.step_s,
             n_step=max(1, ports.horizon_s // ports.step_s),
             prices=ports.prices,
+            feed_in=ports.feed_in,
             mode=ports.mode,
         )
         self._is_solving = True

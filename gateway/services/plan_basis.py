@@ -33,6 +33,7 @@ _PASSING: Final = {
     "seen_at",
     "expected",
     "strayed_at",
+    "risk",
 }
 """Of what is known about an EVSE, what any sample changes and no limit rests on."""
 

@@ -14,7 +14,7 @@ from gateway.services.sealing import seal_record
 from gateway.services.solver_pool import SolverPool
 from gateway.services.system_calls import ObservedStations
 from gateway.wiring.base import Base
-from gateway.wiring.prices import plan_prices
+from gateway.wiring.prices import feed_in_prices, plan_prices
 
 
 class Plans:
@@ -38,6 +38,7 @@ class Plans:
                 solver=self.solver,
                 seal=seal_record,
                 prices=plan_prices(config),
+                feed_in=feed_in_prices(config),
                 need_defaults=NeedPolicy(base.queries, base.site),
                 step_s=config.optimizer.step_s,
                 horizon_s=config.optimizer.horizon_s,

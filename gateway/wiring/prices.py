@@ -8,7 +8,16 @@ from gateway.services.group_problem import Prices
 
 def plan_prices(config: Config) -> Prices | None:
     """The import prices that plans reckon with; ``None``: they know none."""
-    tariff = config.tariffs.get(config.optimizer.import_tariff or "")
+    return _prices(config, config.optimizer.import_tariff)
+
+
+def feed_in_prices(config: Config) -> Prices | None:
+    """What PV that is fed in earns; ``None``: nothing."""
+    return _prices(config, config.optimizer.feed_in_tariff)
+
+
+def _prices(config: Config, tariff_id: str | None) -> Prices | None:
+    tariff = config.tariffs.get(tariff_id or "")
     if tariff is None:
         return None
 
