@@ -30,7 +30,8 @@ from gateway.services.dispatch_ports import Ports, SessionRequest
 from gateway.services.solver_pool import by_rule
 from gateway.services.station_port import OnLate
 from gateway.store.writer import Writer
-from optimizer import CabinetProblem, Outcome
+from optimizer import CabinetProblem, Outcome, solve
+from optimizer.chain import Engine
 
 EPOCH = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -286,14 +287,17 @@ class FakeSessions:
 
 
 class RuleSolver:
-    """Plans at once, by rule."""
+    """Plans at once, by rule, or really with the engine ``auto``."""
 
     def __init__(self) -> None:
         self.problems: list[CabinetProblem] = []
+        self.engine: Engine = "edf"
 
     async def solve(self, problem: CabinetProblem) -> Outcome:
         self.problems.append(problem)
-        return by_rule(problem, "test")
+        if self.engine == "edf":
+            return by_rule(problem, "test")
+        return solve(problem, deadline_s=5.0, engine=self.engine)
 
 
 @dataclass(slots=True)

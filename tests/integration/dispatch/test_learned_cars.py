@@ -1,0 +1,95 @@
+"""What cars show of themselves changes plans, through the whole of the dispatch."""
+
+import asyncio
+import json
+import zlib
+from pathlib import Path
+
+from gateway.domain.ids import CabinetId, EvseRef, StationId
+from gateway.services.group_runner import GroupRunner
+from gateway.services.limit_words import binding_of
+from tests.integration.dispatch.yard import Yard, site_of, until, yard
+
+
+async def settled(place: Yard, *, n_station: int) -> None:
+    for number in range(1, n_station + 1):
+        place.boot(number)
+    await until(
+        lambda: all(s.default is not None for s in place.links.stations.values())
+    )
+
+
+def runner_of(place: Yard) -> GroupRunner:
+    runner = place.dispatch.runner(StationId("CP1"))
+    assert runner is not None
+    return runner
+
+
+def ceiling_da(place: Yard, number: int) -> int | None:
+    ref = EvseRef(station_id=StationId(f"CP{number}"), evse_id=1)
+    return runner_of(place).state.evses[ref].car.ceiling_da
+
+
+async def sampled(place: Yard, number: int, most_a: float, *, seconds: float) -> None:
+    """A car that takes at most so much tells its current all the time."""
+    for _ in range(round(seconds / 0.1)):
+        limit_a = (place.limit_da(number) or 0) / 10
+        place.report(number, current_a=min(limit_a, most_a))
+        await asyncio.sleep(0.1)
+
+
+async def test_what_a_small_car_leaves_goes_to_the_next(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(2, limit_a=43)) as place:
+        await settled(place, n_station=2)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        async with asyncio.timeout(20):
+            while ceiling_da(place, 1) is None:
+                await sampled(place, 1, 11.0, seconds=0.5)
+        await until(lambda: place.limit_da(1) == 120)
+        place.report(1, current_a=11.0)
+        place.report(2)
+        await until(lambda: (place.limit_da(2) or 0) >= 200)
+        assert place.total_da() <= 320
+
+
+async def test_a_storm_of_plugs_is_planned_a_few_times_not_once_for_each(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(12)) as place:
+        await settled(place, n_station=12)
+        await asyncio.sleep(1.0)
+        before = len(place.solver.problems)
+        for number in range(1, 13):
+            place.report(number)
+            await asyncio.sleep(0.05)
+        await until(lambda: len(place.solver.problems[-1].sessions) == 12)
+        assert len(place.solver.problems) - before <= 4
+
+
+async def test_the_limit_that_binds_is_named_and_kept_with_the_plan(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(3, limit_a=43), proven=True) as place:
+        place.solver.engine = "auto"
+        await settled(place, n_station=3)
+        for number in (1, 2, 3):
+            place.report(number)
+        await until(lambda: len(place.solver.problems[-1].sessions) == 3)
+        runner = runner_of(place)
+        await until(lambda: runner.plan is not None and len(runner.plan.congestion) > 0)
+        now = place.clock.now()
+        one = runner.state.evses[EvseRef(station_id=StationId("CP1"), evse_id=1)]
+        binding = binding_of(runner, one, now)
+        assert binding is not None
+        assert binding.cabinet_id == CabinetId("A")
+        assert binding.words.startswith("Cabinet A is full on L")
+        assert binding.micro_per_kwh > 0
+        view = place.dispatch.plan(CabinetId("A"))
+        assert view is not None
+        assert binding in view.bindings
+        (stored,) = place.rows("SELECT result FROM plan ORDER BY plan_id DESC LIMIT 1")
+        assert isinstance(stored[0], bytes)
+        result = json.loads(zlib.decompress(stored[0]))
+        assert result["congestion"][0]["cabinet_id"] == "A"
+        assert result["congestion"][0]["micro_per_ah"] > 0
