@@ -12,7 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.clock import Clock
-from gateway.web import plan_table, render
+from gateway.web import congestion, plan_table, render
 from gateway.web.attention import attention
 from gateway.web.chart import chart_json
 from gateway.web.header import header
@@ -104,7 +104,11 @@ class Board:
         for cabinet in cabinets:
             key = str(cabinet["cabinet_id"])
             parts[f"cabinet:{key}"] = render.cabinet_panel(cabinet)
-            parts[f"planned:{key}"] = plan_table.summary(plans[key], now)
+            unit = str(site.get("plan_price_unit") or "per kWh")
+            full = congestion.line(plans[key], key, zone, unit)
+            parts[f"planned:{key}"] = (
+                f"{plan_table.summary(plans[key], now)}{'<br>' if full else ''}{full}"
+            )
         return Snapshot(
             parts=parts,
             tiles=render.evse_tiles(stations, now),

@@ -223,6 +223,16 @@ class FakeSite:
             "price_micro_per_kwh": [
                 290_000 if n < 8 else 210_000 if n < 36 else 320_000 for n in steps
             ],
+            "congestion": [
+                {
+                    "cabinet_id": "A",
+                    "phase": phase,
+                    "begin": (start + n * timedelta(seconds=STEP_S)).isoformat(),
+                    "micro_per_kwh": 310_000 + n,
+                }
+                for phase in ("L1", "L2")
+                for n in (4, 5, 6, 9, 10, 20, 30)
+            ],
             "rows": rows
             if cabinet_id == "A"
             else [
