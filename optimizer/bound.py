@@ -24,6 +24,12 @@ from optimizer.relaxed import RelaxedProblem
 MICROAMP_PER_DA: Final = 100_000
 UNIT_PER_MICRO: Final = 18 * 10**15
 
+GAP_MICRO: Final = 1_000
+"""Accepted distance to the proven optimum: a thousandth of the currency ..."""
+
+GAP_SHARE: Final = 100_000
+"""... or this part of the cost, whichever is larger."""
+
 _USE: Final = 5_000
 """Units per (micro/kWh) * V * s * microampere."""
 
@@ -83,6 +89,12 @@ class Proven:
             cost=primal_value(relaxed, current_ua),
             bound=dual_value(relaxed, dual),
         )
+
+    @property
+    def is_optimal(self) -> bool:
+        """Tell whether the proven distance to the optimum is small enough."""
+        slack = max(GAP_MICRO * UNIT_PER_MICRO, abs(self.cost) // GAP_SHARE)
+        return self.cost - self.bound <= slack
 
 
 def unmet_uj(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> list[int]:

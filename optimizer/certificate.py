@@ -3,15 +3,17 @@
 A certificate holds integers only: the relaxed currents, the prices that bound their
 cost from below, and the currents that are sent. ``verify`` needs no solver: it checks
 the currents against every limit exactly, the cost of the relaxed plan against the
-bound that *any* prices give, and that the currents follow from the relaxed plan.
+bound that *any* prices give, and that the currents follow from the relaxed plan; of a
+fallback, that its rule gives these currents. A salted commitment binds the problem.
 It does not prove that the problem's inputs were true.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Final, Literal
 
-from optimizer import repair
+from optimizer import commitment, repair, rules
 from optimizer.bound import (
     UNIT_PER_MICRO,
     Dual,
@@ -24,20 +26,30 @@ from optimizer.outcome import ALGORITHM
 from optimizer.problem import CabinetProblem
 from optimizer.relaxed import RelaxedProblem
 
-FORMAT: Final = "wattproof-certificate/1"
+FORMAT: Final = "wattproof-certificate/2"
 
-_FIELDS: Final = (
-    "format",
-    "algorithm",
-    "problem_digest",
+_COMMON: Final = ("format", "algorithm", "method", "salt", "commitment", "currents_da")
+_RELAXED: Final = (
     "current_ua",
     "energy_nano",
     "limit_nano",
     "sun_nano",
-    "currents_da",
     "cost_micro",
     "bound_micro",
 )
+_SALT_CHARS: Final = 2 * commitment.SALT_BYTES
+
+
+class Method(StrEnum):
+    """How the currents of a plan came about.
+
+    ``RELAXED``: rounded from a relaxed plan that is proven optimal; ``EDF``: by the
+    rule of a fallback; ``NONE``: nothing for anybody.
+    """
+
+    RELAXED = "relaxed"
+    EDF = "edf"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,35 +59,54 @@ class Verdict:
     Attributes:
         failures: Everything that is wrong, in words; empty if all holds.
         gap_micro: Proven distance of the relaxed plan to the optimum, millionths of
-            the currency, rounded up; None if it could not be computed.
+            the currency, rounded up; None if it could not be computed, and for a
+            plan by a rule, which claims none.
+        is_optimal: The gap is as small as that of every plan that is accepted.
+        method: How the plan came about; None if that is unreadable.
     """
 
     failures: tuple[str, ...]
     gap_micro: int | None
+    is_optimal: bool = False
+    method: Method | None = None
 
     @property
     def holds(self) -> bool:
-        """Tell whether nothing is wrong. How large a gap is fine, the caller says."""
+        """Tell whether nothing is wrong, whatever the gap."""
         return not self.failures
 
 
 def make(
-    relaxed: RelaxedProblem, proven: Proven, currents: Currents
+    relaxed: RelaxedProblem, proven: Proven, currents: Currents, *, salt: bytes
 ) -> dict[str, object]:
-    """Build the certificate of a relaxed plan and the currents made from it."""
+    """Build the certificate of a relaxed plan and the currents made from it.
+
+    Args:
+        relaxed: What was solved.
+        proven: The relaxed plan.
+        currents: What became of it.
+        salt: ``commitment.SALT_BYTES`` random bytes.
+    """
     dual = proven.dual
-    return {
-        "format": FORMAT,
-        "algorithm": ALGORITHM,
-        "problem_digest": relaxed.layout.problem.digest(),
+    return _common(relaxed.layout.problem, Method.RELAXED, currents, salt) | {
         "current_ua": list(proven.current_ua),
         "energy_nano": list(dual.energy),
         "limit_nano": list(dual.limit),
         "sun_nano": list(dual.sun),
-        "currents_da": [list(row) for row in currents],
         "cost_micro": _up(proven.cost),
         "bound_micro": proven.bound // UNIT_PER_MICRO,
     }
+
+
+def make_by_rule(
+    problem: CabinetProblem,
+    method: Literal[Method.EDF, Method.NONE],
+    currents: Currents,
+    *,
+    salt: bytes,
+) -> dict[str, object]:
+    """Build the certificate of a fallback: anyone can apply the rule again."""
+    return _common(problem, method, currents, salt)
 
 
 def verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdict:
@@ -87,35 +118,52 @@ def verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdic
 
 
 def _verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdict:
-    found = Node(certificate).fields(required=_FIELDS)
-    for name, expected in (
-        ("format", FORMAT),
-        ("algorithm", ALGORITHM),
-        ("problem_digest", problem.digest()),
-    ):
+    found = Node(certificate).fields(required=_COMMON, optional=_RELAXED)
+    for name, expected in (("format", FORMAT), ("algorithm", ALGORITHM)):
         if found[name].text() != expected:
             raise found[name].refuse(f"is not {expected}")
-    layout = Layout.of(problem)
-    relaxed = RelaxedProblem.of(layout)
-    current_ua = found["current_ua"].series_exactly(len(relaxed.columns))
-    dual = Dual(
-        energy=found["energy_nano"].series_exactly(len(problem.sessions)),
-        limit=found["limit_nano"].series_exactly(len(relaxed.bounds)),
-        sun=found["sun_nano"].series_exactly(len(relaxed.sunny)),
-    )
+    method = _method(found["method"])
+    wanted = _RELAXED if method is Method.RELAXED else ()
+    found = Node(certificate).fields(required=(*_COMMON, *wanted))
     rows = found["currents_da"].items()
     if len(rows) != len(problem.sessions):
         raise found["currents_da"].refuse(f"must hold {len(problem.sessions)} rows")
     currents = tuple(row.series_exactly(problem.n_step) for row in rows)
 
+    layout = Layout.of(problem)
     failures = unsafe(layout, currents)
+    root = commitment.root(problem, currents, _salt(found["salt"]))
+    if found["commitment"].text() != root.hex():
+        failures.append("commitment is not to this problem and these currents")
+    if method is not Method.RELAXED:
+        by_rule = (
+            _nothing(problem) if method is Method.NONE else rules.edf_packed(layout)
+        )
+        if by_rule != currents:
+            failures.append("the currents do not follow from the rule")
+        return Verdict(failures=tuple(failures), gap_micro=None, method=method)
+    return _verify_relaxed(RelaxedProblem.of(layout), found, currents, failures)
+
+
+def _verify_relaxed(
+    relaxed: RelaxedProblem,
+    found: Mapping[str, Node],
+    currents: Currents,
+    failures: list[str],
+) -> Verdict:
+    current_ua = found["current_ua"].series_exactly(len(relaxed.columns))
+    dual = Dual(
+        energy=found["energy_nano"].series_exactly(len(currents)),
+        limit=found["limit_nano"].series_exactly(len(relaxed.bounds)),
+        sun=found["sun_nano"].series_exactly(len(relaxed.sunny)),
+    )
     broken = infeasibility(relaxed, current_ua)
     if broken is not None:
         failures.append(f"relaxed plan: {broken}")
     if min((*dual.limit, *dual.sun), default=0) < 0:
         failures.append("a price of a limit is negative")
     if failures:
-        return Verdict(failures=tuple(failures), gap_micro=None)
+        return Verdict(failures=tuple(failures), gap_micro=None, method=Method.RELAXED)
     if repair.to_permitted(relaxed, current_ua) != currents:
         failures.append("the currents do not follow from the relaxed plan")
     proven = Proven.of(relaxed, current_ua, dual)
@@ -125,7 +173,12 @@ def _verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdi
     ):
         if found[name].integer() != value:
             failures.append(f"{name} is {value}")
-    return Verdict(failures=tuple(failures), gap_micro=_up(proven.cost - proven.bound))
+    return Verdict(
+        failures=tuple(failures),
+        gap_micro=_up(proven.cost - proven.bound),
+        is_optimal=proven.is_optimal,
+        method=Method.RELAXED,
+    )
 
 
 def unsafe(layout: Layout, currents: Currents) -> list[str]:
@@ -150,3 +203,34 @@ def unsafe(layout: Layout, currents: Currents) -> list[str]:
 
 def _up(units: int) -> int:
     return -(-units // UNIT_PER_MICRO)
+
+
+def _common(
+    problem: CabinetProblem, method: Method, currents: Currents, salt: bytes
+) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "algorithm": ALGORITHM,
+        "method": str(method),
+        "salt": salt.hex(),
+        "commitment": commitment.root(problem, currents, salt).hex(),
+        "currents_da": [list(row) for row in currents],
+    }
+
+
+def _method(node: Node) -> Method:
+    try:
+        return Method(node.text())
+    except ValueError as exc:
+        raise node.refuse(f"must be one of {', '.join(Method)}") from exc
+
+
+def _salt(node: Node) -> bytes:
+    text = node.text()
+    if len(text) != _SALT_CHARS or set(text) - set("0123456789abcdef"):
+        raise node.refuse(f"must be {_SALT_CHARS} lower-case hex digits")
+    return bytes.fromhex(text)
+
+
+def _nothing(problem: CabinetProblem) -> Currents:
+    return tuple((0,) * problem.n_step for _ in problem.sessions)

@@ -1,15 +1,15 @@
 """Asks solver after solver until one answer passes our own exact check.
 
 A solver's status is never looked at. Its currents are shaved until every constraint
-holds exactly, and they count only if their exact cost is within ``GAP_MICRO`` of the
-lower bound that its own prices prove. Both numbers are computed once, here.
+holds exactly, and they count only if their exact cost is close enough to the lower
+bound that its own prices prove. Both numbers are computed once, here.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
-from typing import Final, Literal
+from typing import Literal
 
 from optimizer import clock
 from optimizer.bound import (
@@ -24,12 +24,6 @@ from optimizer.relaxed import RelaxedProblem
 
 Engine = Literal["auto", "cvxpy", "edf"]
 """``auto``: the direct build; ``cvxpy``: the readable model; ``edf``: no solver."""
-
-GAP_MICRO: Final = 1_000
-"""Accepted distance to the proven optimum: a thousandth of the currency ..."""
-
-GAP_SHARE: Final = 100_000
-"""... or this part of the cost, whichever is larger."""
 
 Run = Callable[[RelaxedProblem, float], tuple[list[float], Dual]]
 
@@ -79,8 +73,8 @@ def first_proven(
         rounded_ua = [round(a * 10 * MICROAMP_PER_DA) for a in current_a]
         current_ua = shave(relaxed, rounded_ua)
         proven = Proven.of(relaxed, current_ua, dual)
-        gap = proven.cost - proven.bound
-        if gap > max(GAP_MICRO * UNIT_PER_MICRO, abs(proven.cost) // GAP_SHARE):
+        if not proven.is_optimal:
+            gap = proven.cost - proven.bound
             failures.append(f"{name}: gap of {gap // UNIT_PER_MICRO} micro")
             continue
         return Answer(proven=proven, engine=name.lower())

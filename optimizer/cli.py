@@ -1,10 +1,11 @@
-"""Solves a problem file for ``python -m optimizer`` and prints the outcome."""
+"""Solves a problem file for ``python -m optimizer`` and prints a plan to verify."""
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TextIO, assert_never
 
+from optimizer.bundle import PLAN
 from optimizer.document import ProblemError, canonical_json, parse_json
 from optimizer.outcome import Fallback, Optimal, Outcome, Plan, Relaxed
 from optimizer.problem import CabinetProblem
@@ -44,23 +45,24 @@ def main(
         print(f"{path}: cannot be read: {exc}", file=err or sys.stderr)
         return EXIT_BAD_INPUT
     outcome = solve(problem, deadline_s=deadline_s)
-    print(canonical_json(outcome_to_json(outcome)), file=out or sys.stdout)
+    bundle = {"format": PLAN, "problem": problem.to_json()} | outcome_to_json(outcome)
+    print(canonical_json(bundle), file=out or sys.stdout)
     return EXIT_OK
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, object]:
     """Return an outcome as a JSON object of integers and strings.
 
-    ``outcome`` is ``optimal``, ``relaxed`` or ``fallback``; ``certificate`` is null
-    and ``why`` a text for a fallback only.
+    ``outcome`` is ``optimal``, ``relaxed`` or ``fallback``; ``why`` is a text for a
+    fallback only.
     """
     match outcome:
         case Optimal(plan=plan, certificate=certificate):
             return _json("optimal", plan, certificate=dict(certificate))
         case Relaxed(plan=plan, certificate=certificate):
             return _json("relaxed", plan, certificate=dict(certificate))
-        case Fallback(plan=plan, why=why):
-            return _json("fallback", plan, why=why)
+        case Fallback(plan=plan, certificate=certificate, why=why):
+            return _json("fallback", plan, certificate=dict(certificate), why=why)
         case _:
             assert_never(outcome)
 
@@ -69,7 +71,7 @@ def _json(
     kind: str,
     plan: Plan,
     *,
-    certificate: dict[str, object] | None = None,
+    certificate: dict[str, object],
     why: str | None = None,
 ) -> dict[str, object]:
     fields = asdict(plan)

@@ -51,6 +51,8 @@ def parse_json(text: str) -> object:
         ) from exc
     except RecursionError as exc:
         raise ProblemError("", "not JSON: nested too deeply") from exc
+    except ValueError as exc:
+        raise ProblemError("", "not JSON: a number is too long") from exc
     return parsed
 
 

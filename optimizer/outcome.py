@@ -8,7 +8,7 @@ from typing import Final
 
 from optimizer.layout import Currents
 
-ALGORITHM: Final = "wattproof-optimizer/1"
+ALGORITHM: Final = "wattproof-optimizer/2"
 """Names the rules a plan was made by; changes with every change of any result."""
 
 
@@ -139,10 +139,12 @@ class Fallback:
 
     Attributes:
         plan: Feasible, not optimal.
+        certificate: Proof that the rule gives this plan.
         why: What failed, for the log and the cockpit.
     """
 
     plan: Plan
+    certificate: Mapping[str, object]
     why: str
 
 

@@ -4,13 +4,15 @@ The chain is PIQP, CLARABEL, then ECOS where it is installed (``optimizer.chain`
 earliest departure first with the currents that are sent packed as a whole.
 """
 
-from typing import Final
+import secrets
+from typing import Final, Literal
 
 from optimizer import clock, reasons, repair, rules
 from optimizer.bound import Dual
-from optimizer.certificate import make
+from optimizer.certificate import Method, make, make_by_rule
 from optimizer.chain import Engine, first_proven, warm_up
 from optimizer.check import check
+from optimizer.commitment import SALT_BYTES
 from optimizer.layout import DJ_PER_WH, Currents, Layout
 from optimizer.maxplus_fast import Fast
 from optimizer.outcome import Congestion, Fallback, Optimal, Outcome, Plan, Relaxed
@@ -31,6 +33,7 @@ def solve(
     deadline_s: float,
     engine: Engine = "auto",
     monotonic_s: clock.Monotonic = clock.monotonic_s,
+    salt: bytes | None = None,
 ) -> Outcome:
     """Plan a group; never raises because a day is hard.
 
@@ -40,12 +43,14 @@ def solve(
             caller still ends a worker that is overdue.
         engine: See ``Engine``.
         monotonic_s: The loop clock.
+        salt: ``SALT_BYTES`` for the commitment in the certificate; None draws them.
 
     Returns:
-        ``Optimal`` or ``Relaxed`` with a certificate, or ``Fallback`` with the plan of
-        the EDF rule and the reason. Every plan has passed ``check``.
+        ``Optimal`` or ``Relaxed``, or ``Fallback`` with the plan of the EDF rule and
+        the reason, each with a certificate. Every plan has passed ``check``.
     """
     began_s = monotonic_s()
+    salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
     layout = Layout.of(problem)
     relaxed = RelaxedProblem.of(layout)
     failures: list[str] = []
@@ -63,19 +68,22 @@ def solve(
         )
         broken = check(problem, plan)
         if not broken:
-            certificate = make(relaxed, answer.proven, currents)
+            certificate = make(relaxed, answer.proven, currents, salt=salt)
             kind = Relaxed if any(plan.shortfall_wh) else Optimal
             return kind(plan=plan, certificate=certificate)
         failures.append(f"repair broke {broken[0].rule} of {broken[0].subject}")
 
     currents = rules.edf_packed(layout, Fast())
+    method: Literal[Method.EDF, Method.NONE] = Method.EDF
     plan = _plan(layout, currents, "edf", monotonic_s() - began_s)
     broken = check(problem, plan)
     if broken:
         failures.append(f"edf broke {broken[0].rule} of {broken[0].subject}")
-        nothing = tuple((0,) * problem.n_step for _ in problem.sessions)
-        plan = _plan(layout, nothing, "none", monotonic_s() - began_s)
-    return Fallback(plan=plan, why="; ".join(failures))
+        currents = tuple((0,) * problem.n_step for _ in problem.sessions)
+        method = Method.NONE
+        plan = _plan(layout, currents, "none", monotonic_s() - began_s)
+    certificate = make_by_rule(problem, method, currents, salt=salt)
+    return Fallback(plan=plan, certificate=certificate, why="; ".join(failures))
 
 
 def _plan(

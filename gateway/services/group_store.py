@@ -242,6 +242,7 @@ def record_plan(
     result = canonical_json(
         {
             "problem_digest": plan.problem_digest,
+            "salt": outcome.certificate["salt"],
             "session_ids": list(plan.session_ids),
             "currents_da": [list(row) for row in plan.currents_da],
             "energy_wh": list(plan.energy_wh),
@@ -261,11 +262,7 @@ def record_plan(
             ],
         }
     )
-    certificate = (
-        canonical_json(dict(outcome.certificate))
-        if isinstance(outcome, Optimal | Relaxed)
-        else None
-    )
+    certificate = canonical_json(dict(outcome.certificate))
     plan_id = plans.insert_plan(
         conn,
         cabinet_id=cabinet_id,
@@ -312,11 +309,9 @@ def record_plan(
                 "made_at": to_text(now),
                 "algorithm_id": algorithm_id,
                 "algorithm_version": version,
-                "inputs_sha256": _sha256(problem),
+                "inputs_sha256": outcome.certificate["commitment"],
                 "outputs_sha256": _sha256(result),
-                "certificate_sha256": (
-                    None if certificate is None else _sha256(certificate)
-                ),
+                "certificate_sha256": _sha256(certificate),
                 "outcome": word,
             },
             conn,

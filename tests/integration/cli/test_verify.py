@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.ledger_site import Site, make_site
 from tests.support.ocmf import Meter
+from tests.support.optimizer_problems import typical_day
 from tests.support.rpc_server import result, running_rpc
 
 ROOT = Path(__file__).parents[3]
@@ -156,3 +157,26 @@ def test_the_ledger_verifies_as_a_module_without_the_gateway(
     assert done.returncode == 0, done.stderr
     said = "self-witnessed" if asks_chain else "unchecked"
     assert done.stdout.splitlines()[-1] == f"verdict: {said}"
+
+
+def test_a_plan_is_recognised_by_its_format_and_checked_with_the_same_exit_codes(
+    tmp_path: Path,
+) -> None:
+    problem = tmp_path / "problem.json"
+    day = typical_day(2, n_session=3, n_step=8).to_json()
+    problem.write_text(json.dumps(day), encoding="utf-8")
+    solved = python("solve", problem, module="gateway")
+    assert solved.returncode == 0
+    plan = json.loads(solved.stdout)
+    path = written(tmp_path, plan)
+    assert wattproof(path, "--strict").returncode == 0
+    report = json.loads(wattproof("--json", path).stdout)
+    assert report["verdict"] == "true"
+    plan["certificate"]["currents_da"][0][0] += 10
+    done = wattproof(written(tmp_path, plan))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "verdict: false"
+    del plan["problem"]
+    done = wattproof(written(tmp_path, plan))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: problem: is missing\n"

@@ -60,6 +60,7 @@ def test_a_deadline_already_over_still_gets_a_safe_plan(
 ) -> None:
     outcome = solve(problem, deadline_s=0)
     assert check(problem, outcome.plan) == ()
+    assert certificate.verify(problem, outcome.certificate).holds
     assert all(e >= 0 for e in outcome.plan.energy_wh)
     for session, energy, short in zip(
         problem.sessions,

@@ -295,7 +295,7 @@ def test_the_command_prints_plan_and_certificate(tmp_path: Path) -> None:
     printed = json.loads(out.getvalue())
     assert printed["outcome"] == "optimal"
     assert printed["plan"]["energy_wh"] == [4_140]
-    assert printed["certificate"]["problem_digest"] == printed["plan"]["problem_digest"]
+    assert printed["certificate"]["currents_da"] == printed["plan"]["currents_da"]
 
 
 def test_the_command_names_the_wrong_field_and_exits_2(tmp_path: Path) -> None:
