@@ -278,8 +278,7 @@ async def test_an_unproven_station_counts_at_its_rating_and_more_are_not_admitte
         assert cabinet.state is CabinetState.COMMISSIONING
         assert place.dispatch.admission(StationId("CP1"), 1)
         place.report(1)
-        await asyncio.sleep(0.2)
-        assert not place.dispatch.admission(StationId("CP2"), 1)
+        await until(lambda: not place.dispatch.admission(StationId("CP2"), 1))
         await until(lambda: place.limit_da(1) == 320)  # reserved anyway
 
 
