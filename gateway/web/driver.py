@@ -248,11 +248,11 @@ def need_form(
     return (
         f'<details class="card"{is_open}><summary>Change time or amount</summary>'
         f'<form method="post" action="/d/{quote(token, safe="")}/need">'
-        '<label for="leave">When do you leave?</label>'
-        f'<input id="leave" name="leave" type="time" value="{escape(leave)}">'
-        '<label for="energy">How much do you need? <span class="soft">kWh in all'
+        '<label for="need-leave">When do you leave?</label>'
+        f'<input id="need-leave" name="leave" type="time" value="{escape(leave)}">'
+        '<label for="need-energy">How much do you need? <span class="soft">kWh in all'
         "</span></label>"
-        '<input id="energy" name="energy" inputmode="decimal" autocomplete="off"'
+        '<input id="need-energy" name="energy" inputmode="decimal" autocomplete="off"'
         f' maxlength="12" value="{escape(energy)}">'
         "<button>Save</button>"
         '<button class="second" name="check" value="1">Would that work?</button>'

@@ -123,13 +123,44 @@ def test_the_drivers_page_is_kept_fresh_and_takes_a_need(
     assert page.evaluate(SIDEWAYS) <= 0
     page.evaluate(
         "document.querySelector('details').open = true;"
-        "document.getElementById('energy').value = '30';"
+        "document.getElementById('need-energy').value = '30';"
         "document.querySelector('form').submit()"
     )
     page.wait_for("document.body?.textContent.includes('You will be ready in time')")
     page.wait_for(f"{shown} !== {before!r}")
     assert page.problems == []
     assert page.foreign_requests() == []
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (360, 740)], ids=["desktop", "phone"])
+def test_a_driver_asks_what_would_come_of_a_need_before_saving_it(
+    page: Page, address: str, size: tuple[int, int]
+) -> None:
+    page.set_size(*size)
+    page.open(f"{address}/d/{DRIVER}")
+    page.wait_for(
+        "document.readyState === 'complete' && !document.querySelector('.note')"
+    )
+    page.evaluate("document.querySelector('details').open = true")
+    page.evaluate(
+        "document.getElementById('need-energy').value = '30';"
+        "document.getElementById('need-leave').value = '07:30';"
+        "document.querySelector('button.second').click()"
+    )
+    note = page.wait_for("document.querySelector('.note')?.textContent")
+    assert note == "Beside the other cars 18.0 of 30.0 kWh fit by 07:30."
+    kept = "document.getElementById('need-energy').value"
+    assert page.evaluate(kept) == "30", "to be saved next"
+    assert page.evaluate("document.querySelector('details').open") is True
+    visible = (
+        "(() => { const box = document.querySelector('.note').getBoundingClientRect();"
+        " return box.top >= 0 && box.bottom <= innerHeight && box.right <= innerWidth"
+        "; })()"
+    )
+    assert page.evaluate(visible), "the answer is on the screen"
+    save = "document.querySelector('form button:not(.second)')"
+    page.evaluate(f"{save}.click()")
+    page.wait_for("document.querySelector('.note')?.textContent.startsWith('Saved')")
 
 
 def test_the_drivers_page_says_all_without_scripts(page: Page, address: str) -> None:
