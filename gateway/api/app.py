@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from gateway.api import (
     routes_access,
+    routes_batteries,
     routes_bills,
     routes_calls,
     routes_cdr,
@@ -99,6 +100,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_networks,
         routes_roots,
         routes_sessions,
+        routes_batteries,
         routes_bills,
         routes_orphans,
         routes_corrections,

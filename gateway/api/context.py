@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
+from gateway.services.batteries import Batteries
 from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
 from gateway.services.certificate_desk import CertificateDesk
@@ -112,6 +113,7 @@ class ApiContext:
     device: Device
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[[StationId], Awaitable[dict[str, Any]]]
+    batteries: Batteries
     call_timeout_s: float
     billing: BillingConfig
     rating: Callable[[StationId, int], float | None]

@@ -85,6 +85,13 @@ class ChargeSign(StrEnum):
     NEGATIVE = "negative"
 
 
+class BatteryControl(StrEnum):
+    """What a battery is told."""
+
+    OFF = "off"
+    SURPLUS = "surplus"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterTable:
     """``[[load.modbus.register]]``.
@@ -346,6 +353,34 @@ def check_measures_only(modbus: ModbusTable | None, mqtt: MqttTable | None) -> N
         raise ConfigError("modbus.setpoint", "only a battery is told its power")
     if mqtt is not None and mqtt.command_topic is not None:
         raise ConfigError("mqtt.command_topic", "only a battery is told its power")
+
+
+def check_controlled(modbus: ModbusTable | None, mqtt: MqttTable | None) -> None:
+    """Refuse to control a battery that cannot be told its power.
+
+    Raises:
+        ConfigError: It is not read by us, or has nothing that takes its power.
+    """
+    if modbus is None and mqtt is None:
+        raise ConfigError("control", 'needs source = "modbus" or "mqtt"')
+    is_listed = modbus is not None and modbus.map is RegisterMap.REGISTERS
+    if modbus is not None and is_listed and modbus.setpoint is None:
+        raise ConfigError("modbus.setpoint", "a battery that is controlled needs it")
+    if mqtt is not None and mqtt.command_topic is None:
+        raise ConfigError("mqtt.command_topic", "a battery that is controlled needs it")
+    has_energy = (
+        mqtt is not None and (mqtt.energy_path is not None or mqtt.soc_path is not None)
+    ) or (
+        modbus is not None
+        and (
+            not is_listed
+            or {one.quantity for one in modbus.register}
+            & {Quantity.ENERGY_WH, Quantity.SOC_PERCENT}
+        )
+    )
+    if not has_energy:
+        key = "modbus.register" if mqtt is None else "mqtt.soc_path"
+        raise ConfigError(key, "a battery that is controlled tells what it holds")
 
 
 def described(meters: Sequence[MeterConfig]) -> Iterator[str]:

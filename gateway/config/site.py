@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from gateway.config.meters import BatteryControl
 from gateway.config.reader import read
 from gateway.config.tables import (
     BatteryTable,
@@ -323,6 +324,8 @@ def _battery(table: BatteryTable, grid: Grid, nominal_v: float) -> Battery:
         max_charge_w=table.max_charge_w,
         max_discharge_w=table.max_discharge_w,
         efficiency=table.efficiency,
+        is_controlled=table.control is not BatteryControl.OFF,
+        reserve_percent=table.reserve_percent,
         stale_after_s=table.stale_after_s,
         phase_v=phase_voltage(grid, nominal_v, len(phases)),
         position=_position(table),

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 from gateway.config.meters import (
+    BatteryControl,
     ModbusTable,
     MqttTable,
+    check_controlled,
     check_measures_only,
     check_source,
 )
@@ -340,7 +342,11 @@ class BatteryTable:
         capacity_wh: What it holds.
         max_charge_w: Counts against the limit whenever no reading is fresh.
         max_discharge_w: Most that it gives; never raises a limit.
-        efficiency: Recorded only: batteries are neither planned nor controlled.
+        efficiency: Of storing and giving back together.
+        control: ``surplus``: we tell it to store what would be fed in, and to give it
+            back while energy is dear or the cabinet is full; its discharge never raises
+            a limit.
+        reserve_percent: Of its capacity; what is below is never discharged by us.
         source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
             table of that name says.
         stale_after_s: Age from which a reading does not count.
@@ -358,6 +364,8 @@ class BatteryTable:
     max_charge_w: Annotated[int, Range(low=0, high=MAX_W)]
     max_discharge_w: Annotated[int, Range(low=0, high=MAX_W)]
     efficiency: Annotated[float, Range(low=0.1, high=1)] = 0.9
+    control: BatteryControl = BatteryControl.OFF
+    reserve_percent: Annotated[int, Range(low=0, high=100)] = 20
     source: LoadSource = LoadSource.API
     stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
     latitude_deg: Latitude = None
@@ -370,6 +378,8 @@ class BatteryTable:
         _check_id(self.id)
         wired_to(self.phases)
         _check_read(self.source, self.modbus, self.mqtt)
+        if self.control is not BatteryControl.OFF:
+            check_controlled(self.modbus, self.mqtt)
 
 
 def wired_to(text: str) -> Rotation:

@@ -305,7 +305,13 @@ class Pv:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Battery:
-    """A stationary battery; ``charging`` is what it may draw from the cabinet."""
+    """A stationary battery; ``charging`` is what it may draw from the cabinet.
+
+    Attributes:
+        efficiency: Of storing and giving back together.
+        is_controlled: It is told its power by us.
+        reserve_percent: Of its capacity; what is below is never discharged by us.
+    """
 
     id: str
     cabinet_id: CabinetId
@@ -318,12 +324,23 @@ class Battery:
     phase_v: float = 230.0
     position: Position | None = None
     public: bool = False
+    is_controlled: bool = False
+    reserve_percent: int = 20
 
     @property
     def charging(self) -> PerPhase:
         """Upper bound of its current while it charges: constant power at 0.9 U."""
+        return self.drawing(self.max_charge_w)
+
+    @property
+    def reserve_wh(self) -> float:
+        """What is never discharged by us."""
+        return self.capacity_wh * self.reserve_percent / 100
+
+    def drawing(self, power_w: int) -> PerPhase:
+        """Upper bound of its current while it charges with a power, at 0.9 U."""
         per_phase_da = dc_input_da(
-            self.max_charge_w,
+            power_w,
             phase_v=self.phase_v,
             n_phase=len(self.phases),
             efficiency=1.0,

@@ -48,6 +48,7 @@ def problems(site: Site) -> tuple[Problem, ...]:
     structural = (
         *_duplicates(site),
         *_main_meters(site),
+        *_controlled(site),
         *_cabinet_tree(site),
         *_placed(site),
         *(p for station in site.stations for p in _station(site, station)),
@@ -157,6 +158,19 @@ def _main_meters(site: Site) -> Iterator[Problem]:
         if text is not None:
             yield Problem(
                 part="station", part_id=station.id, field="main_meter", text=text
+            )
+
+
+def _controlled(site: Site) -> Iterator[Problem]:
+    for battery in site.batteries:
+        above = site.path(battery.cabinet_id)
+        if battery.is_controlled and all(c.feeder_meter is None for c in above):
+            yield Problem(
+                part="battery",
+                part_id=battery.id,
+                field="control",
+                text="a surplus is seen by a feeder meter only: its cabinet, or one "
+                "that feeds it, needs feeder_meter",
             )
 
 

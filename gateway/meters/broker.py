@@ -81,11 +81,16 @@ class Broker:
         self._topics: dict[str, list[Topic]] = {}
         self._client: aiomqtt.Client | None = None
         self._trouble = "it is not connected yet"
+        self._is_up = asyncio.Event()
 
     @property
     def trouble(self) -> str:
         """Why there is no connection, or empty."""
         return "" if self._client is not None else self._trouble
+
+    async def up(self) -> None:
+        """Wait until there is a connection."""
+        await self._is_up.wait()
 
     def topic(self, name: str) -> Topic:
         """Subscribe to a topic; before `run` only."""
@@ -116,6 +121,7 @@ class Broker:
                     for name in self._topics:
                         await client.subscribe(name, qos=0)
                     self._client = client
+                    self._is_up.set()
                     if was_told:
                         _log.info("broker.back", broker=self.login.name)
                     retry_s, was_told = RETRY_S, False
@@ -130,6 +136,7 @@ class Broker:
                 was_told = True
             finally:
                 self._client = None
+                self._is_up.clear()
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, MAX_RETRY_S)
 

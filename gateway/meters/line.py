@@ -31,6 +31,10 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 # what it would say at every attempt is said once, by the poller
 
 
+class RefusedError(DeviceError):
+    """The device answered, and refused: the way to it is good."""
+
+
 class Line:
     """A connection that is opened when it is needed and closed after any trouble.
 
@@ -58,7 +62,8 @@ class Line:
         """Read registers, in as many requests as they take.
 
         Raises:
-            DeviceError: No connection, no answer in time, or a refusal.
+            RefusedError: It does not give these registers.
+            DeviceError: No connection, or no answer in time.
         """
         found: list[int] = []
         while len(found) < count:
@@ -152,7 +157,7 @@ class Line:
         if answer.isError():
             code = answer.exception_code
             reason = _REASONS.get(code, f"exception {code}")
-            raise DeviceError(f"{self.name}, {what}: {reason}")
+            raise RefusedError(f"{self.name}, {what}: {reason}")
 
 
 class Lines:

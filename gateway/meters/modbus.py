@@ -18,7 +18,7 @@ from gateway.config.meters import (
 )
 from gateway.errors import DeviceError
 from gateway.meters import sunspec
-from gateway.meters.line import Line
+from gateway.meters.line import Line, RefusedError
 from gateway.meters.port import Device, Measured
 
 _FORMATS: Final = {
@@ -179,10 +179,8 @@ class SunSpecDevice:
         for base in sunspec.BASES if asked is None else (asked,):
             try:
                 marker = await self._read_at(base, len(sunspec.MARKER))
-            except DeviceError:
-                if base != (sunspec.BASES[-1] if asked is None else asked):
-                    continue
-                raise
+            except RefusedError:
+                continue  # it has nothing there
             if tuple(marker) == sunspec.MARKER:
                 return await self._walk(base + len(sunspec.MARKER))
         raise DeviceError(f"{self._line.name}: it does not speak SunSpec")

@@ -1,30 +1,42 @@
 """Meters, inverters and batteries: the configured devices, and who reads them."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import Mapping
+from datetime import datetime
+
+import structlog
 
 from gateway.config.meters import MeterConfig, MeterPart, ModbusTable, MqttTable
 from gateway.config.secrets import device_password
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, DeviceError
 from gateway.meters import modbus
 from gateway.meters.broker import Brokers, Login
 from gateway.meters.line import Lines
 from gateway.meters.mqtt import MqttDevice
-from gateway.meters.poller import Held, Meter, Poller
-from gateway.meters.port import Device
+from gateway.meters.poller import Meter, Poller
+from gateway.meters.port import Device, Measured
 from gateway.process import Start
+from gateway.services.batteries import Batteries
 from gateway.wiring.base import Base
 from gateway.wiring.plans import Plans
+from gateway.wiring.prices import plan_prices
 
+_log = structlog.get_logger()
+
+LAST_WORD_S = 2.0
+"""Real seconds for brokers to be there when the gateway stops."""
+TELL_WITHIN_S = 20.0
+"""Real seconds for telling a battery its power."""
 N_ANSWERS = 12
-"""A reading takes some answers, the first one some more to find the models."""
+"""A reading takes some answers, the first one more: it finds the models."""
 
 
 class Meters:
     """Everything that is read by Modbus TCP or MQTT."""
 
-    def __init__(self, base: Base, plans: Plans, held: Held | None = None) -> None:
+    def __init__(self, base: Base, plans: Plans) -> None:
         self._lines = Lines()
         self._brokers = Brokers()
         site = base.config.site
@@ -49,8 +61,17 @@ class Meters:
                     nominal_v=site.phase_v,
                 )
             )
+        self.batteries = Batteries(
+            site=site,
+            cabinets=plans.dispatch,
+            bus=base.bus,
+            clock=base.clock,
+            put=plans.dispatch.put_reading,
+            tell=self._tell,
+            prices=plan_prices(base.config),
+        )
         self.poller = Poller(
-            meters, put=plans.dispatch.put_reading, clock=base.clock, held=held
+            meters, put=self.batteries.put, clock=base.clock, held=self._held
         )
 
     def start(self, start: Start) -> None:
@@ -59,10 +80,51 @@ class Meters:
             start(broker.run, f"part.broker.{broker.login.name}")
         if self.devices:
             start(self.poller.run, "part.meters")
+        if self.batteries.states:
+            start(self.batteries.run, "part.batteries")
 
-    def close(self) -> None:
-        """Close the connections."""
+    async def close(self) -> None:
+        """Leave batteries idle and close the connections.
+
+        Nothing runs any more then: brokers are connected once more for that.
+        """
+        if self.batteries.states:
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(broker.run(), name="meters.last_word")
+                    for broker in self._brokers.all.values()
+                ]
+                try:
+                    async with asyncio.timeout(LAST_WORD_S):
+                        for broker in self._brokers.all.values():
+                            await broker.up()
+                except TimeoutError:
+                    _log.warning("broker.not_up", brokers=len(running))
+                await self.batteries.stop()
+                for task in running:
+                    task.cancel()
         self._lines.close()
+
+    async def _tell(self, battery_id: str, power_w: int) -> None:
+        """Tell a battery its power.
+
+        Raises:
+            DeviceError: It cannot be told, or did not accept it in time.
+        """
+        try:
+            async with asyncio.timeout(TELL_WITHIN_S):
+                await self.devices[battery_id].set_power_w(power_w)
+        except TimeoutError as error:
+            raise DeviceError(f"not told within {TELL_WITHIN_S:g} s") from error
+
+    def _held(self, battery_id: str, measured: Measured, at: datetime) -> None:
+        self.batteries.heard(
+            battery_id,
+            power_w=measured.power_w,
+            energy_wh=measured.energy_wh,
+            soc_percent=measured.soc_percent,
+            at=at,
+        )
 
     def _device(
         self, one: MeterConfig, max_w: int, environment: Mapping[str, str]

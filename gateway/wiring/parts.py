@@ -126,7 +126,7 @@ class Parts:
 
     async def finish(self) -> None:
         """Settle and anchor what is left, and note who was heard when."""
-        self.meters.close()
+        await self.meters.close()
         await self._money.finish()
         await self._house.note_seen()
 
@@ -164,6 +164,7 @@ class Parts:
             device=self.device,
             operator_guard=self.dispatch.operator_guard,
             commission=self._plans.commissioning.run,
+            batteries=self.meters.batteries,
             call_timeout_s=self._base.call_timeout_s,
             billing=self.config.billing,
             rating=self._base.rating_w,

@@ -144,7 +144,7 @@ async def test_a_list_of_models_without_end_is_refused(lines: Lines) -> None:
 
 async def test_a_device_that_speaks_no_sunspec_says_so(lines: Lines) -> None:
     async with modbus_server({1: Unit([1, 2, 3, 4] * 10)}) as server:
-        with pytest.raises(DeviceError, match=r"no such register|not speak SunSpec"):
+        with pytest.raises(DeviceError, match="not speak SunSpec"):
             await made(lines, server.port).read()
 
 
