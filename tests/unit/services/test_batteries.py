@@ -117,6 +117,14 @@ class World:
             load_id="grid", measured_at=self.clock.at, power_w=self.feeder_w
         )
 
+    def counted(self) -> PerPhase | None:
+        """Currents of the newest reading that was handed on."""
+        return self.handed_on[-1].current_da
+
+    def is_lost(self) -> bool:
+        """Whether it did not take its last command."""
+        return self.state.is_lost
+
     async def tick(self, seconds: float = 5.0) -> None:
         self.clock.at += timedelta(seconds=seconds)
         await self.batteries.tick(BATTERY)
@@ -145,7 +153,7 @@ async def calm(world: World) -> None:
 async def test_before_it_was_ever_told_it_counts_at_its_highest_rate() -> None:
     world = World()
     await world.hear()
-    assert world.handed_on[-1].current_da == BATTERY.charging
+    assert world.counted() == BATTERY.charging
 
 
 async def test_a_charge_counts_before_it_is_told() -> None:
@@ -153,11 +161,11 @@ async def test_a_charge_counts_before_it_is_told() -> None:
     await calm(world)
     world.feeder_w = -2_000.0
     await world.hear()
-    assert world.handed_on[-1].current_da is None, "nothing is reserved yet"
+    assert world.counted() is None, "nothing is reserved yet"
     await world.tick()
     assert world.told == [0], "it does not count yet"
     await world.hear()
-    assert world.handed_on[-1].current_da == BATTERY.drawing(1_900)
+    assert world.counted() == BATTERY.drawing(1_900)
     await world.tick()
     assert world.told == [0, 1_900]
 
@@ -190,8 +198,9 @@ async def test_less_is_told_at_once_and_counts_less_from_then_on() -> None:
     assert world.told[-1] == 900 * 95 // 100
     await world.hear()
     least = BATTERY.drawing(855)
-    assert world.handed_on[-1].current_da is not None
-    assert world.handed_on[-1].current_da >= least
+    counted_da = world.counted()
+    assert counted_da is not None
+    assert counted_da >= least
 
 
 async def test_what_cannot_be_told_counts_at_its_highest_rate() -> None:
@@ -202,12 +211,12 @@ async def test_what_cannot_be_told_counts_at_its_highest_rate() -> None:
     for _ in range(2):
         await world.hear()
         await world.tick()
-    assert world.state.is_lost
+    assert world.is_lost()
     await world.hear()
-    assert world.handed_on[-1].current_da == BATTERY.charging
+    assert world.counted() == BATTERY.charging
     world.trouble = None
     await world.tick()
-    assert not world.state.is_lost
+    assert not world.is_lost()
     assert world.state.told is not None
     assert world.state.told.trouble is None
 
