@@ -18,6 +18,9 @@ VARIABLES: Final = ("ProfileStackLevel", "RateUnit", "PeriodsPerSchedule")
 """Variables of 2.0.1 (part 2, 2.9), in the order of ``KEYS``."""
 
 MAX_TOLD: Final = 10_000
+MAX_START_S: Final = 604_800
+MAX_LIMIT: Final = 1e9
+"""Beyond these nothing that a station says is meant."""
 
 _UNITS: Final = {
     "current": LimitUnit.A,
@@ -72,3 +75,34 @@ def _number(text: str | None, *, least: int) -> int | None:
         return None
     number = int(text.strip()[:9])
     return number if least <= number <= MAX_TOLD else None
+
+
+def composite_periods(
+    payload: Mapping[str, object],
+) -> tuple[LimitUnit, tuple[tuple[int, float], ...]] | None:
+    """The schedule in a GetCompositeSchedule answer of either version.
+
+    Returns:
+        Its unit, and (seconds from its start, limit); ``None`` where there is none that
+        can be read.
+    """
+    for name in ("chargingSchedule", "schedule"):
+        schedule = payload.get(name)
+        if not isinstance(schedule, Mapping):
+            continue
+        unit = _UNITS.get(str(schedule.get("chargingRateUnit")).casefold())
+        periods = schedule.get("chargingSchedulePeriod")
+        if unit is None or not isinstance(periods, list):
+            continue
+        found = tuple(
+            (int(start_s), float(limit))
+            for period in periods
+            if isinstance(period, Mapping)
+            and isinstance(start_s := period.get("startPeriod", 0), int)
+            and 0 <= start_s <= MAX_START_S
+            and isinstance(limit := period.get("limit"), int | float)
+            and abs(limit) < MAX_LIMIT
+        )
+        if found:
+            return unit, found
+    return None

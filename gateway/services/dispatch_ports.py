@@ -10,6 +10,7 @@ from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
+from gateway.services.churn import Churn
 from gateway.services.group_problem import Prices
 from gateway.services.need_policy import NeedDefaults
 from gateway.services.station_port import Stations
@@ -79,6 +80,7 @@ class Ports:
         mode: What plans care for, a value of ``optimizer.Mode``.
         call_timeout_s: Real seconds to wait for a station's answer.
         plan_gap_s: Real seconds from the start of one solve to the next, at least.
+        churn: Counts limits; ``None``: nobody wants to know.
         debounce_s: Real seconds to wait for more notices of the same moment.
     """
 
@@ -98,4 +100,5 @@ class Ports:
     mode: str = "finish"
     call_timeout_s: float = 30.0
     plan_gap_s: float = 0.5
+    churn: Churn | None = None
     debounce_s: float = 0.05

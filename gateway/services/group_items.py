@@ -145,6 +145,22 @@ class Reload:
     """The site changed, or notices were lost: read everything anew."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What a station reported after a limit.
+
+    Attributes:
+        asked_at: Before the question.
+        periods: (seconds from then on, A per phase); ``None``: it does not say.
+        takes: Whether it knows the question; ``None``: no answer came.
+    """
+
+    ref: EvseRef
+    asked_at: datetime
+    periods: tuple[tuple[int, float], ...] | None
+    takes: bool | None
+
+
 Item: TypeAlias = (
     FactCommitted
     | LinkChanged
@@ -159,6 +175,7 @@ Item: TypeAlias = (
     | OperatorCall
     | ProbeAsked
     | ProbeOver
+    | Reported
     | ResendAsked
     | Withheld
 )

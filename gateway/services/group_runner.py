@@ -24,6 +24,7 @@ from gateway.bus import (
     RequestChanged,
     SettingChanged,
 )
+from gateway.domain.capability import Feature
 from gateway.domain.envelope import Violation
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
@@ -46,6 +47,7 @@ from gateway.services.evse_state import (
     Need,
     Outgoing,
     StationState,
+    key_of,
     session_ref,
 )
 from gateway.services.group_items import (
@@ -57,6 +59,7 @@ from gateway.services.group_items import (
     ProbeAsked,
     ProbeOver,
     Reload,
+    Reported,
     ResendAsked,
     Solved,
     StationFree,
@@ -72,6 +75,11 @@ from gateway.services.plan_basis import QUIET_S, Basis, plan_basis, round_basis
 from gateway.services.plan_pace import PlanPace
 from gateway.services.plan_words import reasons_in_words
 from gateway.services.promises import Promise, by_session, promises_of
+from gateway.services.read_back import (
+    FALSE_SCHEDULE,
+    ReadBack,
+    excess_a,
+)
 from gateway.services.session_need import read_need
 from gateway.services.station_learning import StationLearning
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
@@ -131,6 +139,7 @@ class GroupRunner:
             retry=timedelta(seconds=CLEAR_RETRY_S * ports.clock.speed),
         )
         self._learning = StationLearning(records=self._records, setup=self._setup)
+        self._read_back = ReadBack(ports)
         self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
@@ -263,7 +272,8 @@ class GroupRunner:
         | Solved
         | OperatorCall
         | ProbeAsked
-        | ProbeOver,
+        | ProbeOver
+        | Reported,
     ) -> None:
         match item:
             case LimitAnswered():
@@ -278,6 +288,8 @@ class GroupRunner:
                 await self._take_operator_call(item)
             case ProbeAsked():
                 await self._take_probe(item)
+            case Reported():
+                await self._take_reported(item)
             case ProbeOver():
                 self._setup.restart(item.station_id)
                 state = self.state.stations.get(item.station_id)
@@ -295,6 +307,7 @@ class GroupRunner:
             if trust is not None:
                 await self._records.trust(trust)
             await self._learning.refresh(self.state, event.station_id)
+            self._read_back.restarted(event.station_id)
             self._needs_plan = True
         if session is None:
             return
@@ -386,6 +399,7 @@ class GroupRunner:
                 self._needs_plan = True
             case Answer.ACCEPTED:
                 gone = self.state.accepted(item.outgoing, item.command_id, now)
+                self._look_back(item.outgoing)
             case Answer.REFUSED | Answer.NOT_SENT:
                 self.state.refused(item.outgoing, item.command_id)
             case Answer.UNKNOWN:
@@ -396,6 +410,8 @@ class GroupRunner:
             self._wait_before_retry(station_id, now)
             if item.outgoing.session_id is None:
                 self._setup.default_failed(station_id, command.evse_id, item.answer)
+        if self._ports.churn is not None and item.answer is Answer.REFUSED:
+            self._ports.churn.refused()
         if await self._learning.answered(self.state, item):
             self._hurry(station_id)
         await self._records.answer(item, gone, now)
@@ -571,6 +587,8 @@ class GroupRunner:
         per_station: dict[StationId, list[tuple[int, Outgoing]]] = defaultdict(list)
         for command_id, outgoing in zip(ids, batch, strict=True):
             self.state.add_sent(outgoing, command_id)
+            if self._ports.churn is not None:
+                self._ports.churn.sent(outgoing.station_id)
             per_station[outgoing.station_id].append((command_id, outgoing))
         for station_id, limits in per_station.items():
             self.state.stations[station_id].is_busy = True
@@ -652,6 +670,46 @@ class GroupRunner:
         if state is not None:
             site_s = RETRY_S * self._ports.clock.speed
             state.retry_at = now + timedelta(seconds=site_s)
+
+    def _look_back(self, outgoing: Outgoing) -> None:
+        """Ask the station what it makes of a limit, if that is due."""
+        concerned = self.state.concerned(outgoing)
+        if concerned and self._read_back.is_due(self.state, outgoing):
+            self._spawn(
+                self._ask_back(concerned[0].evse.ref), f"back.{outgoing.station_id}"
+            )
+
+    async def _ask_back(self, ref: EvseRef) -> None:
+        one = self.state.evses.get(key_of(ref))
+        if one is None:
+            return
+        found = await self._read_back.ask_twice(self.state, one)
+        if found is not None:
+            self.offer(found)
+
+    async def _take_reported(self, item: Reported) -> None:
+        station_id = item.ref.station_id
+        self._read_back.heard(item)
+        if item.takes is not None and station_id in self.state.stations:
+            await self._learning.note(
+                self.state, station_id, Feature.COMPOSITE, takes=item.takes
+            )
+        above_a = excess_a(self.state, item)
+        if above_a is None:
+            return
+        station = self.state.stations[station_id]
+        if station.trust.doubt == FALSE_SCHEDULE:
+            return
+        _log.critical(
+            "limit.contradicted",
+            station_id=station_id,
+            evse=item.ref.evse_id,
+            above_a=round(above_a, 1),
+        )
+        trust = self.state.distrust(station_id, FALSE_SCHEDULE)
+        self._needs_plan = True
+        if trust is not None:
+            await self._records.trust(trust)
 
     def _hurry(self, station_id: StationId) -> None:
         state = self.state.stations.get(station_id)

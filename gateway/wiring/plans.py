@@ -3,6 +3,7 @@
 from gateway.domain.ids import EvseRef
 from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.services.charging_needs import ChargingNeeds
+from gateway.services.churn import Churn
 from gateway.services.commissioning import Commissioning
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
@@ -27,6 +28,13 @@ class Plans:
             deadline_s=config.optimizer.deadline_s,
             engine=config.optimizer.engine.value,
         )
+        self.churn = Churn(
+            lambda: {
+                station.id: len(station.evses)
+                for station in base.site().stations
+                if station.managed and station.cabinet_id is not None
+            }
+        )
         self.dispatch = Dispatch(
             Ports(
                 site=base.site,
@@ -37,6 +45,7 @@ class Plans:
                 clock=base.clock,
                 solver=self.solver,
                 seal=seal_record,
+                churn=self.churn,
                 prices=plan_prices(config),
                 feed_in=feed_in_prices(config),
                 need_defaults=NeedPolicy(base.queries, base.site),

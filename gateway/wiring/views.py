@@ -37,7 +37,7 @@ class Views:
             n_online=lambda: len(base.links.all()),
             n_legacy_tls=lambda: len(base.links.legacy_use()),
             watch=port.store_watch,
-            more=certificates.watch.gauges,
+            more=lambda: {**certificates.watch.gauges(), **plans.churn.gauges()},
         )
         self.live = Live(
             overview=self.overview,

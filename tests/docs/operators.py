@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.services import certificates, metrics
+from gateway.services import certificates, churn, metrics
 from tests.docs import pages
 from tests.docs.pages import DOCS, ROOT
 
@@ -22,6 +22,7 @@ def metric_table() -> str:
         ("counter", "_total", metrics.COUNTERS),
         ("gauge", "", metrics.GAUGES),
         ("gauge", "", certificates.GAUGES),
+        ("gauge", "", churn.GAUGES),
     ):
         for name, text in texts.items():
             key = f"`{metrics.PREFIX}{name}{suffix}`"

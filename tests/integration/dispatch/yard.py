@@ -106,7 +106,7 @@ class FakeAdapter:
         return kind.value
 
     def outcome(self, _action: str, payload: Mapping[str, object]) -> CallOutcome:
-        return CallOutcome(str(payload["status"]))
+        return CallOutcome(str(payload["status"]).casefold())
 
 
 class JumpyClock:
