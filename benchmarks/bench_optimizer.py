@@ -40,7 +40,15 @@ _CONGESTED: Final = ((Kind.WORK, 63.0), (Kind.PUBLIC, 50.0))
 _MORE: Final = (*_CONGESTED, (Kind.HOME, 60.0))
 _ROOMY: Final = ((Kind.WORK, 140.0), (Kind.PUBLIC, 110.0), (Kind.HOME, 100.0))
 _RULES: Final = (Policy.EDF, Policy.LLF, Policy.EQUAL, Policy.EDF_PACKED)
-_EVERY: Final = (*_RULES, Policy.UNCONTROLLED, Policy.FINISH, Policy.FAIR)
+_EVERY: Final = (
+    *_RULES,
+    Policy.UNCONTROLLED,
+    Policy.FINISH,
+    Policy.FAIR,
+    Policy.ECONOMY,
+    Policy.AUTO,
+    Policy.FORESEEN,
+)
 _MAIN: Final = (Policy.EDF, Policy.EDF_PACKED, Policy.FINISH)
 
 
@@ -63,13 +71,10 @@ def cases(part: str) -> list[Case]:
     """List the cases of a part."""
     match part:
         case "quality":
-            return [
-                _case(kind, limit_a, (*_EVERY, Policy.ECONOMY, Policy.AUTO))
-                for kind, limit_a in _MORE
-            ]
+            return [_case(kind, limit_a, _EVERY) for kind, limit_a in _MORE]
         case "uncongested":
             return [
-                _case(kind, limit_a, (*_MAIN, Policy.ECONOMY, Policy.AUTO))
+                _case(kind, limit_a, (*_MAIN, Policy.ECONOMY, Policy.FORESEEN))
                 for kind, limit_a in _ROOMY
             ]
         case "robust":
@@ -84,7 +89,7 @@ def cases(part: str) -> list[Case]:
                 _case(kind, limit_a, policies, what, SILENT)
                 for places, policies in (
                     (_CONGESTED, _MAIN),
-                    (_ROOMY, (*_MAIN, Policy.ECONOMY)),
+                    (_ROOMY, (*_MAIN, Policy.ECONOMY, Policy.FORESEEN)),
                 )
                 for kind, limit_a in places
                 for what in (Disturbance.NONE, Disturbance.WRONG)

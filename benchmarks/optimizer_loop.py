@@ -12,11 +12,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from random import Random
 from typing import Final
 
-from benchmarks.optimizer_days import NOMINAL_V, STEP_S, Car, Day, Disturbance
-from optimizer import rules
+from benchmarks.optimizer_days import (
+    NOMINAL_V,
+    STEP_S,
+    Car,
+    Day,
+    Disturbance,
+    Kind,
+    draw,
+)
+from optimizer import forecast, rules
 from optimizer.layout import Currents, Layout
 from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem, Mode
@@ -28,6 +37,9 @@ HORIZON: Final = 96
 FULL: Final = 0.99
 """A driver with this part of the need is fully served."""
 
+HISTORY: Final = range(901, 911)
+"""Seeds of the past days that ``FORESEEN`` knows; nothing is judged on them."""
+
 _TOP_UP_WH: Final = 2_000
 _OVERDUE: Final = 4
 _DEADLINE_S: Final = 60.0
@@ -36,7 +48,7 @@ _SLACK_A: Final = 1e-6
 
 
 class Policy(StrEnum):
-    """Who decides."""
+    """Who decides; ``FORESEEN`` also knows past days, see ``optimizer.forecast``."""
 
     EDF = "edf"
     LLF = "llf"
@@ -47,6 +59,7 @@ class Policy(StrEnum):
     FAIR = "fair"
     ECONOMY = "economy"
     AUTO = "auto"
+    FORESEEN = "foreseen"
 
 
 _RULES: Final[dict[Policy, Callable[[Layout], Currents]]] = {
@@ -61,6 +74,7 @@ _MODES: Final = {
     Policy.FAIR: Mode.FAIR,
     Policy.ECONOMY: Mode.ECONOMY,
     Policy.AUTO: Mode.AUTO,
+    Policy.FORESEEN: Mode.AUTO,
 }
 
 
@@ -166,7 +180,10 @@ def run(day: Day, policy: Policy) -> Score:
         if not here:
             continue
         problem = _problem(day, step, here, policy)
+        past = _past(day.kind, step) if policy is Policy.FORESEEN else None
         began_s = time.process_time()
+        if past is not None:
+            problem = forecast.foreseen(problem, {"A": past})
         limits_da, is_fallback = _decide(problem, policy)
         cpu_ms.append(1000 * (time.process_time() - began_s))
         n_fallback += is_fallback
@@ -200,6 +217,26 @@ def _decide(problem: CabinetProblem, policy: Policy) -> tuple[list[int], bool]:
     plan_of = solve(problem, deadline_s=_DEADLINE_S)
     plan = plan_of.plan
     return [row[0] for row in plan.currents_da], plan.engine == "edf"
+
+
+@cache
+def _past(kind: Kind, step: int) -> forecast.Expected:
+    """What cars that come after a step drew on past days."""
+    days = [
+        [
+            forecast.Visit(
+                arrival_step=car.arrival_step,
+                n_step=car.departure_step - car.arrival_step,
+                energy_wh=car.energy_wh,
+                n_phase=len(car.phases),
+            )
+            for car in draw(kind, 63, seed).cars
+        ]
+        for seed in HISTORY
+    ]
+    return forecast.expected_a(
+        days, now_step=step, n_step=HORIZON, step_s=STEP_S, nominal_v=NOMINAL_V
+    )
 
 
 def _problem(day: Day, step: int, here: list[_Cable], policy: Policy) -> CabinetProblem:
