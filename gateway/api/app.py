@@ -34,6 +34,7 @@ from gateway.api import (
     routes_monitoring,
     routes_networks,
     routes_orphans,
+    routes_plans,
     routes_pricing,
     routes_roots,
     routes_sessions,
@@ -113,6 +114,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_pricing,
         routes_site,
         routes_ledger,
+        routes_plans,
         routes_events,
         routes_access,
     ):

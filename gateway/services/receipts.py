@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError, StoreError
-from gateway.services import signed_download
+from gateway.services import plan_bundle, signed_download
 from gateway.services.anchoring import Anchoring
 from gateway.services.bill_view import corrections_of
 from gateway.store import api_tokens, money, readings, signed
@@ -63,6 +63,30 @@ class Receipts:
         """
         return await asyncio.to_thread(
             self._read, lambda conn: self._leaf(conn, leaf_index)
+        )
+
+    async def plan(self, plan_id: int) -> dict[str, object]:
+        """A stored plan, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: 404 unknown plan; 409 of an older version.
+        """
+        return await asyncio.to_thread(
+            self._read, lambda conn: plan_bundle.whole(conn, plan_id, self._leaf)
+        )
+
+    async def plan_row(self, plan_id: int, session_id: str) -> dict[str, object]:
+        """One session's row of a stored plan, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: 404 unknown plan, or without this session; 409 of an older
+                version.
+        """
+        return await asyncio.to_thread(
+            self._read,
+            lambda conn: plan_bundle.of_session(
+                conn, plan_id, SessionId(session_id), self._leaf
+            ),
         )
 
     async def bill(self, session_id: SessionId) -> dict[str, object]:
