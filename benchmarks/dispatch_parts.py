@@ -52,7 +52,12 @@ class RuleOrOptimum:
         self._took_s = took_s
         self._tally = tally
 
-    async def solve(self, problem: CabinetProblem) -> Outcome:
+    async def solve(
+        self,
+        problem: CabinetProblem,
+        *,
+        is_urgent: bool = True,  # noqa: ARG002 - one group has nobody to let go first
+    ) -> Outcome:
         """See `dispatch_ports.Solver`."""
         began_s = time.thread_time()
         outcome = solve(problem, deadline_s=30.0, engine=self._engine)

@@ -60,8 +60,10 @@ class SessionQueries(Protocol):
 class Solver(Protocol):
     """Plans a problem in time."""
 
-    async def solve(self, problem: CabinetProblem) -> Outcome:
-        """Never raises for a hard day."""
+    async def solve(
+        self, problem: CabinetProblem, *, is_urgent: bool = True
+    ) -> Outcome:
+        """Never raises for a hard day; who is urgent goes first."""
         ...
 
 

@@ -6,7 +6,6 @@ before it is sent, so that a restarted gateway knows what stations may hold.
 """
 
 import asyncio
-import math
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -72,7 +71,7 @@ from gateway.services.group_store import PlanMeta
 from gateway.services.late_limits import LateLimits
 from gateway.services.limit_calls import clear_limits, send_limits
 from gateway.services.plan_basis import QUIET_S, Basis, plan_basis, round_basis
-from gateway.services.plan_pace import PlanPace
+from gateway.services.plan_pace import PlanPace, next_step, stagger_s
 from gateway.services.plan_words import reasons_in_words
 from gateway.services.promises import Promise, by_session, promises_of
 from gateway.services.read_back import (
@@ -130,6 +129,8 @@ class GroupRunner:
         self._is_solving = False
         self._needs_plan = True
         self._next_step_at: datetime | None = None
+        self._is_step_over = False
+        self._stagger_s = stagger_s(root, ports.step_s)
         self._pruned_on = ports.clock.now().date()
         self._records = GroupRecords(root, ports)
         self._setup = StationSetup(
@@ -179,7 +180,7 @@ class GroupRunner:
             *self._setup.deadlines(now),
         ]
         wait_s = LONGEST_WAIT_S
-        if self._needs_plan and not self._is_solving:
+        if (self._needs_plan or self._is_step_over) and not self._is_solving:
             wait_s = self._pace.left_s(asyncio.get_running_loop().time())
         for deadline in deadlines:
             if deadline is not None:
@@ -206,8 +207,8 @@ class GroupRunner:
             if self._next_step_at is not None and now.date() > self._pruned_on:
                 self._pruned_on = now.date()
                 await self._records.write(lambda conn: rows.prune(conn, now))
-            self._next_step_at = _next_step(now, self._ports.step_s)
-            self._needs_plan = True
+            self._next_step_at = next_step(now, self._ports.step_s, self._stagger_s)
+            self._is_step_over = True
         for station in tuple(self.state.stations.values()):
             await self._setup.proceed(self.state, station, now)
         if plan_basis(self.state) != self._planned:
@@ -223,7 +224,9 @@ class GroupRunner:
     def _may_plan(self) -> bool:
         """Whether a plan is due; what comes all at once is planned all at once."""
         loop_s = asyncio.get_running_loop().time()
-        if not self._needs_plan or self._is_solving or self._pace.left_s(loop_s) > 0:
+        if self._is_solving or self._pace.left_s(loop_s) > 0:
+            return False
+        if not self._needs_plan and not self._is_step_over:
             return False
         self._pace.begin(loop_s)
         return True
@@ -541,7 +544,8 @@ class GroupRunner:
     # Planning
 
     def _start_solving(self, now: datetime) -> None:
-        self._needs_plan = False
+        is_urgent = self._needs_plan
+        self._needs_plan = self._is_step_over = False
         self._planned = plan_basis(self.state)
         self._planned_load_da = self._load_da()
         ports = self._ports
@@ -555,10 +559,10 @@ class GroupRunner:
             mode=ports.mode,
         )
         self._is_solving = True
-        self._spawn(self._solve(asked), f"solve.{self.root}")
+        self._spawn(self._solve(asked, is_urgent=is_urgent), f"solve.{self.root}")
 
-    async def _solve(self, asked: Asked) -> None:
-        outcome = await self._ports.solver.solve(asked.problem)
+    async def _solve(self, asked: Asked, *, is_urgent: bool) -> None:
+        outcome = await self._ports.solver.solve(asked.problem, is_urgent=is_urgent)
         self.offer(Solved(asked=asked, outcome=outcome))
 
     # Sending
@@ -749,10 +753,3 @@ def _answer(
 def _fail(verdict: asyncio.Future[tuple[Violation, ...]], why: str) -> None:
     if not verdict.done():
         verdict.set_exception(StoreError(why))
-
-
-def _next_step(now: datetime, step_s: int) -> datetime:
-    """The next boundary of a step, counted from midnight UTC."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    elapsed = math.floor((now - midnight).total_seconds() / step_s)
-    return midnight + timedelta(seconds=(elapsed + 1) * step_s)

@@ -3,9 +3,15 @@
 Every slot is one process of its own, so that one that hangs can be killed and replaced
 without the others noticing. What is late is planned by the earliest-departure rule, in
 this process, at once.
+
+Workers start with the pool and import their solvers at once. Solves that something
+happened for, like a car that was plugged in, come before those that are due because a
+step is over: these have a plan that still holds. A worker uses one thread, whatever its
+libraries would like: the pool is how cores are shared.
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -20,6 +26,7 @@ from typing import Final, Self
 import structlog
 
 from gateway import cores
+from gateway.services.waiting_line import WaitingLine
 from optimizer import CabinetProblem, Fallback, Outcome, solve, warm_up
 from optimizer.solve import Engine
 
@@ -29,6 +36,11 @@ GRACE_S: Final = 0.5
 START_S: Final = 60.0
 """What a new worker may take to start and import the solver."""
 
+PERIODIC_WAIT_S: Final = 120.0
+"""What a solve may wait for a worker if nothing happened: the last plan holds."""
+
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+
 Work = Callable[[CabinetProblem, float, Engine], Outcome]
 
 _log = structlog.get_logger()
@@ -37,14 +49,14 @@ _log = structlog.get_logger()
 @dataclass(slots=True)
 class _Slot:
     executor: ProcessPoolExecutor
-    pid: int | None = None
+    started: asyncio.Future[int]
 
 
 class SolverPool:
     """``workers`` processes that solve problems; an async context manager.
 
     Args:
-        workers: Processes, started when first needed.
+        workers: Processes, started with the pool.
         deadline_s: Real seconds a solve may take.
         engine: See ``optimizer.solve``.
         work: What a worker runs; module-level, so that it can be pickled.
@@ -68,27 +80,36 @@ class SolverPool:
         self._work: Work = solve_in_worker if work is None else work
         self._cores = cores.allowed()
         self._context = multiprocessing.get_context("spawn")
-        self._free: asyncio.Queue[_Slot] = asyncio.Queue()
+        self._free: WaitingLine[_Slot] = WaitingLine()
         self._all: list[_Slot] = []
+        self._is_open = False
 
     async def __aenter__(self) -> Self:
+        self._is_open = True
         for _ in range(self._workers):
-            self._free.put_nowait(self._new_slot())
+            self._free.put(self._new_slot())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
         for slot in self._all:
             _end(slot)
         self._all.clear()
 
-    async def solve(self, problem: CabinetProblem) -> Outcome:
+    async def solve(
+        self, problem: CabinetProblem, *, is_urgent: bool = True
+    ) -> Outcome:
         """Solve; late by no more than the grace, never raises for a hard day.
 
-        The first solve of a worker may wait for its start.
+        Args:
+            problem: What to solve.
+            is_urgent: Whether something happened that no plan knows of. What is not
+                urgent lets others go first and may wait ``PERIODIC_WAIT_S``.
         """
+        wait_s = self._deadline_s if is_urgent else PERIODIC_WAIT_S
         try:
-            async with asyncio.timeout(self._deadline_s):
-                slot = await self._free.get()
+            async with asyncio.timeout(wait_s):
+                slot = await self._free.get(is_urgent=is_urgent)
         except TimeoutError:
             return by_rule(problem, "every worker is busy")
         is_well = False
@@ -102,17 +123,17 @@ class SolverPool:
         else:
             return outcome
         finally:
-            self._free.put_nowait(slot if is_well else self._replacement(slot))
+            if is_well:
+                self._free.put(slot)
+            elif self._is_open:
+                self._free.put(self._replacement(slot))
         _log.warning("solver.replaced", group_id=problem.group_id, why=why)
         return by_rule(problem, why)
 
     async def _solve_on(self, slot: _Slot, problem: CabinetProblem) -> Outcome:
+        async with asyncio.timeout(START_S):
+            await asyncio.shield(slot.started)
         loop = asyncio.get_running_loop()
-        if slot.pid is None:
-            with _sigint_blocked():
-                started = loop.run_in_executor(slot.executor, _warm_up, self._engine)
-            async with asyncio.timeout(START_S):
-                slot.pid = await started
         async with asyncio.timeout(self._deadline_s + GRACE_S):
             return await loop.run_in_executor(
                 slot.executor, self._work, problem, self._deadline_s, self._engine
@@ -125,7 +146,12 @@ class SolverPool:
             initializer=_begin,
             initargs=(self._cores,),
         )
-        slot = _Slot(executor=executor)
+        with _sigint_blocked(), _one_thread():
+            started = asyncio.get_running_loop().run_in_executor(
+                executor, _warm_up, self._engine
+            )
+        started.add_done_callback(_look_at)
+        slot = _Slot(executor=executor, started=started)
         self._all.append(slot)
         return slot
 
@@ -152,6 +178,12 @@ def by_rule(problem: CabinetProblem, why: str) -> Outcome:
     return outcome
 
 
+def _look_at(started: asyncio.Future[int]) -> None:
+    """See how a start ended: whoever gets the slot deals with a failed one."""
+    if not started.cancelled():
+        started.exception()
+
+
 def _begin(allowed: frozenset[int]) -> None:
     cores.run_on(allowed)
     end_with_parent()
@@ -174,7 +206,23 @@ def end_with_parent() -> None:
 
 def _warm_up(engine: Engine) -> int:
     warm_up(engine)
+    gc.freeze()  # what is imported stays: no collection need look at it again
     return os.getpid()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A worker started within inherits it; libraries read it when they are loaded."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

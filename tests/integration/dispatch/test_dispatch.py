@@ -376,6 +376,23 @@ async def test_advice_is_computed_and_nothing_is_sent(tmp_path: Path) -> None:
         assert place.station(1).log == []
 
 
+async def test_a_plug_in_is_urgent_and_the_end_of_a_step_is_not(tmp_path: Path) -> None:
+    async with yard(tmp_path, site_of(1)) as place:
+        await settled(place, n_station=1)
+        asked = len(place.solver.urgent)
+        place.report(1)
+        await until(lambda: any(p.sessions for p in place.solver.problems))
+        assert all(place.solver.urgent[asked:])
+        await until(lambda: place.limit_da(1) == 320)
+        await asyncio.sleep(1.2)  # what the new limit itself gives reason to
+        asked = len(place.solver.urgent)
+        (runner,) = place.dispatch.runners().values()
+        runner._next_step_at = place.clock.now()
+        runner._wake.set()
+        await until(lambda: len(place.solver.urgent) > asked)
+        assert not place.solver.urgent[asked]
+
+
 async def test_an_ended_session_frees_its_current_for_the_next(tmp_path: Path) -> None:
     async with yard(tmp_path, site_of(2, limit_a=43)) as place:
         await settled(place, n_station=2)

@@ -2,16 +2,24 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 
 import pytest
 
 from gateway.services.solver_pool import SolverPool
-from optimizer import CabinetLimit, CabinetProblem, EvSession, Fallback, Optimal
-from optimizer.outcome import Outcome
-from optimizer.solve import Engine
+from optimizer import (
+    CabinetLimit,
+    CabinetProblem,
+    EvSession,
+    Fallback,
+    Optimal,
+    Relaxed,
+)
 from tests.support.ocpp_port import until
+from tests.support.optimizer_problems import typical_day
+from tests.support.solver_work import crash, hang, nap, threads
 
 
 def problem() -> CabinetProblem:
@@ -38,13 +46,9 @@ def problem() -> CabinetProblem:
     )
 
 
-def hang(_problem: CabinetProblem, _deadline_s: float, _engine: Engine) -> Outcome:
-    time.sleep(60)
-    raise AssertionError("killed before")
-
-
-def crash(_problem: CabinetProblem, _deadline_s: float, _engine: Engine) -> Outcome:
-    os._exit(3)
+def cars(group_id: str, count: int) -> CabinetProblem:
+    """A busy cabinet, so that a solve takes a while."""
+    return replace(typical_day(3, n_session=count, limit_a=90.0), group_id=group_id)
 
 
 async def test_a_worker_solves_to_a_proven_optimum() -> None:
@@ -65,7 +69,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced_and_the_rule_plans() -
 
 
 async def test_a_worker_that_dies_is_replaced_and_the_rule_plans() -> None:
-    async with SolverPool(workers=1, deadline_s=5.0, work=crash) as pool:
+    async with SolverPool(workers=1, deadline_s=20.0, work=crash) as pool:
         outcome = await pool.solve(problem())
         assert isinstance(outcome, Fallback)
         assert "died" in outcome.why
@@ -76,6 +80,69 @@ async def test_a_worker_that_dies_is_replaced_and_the_rule_plans() -> None:
 async def test_an_unused_pool_closes_at_once(workers: int) -> None:
     async with SolverPool(workers=workers, deadline_s=1.0):
         pass
+
+
+async def test_a_plug_in_has_its_plan_within_2_s_before_periodic_work() -> None:
+    """Periodic work alone would keep the only worker busy for longer than that."""
+    async with (
+        SolverPool(workers=1, deadline_s=10.0) as pool,
+        asyncio.TaskGroup() as group,
+    ):
+        await pool.solve(cars("warm", 4))
+        periodic = [
+            group.create_task(pool.solve(cars(f"p{k}", 30), is_urgent=False))
+            for k in range(60)
+        ]
+        await until(lambda: any(task.done() for task in periodic))
+        began_s = time.monotonic()
+        outcome = await pool.solve(cars("plugged in", 12))
+        took_s = time.monotonic() - began_s
+        waiting = sum(not task.done() for task in periodic)
+        for task in periodic:
+            task.cancel()
+    assert isinstance(outcome, Optimal | Relaxed)
+    assert took_s < 2.0
+    assert waiting > 10
+
+
+async def test_periodic_work_waits_past_the_deadline_and_is_still_solved() -> None:
+    async with (
+        SolverPool(workers=1, deadline_s=1.0, work=nap) as pool,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = [
+            group.create_task(pool.solve(problem(), is_urgent=False)) for _ in range(40)
+        ]
+    for task in tasks:
+        outcome = task.result()
+        assert isinstance(outcome, Fallback)
+        assert outcome.why == "engine is edf"
+
+
+async def test_urgent_work_that_finds_nobody_free_is_planned_by_rule() -> None:
+    async with (
+        SolverPool(workers=1, deadline_s=1.0, work=nap) as pool,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = [group.create_task(pool.solve(problem())) for _ in range(40)]
+    reasons = [task.result().why for task in tasks]  # type: ignore[union-attr]  # the rule's
+    assert any("every worker is busy" in why for why in reasons)
+
+
+async def test_workers_are_warm_before_anybody_asks_and_use_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
+    async with SolverPool(workers=1, deadline_s=10.0, work=threads) as pool:
+        await asyncio.wait_for(asyncio.shield(pool._all[0].started), 30)
+        outcome = await pool.solve(problem())
+    assert isinstance(outcome, Fallback)
+    count, told = outcome.why.split()
+    assert told == "1"
+    assert int(count) <= 3  # itself, who watches the parent, who feeds the queue
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+    assert "RAYON_NUM_THREADS" not in os.environ
 
 
 async def started_worker(pool: SolverPool) -> BaseProcess:

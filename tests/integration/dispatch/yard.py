@@ -292,9 +292,13 @@ class RuleSolver:
     def __init__(self) -> None:
         self.problems: list[CabinetProblem] = []
         self.engine: Engine = "edf"
+        self.urgent: list[bool] = []
 
-    async def solve(self, problem: CabinetProblem) -> Outcome:
+    async def solve(
+        self, problem: CabinetProblem, *, is_urgent: bool = True
+    ) -> Outcome:
         self.problems.append(problem)
+        self.urgent.append(is_urgent)
         if self.engine == "edf":
             return by_rule(problem, "test")
         return solve(problem, deadline_s=5.0, engine=self.engine)
