@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.domain import envelope as env
-from gateway.domain.envelope import NOTHING, Draw, unix_s
+from gateway.domain.envelope import NOTHING, Draw, Progress, unix_s
 from gateway.domain.phases import Rotation, spread
 from gateway.domain.topology import Battery, Cabinet, Pv
 from gateway.services import group_limits, loads
@@ -49,7 +49,7 @@ def quick_look(state: GroupState, cabinet: Cabinet, now: datetime) -> Measured:
 def measure(state: GroupState, cabinet: Cabinet, now: datetime) -> Measured:
     """The meter, and who draws what by all that is known."""
     seen = quick_look(state, cabinet, now)
-    steered = others = bound = floors = NOTHING
+    steered = least = others = bound = floors = NOTHING
     envelopes = state.envelopes(now)
     for ref, path in state.paths.items():
         if cabinet.id not in path:
@@ -61,13 +61,16 @@ def measure(state: GroupState, cabinet: Cabinet, now: datetime) -> Measured:
             others = env.add(others, drawn)
             continue
         floors = env.add(floors, env.draw_of(one.evse, one.evse.floor_da))
-        steered = env.add(steered, _sampled(one, drawn, now))
+        sampled = _sampled(one, drawn, now)
+        steered = env.add(steered, sampled)
+        least = env.add(least, _lowest(sampled, _accepted(one, now)))
     equipment = loads.counted_now(
         state.group, cabinet.id, state.readings, now=now, phase_v=state.site.phase_v
     )
     return replace(
         seen,
         steered=steered,
+        least=least,
         others=env.add(others, equipment),
         bound=env.add(bound, equipment),
         floors=floors,
@@ -107,6 +110,22 @@ def _sampled(one: EvseState, bound: Draw, now: datetime) -> Draw:
     return env.with_total(
         (min(seen[0], bound[0]), min(seen[1], bound[1]), min(seen[2], bound[2]))
     )
+
+
+def _accepted(one: EvseState, now: datetime) -> Draw:
+    """What the newest limit that the station accepted lets an EVSE draw."""
+    mine = [held for held in one.limits if held.progress >= Progress.ACCEPTED]
+    session = None if one.session is None else one.session.session_id
+    own = [held for held in mine if held.session_id == session] or mine
+    if not own:
+        return NOTHING
+    newest = max(own, key=lambda held: held.sequence)
+    return env.counted(one.evse, newest, newest.schedule.at(now))
+
+
+def _lowest(left: Draw, right: Draw) -> Draw:
+    one, two, three, total = (min(left[row], right[row]) for row in env.ROWS)
+    return (one, two, three, total)
 
 
 def _generation(state: GroupState, cabinet: Cabinet, now: datetime) -> Draw:

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 from gateway.domain import envelope as env
 from gateway.domain.capability import WHOLE_STATION, Feature, way_of
-from gateway.domain.envelope import HeldLimit, Violation, unix_s
+from gateway.domain.envelope import HeldLimit, Staircase, Violation, unix_s
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.limits import LimitSchedule, Purpose, SetLimit
 from gateway.domain.session import Session
@@ -325,7 +325,18 @@ def wish_of(
         is_reserved=not is_trusted,
         max_period=known.periods(MAX_PERIOD),
         relative_to=(started_at or now) if known.is_relative else None,
+        sent=_sent(group, one),
     )
+
+
+def _sent(group: GroupState, one: EvseState) -> Staircase | None:
+    """What the limit that the EVSE's session was sent last lets it draw."""
+    if one.session is None:
+        return None
+    last = group.holding(one).latest(one.session.session_id)
+    if last is None:
+        return None
+    return env.held_staircase(one.evse, last, group.skew_s(one))
 
 
 def _way(group: GroupState, one: EvseState) -> Feature | None:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from gateway.domain.envelope import (
+    NOTHING,
     ROWS,
     TOTAL,
     Draw,
@@ -57,6 +58,8 @@ class Wish:
             nothing is gained by lowering it.
         max_period: Its station takes so many steps, at least 1.
         relative_to: Its station counts schedules from here; ``None``: from their start.
+        sent: What it was sent last lets it draw; ``None``: nothing was sent. What is
+            counted may still be more, until the meter has shown it.
     """
 
     evse: Evse
@@ -67,6 +70,7 @@ class Wish:
     is_reserved: bool = False
     max_period: int = MAX_PERIOD
     relative_to: datetime | None = None
+    sent: Staircase | None = None
 
     def at(self, at_s: int) -> int:
         """The level wished at an instant."""
@@ -100,6 +104,7 @@ class Board:
         self._left = {
             cabinet_id: _on(room, self._grid) for cabinet_id, room in rooms.items()
         }
+        self._settled = self._when_settled(wishes)
         for ref, drawn in self._drawn.items():
             self._take(ref, drawn)
         self._shares = self._shed_shares(wishes)
@@ -150,6 +155,7 @@ class Board:
         drawn = self._drawn[ref][index]
         if wish.is_reserved:
             return drawn
+        settled = self._settled[ref][index]
         room = self.headroom(ref, index)
         floor = draw_of(wish.evse, wish.evse.floor_da)
         cap = [0, 0, 0, 0]
@@ -161,7 +167,8 @@ class Board:
                     self._shares[cabinet_id][index][row]
                     for cabinet_id in self._paths[ref]
                 )
-                cap[row] = floor[row] + math.floor((drawn[row] - floor[row]) * share)
+                above = max(0, settled[row] - floor[row])
+                cap[row] = floor[row] + math.floor(above * share)
         return (cap[0], cap[1], cap[2], cap[3])
 
     def _add(self, wish: Wish, schedule: LimitSchedule) -> None:
@@ -187,25 +194,46 @@ class Board:
             for index, draw in enumerate(draws):
                 left[index] = subtract(left[index], draw)
 
+    def _when_settled(self, wishes: Sequence[Wish]) -> dict[EvseRef, list[Draw]]:
+        """What counts once every decrease that was sent is seen.
+
+        So that a decrease that is on its way is not asked for twice, and nobody is
+        raised again while others are lowered.
+        """
+        found = dict(self._drawn)
+        for wish in wishes:
+            if wish.sent is not None:
+                ref = wish.evse.ref
+                sent = _on(wish.sent, self._grid)
+                found[ref] = [
+                    _lowest(drawn, level)
+                    for drawn, level in zip(self._drawn[ref], sent, strict=True)
+                ]
+        return found
+
     def _shed_shares(
         self, wishes: Sequence[Wish]
     ) -> dict[CabinetId, list[tuple[float, float, float, float]]]:
         movable = {
             cabinet_id: [(0, 0, 0, 0)] * len(self._grid) for cabinet_id in self._left
         }
+        left_then = {cabinet_id: list(left) for cabinet_id, left in self._left.items()}
         for wish in wishes:
             if wish.is_reserved:
                 continue
             ref = wish.evse.ref
             floor = draw_of(wish.evse, wish.evse.floor_da)
             for cabinet_id in self._paths[ref]:
-                sums = movable[cabinet_id]
-                for index, drawn in enumerate(self._drawn[ref]):
-                    sums[index] = add(sums[index], subtract(drawn, floor))
+                sums, left = movable[cabinet_id], left_then[cabinet_id]
+                for index, settled in enumerate(self._settled[ref]):
+                    freed = subtract(self._drawn[ref][index], settled)
+                    left[index] = add(left[index], freed)
+                    above = highest((subtract(settled, floor), NOTHING))
+                    sums[index] = add(sums[index], above)
         return {
             cabinet_id: [
                 _share(left, above)
-                for left, above in zip(self._left[cabinet_id], sums, strict=True)
+                for left, above in zip(left_then[cabinet_id], sums, strict=True)
             ]
             for cabinet_id, sums in movable.items()
         }

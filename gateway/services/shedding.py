@@ -27,6 +27,14 @@ A.2), the interval of the meter, and some more.
 RELEASE_AFTER_S: Final = 60
 """Site seconds without excess before anything is given back."""
 
+AGAIN_AFTER_S: Final = 900
+AGAIN_AFTER_MAX_S: Final = 7_200
+"""Once what was given back had to be cut again: 15 min, and twice as long each time.
+
+What swings otherwise is a station that lies to its own meter as well: what is given to
+others depends on what it pretends to obey.
+"""
+
 RELEASE_EVERY_S: Final = 60
 RELEASE_STEPS: Final = 5
 """A fifth of the limit is given back each time: from all to nothing in five minutes."""
@@ -46,6 +54,7 @@ class Measured:
         generation: What PV and discharging batteries are measured to deliver.
         steered: What EVSEs that limits of ours reach are measured to draw, each at most
             its envelope; unmeasured ones count nothing.
+        least: The same, each at most what it accepted last: cars on their way down.
         others: What is counted for everything else: other equipment, and EVSEs that no
             limit reaches.
         bound: What may be drawn at most by all that is known: ``others`` and the
@@ -62,6 +71,7 @@ class Measured:
     measured_at: datetime | None = None
     generation: Draw = NOTHING
     steered: Draw = NOTHING
+    least: Draw = NOTHING
     others: Draw = NOTHING
     bound: Draw = NOTHING
     floors: Draw = NOTHING
@@ -102,9 +112,17 @@ class Measured:
 
         For the busbars what is generated counts, too, against their own limit.
         """
+        return self._without(self.steered)
+
+    @property
+    def unsteered_at_most(self) -> Draw:
+        """The same if every car has followed what its station accepted already."""
+        return self._without(self.least)
+
+    def _without(self, steered: Draw) -> Draw:
         if self.feeder is None:
             return NOTHING
-        net = subtract(self.feeder, self.steered)
+        net = subtract(self.feeder, steered)
         gross = subtract(add(add(net, self.generation), self.limit), self.gross)
         return _map(
             lambda row: max(0, net[row], gross[row] if _is_limited(self, row) else 0)
@@ -121,6 +139,7 @@ class Shed:
         since: When the present excess began.
         over_at: When it was last seen.
         given_at: When something was last given back.
+        n_cut: How often it was above the limit anew; counts from 1.
         is_over: The newest reading is above the limit.
         is_whole: A first cut did not show: all that can be steered is at its floor.
         residual: What stays above the limit with all of them at their floors; no limit
@@ -131,6 +150,7 @@ class Shed:
     since: datetime
     over_at: datetime
     given_at: datetime
+    n_cut: int = 1
     is_over: bool = True
     is_whole: bool = False
     residual: Draw = NOTHING
@@ -163,7 +183,9 @@ def _cut(
 ) -> Shed:
     over, unsteered = measured.over, measured.unsteered
     before = NOTHING if held is None else held.taken
-    since = held.since if held is not None and held.is_over else now
+    is_going_on = held is not None and held.is_over
+    since = held.since if held is not None and is_going_on else now
+    n_cut = 1 if held is None else held.n_cut + (not is_going_on)
     is_whole = held is not None and (
         held.is_whole or measured_at >= since + timedelta(seconds=SETTLE_S)
     )
@@ -187,22 +209,27 @@ def _cut(
         since=since,
         over_at=now,
         given_at=now,
+        n_cut=n_cut,
         is_whole=is_whole,
         residual=_residual(measured),
     )
 
 
 def _kept_or_given_back(measured: Measured, held: Shed, now: datetime) -> Shed | None:
-    unsteered = measured.unsteered
+    unsteered = measured.unsteered_at_most
+    wait_s = RELEASE_AFTER_S
+    if held.n_cut > 1:
+        wait_s = min(AGAIN_AFTER_MAX_S, AGAIN_AFTER_S << min(held.n_cut - 2, 8))
     is_due = now >= held.over_at + timedelta(
-        seconds=RELEASE_AFTER_S
+        seconds=wait_s
     ) and now >= held.given_at + timedelta(seconds=RELEASE_EVERY_S)
 
     def taken(row: int) -> int:
-        if not held.taken[row]:
-            return 0
-        step = max(10, measured.limit[row] // RELEASE_STEPS) if is_due else 0
-        return max(unsteered[row], held.taken[row] - step)
+        before = held.taken[row]
+        if not is_due:
+            return before
+        step = max(10, measured.limit[row] // RELEASE_STEPS)
+        return min(before, max(0, unsteered[row], before - step))
 
     after = replace(
         held,

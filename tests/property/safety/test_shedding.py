@@ -47,6 +47,7 @@ def cabinet(
         measured_at=at,
         generation=generation,
         steered=steered,
+        least=steered,
         others=others,
         bound=add(steered, others),
         floors=floors,
