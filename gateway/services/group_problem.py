@@ -25,6 +25,9 @@ from optimizer.outcome import Plan
 Prices = Callable[[datetime, int, int], Sequence[int] | None]
 """(start, step_s, n_step) -> import price per step, millionths per kWh, if known."""
 
+WITHHELD_STEPS: Final = 2
+"""Steps for which what the fast loop withholds now is taken from the plan."""
+
 TOP_UP_WH: Final = 2_000
 """Of a need that is only a default this much is always left while a car charges."""
 
@@ -323,6 +326,8 @@ def _reserved(
         for step in range(n_step):
             at_s = int(unix_s(now)) + step * step_s
             taken: Draw = (cabinet.margin_da,) * 3 + (0,)
+            if step < WITHHELD_STEPS:
+                taken = env.add(taken, state.withheld.get(cabinet.id, env.NOTHING))
             for path, stairs in others:
                 if cabinet.id in path:
                     taken = env.add(taken, env.value_at(stairs, at_s))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from typing_extensions import override
+
 from gateway.bus import Bus, CabinetWatched, Notice
 from gateway.domain import envelope as env
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
@@ -65,6 +67,7 @@ class Overheard(Bus):
         super().__init__()
         self.said: list[CabinetWatched] = []
 
+    @override
     def publish(self, notice: Notice) -> None:
         """Note it."""
         if isinstance(notice, CabinetWatched):
