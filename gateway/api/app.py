@@ -14,6 +14,7 @@ from gateway.api import (
     routes_batteries,
     routes_bills,
     routes_calls,
+    routes_capability,
     routes_cdr,
     routes_certificates,
     routes_commands,
@@ -84,6 +85,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
     app.state.context = context
     for routes in (
         routes_stations,
+        routes_capability,
         routes_deviations,
         routes_meters,
         routes_meter_keys,

@@ -8,6 +8,7 @@ notices into inboxes.
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -33,7 +34,12 @@ from gateway.domain.session import Session
 from gateway.errors import RequestError, StoreError
 from gateway.services import group_limits, group_store, group_view
 from gateway.services.dispatch_ports import Ports
-from gateway.services.evse_state import EvseState, Trust, key_of
+from gateway.services.evse_state import (
+    UNCONTROLLED,
+    EvseState,
+    Trust,
+    key_of,
+)
 from gateway.services.group_index import Groups
 from gateway.services.group_items import (
     OperatorCall,
@@ -46,6 +52,7 @@ from gateway.services.group_runner import GroupRunner
 from gateway.services.group_view import CabinetView, EvseView, GroupView, PlanView
 from gateway.services.operator_calls import may_change_draw, would_exceed
 from gateway.services.operator_settings import OperatorSettings
+from gateway.store import capability
 from gateway.store import limits as rows
 
 VERDICT_WITHIN_S: Final = 10.0
@@ -262,6 +269,18 @@ class Dispatch(OperatorSettings):
             return []
         tested = row.evidence.get("tested")
         return [str(one) for one in tested] if isinstance(tested, list) else []
+
+    async def forget_capability(self, station_id: StationId) -> None:
+        """Try anew what a station takes; one that was given up is set up again."""
+        known, now = self.trust(station_id), self._now()
+
+        def job(conn: sqlite3.Connection) -> None:
+            capability.forget(conn, station_id)
+            if known is not None and known.doubt == UNCONTROLLED:
+                group_store.put_trust(conn, replace(known, doubt=None), now)
+
+        await self._ports.writer.run(job)
+        self._changed(f"station/{station_id}/capability")
 
     async def probe_step(self, station_id: StationId) -> bool:
         """Set the defaults of an idle station a step higher, for the obedience test.

@@ -17,6 +17,7 @@ from gateway.domain.session import Session
 from gateway.domain.topology import Evse, Position, Station
 from gateway.errors import RequestError
 from gateway.services import feasibility, site_totals
+from gateway.services.capability_view import capability_view
 from gateway.services.dispatch import Dispatch
 from gateway.services.evse_rows import (
     promise_words,
@@ -125,6 +126,7 @@ class Overview:
         return self._station(entry, statuses, sessions, promises, heard) | {
             "alarms": alarms.get(entry.station_id, []),
             "clock_offset_s": offsets[0][0] / 1000 if offsets else None,
+            "capability": capability_view(self._dispatch, entry.station_id),
         }
 
     async def cabinets(self) -> list[View]:

@@ -118,6 +118,7 @@ def _facts(station: View, now: datetime, zone: ZoneInfo) -> str:
     return _list(
         (
             ("Connected", _since(connection, now, zone)),
+            ("Told what it may draw", escape(words.capability_words(station))),
             ("OCPP", escape(str(station["ocpp_version"] or "not known yet"))),
             ("Make", escape(maker or "not known yet")),
             ("Serial number", escape(str(station["serial"] or "–"))),

@@ -134,3 +134,47 @@ def clock_words(offset_s: float | None, allowed_s: float | None) -> tuple[str, b
         " have it take the time from us (heartbeats) or from NTP"
     )
     return f"{words}; {advice}", True
+
+
+def capability_words(station: View) -> str:
+    """How it is told what it may draw, and what it does not take."""
+    known = station.get("capability")
+    if known is None:
+        return "not at all: it is behind no cabinet"
+    if not known["controlled"]:
+        return "not at all: it refused every way; it counts at its rating"
+    told = [_WAYS.get(str(known["way"]), "in no way that is known")]
+    told.append(f"in {' and '.join(map(str, known['units']))}")
+    if known["kind"] == "relative":
+        told.append("counted from the start of the session")
+    if known["max_periods"] is not None:
+        told.append(f"at most {int(known['max_periods'])} periods")
+    told.append(_AT_ZERO.get(str(known["at_zero"]), ""))
+    refused = [_REFUSED[name] for name in known["refused"] if name in _REFUSED]
+    if refused:
+        told.append(f"it does not take {', '.join(refused)}")
+    return "; ".join(one for one in told if one)
+
+
+_WAYS: Final = {
+    "session": "for each transaction",
+    "evse_default": "by the default of each EVSE",
+    "station_default": "by the default of the station",
+    "station_max": "by the maximum of the station",
+}
+_AT_ZERO: Final = {
+    "pauses": "0 A pauses",
+    "ends": "0 A ends a session",
+    "refused": "0 A is refused: its least current is reserved",
+}
+_REFUSED: Final = {
+    "session": "limits of transactions",
+    "evse_default": "defaults of an EVSE",
+    "station_default": "defaults of the station",
+    "station_max": "a maximum of the station",
+    "ampere": "A",
+    "watt": "W",
+    "many_periods": "more than two periods",
+    "absolute": "absolute schedules",
+    "composite": "questions about its schedule",
+}

@@ -129,6 +129,15 @@ def full_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
             "left_out": 3,
             "changed_at": at(-600),
         },
+        "capability": {
+            "controlled": True,
+            "way": "evse_default",
+            "units": ["A", "W"],
+            "kind": "relative",
+            "max_periods": 3,
+            "at_zero": "refused",
+            "refused": ["absolute", "ampere", "many_periods", "session", "zero"],
+        },
         "meter_keys": [
             {
                 "evse_id": 1,
