@@ -11,7 +11,7 @@ from gateway.clock import Clock
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
 from gateway.services.churn import Churn
-from gateway.services.group_problem import Prices
+from gateway.services.group_problem import Prices, UsualLoad
 from gateway.services.need_policy import NeedDefaults
 from gateway.services.station_port import Stations
 from gateway.store.writer import Writer
@@ -76,6 +76,7 @@ class Ports:
         seal: Makes ledger leaves; ``None`` without a ledger.
         prices: Import prices; ``None``: unknown.
         feed_in: What PV that is fed in earns; ``None``: nothing.
+        usual_load: What other equipment usually draws; ``None``: not known.
         need_defaults: What is assumed beside the configuration; ``None``: nothing.
         step_s: Length of a step of a plan, site seconds.
         horizon_s: How far plans reach, site seconds.
@@ -97,6 +98,7 @@ class Ports:
     prices: Prices | None = None
     feed_in: Prices | None = None
     need_defaults: NeedDefaults | None = None
+    usual_load: UsualLoad | None = None
     step_s: int = 900
     horizon_s: int = 86_400
     mode: str = "finish"

@@ -13,6 +13,7 @@ from gateway.domain.envelope import NO_LIMIT, TOTAL, Draw, unix_s
 from gateway.domain.events import ChargingState
 from gateway.domain.ids import CabinetId, EvseRef, SessionId
 from gateway.domain.limits import LimitUnit
+from gateway.domain.load_hours import Hours, expected
 from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.topology import Cabinet, CurrentType, LoadSource
 from gateway.services import loads, pv_forecast
@@ -37,6 +38,13 @@ FULL_WEIGHT: Final = 0.1
 
 OVERDUE: Final = timedelta(hours=1)
 """A car that is still there after its departure is planned for so much longer."""
+
+
+Equipment = Sequence[tuple[CabinetId, list[Draw]]]
+"""Other equipment: its cabinet and what it draws in each step."""
+
+UsualLoad = Callable[[str], Hours]
+"""load id -> what it usually draws, by hour of the day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,7 @@ def build(
     n_step: int,
     prices: Prices | None = None,
     feed_in: Prices | None = None,
+    usual_load: UsualLoad | None = None,
     mode: str = "finish",
 ) -> Asked:
     """State what has to be solved from ``now`` on.
@@ -76,7 +85,8 @@ def build(
     now = now.replace(microsecond=0)
     steered = [one for one in state.evses.values() if is_steered(state, one)]
     steered_refs = {key_of(one.evse.ref) for one in steered}
-    reserved = _reserved(state, now, step_s, n_step, steered_refs)
+    equipment = _equipment(state, now, step_s, n_step, usual_load)
+    reserved = _reserved(state, now, step_s, n_step, steered_refs, equipment=equipment)
     limits = [
         _limits(state, CabinetId(cabinet.id), now, step_s, n_step)
         for cabinet in state.group.cabinets
@@ -108,7 +118,7 @@ def build(
             sessions=tuple(sessions),
             import_price_micro_per_kwh=start_prices,
             feed_in_price_micro_per_kwh=earned,
-            pv_w=_surplus(state, now, step_s, n_step),
+            pv_w=_surplus(state, now, step_s, n_step, equipment),
             mode=Mode(mode),
         ),
         departures={
@@ -309,6 +319,8 @@ def _reserved(
     step_s: int,
     n_step: int,
     steered: set[EvseRef],
+    *,
+    equipment: Equipment,
 ) -> dict[str, list[list[float]]]:
     below = {
         cabinet.id: {c.id for c in state.site.subtree(cabinet.id)}
@@ -319,7 +331,6 @@ def _reserved(
         for ref, stairs in state.envelopes(now).items()
         if ref not in steered
     ]
-    equipment = _equipment(state, now, step_s, n_step)
     found: dict[str, list[list[float]]] = {}
     for cabinet in state.group.cabinets:
         rows: list[list[float]] = [[], [], []]
@@ -370,8 +381,12 @@ def _imbalance(
 
 
 def _equipment(
-    state: GroupState, now: datetime, step_s: int, n_step: int
-) -> list[tuple[CabinetId, list[Draw]]]:
+    state: GroupState,
+    now: datetime,
+    step_s: int,
+    n_step: int,
+    usual_load: UsualLoad | None,
+) -> Equipment:
     zone = ZoneInfo(state.site.timezone)
     profiles = {
         load.id: load
@@ -393,20 +408,28 @@ def _equipment(
                 *(r.at_s for r in stairs if r.at_s < unix_s(now) + step_s),
             )
         )
-        expected = stairs[0].draw
+        present = stairs[0].draw
+        usual = {} if usual_load is None else usual_load(consumer.id)
         series = [sure]
         for step in range(1, n_step):
             profile = profiles.get(consumer.id)
+            ahead = timedelta(seconds=step * step_s)
+            local = (now + ahead).astimezone(zone)
             if profile is not None:
-                at = (now + timedelta(seconds=step * step_s)).astimezone(zone)
-                series.append(env.with_total(profile.expected(at.hour)))
+                series.append(env.with_total(profile.expected(local.hour)))
+            elif usual:
+                three = (present[0], present[1], present[2])
+                then = expected(usual, three, ahead=ahead, local=local)
+                series.append(env.with_total(then))
             else:
-                series.append(expected)
+                series.append(present)
         found.append((consumer.cabinet_id, series))
     return found
 
 
-def _surplus(state: GroupState, now: datetime, step_s: int, n_step: int) -> list[float]:
+def _surplus(
+    state: GroupState, now: datetime, step_s: int, n_step: int, equipment: Equipment
+) -> list[float]:
     """What PV is expected to leave for cars, W: other equipment uses it first."""
     zone = ZoneInfo(state.site.timezone)
     pv_w = [0.0] * n_step
@@ -423,7 +446,7 @@ def _surplus(state: GroupState, now: datetime, step_s: int, n_step: int) -> list
     if not any(pv_w):
         return pv_w
     others_w = [0.0] * n_step
-    for _, series in _equipment(state, now, step_s, n_step):
+    for _, series in equipment:
         for step, draw in enumerate(series):
             others_w[step] += draw[TOTAL] / 10 * state.site.phase_v
     return pv_forecast.surplus_w(pv_w, others_w)

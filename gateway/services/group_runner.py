@@ -556,6 +556,7 @@ class GroupRunner:
             n_step=max(1, ports.horizon_s // ports.step_s),
             prices=ports.prices,
             feed_in=ports.feed_in,
+            usual_load=ports.usual_load,
             mode=ports.mode,
         )
         self._is_solving = True

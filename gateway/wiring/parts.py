@@ -109,6 +109,7 @@ class Parts:
             start(watch.run, "part.roots")
         start(self._plans.main_meters.run, "part.main_meters")
         start(self._plans.fast_loop.run, "part.fast_loop")
+        start(self._plans.load_history.run, "part.load_history")
         self.meters.start(start)
         residual = ResidualWatch(
             queries=base.queries, bus=base.bus, clock=base.clock, site=base.site

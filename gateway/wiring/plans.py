@@ -8,6 +8,7 @@ from gateway.services.commissioning import Commissioning
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.fast_loop import FastLoop
+from gateway.services.load_history import LoadHistory
 from gateway.services.main_meters import MainMeters
 from gateway.services.need_policy import NeedPolicy
 from gateway.services.needs import Needs
@@ -35,6 +36,9 @@ class Plans:
                 if station.managed and station.cabinet_id is not None
             }
         )
+        self.load_history = LoadHistory(
+            bus=base.bus, writer=base.writer, clock=base.clock, site=base.site
+        )
         self.dispatch = Dispatch(
             Ports(
                 site=base.site,
@@ -48,6 +52,7 @@ class Plans:
                 churn=self.churn,
                 prices=plan_prices(config),
                 feed_in=feed_in_prices(config),
+                usual_load=self.load_history.of,
                 need_defaults=NeedPolicy(base.queries, base.site),
                 step_s=config.optimizer.step_s,
                 horizon_s=config.optimizer.horizon_s,
