@@ -46,10 +46,15 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """The newest message of a topic."""
+    """The newest message of a topic.
+
+    Attributes:
+        heard_s: When it came, by the loop's clock.
+    """
 
     payload: bytes
     is_retained: bool
+    heard_s: float
 
 
 class Topic:
@@ -160,7 +165,11 @@ class Broker:
     def _take(self, message: aiomqtt.Message) -> None:
         payload = message.payload
         if isinstance(payload, bytes | bytearray):
-            newest = Message(payload=bytes(payload), is_retained=message.retain)
+            newest = Message(
+                payload=bytes(payload),
+                is_retained=message.retain,
+                heard_s=asyncio.get_running_loop().time(),
+            )
             for topic in self._topics.get(str(message.topic), ()):
                 topic.put(newest)
 

@@ -1,11 +1,13 @@
 """Meters, inverters and batteries by MQTT: one topic, values at paths of its JSON."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 from gateway.config.meters import MqttTable
 from gateway.errors import DeviceError
 from gateway.meters import messages
-from gateway.meters.broker import Broker
+from gateway.meters.broker import Broker, Message
 from gateway.meters.port import Measured
 
 
@@ -23,13 +25,19 @@ class MqttDevice:
         A kept message without a time of its own is passed over: nobody knows how old
         it is.
         """
-        while True:
-            message = await self._topic.take()
-            if message.is_retained and self._table.time_path is None:
-                continue
-            return messages.measured(
-                message.payload, self._table, is_retained=message.is_retained
-            )
+        silent_s = self._table.silent_after_s
+        try:
+            async with asyncio.timeout(silent_s):
+                message = await self._next()
+        except TimeoutError:
+            trouble = self._broker.trouble
+            why = f": broker {self._broker.login.name}: {trouble}" if trouble else ""
+            raise DeviceError(f"nothing was heard for {silent_s:g} s{why}") from None
+        found = messages.measured(
+            message.payload, self._table, is_retained=message.is_retained
+        )
+        age_s = asyncio.get_running_loop().time() - message.heard_s
+        return replace(found, age_s=age_s)
 
     async def set_power_w(self, power_w: int) -> None:
         """Publish the power, not kept by the broker; see `Device`."""
@@ -39,7 +47,8 @@ class MqttDevice:
         body: object = power_w if path is None else {path: power_w}
         await self._broker.publish(topic, json.dumps(body).encode())
 
-    @property
-    def trouble(self) -> str:
-        """Why nothing may be coming, or empty."""
-        return self._broker.trouble
+    async def _next(self) -> Message:
+        while True:
+            message = await self._topic.take()
+            if self._table.time_path is not None or not message.is_retained:
+                return message

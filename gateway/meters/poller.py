@@ -120,9 +120,7 @@ class Poller:
             async with asyncio.timeout(meter.deadline_s):
                 raw = await meter.device.read()
         except TimeoutError:
-            silent = f"nothing was heard for {meter.deadline_s:g} s"
-            why = getattr(meter.device, "trouble", "")
-            raise DeviceError(f"{silent}: {why}" if why else silent) from None
+            raise DeviceError(f"it takes longer than {meter.deadline_s:g} s") from None
         measured = checked(raw, nominal_v=meter.nominal_v)
         at = self._measured_at(measured, asked_at)
         reading = reading_of(meter, measured, at)
@@ -133,9 +131,13 @@ class Poller:
 
     def _measured_at(self, measured: Measured, asked_at: datetime) -> datetime:
         """When it was measured; a clock that is ahead does not make it last longer."""
-        if measured.at is None:
-            return asked_at
         now = self._clock.now()
+        if measured.age_s is not None:
+            now -= timedelta(seconds=measured.age_s * self._clock.speed)
+        elif measured.at is None:
+            return asked_at
+        if measured.at is None:
+            return now
         if measured.at > now + CLOCK_AHEAD:
             raise DeviceError(f"its clock is ahead: {measured.at:%Y-%m-%d %H:%M:%S}")
         return min(measured.at, now)

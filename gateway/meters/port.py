@@ -28,7 +28,8 @@ class Measured:
     """One reading of a device.
 
     Attributes:
-        at: When it was measured by the device's own clock; ``None``: now.
+        at: When it was measured by the device's own clock; ``None``: it says no time.
+        age_s: Real seconds since it was heard; ``None``: it was asked for.
         current_a: On its own terminals L1.., import positive; empty: not measured.
         power_w: Import positive; ``None``: not measured.
         energy_wh: What a battery holds.
@@ -37,6 +38,7 @@ class Measured:
     """
 
     at: datetime | None = None
+    age_s: float | None = None
     current_a: Amps = ()
     power_w: float | None = None
     energy_wh: float | None = None

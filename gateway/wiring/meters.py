@@ -29,6 +29,8 @@ LAST_WORD_S = 2.0
 """Real seconds for brokers to be there when the gateway stops."""
 TELL_WITHIN_S = 20.0
 """Real seconds for telling a battery its power."""
+MARGIN_S = 5.0
+"""Real seconds that a reading may take longer than its device says itself."""
 N_ANSWERS = 12
 """A reading takes some answers, the first one more: it finds the models."""
 
@@ -168,4 +170,4 @@ def _times(one: MeterConfig) -> tuple[float, float]:
     if isinstance(table, ModbusTable):
         return table.interval_s, N_ANSWERS * table.timeout_s + 30.0
     assert table is not None
-    return table.interval_s, table.silent_after_s
+    return table.interval_s, table.silent_after_s + MARGIN_S

@@ -172,6 +172,24 @@ async def test_a_broker_that_comes_back_is_heard_again(tmp_path: Path) -> None:
                 assert (await device.read()).power_w == 42
 
 
+async def test_silence_is_told_with_the_brokers_trouble(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as server:
+        broker = Broker(login(server))
+        device = MqttDevice(table(server, "m", silent_after_s=1.0), broker)
+        async with connected(broker):
+            with pytest.raises(DeviceError, match=r"nothing was heard for 1 s$"):
+                await device.read()
+            await server.publish("m", "5")
+            await asyncio.sleep(0.3)
+            found = await device.read()
+            assert found.age_s is not None
+            assert found.age_s > 0.2, "it lay there for a while"
+    with pytest.raises(DeviceError, match="it is not connected yet"):
+        await MqttDevice(
+            table(server, "n", silent_after_s=1.0), Broker(login(server))
+        ).read()
+
+
 async def test_a_wrong_password_is_told_and_nothing_is_heard(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as server:
         broker = Broker(

@@ -43,7 +43,6 @@ class Script:
     """A device that answers from a list, and then never again."""
 
     answers: list[Measured | Exception]
-    trouble: str = ""
     n_read: int = 0
 
     async def read(self) -> Measured:
@@ -121,14 +120,14 @@ async def test_a_meter_that_says_nothing_is_lost_at_its_deadline_and_then_stale(
     None
 ):
     clock = Hand()
-    device = Script([Measured(power_w=5.0)], trouble="the broker refuses us")
+    device = Script([Measured(power_w=5.0)])
     poller = Poller([meter(device)], put=Taken().put, clock=clock)
     with structlog.testing.capture_logs() as logs:
         await follow(poller, 0.03)
         clock.at += timedelta(seconds=61)
         await follow(poller, 0.15)
     assert poller.states["hall"].trouble is not None
-    assert "the broker refuses us" in poller.states["hall"].trouble
+    assert "longer than 0.05 s" in poller.states["hall"].trouble
     assert [line["event"] for line in logs].count("meter.stale") == 1
 
 
@@ -162,6 +161,21 @@ async def test_a_clock_that_is_ahead_does_not_make_a_reading_last_longer() -> No
         NOW - timedelta(seconds=30),
     ]
     assert "its clock is ahead" in str(poller.states["hall"].trouble)
+
+
+async def test_what_was_heard_earlier_is_as_old_as_it_is() -> None:
+    taken = Taken()
+    device = Script(
+        [
+            Measured(age_s=0.01, power_w=1.0),
+            Measured(age_s=0.01, at=NOW - timedelta(seconds=50), power_w=2.0),
+        ]
+    )
+    await follow(Poller([meter(device)], put=taken.put, clock=Hand()), 0.03)
+    assert [one.measured_at for one in taken.readings] == [
+        NOW - timedelta(seconds=10),
+        NOW - timedelta(seconds=50),
+    ], "real seconds are site seconds times the speed"
 
 
 async def test_the_energy_of_a_battery_is_told_besides_its_reading() -> None:
