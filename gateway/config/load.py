@@ -10,7 +10,7 @@ from typing import Final, Self, TypeVar
 from gateway.config import certificates, sections, tables
 from gateway.config.cpo import CpoConfig
 from gateway.config.meter_list import meters_of
-from gateway.config.meters import MeterConfig
+from gateway.config.meters import MeterConfig, made_up
 from gateway.config.ports import check_ports
 from gateway.config.reader import read, unknown
 from gateway.config.site import site_of
@@ -135,6 +135,7 @@ class Config:
             batteries=batteries,
         )
         _check_site(built)
+        meters = meters_of(cabinets=cabinets, loads=loads, pvs=pvs, batteries=batteries)
         tariffs = _tariffs(document, billing.currency, built.timezone)
         optimizer = section(sections.OptimizerConfig, "optimizer")
         _check_tariff_ids(built, billing, optimizer, tariffs)
@@ -159,13 +160,14 @@ class Config:
             site=built,
             tariffs=tariffs,
             password_sources=_password_sources(stations),
-            warnings=tuple(
-                f"{key_of(built, problem)}: {problem.text}"
-                for problem in site_check.warnings(built)
+            warnings=(
+                *(
+                    f"{key_of(built, problem)}: {problem.text}"
+                    for problem in site_check.warnings(built)
+                ),
+                *made_up(meters),
             ),
-            meters=meters_of(
-                cabinets=cabinets, loads=loads, pvs=pvs, batteries=batteries
-            ),
+            meters=meters,
         )
 
 

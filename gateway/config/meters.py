@@ -343,6 +343,17 @@ def check_source(
             raise ConfigError(key, f'must be "{name}" where there is a table {name}')
 
 
+def made_up(meters: Sequence[MeterConfig]) -> Iterator[str]:
+    """One warning for each meter that is simulated."""
+    for one in meters:
+        if one.source is LoadSource.SIMULATED:
+            name = "feeder_source" if one.part is MeterPart.FEEDER else "source"
+            yield (
+                f"{one.key}.{name}: simulated: the readings of {one.id} are made up, "
+                "nothing is measured: for trying out only"
+            )
+
+
 def check_measures_only(modbus: ModbusTable | None, mqtt: MqttTable | None) -> None:
     """Refuse what tells power to something that is no battery.
 
@@ -355,12 +366,16 @@ def check_measures_only(modbus: ModbusTable | None, mqtt: MqttTable | None) -> N
         raise ConfigError("mqtt.command_topic", "only a battery is told its power")
 
 
-def check_controlled(modbus: ModbusTable | None, mqtt: MqttTable | None) -> None:
+def check_controlled(
+    source: LoadSource, modbus: ModbusTable | None, mqtt: MqttTable | None
+) -> None:
     """Refuse to control a battery that cannot be told its power.
 
     Raises:
         ConfigError: It is not read by us, or has nothing that takes its power.
     """
+    if source is LoadSource.SIMULATED:
+        return
     if modbus is None and mqtt is None:
         raise ConfigError("control", 'needs source = "modbus" or "mqtt"')
     is_listed = modbus is not None and modbus.map is RegisterMap.REGISTERS
@@ -400,6 +415,8 @@ def _read_by(one: MeterConfig) -> str:
     if one.mqtt is not None:
         by = "MQTT over TLS" if one.mqtt.tls else "MQTT"
         return f"{by} {one.mqtt.host}:{one.mqtt.used_port}, topic {one.mqtt.topic}"
+    if one.source is LoadSource.SIMULATED:
+        return "SIMULATED: its readings are made up"
     if one.source is LoadSource.PROFILE:
         return "not read: its profile is planned with, its worst case counts"
     return f"PUT /api/v1/loads/{one.id}/reading"

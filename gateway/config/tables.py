@@ -98,7 +98,8 @@ class CabinetTable:
         imbalance_a: What cars may load one phase more than another, as far as plans
             know on which phases they draw: 20 where 4.6 kVA are allowed.
         feeder_stale_after_s: An older reading of it does not count: the meter is lost.
-        feeder_source: What reads the feeder meter: ``api``, ``modbus`` or ``mqtt``.
+        feeder_source: What reads the feeder meter: ``api``, ``modbus`` or ``mqtt``;
+            ``simulated``: the sum of what else is simulated behind it.
         modbus: One table ``[cabinet.modbus]``: where the feeder meter is.
         mqtt: One table ``[cabinet.mqtt]``: where the feeder meter publishes.
         mode: ``control``, or ``advise``: plans are shown and nothing is sent.
@@ -253,7 +254,8 @@ class LoadTable:
         cabinet: Id of the cabinet that feeds it.
         phases: As of an EVSE.
         source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
-            table of that name says; ``profile``: plans expect ``profile_a``.
+            table of that name says; ``profile``: plans expect ``profile_a``;
+            ``simulated``: made up, for trying out.
         worst_case_a: Per phase; counts against the limit whenever no reading is fresh.
         stale_after_s: Age from which a reading does not count.
         profile_a: With ``source = "profile"``: 24 currents per phase, one per hour of
@@ -298,7 +300,7 @@ class PvTable:
         profile_w: 24 usual powers, by local hour of the day: what plans expect beyond
             what is measured. For cost only, never for a limit.
         source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
-            table of that name says.
+            table of that name says; ``simulated``: made up, for trying out.
         stale_after_s: Age from which a reading does not count.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
@@ -348,7 +350,7 @@ class BatteryTable:
             a limit.
         reserve_percent: Of its capacity; what is below is never discharged by us.
         source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
-            table of that name says.
+            table of that name says; ``simulated``: made up, for trying out.
         stale_after_s: Age from which a reading does not count.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
@@ -379,7 +381,7 @@ class BatteryTable:
         wired_to(self.phases)
         _check_read(self.source, self.modbus, self.mqtt)
         if self.control is not BatteryControl.OFF:
-            check_controlled(self.modbus, self.mqtt)
+            check_controlled(self.source, self.modbus, self.mqtt)
 
 
 def wired_to(text: str) -> Rotation:
@@ -407,7 +409,7 @@ def _check_read(
 ) -> None:
     """As `check_source`, where nothing is planned by a profile."""
     if source is LoadSource.PROFILE:
-        raise ConfigError(key, 'must be "api", "modbus" or "mqtt": only a load has one')
+        raise ConfigError(key, 'only a load has a profile: "api", "modbus" or "mqtt"')
     check_source(source, modbus, mqtt, key=key)
 
 

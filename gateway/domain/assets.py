@@ -252,6 +252,7 @@ class LoadSource(StrEnum):
     PROFILE = "profile"
     MODBUS = "modbus"
     MQTT = "mqtt"
+    SIMULATED = "simulated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

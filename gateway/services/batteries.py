@@ -88,6 +88,7 @@ class BatteryState:
         handed_at: When that was; its group takes it in a moment later.
         wanted: What the rule says.
         by_hand_w: What an operator wants until ``by_hand_until``.
+        history: What it was told, oldest first; the same again is not repeated.
         is_lost: It did not take the last command: its highest rate is reserved.
     """
 
@@ -297,7 +298,12 @@ class Batteries:
             why=wanted.why,
             trouble=trouble,
         )
-        _log.info(
+        before = state.told
+        is_news = (
+            trouble is not None or before is None or before.power_w != told.power_w
+        )
+        say = _log.info if is_news else _log.debug
+        say(
             "battery.told",
             battery_id=battery.id,
             power_w=wanted.power_w,
@@ -306,7 +312,8 @@ class Batteries:
             trouble=trouble,
         )
         state.is_lost, state.told = trouble is not None, told
-        state.history.append(told)
+        if is_news:
+            state.history.append(told)
 
     def _may_charge_w(self, state: BatteryState) -> int:
         """What it may be told: what it counts with, once its group knows that."""

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.config.meters import MeterConfig, MeterPart, ModbusTable, MqttTable
 from gateway.config.secrets import device_password
+from gateway.domain.topology import LoadSource
 from gateway.errors import ConfigError, DeviceError
 from gateway.meters import modbus
 from gateway.meters.broker import Brokers, Login
@@ -17,6 +18,7 @@ from gateway.meters.line import Lines
 from gateway.meters.mqtt import MqttDevice
 from gateway.meters.poller import Meter, Poller
 from gateway.meters.port import Device, Measured
+from gateway.meters.simulated import SimulatedSite
 from gateway.process import Start
 from gateway.services.batteries import Batteries
 from gateway.wiring.base import Base
@@ -29,6 +31,8 @@ LAST_WORD_S = 2.0
 """Real seconds for brokers to be there when the gateway stops."""
 TELL_WITHIN_S = 20.0
 """Real seconds for telling a battery its power."""
+SIMULATED_INTERVAL_S = 5.0
+"""Site seconds between two readings that are made up."""
 MARGIN_S = 5.0
 """Real seconds that a reading may take longer than its device says itself."""
 N_ANSWERS = 12
@@ -41,6 +45,13 @@ class Meters:
     def __init__(self, base: Base, plans: Plans) -> None:
         self._lines = Lines()
         self._brokers = Brokers()
+        self._simulated = SimulatedSite(
+            base.config.site,
+            clock=base.clock,
+            made_up={
+                m.id for m in base.config.meters if m.source is LoadSource.SIMULATED
+            },
+        )
         site = base.config.site
         rates_w = {b.id: b.max_charge_w for b in site.batteries}
         self.devices: dict[str, Device] = {}
@@ -138,6 +149,8 @@ class Meters:
         if one.mqtt is not None:
             login = login_of(one.mqtt, f"{one.key}.mqtt", environment)
             return MqttDevice(one.mqtt, self._brokers.to(login))
+        if one.source is LoadSource.SIMULATED:
+            return self._simulated.device(one.id)
         return None
 
 
@@ -169,5 +182,6 @@ def _times(one: MeterConfig) -> tuple[float, float]:
     table: ModbusTable | MqttTable | None = one.modbus or one.mqtt
     if isinstance(table, ModbusTable):
         return table.interval_s, N_ANSWERS * table.timeout_s + 30.0
-    assert table is not None
+    if table is None:
+        return SIMULATED_INTERVAL_S, MARGIN_S
     return table.interval_s, table.silent_after_s + MARGIN_S

@@ -123,7 +123,7 @@ def test_only_a_load_has_a_profile(tmp_path: Path) -> None:
         'max_discharge_w = 3000\n    source = "modbus"',
         'max_discharge_w = 3000\n    source = "profile"',
     )
-    with pytest.raises(ConfigError, match="only a load has one"):
+    with pytest.raises(ConfigError, match="only a load has a profile"):
         load(tmp_path, profile)
 
 
@@ -146,3 +146,48 @@ def test_a_brokers_password_comes_from_a_file_or_the_environment(
     secret.chmod(0o644)
     with pytest.raises(ConfigError, match="open to others"):
         device_password(secret, None, {}, "k")
+
+
+def test_what_is_simulated_is_said_and_warned_of(tmp_path: Path) -> None:
+    text = SITE.replace('source = "mqtt"\n    [load.mqtt]', 'source = "simulated"')
+    for line in ('host = "broker.lan"', "tls = true", 'topic = "hall/em"'):
+        text = text.replace(line, "", 1)
+    config = load(tmp_path, text.replace('power_path = "em.total"', ""))
+    assert "load hall: SIMULATED: its readings are made up" in [
+        *described(config.meters)
+    ]
+    assert any("load[0].source: simulated" in one for one in config.warnings)
+
+
+CONTROLLED = SITE.replace(
+    "max_discharge_w = 3000", 'max_discharge_w = 3000\n    control = "surplus"'
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("feeder_meter", "", "battery[0].control"),
+        ("battery", 'source = "api"', "battery[0].control"),
+        ("battery", "registers", "battery[0].modbus.setpoint"),
+    ],
+)
+def test_a_battery_is_controlled_where_it_can_be_told_and_the_surplus_is_seen(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
+    assert load(tmp_path, CONTROLLED).site.batteries[0].is_controlled
+    head, _, tail = CONTROLLED.rpartition('source = "modbus"')
+    text = CONTROLLED
+    if old == "feeder_meter":
+        text = text.replace('feeder_meter = "A-feeder"', "")
+        text = text.replace('feeder_source = "modbus"', "")
+        start = text.index("[cabinet.modbus]")
+        text = text[:start] + text[text.index("[[load]]") :]
+    elif new == "registers":
+        register = '[[battery.modbus.register]]\nquantity = "power_w"\naddress = 1\n'
+        text = dedent(text) + 'map = "registers"\n' + register
+    else:
+        text = head + new + tail.partition("[battery.modbus]")[0]
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert caught.value.key == key
