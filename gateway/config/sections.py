@@ -220,7 +220,7 @@ class OptimizerConfig:
         engine: Which solvers may be used; ``cvxpy`` is the slow reference.
         mode: What comes first once every limit holds: ``finish`` serves the most cars
             fully, ``fair`` shares a shortage in proportion, ``economy`` follows the
-            price, ``auto`` follows it until energy is short.
+            price, ``auto`` follows it where past days left room for all cars.
         step_s: Length of a plan's step, site seconds; also the least time between two
             anchors of the log's head.
         horizon_s: How far plans look ahead; a multiple of ``step_s``.

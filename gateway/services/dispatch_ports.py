@@ -10,6 +10,7 @@ from gateway.bus import Bus
 from gateway.clock import Clock
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
+from gateway.services.arrivals import Arrivals
 from gateway.services.churn import Churn
 from gateway.services.group_problem import Prices, UsualLoad
 from gateway.services.need_policy import NeedDefaults
@@ -78,6 +79,8 @@ class Ports:
         feed_in: What PV that is fed in earns; ``None``: nothing.
         usual_load: What other equipment usually draws; ``None``: not known.
         need_defaults: What is assumed beside the configuration; ``None``: nothing.
+        arrivals: What is known of cars that still come; ``None``: nothing, and plans
+            of mode ``auto`` see only who is there.
         step_s: Length of a step of a plan, site seconds.
         horizon_s: How far plans reach, site seconds.
         mode: What plans care for, a value of ``optimizer.Mode``.
@@ -99,6 +102,7 @@ class Ports:
     feed_in: Prices | None = None
     need_defaults: NeedDefaults | None = None
     usual_load: UsualLoad | None = None
+    arrivals: Arrivals | None = None
     step_s: int = 900
     horizon_s: int = 86_400
     mode: str = "finish"

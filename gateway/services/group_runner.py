@@ -8,6 +8,7 @@ before it is sent, so that a restarted gateway knows what stations may hold.
 import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ from gateway.services import (
     group_store,
     loads,
 )
+from gateway.services.arrivals import Place
 from gateway.services.clock_watch import ClockWatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import (
@@ -563,8 +565,24 @@ class GroupRunner:
         self._spawn(self._solve(asked, is_urgent=is_urgent), f"solve.{self.root}")
 
     async def _solve(self, asked: Asked, *, is_urgent: bool) -> None:
+        asked = await self._foreseen(asked)
         outcome = await self._ports.solver.solve(asked.problem, is_urgent=is_urgent)
         self.offer(Solved(asked=asked, outcome=outcome))
+
+    async def _foreseen(self, asked: Asked) -> Asked:
+        """Heed cars that still come; the state was read before, and is not again."""
+        if self._ports.arrivals is None:
+            return asked
+        places = {
+            ref: Place(cabinets=self.state.paths[ref], n_phase=len(one.evse.phases))
+            for ref, one in self.state.evses.items()
+        }
+        try:
+            problem = await self._ports.arrivals.foreseen(asked.problem, places)
+        except StoreError as error:
+            _log.warning("plan.history_unread", group_id=self.root, why=str(error))
+            return asked
+        return replace(asked, problem=problem)
 
     # Sending
 

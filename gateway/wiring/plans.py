@@ -2,6 +2,7 @@
 
 from gateway.domain.ids import EvseRef
 from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
+from gateway.services.arrivals import PastArrivals
 from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.churn import Churn
 from gateway.services.commissioning import Commissioning
@@ -54,6 +55,7 @@ class Plans:
                 feed_in=feed_in_prices(config),
                 usual_load=self.load_history.of,
                 need_defaults=NeedPolicy(base.queries, base.site),
+                arrivals=PastArrivals(base.queries, base.site),
                 step_s=config.optimizer.step_s,
                 horizon_s=config.optimizer.horizon_s,
                 mode=config.optimizer.mode.value,

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -6,14 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import optimizer
 from gateway.bus import FactCommitted, SettingChanged
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import SessionPhase
 from gateway.domain.topology import Cabinet, Mode
 from gateway.errors import RequestError, StoreError
+from gateway.services.arrivals import Place
 from gateway.services.group_view import CabinetState
 from gateway.services.loads import LoadReading
+from optimizer import CabinetProblem
 from tests.integration.dispatch.yard import EPOCH, Yard, later, site_of, until, yard
 
 ROOM_DA = 630 - 10 - 100  # limit less margin less the pump at its worst
@@ -581,3 +585,20 @@ async def test_nobody_waits_for_ever_for_a_group_that_does_not_answer(
         with pytest.raises(RequestError) as refused:
             await place.dispatch.operator_guard(StationId("CP1"), "Reset", {})
         assert refused.value.status == 503
+
+
+async def test_plans_of_mode_auto_heed_the_cars_that_still_come(tmp_path: Path) -> None:
+    class Full:
+        async def foreseen(
+            self, problem: CabinetProblem, places: Mapping[EvseRef, Place]
+        ) -> CabinetProblem:
+            assert problem.mode is optimizer.Mode.AUTO
+            assert {place.cabinets for place in places.values()} == {("A",)}
+            return replace(problem, mode=optimizer.Mode.FINISH)
+
+    async with yard(tmp_path, site_of(1), mode="auto", arrivals=Full()) as place:
+        await settled(place, n_station=1)
+        place.report(1)
+        await until(lambda: any(p.sessions for p in place.solver.problems))
+        modes = {problem.mode for problem in place.solver.problems}
+        assert modes == {optimizer.Mode.FINISH}

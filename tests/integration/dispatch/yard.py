@@ -25,6 +25,7 @@ from gateway.errors import (
 )
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command
 from gateway.ocpp.rpc import CallPriority
+from gateway.services.arrivals import Arrivals
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports, SessionRequest
 from gateway.services.solver_pool import by_rule
@@ -439,6 +440,8 @@ async def yard(
     sessions: FakeSessions | None = None,
     stations: dict[StationId, FakeStation] | None = None,
     epoch: datetime = EPOCH,
+    mode: str = "finish",
+    arrivals: Arrivals | None = None,
 ) -> AsyncIterator[Yard]:
     """A running yard; stations are online, but have not booted."""
     clock = JumpyClock(ScaledClock.starting_at(epoch, speed))
@@ -463,6 +466,8 @@ async def yard(
             clock=clock,
             solver=solver,
             seal=lambda kind, subject, body, _: leaves.append((kind, subject, body)),
+            mode=mode,
+            arrivals=arrivals,
             call_timeout_s=1.0,
             debounce_s=0.01,
         )
