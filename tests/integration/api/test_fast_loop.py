@@ -133,7 +133,7 @@ async def test_what_a_feeder_meter_shows_is_cut_at_once_told_and_explained(
     tmp_path: Path,
 ) -> None:
     passwords = {"OLD": PASSWORD, "NEW": PASSWORD}
-    more = {
+    more: dict[str, Any] = {
         "cabinet": [CABINET],
         "optimizer": {"deadline_s": 2.0, "workers": 1, "fast_loop_s": 0.5},
     }
@@ -182,7 +182,7 @@ async def until_limits(
 
 
 async def test_more_that_is_fed_in_than_may_be_is_told(tmp_path: Path) -> None:
-    more = {
+    more: dict[str, Any] = {
         "cabinet": [CABINET],
         "optimizer": {"deadline_s": 2.0, "workers": 1, "fast_loop_s": 0.5},
         "pv": [{"id": "roof", "cabinet": "main", "phases": "L1L2L3", "peak_w": 30_000}],
