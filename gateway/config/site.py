@@ -20,6 +20,7 @@ from gateway.config.tables import (
     StationTable,
     wired_to,
 )
+from gateway.domain.dwell import Dwell
 from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.topology import (
     Battery,
@@ -76,6 +77,7 @@ def site_of(
         nominal_v=table.nominal_v,
         hold_time_s=table.hold_time_s,
         default_energy_wh=table.default_energy_wh,
+        dwell=Dwell(min_on_s=table.min_on_s, min_off_s=table.min_off_s),
         default_stay_s=table.default_stay_s,
         cabinets=tuple(_cabinet(cabinet) for cabinet in cabinets),
         stations=tuple(

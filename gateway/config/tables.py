@@ -56,6 +56,8 @@ class SiteTable:
             of this hour of the week needed, at first 15 kWh.
         default_stay_s: Stay of a driver who states none; without it how long such
             sessions lasted, at first 4 hours.
+        min_on_s: A car is switched on only where the plan has this long for it.
+        min_off_s: A car that was paused stays so for this long.
     """
 
     name: str = "Site"
@@ -67,6 +69,8 @@ class SiteTable:
     hold_time_s: Annotated[int, Range(low=60, high=86_400)] = 1_800
     default_energy_wh: Annotated[int | None, Range(low=0, high=MAX_WH)] = None
     default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
+    min_on_s: Annotated[int, Range(low=0, high=3_600)] = 300
+    min_off_s: Annotated[int, Range(low=0, high=3_600)] = 300
 
     def __post_init__(self) -> None:
         try:

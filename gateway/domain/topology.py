@@ -19,6 +19,7 @@ from gateway.domain.assets import (
     Pv,
     Station,
 )
+from gateway.domain.dwell import Dwell
 from gateway.domain.ids import CabinetId, StationId
 from gateway.domain.phases import (
     ALL_PHASES,
@@ -98,6 +99,7 @@ class Site:
         hold_time_s: Within this time after the gateway dies every limit is its floor.
         default_energy_wh: Need of a driver who states none; ``None``: as its history.
         default_stay_s: Stay of a driver who states none; ``None``: as its history.
+        dwell: How long a car stays on or off at least.
     """
 
     name: str = "Site"
@@ -108,6 +110,7 @@ class Site:
     hold_time_s: int = 1800
     default_energy_wh: int | None = None
     default_stay_s: int | None = None
+    dwell: Dwell = Dwell()  # noqa: RUF009 - it is frozen
     cabinets: tuple[Cabinet, ...] = ()
     stations: tuple[Station, ...] = ()
     loads: tuple[Load, ...] = ()

@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.domain.capability import Capability
 from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
+from gateway.domain.dwell import Rhythm
 from gateway.domain.envelope import Draw, HeldLimit, Staircase, UnixS
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitUnit, SetLimit
@@ -139,6 +140,7 @@ class EvseState:
         watched_at: Since when its samples are judged; ``None``: from the next on.
         bounds: (until when, what it might draw until then), of the last while.
         must_resend: What was sent may be lost (a restart, a clearing): send again.
+        rhythm: How its session was switched on and off.
         levels: What the plan wants: (from when on, 0.1 A per phase), never rising.
         car: What its car showed of itself; for plans, never for an envelope.
         offered: What the session is allowed, and since when, as last looked at.
@@ -160,6 +162,7 @@ class EvseState:
     watched_at: datetime | None = None
     bounds: tuple[tuple[datetime, Draw], ...] = ()
     must_resend: bool = False
+    rhythm: Rhythm = Rhythm()  # noqa: RUF009 - it is frozen
     levels: tuple[tuple[int, int], ...] = ()
     car: CarFacts = NOTHING_KNOWN
     offered: tuple[int, datetime] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
+from gateway.domain import dwell
 from gateway.domain import envelope as env
 from gateway.domain.capability import WHOLE_STATION, Feature, way_of
 from gateway.domain.envelope import HeldLimit, Staircase, Violation, unix_s
@@ -246,6 +247,9 @@ def next_deadline(group: GroupState, now: datetime) -> datetime | None:
         last = group.holding(one).latest(one.session.session_id)
         if last is None:
             continue
+        again_s = dwell.next_s(one.rhythm, group.site.dwell, int(unix_s(now)))
+        if again_s is not None:
+            found.append(now + timedelta(seconds=again_s - unix_s(now)))
         level_da = last.schedule.at(now)
         for step in last.schedule.steps:
             ends = last.schedule.start + timedelta(seconds=step.offset_s)
@@ -308,7 +312,13 @@ def wish_of(
     is_trusted = group.is_trusted(one)
     levels: tuple[tuple[int, int], ...]
     if is_trusted:
-        levels = one.levels or ((now_s, evse.min_da),)
+        levels = dwell.hold(
+            one.levels or ((now_s, evse.min_da),),
+            one.rhythm,
+            group.site.dwell,
+            least_da=evse.min_da,
+            now_s=now_s,
+        )
     else:
         is_admitted = key_of(evse.ref) not in refused
         levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)

@@ -233,6 +233,7 @@ def _ev_session(
         if present is None
         else max(env.counted(evse, present, present.schedule.at(now))[:TOTAL])
     )
+    is_kept_on = state.never_pauses(one) and one.rhythm.is_on is not False
     return EvSession(
         session_id=session.session_id,
         cabinet_id=str(evse.cabinet_id),
@@ -242,7 +243,7 @@ def _ev_session(
         min_a=least_da / 10,
         max_a=max(ceiling_da, evse.floor_da) / 10,
         present_a=min(present_da, evse.max_da) / 10,
-        floor_a=evse.floor_a,
+        floor_a=max(evse.floor_a, least_da / 10) if is_kept_on else evse.floor_a,
         weight=weight,
         n_power_phase=_power_phases(one),
     )

@@ -24,8 +24,9 @@ from gateway.bus import (
     RequestChanged,
     SettingChanged,
 )
+from gateway.domain import dwell
 from gateway.domain.capability import Feature
-from gateway.domain.envelope import Violation
+from gateway.domain.envelope import Violation, unix_s
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import Session, SessionPhase
@@ -49,6 +50,7 @@ from gateway.services.evse_state import (
     Outgoing,
     StationState,
     key_of,
+    sample_of,
     session_ref,
 )
 from gateway.services.group_items import (
@@ -96,6 +98,9 @@ SHORTEST_WAIT_S: Final = 0.02
 
 RETRY_S: Final = 30
 """Real seconds before a limit that was not answered, or was refused, is sent again."""
+
+ENDED_BY_CAR: Final = frozenset({"Other", "StoppedByEV"})
+"""Reasons with which a session ends that neither driver nor operator ended."""
 
 LOAD_DEADBAND_DA: Final = 10
 """Other equipment that changed by less than 1 A is not worth a new plan."""
@@ -340,6 +345,8 @@ class GroupRunner:
         """Take over a session; record what its sample shows about its limits."""
         ref = session_ref(session)
         one = self.state.evses.get(ref)
+        if one is not None and is_live:
+            await self._note_pause(one, session, now)
         gone = self.state.session(session, need, now, is_live=is_live)
         if gone:
             await self._records.forget(gone)
@@ -693,6 +700,23 @@ class GroupRunner:
         if state is not None:
             site_s = RETRY_S * self._ports.clock.speed
             state.retry_at = now + timedelta(seconds=site_s)
+
+    async def _note_pause(
+        self, one: EvseState, session: Session, now: datetime
+    ) -> None:
+        """Learn what 0 A did to a session."""
+        if one.session is None or one.session.session_id != session.session_id:
+            return
+        sample = sample_of(session, one.evse)
+        shown = dwell.shown_at_zero(
+            one.rhythm,
+            at_s=unix_s(now),
+            current_da=None if sample is None else max(sample),
+            has_ended_itself=session.phase is SessionPhase.ENDED
+            and session.stop_reason in ENDED_BY_CAR,
+        )
+        if shown is not None:
+            await self._learning.seen_at_zero(self.state, session.station_id, shown)
 
     def _look_back(self, outgoing: Outgoing) -> None:
         """Ask the station what it makes of a limit, if that is due."""

@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Final
 
+from gateway.domain import dwell
 from gateway.domain import envelope as env
-from gateway.domain.capability import Capability, way_of
+from gateway.domain.capability import AtZero, Capability, way_of
+from gateway.domain.dwell import Rhythm
 from gateway.domain.envelope import (
     Draw,
     HeldLimit,
@@ -345,6 +347,7 @@ class GroupState:
                 one.limits = env.end_session(one.limits, session.session_id)
             if one.session is None or one.session.session_id == session.session_id:
                 one.session, one.need, one.levels = None, None, ()
+                one.rhythm = Rhythm()
                 car_watch.forget(one)
                 if is_known_to_end:
                     self._all_seen(one, now)
@@ -354,7 +357,7 @@ class GroupState:
                 return set()  # a backlog tells of a car that left long ago
             if old is None or old.session_id != session.session_id:
                 car_watch.forget(one)
-                one.levels = ()
+                one.levels, one.rhythm = (), Rhythm()
                 one.accepted_at, one.heard_at = None, None
             elif is_live and (
                 sampled_at(session, one.evse) != sampled_at(old, one.evse)
@@ -363,6 +366,7 @@ class GroupState:
             one.session = session
             one.need = need if need is not None else one.need
             if is_live:
+                self._rouse(one, now)
                 self._look(one, now)
         return before - self._sequences(session.station_id)
 
@@ -428,6 +432,9 @@ class GroupState:
             self._note_bound(one, now)
             one.limits = env.accept(one.limits, sequence)
             one.accepted_at = now
+            if outgoing.session_id is not None:
+                is_on = outgoing.command.schedule.at(now) > 0
+                one.rhythm = dwell.told(one.rhythm, is_on=is_on, at_s=unix_s(now))
             if one.session is None:
                 self._all_seen(one, now)
             one.limits = self._pruned(one, now)
@@ -445,7 +452,7 @@ class GroupState:
         if before is None or before.session is None:
             return
         if before.session.session_id == session.session_id:
-            one.levels = before.levels
+            one.levels, one.rhythm = before.levels, before.rhythm
             one.car, one.offered = before.car, before.offered
             one.seen_at, one.expected = before.seen_at, before.expected
             one.strayed_at, one.risk = before.strayed_at, before.risk
@@ -516,6 +523,24 @@ class GroupState:
             and state.trust.is_proven
             and state.trust.leftovers_known
         )
+
+    def never_pauses(self, one: EvseState) -> bool:
+        """Whether a session shall not be paused: asked for, or it would end."""
+        known = self.stations[one.evse.ref.station_id].capability
+        is_wanted = one.need is not None and not one.need.may_pause
+        return is_wanted or known.at_zero is AtZero.ENDS
+
+    def _rouse(self, one: EvseState, now: datetime) -> None:
+        """See whether a car sleeps since a pause, and may be woken by another."""
+        known = self.stations[one.evse.ref.station_id].capability
+        is_told = one.session is not None and one.heard_at == now
+        if not is_told or not known.can_pause or self.never_pauses(one):
+            return
+        assert one.session is not None  # is_told
+        sample = sample_of(one.session, one.evse)
+        if sample is not None:
+            at_s = unix_s(now)
+            one.rhythm = dwell.seen(one.rhythm, current_da=max(sample), at_s=at_s)
 
     def skew_s(self, one: EvseState) -> int:
         """How far the clock of an EVSE's station may be from ours, site seconds."""
