@@ -138,7 +138,9 @@ def site_check(
         *_part("gateway.domain.site_text").describe(loaded.site),
         *(
             f"read: {line}"
-            for line in _part("gateway.config.meters").described(loaded.meters)
+            for line in _part("gateway.config.meters").described(
+                loaded.meters, loaded.site.stations
+            )
         ),
         *claims.describe(loaded.site, fast_loop_s=loop_s),
         *(f"warning: {warning}" for warning in found),

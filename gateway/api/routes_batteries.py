@@ -63,6 +63,7 @@ def _view(name: str, state: BatteryState) -> dict[str, Any]:
         "by_hand_until": views.time(state.by_hand_until),
         "reserved_w": state.reserved_w,
         "is_lost": state.is_lost,
+        "disobeys": state.disobeys,
         "commands": [_command(one) for one in reversed(state.history)],
     }
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from gateway.config.reader import Range
 from gateway.domain.phases import Rotation
-from gateway.domain.topology import LoadSource
+from gateway.domain.topology import LoadSource, Station
 from gateway.errors import ConfigError
 
 MQTT_PORT: Final = 1883
@@ -398,10 +398,15 @@ def check_controlled(
         raise ConfigError(key, "a battery that is controlled tells what it holds")
 
 
-def described(meters: Sequence[MeterConfig]) -> Iterator[str]:
+def described(
+    meters: Sequence[MeterConfig], stations: Sequence[Station] = ()
+) -> Iterator[str]:
     """One line per meter: what it is read by."""
+    mains = {s.main_meter: s.id for s in stations if s.main_meter is not None}
     for one in meters:
-        yield f"{one.part} {one.id}: {_read_by(one)}"
+        main = f"main meter of station {mains[one.id]}" if one.id in mains else ""
+        is_put = one.source is LoadSource.API
+        yield f"{one.part} {one.id}: {main if main and is_put else _read_by(one)}"
 
 
 def _read_by(one: MeterConfig) -> str:

@@ -100,13 +100,13 @@ def _time(body: object, path: str) -> datetime:
     if isinstance(value, str):
         try:
             at = datetime.fromisoformat(value)
-        except ValueError:
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise DeviceError(
                 f"{path} is {value[:MAX_NUMBER_CHARS]!r}, no time"
             ) from None
-        if at.tzinfo is None:
-            raise DeviceError(f"{path} has no time zone")
-        return at.astimezone(UTC)
+        raise DeviceError(f"{path} has no time zone")
     seconds = _plain(value, path)
     if seconds > MAX_UNIX_S:
         seconds /= 1000  # some count milliseconds

@@ -110,6 +110,10 @@ class Poller:
             except WattproofError as error:
                 self._failed(meter, state, str(error))
                 interval_s = pause_s(interval_s, state.failures)
+            except Exception as error:  # noqa: BLE001 - the edge to libraries that decode foreign bytes
+                _log.exception("meter.failed", meter_id=meter.id)
+                self._failed(meter, state, f"{type(error).__name__}: {error}")
+                interval_s = pause_s(interval_s, state.failures)
             else:
                 self._worked(meter, state)
             await asyncio.sleep(interval_s)
@@ -122,14 +126,16 @@ class Poller:
         except TimeoutError:
             raise DeviceError(f"it takes longer than {meter.deadline_s:g} s") from None
         measured = checked(raw, nominal_v=meter.nominal_v)
-        at = self._measured_at(measured, asked_at)
+        at = self._measured_at(measured, asked_at, meter.stale_after_s)
         reading = reading_of(meter, measured, at)
         await self._put(reading)
         if self._held is not None and meter.part is MeterPart.BATTERY:
             self._held(meter.id, measured, at)
         self._states[meter.id].read_at = at
 
-    def _measured_at(self, measured: Measured, asked_at: datetime) -> datetime:
+    def _measured_at(
+        self, measured: Measured, asked_at: datetime, stale_after_s: int
+    ) -> datetime:
         """When it was measured; a clock that is ahead does not make it last longer."""
         now = self._clock.now()
         if measured.age_s is not None:
@@ -140,6 +146,8 @@ class Poller:
             return now
         if measured.at > now + CLOCK_AHEAD:
             raise DeviceError(f"its clock is ahead: {measured.at:%Y-%m-%d %H:%M:%S}")
+        if now - measured.at > timedelta(seconds=stale_after_s):
+            raise DeviceError(f"its values are of {measured.at:%Y-%m-%d %H:%M:%S}")
         return min(measured.at, now)
 
     def _failed(self, meter: Meter, state: MeterState, why: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -43,6 +43,12 @@ FRESH_S: Final = 60
 """Site seconds for which what a battery or feeder says is decided by."""
 TAKEN_IN_S: Final = 0.2
 """Site seconds in which a reading that was handed on reaches its group."""
+OBEYS_WITHIN_S: Final = 30
+"""Site seconds in which a battery does what it was told."""
+OBEYS_SHARE: Final = 1.1
+OBEYS_EXTRA_W: Final = 200
+"""More charge than 1.1 times what it was told, and this, is disobedience."""
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_HISTORY: Final = 50
 PRICE_STEP_S: Final = 3_600
 PRICE_STEPS: Final = 24
@@ -88,6 +94,8 @@ class BatteryState:
         handed_at: When that was; its group takes it in a moment later.
         wanted: What the rule says.
         by_hand_w: What an operator wants until ``by_hand_until``.
+        disobeys: It charges more than it was told: its highest rate is reserved.
+        changed_at: When it was told something else than before.
         history: What it was told, oldest first; the same again is not repeated.
         is_lost: It did not take the last command: its highest rate is reserved.
     """
@@ -102,6 +110,8 @@ class BatteryState:
     by_hand_w: int | None = None
     by_hand_until: datetime | None = None
     is_lost: bool = False
+    disobeys: bool = False
+    changed_at: datetime = LONG_AGO
     told: Told | None = None
     history: deque[Told] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))
 
@@ -157,6 +167,7 @@ class Batteries:
         if energy_wh is None and soc_percent is not None:
             energy_wh = self._batteries[battery_id].capacity_wh * soc_percent / 100
         state.power_w, state.energy_wh, state.heard_at = power_w, energy_wh, at
+        self._hold_to_its_word(self._batteries[battery_id], state, at)
 
     async def put(self, reading: LoadReading) -> bool:
         """Hand a reading on; that of a controlled battery counts what it may charge."""
@@ -291,7 +302,11 @@ class Batteries:
             if not state.is_lost:
                 _log.warning("battery.lost", battery_id=battery.id, why=trouble)
         else:
-            state.reserved_w = max(0, wanted.power_w, asked_w)
+            state.reserved_w = (
+                battery.max_charge_w
+                if state.disobeys
+                else max(0, wanted.power_w, asked_w)
+            )
         told = Told(
             at=self._clock.now(),
             power_w=wanted.power_w,
@@ -313,6 +328,7 @@ class Batteries:
         )
         state.is_lost, state.told = trouble is not None, told
         if is_news:
+            state.changed_at = told.at
             state.history.append(told)
 
     def _may_charge_w(self, state: BatteryState) -> int:
@@ -322,6 +338,29 @@ class Batteries:
         if state.handed_at is None or self._clock.now() - state.handed_at < taken_in:
             return min(told_w, state.counted_w)
         return state.counted_w
+
+    def _hold_to_its_word(
+        self, battery: Battery, state: BatteryState, at: datetime
+    ) -> None:
+        """One that charges more than it was told may do anything: it counts so."""
+        told, power_w = state.told, state.power_w
+        if told is None or power_w is None:
+            return
+        most_w = max(0, told.power_w) * OBEYS_SHARE + OBEYS_EXTRA_W
+        if power_w <= most_w:
+            state.disobeys = False
+            return
+        if at - state.changed_at < timedelta(seconds=OBEYS_WITHIN_S):
+            return
+        state.reserved_w = battery.max_charge_w
+        if not state.disobeys:
+            _log.warning(
+                "battery.disobeys",
+                battery_id=battery.id,
+                told_w=told.power_w,
+                power_w=power_w,
+            )
+        state.disobeys = True
 
     def _is_due(self, state: BatteryState, power_w: int) -> bool:
         told = state.told

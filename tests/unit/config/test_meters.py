@@ -78,6 +78,21 @@ def test_every_meter_says_what_it_is_read_by(tmp_path: Path) -> None:
     ]
 
 
+def test_the_main_meter_of_a_station_says_so(tmp_path: Path) -> None:
+    station = """
+    [[station]]
+    id = "CP1"
+    cabinet = "A"
+    main_meter = "lift"
+    [[station.evse]]
+    id = 1
+    max_a = 16
+    """
+    config = load(tmp_path, SITE + station)
+    lines = [*described(config.meters, config.site.stations)]
+    assert "load lift: main meter of station CP1" in lines
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [

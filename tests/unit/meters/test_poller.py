@@ -163,6 +163,15 @@ async def test_a_clock_that_is_ahead_does_not_make_a_reading_last_longer() -> No
     assert "its clock is ahead" in str(poller.states["hall"].trouble)
 
 
+async def test_what_is_stale_when_it_comes_is_no_reading() -> None:
+    taken = Taken()
+    device = Script([Measured(at=NOW - timedelta(seconds=61), power_w=1.0)])
+    poller = Poller([meter(device)], put=taken.put, clock=Hand())
+    await follow(poller, 0.03)
+    assert taken.readings == []
+    assert "its values are of 2026-03-01 11:58:59" in str(poller.states["hall"].trouble)
+
+
 async def test_what_was_heard_earlier_is_as_old_as_it_is() -> None:
     taken = Taken()
     device = Script(

@@ -121,6 +121,10 @@ class World:
         """Currents of the newest reading that was handed on."""
         return self.handed_on[-1].current_da
 
+    def disobeys(self) -> bool:
+        """Whether it charges more than it was told."""
+        return self.state.disobeys
+
     def is_lost(self) -> bool:
         """Whether it did not take its last command."""
         return self.state.is_lost
@@ -219,6 +223,27 @@ async def test_what_cannot_be_told_counts_at_its_highest_rate() -> None:
     assert not world.is_lost()
     assert world.state.told is not None
     assert world.state.told.trouble is None
+
+
+async def test_a_battery_that_charges_unasked_counts_at_its_highest_rate() -> None:
+    world = World()
+    await calm(world)
+    world.power_w = 1_500.0
+    await world.hear()
+    assert not world.disobeys(), "it has a while to obey"
+    await world.tick(31)
+    await world.hear()
+    assert world.disobeys()
+    assert world.counted() == BATTERY.charging
+    await world.tick()
+    await world.hear()
+    assert world.counted() == BATTERY.charging, "telling it again proves nothing"
+    world.power_w = 0.0
+    await world.hear()
+    await world.tick(31)
+    await world.hear()
+    assert not world.disobeys()
+    assert world.counted() != BATTERY.charging
 
 
 async def test_a_battery_that_is_not_heard_is_told_to_idle() -> None:
