@@ -8,7 +8,7 @@ measured by whoever puts readings (the API, main meters of stations, adapters).
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -17,7 +17,7 @@ from gateway.bus import Bus, CabinetWatched
 from gateway.clock import Clock
 from gateway.domain.envelope import NOTHING, Draw
 from gateway.domain.ids import CabinetId
-from gateway.domain.topology import Battery, Cabinet, Pv
+from gateway.domain.topology import Battery, Cabinet, Mode, Pv
 from gateway.services import shed_words
 from gateway.services.evse_state import key_of
 from gateway.services.feeder import is_steered, measure, quick_look
@@ -46,8 +46,14 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Watch:
-    """What was said last about one cabinet."""
+    """What was said last about one cabinet.
 
+    Attributes:
+        since: When it was looked at first: a meter has until then plus
+            ``feeder_stale_after_s`` to tell something.
+    """
+
+    since: datetime
     held: Shed | None = None
     is_lost: bool = False
     is_exporting: bool = False
@@ -70,7 +76,10 @@ class FastLoop:
         """Look at every cabinet that has a feeder meter, for ever."""
         while True:
             await asyncio.sleep(self._interval_s)
-            self.look()
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 - the outermost edge of the loop
+                _log.exception("fast_loop.failed")
 
     def look(self) -> None:
         """Look once."""
@@ -87,14 +96,21 @@ class FastLoop:
                 runner.offer(Withheld(taken=found))
 
     def _look_at(self, state: GroupState, cabinet: Cabinet, now: datetime) -> Draw:
-        watch = self._watched.setdefault(cabinet.id, _Watch())
+        watch = self._watched.setdefault(cabinet.id, _Watch(since=now))
         measured = quick_look(state, cabinet, now)
         is_calm = watch.held is None and not any(measured.over)
         if not is_calm:
             measured = measure(state, cabinet, now)
         before, watch.held = watch.held, decide(measured, watch.held, now)
-        self._tell(state, watch, measured, before, now)
-        return NOTHING if watch.held is None else withheld(measured, watch.held)
+        grace = timedelta(seconds=cabinet.feeder_stale_after_s)
+        is_lost = measured.feeder is None and now >= watch.since + grace
+        is_advice = state.modes[cabinet.id] is Mode.ADVISE
+        self._tell(
+            state, watch, measured, before, now, is_lost=is_lost, is_advice=is_advice
+        )
+        if watch.held is None or is_advice:
+            return NOTHING
+        return withheld(measured, watch.held)
 
     def _tell(
         self,
@@ -103,19 +119,22 @@ class FastLoop:
         measured: Measured,
         before: Shed | None,
         now: datetime,
+        *,
+        is_lost: bool,
+        is_advice: bool,
     ) -> None:
         """Say what has become different, in the log and to whoever listens."""
         held = watch.held
         if held is not None and (before is None or held.since > before.since):
-            self._say("cut", shed_words.cut(measured, held), measured, now)
+            text = shed_words.cut(measured, held, is_advice=is_advice)
+            self._say("cut", text, measured, now)
         elif held is None and before is not None:
             self._say("released", shed_words.RELEASED, measured, now)
-        is_stuck = held is not None and any(held.residual)
+        is_stuck = held is not None and any(held.residual) and not is_advice
         if held is not None and is_stuck and not watch.is_stuck:
             unreached = _unreached(state, measured.cabinet_id)
             text = shed_words.stuck(held, unreached)
             self._say("cannot_shed", text, measured, now)
-        is_lost = measured.feeder is None
         if is_lost != watch.is_lost:
             kind = "feeder_lost" if is_lost else "feeder_back"
             text = shed_words.LOST if is_lost else shed_words.BACK

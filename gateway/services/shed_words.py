@@ -29,13 +29,15 @@ def note(held: Draw, *, is_lost: bool) -> str | None:
     return " ".join(found) or None
 
 
-def cut(measured: Measured, held: Shed) -> str:
+def cut(measured: Measured, held: Shed, *, is_advice: bool = False) -> str:
     """What was cut, and which current cannot be controlled."""
     parts = [f"The meter shows {_amps(measured.feeder)}"]
     if any(measured.generation):
         parts.append(f"and {_amps(measured.generation)} are generated behind it")
     parts.append(f"where {_limit(measured)} may flow:")
-    if any(held.taken):
+    if is_advice:
+        parts.append("the cabinet only advises, so nothing is cut.")
+    elif any(held.taken):
         parts.append(
             "limits were cut at once. No limit reaches "
             f"{_amps(held.taken)}: other equipment, or EVSEs that do not obey."
