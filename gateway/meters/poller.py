@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import structlog
@@ -25,6 +26,14 @@ MAX_PAUSE_S: Final = 60.0
 MAX_DOUBLINGS: Final = 16
 CLOCK_AHEAD: Final = timedelta(seconds=60)
 """A device's clock may be ahead by so much; its reading counts as of now."""
+
+GAUGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "meters_read": "Meters, inverters and batteries that are read by us",
+        "meters_lost": "Of those, how many give no usable answer now",
+        "meters_stale": "Of those, how many count at their worst case",
+    }
+)
 
 Put: TypeAlias = Callable[[LoadReading], Awaitable[bool]]
 """Takes a measurement, as ``PUT /loads/{id}/reading`` does."""
@@ -94,6 +103,16 @@ class Poller:
     def states(self) -> Mapping[str, MeterState]:
         """Every meter by its id."""
         return self._states
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Text and value of each gauge by name."""
+        states = self._states.values()
+        values = {
+            "meters_read": len(states),
+            "meters_lost": sum(state.trouble is not None for state in states),
+            "meters_stale": sum(state.is_stale for state in states),
+        }
+        return {name: (GAUGES[name], float(values[name])) for name in GAUGES}
 
     async def run(self) -> None:
         """Read all of them, for ever."""

@@ -394,6 +394,7 @@ def _equipment(
         for load in state.group.loads
         if load.source is LoadSource.PROFILE and load.profile_da
     }
+    steered = {one.id for one in state.group.batteries if one.is_controlled}
     found: list[tuple[CabinetId, list[Draw]]] = []
     for consumer in loads.consumers(state.group):
         stairs = loads.load_staircase(
@@ -416,7 +417,9 @@ def _equipment(
             profile = profiles.get(consumer.id)
             ahead = timedelta(seconds=step * step_s)
             local = (now + ahead).astimezone(zone)
-            if profile is not None:
+            if consumer.id in steered:
+                series.append(env.NOTHING)  # it only takes what limits leave then
+            elif profile is not None:
                 series.append(env.with_total(profile.expected(local.hour)))
             elif usual:
                 three = (present[0], present[1], present[2])

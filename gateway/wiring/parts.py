@@ -75,7 +75,9 @@ class Parts:
         self.uploads = exchange.uploads
         port = Port(base, stations, exchange)
         self._port = port
-        self._views = views = Views(base, plans, money, exchange, port)
+        self._views = views = Views(
+            base, plans, money, exchange, port, meters=self.meters
+        )
         self.overview = views.overview
         self.live = views.live
         self._access = TokenAccess(base)

@@ -9,6 +9,7 @@ from gateway.services.overview import Overview
 from gateway.services.station_facts import StationFacts
 from gateway.wiring.base import Base
 from gateway.wiring.exchange import Exchange
+from gateway.wiring.meters import Meters
 from gateway.wiring.money import Money
 from gateway.wiring.plans import Plans
 from gateway.wiring.port import Port
@@ -19,7 +20,14 @@ class Views:
     """The present of the site, put together from all other parts."""
 
     def __init__(
-        self, base: Base, plans: Plans, money: Money, exchange: Exchange, port: Port
+        self,
+        base: Base,
+        plans: Plans,
+        money: Money,
+        exchange: Exchange,
+        port: Port,
+        *,
+        meters: Meters,
     ) -> None:
         certificates = exchange.certificates
         self.overview = Overview(
@@ -37,7 +45,11 @@ class Views:
             n_online=lambda: len(base.links.all()),
             n_legacy_tls=lambda: len(base.links.legacy_use()),
             watch=port.store_watch,
-            more=lambda: {**certificates.watch.gauges(), **plans.churn.gauges()},
+            more=lambda: {
+                **certificates.watch.gauges(),
+                **plans.churn.gauges(),
+                **meters.poller.gauges(),
+            },
         )
         self.live = Live(
             overview=self.overview,

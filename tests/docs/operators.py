@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.meters import poller
 from gateway.services import certificates, churn, metrics
 from tests.docs import pages
 from tests.docs.pages import DOCS, ROOT
@@ -23,6 +24,7 @@ def metric_table() -> str:
         ("gauge", "", metrics.GAUGES),
         ("gauge", "", certificates.GAUGES),
         ("gauge", "", churn.GAUGES),
+        ("gauge", "", poller.GAUGES),
     ):
         for name, text in texts.items():
             key = f"`{metrics.PREFIX}{name}{suffix}`"

@@ -114,6 +114,11 @@ async def test_a_meter_that_is_lost_is_said_once_and_once_to_be_back() -> None:
     assert told.count("meter.lost") == 2, "a second loss is another one"
     assert told.count("meter.back") == 1
     assert poller.states["hall"].trouble == "it tells neither power nor current"
+    assert {name: value for name, (_, value) in poller.gauges().items()} == {
+        "meters_read": 1,
+        "meters_lost": 1,
+        "meters_stale": 0,
+    }
 
 
 async def test_a_meter_that_says_nothing_is_lost_at_its_deadline_and_then_stale() -> (
