@@ -144,11 +144,9 @@ class FastLoop:
             names = _generators(state, measured.cabinet_id)
             text = shed_words.exporting(measured, names)
             self._say("exporting", text, measured, now)
-        watch.is_stuck, watch.is_lost, watch.is_exporting = (
-            is_stuck,
-            is_lost,
-            is_exporting,
-        )
+        goes_on = held is not None and held.is_over  # samples lag behind a cut
+        watch.is_stuck = is_stuck or (watch.is_stuck and goes_on)
+        watch.is_lost, watch.is_exporting = is_lost, is_exporting
 
     def _say(self, kind: str, text: str, measured: Measured, now: datetime) -> None:
         cabinet_id = measured.cabinet_id
