@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from gateway.domain.claim import least_trip_s
 from gateway.domain.envelope import TOTAL
 from gateway.domain.ids import CabinetId, StationId
 from gateway.domain.topology import Cabinet, Site
-from gateway.domain.trip_curve import earliest_trip_s
 
 TOLERANCE_A: Final = 1e-6
 Phases: TypeAlias = tuple[float, float, float]
@@ -32,8 +32,8 @@ class Overload:
 
     @property
     def trip_margin(self) -> float:
-        """Times that the fastest breaker would have borne it; below 1: may trip."""
-        return earliest_trip_s(self.worst_ratio) / max(self.seconds, 1e-9)
+        """How many times longer the breaker surely holds; below 1: it may trip."""
+        return least_trip_s(self.worst_ratio) / max(self.seconds, 1e-9)
 
 
 @dataclass(slots=True, kw_only=True)

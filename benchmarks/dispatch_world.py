@@ -102,6 +102,8 @@ class World:
             line for line in lines if line["log_level"] in {"critical", "error"}
         ]
         self.tally.events.update(line["event"] for line in lines)
+        if self.tally.events["group.failed"]:
+            raise RuntimeError("the group's runner failed: see `group.failed`")
         self.tally.hours = self.setting.hours
         return self.tally
 

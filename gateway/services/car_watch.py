@@ -12,6 +12,7 @@ from gateway.domain.envelope import TOTAL, Progress, counted
 from gateway.domain.limits import LimitUnit
 from gateway.domain.session import Session
 from gateway.domain.topology import CurrentType
+from gateway.services.enough import AWAKE
 from gateway.services.evse_state import NO_RISK, EvseState, sample_of, sampled_at
 
 SETTLE: Final = timedelta(seconds=60)
@@ -31,6 +32,7 @@ STRAY_EVERY: Final = timedelta(minutes=5)
 def forget(one: EvseState) -> None:
     """Another car is there now."""
     one.car, one.offered, one.risk = NOTHING_KNOWN, None, NO_RISK
+    one.rest = AWAKE
     one.seen_at = one.expected = one.strayed_at = None
 
 

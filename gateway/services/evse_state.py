@@ -14,6 +14,7 @@ from gateway.domain.phases import PerPhase
 from gateway.domain.session import Session
 from gateway.domain.topology import CurrentType, Evse, Station
 from gateway.domain.usual_need import NeedSource
+from gateway.services.enough import AWAKE, Rest
 
 OPERATOR_CALL: Final = "operator_call"
 """Doubt about a station to which an operator sent what may change its limits."""
@@ -147,6 +148,7 @@ class EvseState:
         seen_at: The sample that was learned from last.
         expected: What the plan reckons that it takes.
         strayed_at: When it was last found off its plan.
+        rest: Whether its car has had enough.
         risk: Whether its session gets too little.
     """
 
@@ -169,6 +171,7 @@ class EvseState:
     seen_at: datetime | None = None
     expected: Expected | None = None
     strayed_at: datetime | None = None
+    rest: Rest = AWAKE
     risk: Risk = NO_RISK
 
 

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from gateway.domain import envelope as env
 from gateway.domain.envelope import NO_LIMIT, TOTAL, Draw, unix_s
-from gateway.domain.events import ChargingState
 from gateway.domain.ids import CabinetId, EvseRef, SessionId
 from gateway.domain.limits import LimitUnit
 from gateway.domain.load_hours import Hours, expected
@@ -223,7 +222,7 @@ def _ev_session(
     if need is None or need.is_default:
         energy_wh = max(energy_wh, TOP_UP_WH)
     weight = 1.0
-    if session.charging_state is ChargingState.SUSPENDED_EV:
+    if one.rest.is_long:
         energy_wh, weight = min(energy_wh, FULL_WH), FULL_WEIGHT
     energy_wh = math.ceil(round(energy_wh / _share(state, one), 6))
     least_da, ceiling_da = _range(one)

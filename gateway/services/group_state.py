@@ -31,6 +31,7 @@ from gateway.domain.limits import Purpose
 from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import CurrentType, Group, Mode, Site
 from gateway.services import car_watch, loads
+from gateway.services.enough import rest_after
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     UNCONTROLLED,
@@ -367,6 +368,12 @@ class GroupState:
             one.need = need if need is not None else one.need
             if is_live:
                 self._rouse(one, now)
+                one.rest = rest_after(
+                    one.rest,
+                    session.charging_state,
+                    now,
+                    is_by_choice=one.car.is_idle_by_choice,
+                )
                 self._look(one, now)
         return before - self._sequences(session.station_id)
 
@@ -454,6 +461,7 @@ class GroupState:
         if before.session.session_id == session.session_id:
             one.levels, one.rhythm = before.levels, before.rhythm
             one.car, one.offered = before.car, before.offered
+            one.rest = before.rest
             one.seen_at, one.expected = before.seen_at, before.expected
             one.strayed_at, one.risk = before.strayed_at, before.risk
             one.accepted_at, one.heard_at = before.accepted_at, before.heard_at

@@ -9,7 +9,6 @@ else, or after `QUIET_S`, since time alone makes readings stale and limits decay
 from dataclasses import fields
 from typing import Final, TypeAlias
 
-from gateway.domain.events import ChargingState
 from gateway.services.evse_state import EvseState, StationState
 from gateway.services.group_problem import is_steered
 from gateway.services.group_state import GroupState
@@ -33,6 +32,7 @@ _PASSING: Final = {
     "seen_at",
     "expected",
     "strayed_at",
+    "rest",
     "risk",
 }
 """Of what is known about an EVSE, what any sample changes and no limit rests on."""
@@ -48,7 +48,7 @@ def plan_basis(state: GroupState) -> Basis:
         if one.session is None or not is_steered(state, one)
         else (
             one.session.session_id,
-            one.session.charging_state is ChargingState.SUSPENDED_EV,
+            one.rest.is_long,
         )
         for one in state.evses.values()
     )
