@@ -282,6 +282,10 @@ class Adapter(Protocol):
         """Ask for a message now (TriggerMessage)."""
         ...
 
+    def encode_sample_trigger(self, evse_id: int) -> Command:
+        """Ask for the meter values of a running session now (TriggerMessage)."""
+        ...
+
     def encode_setup(self, *, sample_interval_s: int) -> tuple[Command, ...]:
         """Configuration to send once after an accepted boot: sampling, reports."""
         ...

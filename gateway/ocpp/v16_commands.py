@@ -143,6 +143,10 @@ class V16Commands:
             payload["connectorId"] = evse_id
         return Command(action="TriggerMessage", payload=payload)
 
+    def encode_sample_trigger(self, evse_id: int) -> Command:
+        """See ``Adapter.encode_sample_trigger`` (1.6, 5.17)."""
+        return self.encode_trigger("MeterValues", evse_id)
+
     def encode_setup(self, *, sample_interval_s: int) -> tuple[Command, ...]:
         """ChangeConfiguration of the sampling keys (1.6, 9.1.18 and 9.1.16)."""
         settings = {

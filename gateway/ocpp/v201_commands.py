@@ -179,6 +179,14 @@ class V201Commands:
             payload["evse"] = evse
         return Command(action="TriggerMessage", payload=payload)
 
+    def encode_sample_trigger(self, evse_id: int) -> Command:
+        """See ``Adapter.encode_sample_trigger``.
+
+        A TransactionEvent has what is sampled of the transaction (F06); MeterValues
+        would be those aligned to the clock, and of no transaction.
+        """
+        return self.encode_trigger("TransactionEvent", evse_id)
+
     def encode_setup(self, *, sample_interval_s: int) -> tuple[Command, ...]:
         """SetVariables of SampledDataCtrlr (2.0.1 part 2, J02).
 

@@ -53,6 +53,7 @@ from gateway.services.evse_state import (
     sample_of,
     session_ref,
 )
+from gateway.services.fresh_samples import FreshSamples
 from gateway.services.group_items import (
     Answer,
     Item,
@@ -102,8 +103,11 @@ RETRY_S: Final = 30
 ENDED_BY_CAR: Final = frozenset({"Other", "StoppedByEV"})
 """Reasons with which a session ends that neither driver nor operator ended."""
 
-LOAD_DEADBAND_DA: Final = 10
-"""Other equipment that changed by less than 1 A is not worth a new plan."""
+LOAD_DEADBAND_DA: Final = 30
+"""Other equipment that changed by less than 1 A per phase is not worth a new plan.
+
+What is sent heeds every reading, planned anew or not.
+"""
 
 _log = structlog.get_logger()
 
@@ -148,6 +152,7 @@ class GroupRunner:
         )
         self._learning = StationLearning(records=self._records, setup=self._setup)
         self._read_back = ReadBack(ports)
+        self._fresh = FreshSamples(ports)
         self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
         self._planned_load_da = 0
@@ -185,6 +190,7 @@ class GroupRunner:
             group_limits.next_deadline(self.state, now),
             self._next_step_at,
             *self._setup.deadlines(now),
+            self._fresh.deadline(self.state, now),
         ]
         wait_s = LONGEST_WAIT_S
         if (self._needs_plan or self._is_step_over) and not self._is_solving:
@@ -227,6 +233,8 @@ class GroupRunner:
             await self._send_round()
             self.refused = group_limits.not_admitted(self.state, self._now())
             self._looked = round_basis(self.state)
+        for one in self._fresh.due(self.state, now):
+            self._spawn(self._fresh.ask(one), f"sample.{one.evse.ref.station_id}")
 
     def _may_plan(self) -> bool:
         """Whether a plan is due; what comes all at once is planned all at once."""

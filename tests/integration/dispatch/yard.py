@@ -43,8 +43,9 @@ class FakeStation:
 
     Attributes:
         mood: ``ok``, ``reject``, ``timeout`` (acts, never answers), ``deaf`` (neither),
-            ``gone``, ``garbled`` and ``internal`` (a CALLERROR: who knows), or
-            ``incapable`` (one that says that it has no such function).
+            ``gone``, ``garbled`` and ``internal`` (a CALLERROR: who knows),
+            ``incapable`` (one that says that it has no such function), or ``dumb`` (it
+            does not send meter values when asked).
         keeps: The purpose of limits that it refuses to clear.
         ignores: Accepts everything and obeys nothing.
         refuses: Says which limits it does not take.
@@ -103,6 +104,9 @@ class FakeAdapter:
             payload={"connectorId": evse_id, "duration": duration_s},
         )
 
+    def encode_sample_trigger(self, evse_id: int) -> Command:
+        return Command(action="TriggerMessage", payload={"evse": evse_id})
+
     def error_code(self, kind: ErrorKind) -> str:
         return kind.value
 
@@ -157,6 +161,9 @@ class FakeStations:
         station = self.stations[station_id]
         if command.action == "GetCompositeSchedule":
             return self._composite(station)
+        if command.action == "TriggerMessage":
+            station.log.append(command.action)
+            return {"status": "rejected" if station.mood == "dumb" else "accepted"}
         assert priority is CallPriority.LIMIT
         await asyncio.sleep(0)
         station.log.append(command.action)

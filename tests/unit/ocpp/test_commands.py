@@ -165,6 +165,7 @@ def test_every_other_command_is_valid_by_its_schema(adapter: Adapter) -> None:
         adapter.encode_composite(1, 900),
         adapter.encode_trigger("StatusNotification", 1),
         adapter.encode_trigger("Heartbeat", None),
+        adapter.encode_sample_trigger(1),
         adapter.encode_remote_start(1, token, 5),
         adapter.encode_remote_start(None, token, 5),
         adapter.encode_remote_stop("4711"),
