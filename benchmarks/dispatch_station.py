@@ -133,6 +133,8 @@ class SimStation:
                 self.profiles.clear()
                 self.changed()
                 return ACCEPTED
+            case "GetCompositeSchedule":
+                return self._composite(command.payload, now)
             case "TriggerMessage":
                 self.sample_due_s = 0.0
                 return ACCEPTED
@@ -159,6 +161,31 @@ class SimStation:
             return REJECTED
         self.changed()
         return ACCEPTED
+
+    def _composite(
+        self, payload: Mapping[str, Any], now: datetime
+    ) -> Mapping[str, object]:
+        """What it says that it would offer, in the words of both versions."""
+        own, duration_s = self.own(now), int(payload["duration"])
+        self._look_ahead(own)
+        steps = [(s, limit) for s, limit in self._ahead if s < _later(own, duration_s)]
+        body = {
+            "duration": duration_s,
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [
+                {"startPeriod": round((at - own).total_seconds()), "limit": limit}
+                for at, limit in steps
+            ],
+        }
+        if "evseId" in payload:
+            whole = {**body, "evseId": EVSE_ID, "scheduleStart": own.isoformat()}
+            return {**ACCEPTED, "schedule": whole}
+        return {
+            **ACCEPTED,
+            "connectorId": EVSE_ID,
+            "scheduleStart": own.isoformat(),
+            "chargingSchedule": {**body, "startSchedule": own.isoformat()},
+        }
 
     def leave_behind(self, limit_a: float, now: datetime) -> None:
         """Hold profiles from before: one that outranks whatever is set later."""
@@ -275,3 +302,7 @@ class SimStation:
         if self.forgets:
             self.profiles.clear()
         self.changed()
+
+
+def _later(moment: datetime, seconds: float) -> datetime:
+    return moment + timedelta(seconds=seconds)

@@ -129,6 +129,9 @@ def excess_a(state: GroupState, reported: Reported) -> float | None:
     one = state.evses.get(reported.ref)
     if one is None or reported.periods is None:
         return None
+    station = state.stations[reported.ref.station_id]
+    if station.needs_setup or not station.trust.leftovers_known:
+        return None  # being cleared: its rating counts
     holding = Holding(is_trusted=True, limits=one.limits)
     if not holding.has_safe_default():
         return None
