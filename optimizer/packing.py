@@ -8,8 +8,9 @@ worths is found exactly, see ``optimizer.knapsack``, where the limits that can b
 * of one cabinet together with its limit over all phases,
 
 two-phase cars included in the first case; or a limit of the imbalance, with cars on one
-or on all phases. Elsewhere (deeper trees, floors that do not fit) currents are chosen
-greedily and exchanged. All integers, ties by index.
+or on all phases. Elsewhere (deeper trees, floors that do not fit) the better counts of
+two choices: greedy with exchanges, and cabinet by cabinet from the smallest on. All
+integers, ties by index.
 """
 
 from collections.abc import Iterable, Sequence
@@ -59,10 +60,13 @@ def pack_offers(
     layout: Layout, step: int, offers: list[Offer], kernel: Kernel | None = None
 ) -> list[int]:
     """Return the currents of a step, Shape (n_session,), 0.1 A, for given worths."""
-    chosen = exact(layout, step, offers, kernel or Plain())
-    if chosen is None:
-        chosen = exchange(layout, step, offers)
-    return _polish(layout, step, offers, chosen)
+    kernel = kernel or Plain()
+    chosen = exact(layout, step, offers, kernel)
+    if chosen is not None:
+        return _polish(layout, step, offers, chosen)
+    found = [exchange(layout, step, offers), by_levels(layout, step, offers, kernel)]
+    polished = [_polish(layout, step, offers, one) for one in found if one is not None]
+    return max(polished, key=lambda one: worth(offers, one))
 
 
 def worth(offers: Iterable[Offer], chosen: list[int]) -> int:
@@ -78,18 +82,45 @@ def exact(
     Exact as long as units need not be counted coarser, see ``MAX_CELL``.
     """
     parts = _parts(layout, step, offers)
-    if parts is None:
+    nested = None if parts is None else _nest(parts)
+    if nested is None:
         return None
     chosen = [0] * len(layout.problem.sessions)
     for offer in offers:
         chosen[offer.index] = _best(offer, 0, layout.high_da[offer.index])[1]
-    for part in parts:
+    for part in nested:
         behind = [offer for offer in offers if offer.index in part.members]
         found = choose(_crowd(layout, part, behind), kernel)
         if found is None:
             return None
         for offer, option in zip(behind, found, strict=True):
             chosen[offer.index] = offer.values[option][0]
+    return chosen
+
+
+def by_levels(
+    layout: Layout, step: int, offers: list[Offer], kernel: Kernel
+) -> list[int] | None:
+    """Choose the best within each cabinet, from the smallest to the whole tree.
+
+    What a cabinet chose bounds what those above it may choose for its cars. Each
+    choice is exact, all of them together need not be; None if one is too hard.
+    """
+    parts = _parts(layout, step, offers)
+    if parts is None:
+        return None
+    left = {offer.index: offer for offer in offers}
+    for part in sorted(parts, key=lambda part: len(part.members)):
+        behind = [offer for index, offer in left.items() if index in part.members]
+        found = choose(_crowd(layout, part, behind), kernel)
+        if found is None:
+            return None
+        for offer, option in zip(behind, found, strict=True):
+            values = offer.values[: option + 1]
+            left[offer.index] = Offer(index=offer.index, values=values)
+    chosen = [0] * len(layout.problem.sessions)
+    for index, offer in left.items():
+        chosen[index] = _best(offer, 0, layout.high_da[index])[1]
     return chosen
 
 
@@ -150,7 +181,7 @@ def _parts(layout: Layout, step: int, offers: list[Offer]) -> list[_Part] | None
                 members, _Part(members=members, cap=dict.fromkeys(PHASES, _NO_CAP))
             )
             part.bind(row, row.extra_da[step])
-    return _nest(list(found.values()))
+    return list(found.values())
 
 
 def _kind(row: Row) -> "_Kind":

@@ -336,3 +336,26 @@ def test_single_phase_cars_do_not_strand_the_other_phases() -> None:
     ]
     chosen = packing.pack_offers(layout, 0, offers)
     assert chosen[2] >= 130
+
+
+def test_a_deep_tree_is_packed_nearly_as_well_as_by_a_mixed_integer_solver() -> None:
+    """Four cabinets and a total, all crowded; cars on one, two and three phases."""
+    reached, greedy, possible = 0, 0, 0
+    for seed in range(25):
+        rng = Random(seed)  # noqa: S311 - a seeded test, no secret
+        limits = [
+            cabinet(rng, "A", 40, 70),
+            cabinet(rng, "B", 20, 40, parent="A"),
+            total(rng, "C", parent="A"),
+            cabinet(rng, "D", 10, 20, parent="B"),
+        ]
+        layout = Layout.of(one_step(rng, limits, n_session=16, phases=ANY_PHASES))
+        offers = random_offers(rng, layout)
+        chosen = packing.pack_offers(layout, 0, offers, Fast())
+        assert chosen == packing.pack_offers(layout, 0, offers, Plain())
+        assert fits(layout, chosen)
+        reached += packing.worth(offers, chosen)
+        greedy += packing.worth(offers, packing.exchange(layout, 0, offers))
+        possible += best_by_milp(layout, offers)
+    assert greedy < reached <= possible
+    assert reached >= 0.97 * possible
