@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 
 from gateway.domain.ids import StationId
+from gateway.domain.topology import Site
+from gateway.services.need_policy import NeedPolicy
 from tests.support.api_site import ApiSite, api_site
+from tests.support.billed import Talk16, ago
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -145,3 +148,26 @@ async def test_of_a_session_without_a_plan_nothing_is_said(site: ApiSite) -> Non
         assert missing["error"] == "no_plan"
         answer = await site.call("PUT", f"{path}/request", {"energy_wh": 5_000})
         assert answer["feasibility"] is None
+
+
+async def test_what_sessions_of_this_hour_needed_is_read_from_the_store(
+    site: ApiSite,
+) -> None:
+    await site.register("PAST")
+    async with site.station("PAST") as station:
+        await station.boot()
+        talk = Talk16(station)
+        for index in range(14):
+            number = await talk.start(ago(site, hours=50 - 2 * index), 0)
+            stop = ago(site, hours=49 - 2 * index)
+            await talk.stop(number, stop, 9_000 + 100 * index)
+    policy = NeedPolicy(site.parts.queries, lambda: Site(timezone="UTC"))
+    rows = await site.call("GET", "/sessions?station_id=PAST&open=true")
+    assert rows == []
+    session = await site.parts.queries.session(
+        (await site.call("GET", "/sessions?station_id=PAST&limit=1"))[0]["session_id"]
+    )
+    assert session is not None
+    found = await policy.of_history(session, site.parts.clock.now())
+    assert found.energy_wh == 10_000
+    assert found.stay_s == pytest.approx(3_600, abs=2)
