@@ -121,6 +121,7 @@ def site_check(
     found += _part("gateway.config").check_passwords(
         loaded.password_sources, os.environ
     )
+    found += _part("gateway.config").check_devices(loaded.meters, os.environ)
     if loaded.ocpp.tls is not None:
         to_come = certificates.to_come(loaded)
         tls = _part("gateway.server.tls")

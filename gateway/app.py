@@ -17,7 +17,7 @@ import structlog
 from gateway.api.app import create_app
 from gateway.api.serving import serving
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config, passwords
+from gateway.config import Config, check_devices, passwords
 from gateway.cores import free_workers, kept_on
 from gateway.domain.ids import StationId
 from gateway.ports import API, OCPP, OCPP_LEGACY_TLS, OCPP_TLS, bind
@@ -84,6 +84,7 @@ def run_gateway(config: Config) -> int:
         StartupError: A port is in use, or the store cannot be opened.
     """
     secrets = passwords(config.password_sources, os.environ)
+    check_devices(config.meters, os.environ)
     if config.ca is not None:  # made now if need be: client_ca may be its certificate
         open_authority(config.ca, folder=config.store.ca_path, clock=SystemClock())
     if config.ocpp.tls is not None:

@@ -4,7 +4,7 @@ from gateway.config.certificates import CaConfig, Iso15118Config, OcspConfig
 from gateway.config.cpo import CpoConfig
 from gateway.config.load import Config
 from gateway.config.ports import check_ports
-from gateway.config.secrets import check_passwords, passwords
+from gateway.config.secrets import check_devices, check_passwords, passwords
 from gateway.config.sections import (
     ApiConfig,
     BillingConfig,
@@ -37,6 +37,7 @@ __all__ = [
     "SecurityConfig",
     "ServerConfig",
     "StoreConfig",
+    "check_devices",
     "check_passwords",
     "check_ports",
     "passwords",

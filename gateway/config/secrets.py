@@ -1,11 +1,13 @@
 """Passwords of stations, from the files and variables that the configuration names."""
 
 import os
+import ssl
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.config.meters import MeterConfig
 from gateway.domain.ids import StationId
 from gateway.errors import ConfigError
 
@@ -64,6 +66,45 @@ def check_passwords(
         f"station {station_id}.password_env: {source} is not set here"
         for station_id, source in unset.items()
     ]
+
+
+def check_devices(
+    meters: Sequence[MeterConfig], environment: Mapping[str, str]
+) -> list[str]:
+    """Check what devices are logged in to with; what should be known, one line each.
+
+    As with `check_passwords` a variable that is not set is only told.
+
+    Raises:
+        ConfigError: As `device_password`, or the authorities of a broker cannot be
+            used.
+    """
+    found: list[str] = []
+    for one in meters:
+        table, key = one.mqtt, f"{one.key}.mqtt"
+        if table is None:
+            continue
+        check_authorities(table.ca_file, f"{key}.ca_file")
+        variable = table.password_env
+        if variable is not None and variable not in environment:
+            found.append(f"{key}.password_env: {variable} is not set here")
+        else:
+            device_password(table.password_file, variable, environment, key)
+    return found
+
+
+def check_authorities(ca_file: Path | None, key: str) -> None:
+    """Refuse a file of authorities that TLS cannot use.
+
+    Raises:
+        ConfigError: It cannot be read, or holds no certificates.
+    """
+    if ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(key, f"{ca_file} cannot be used: {error}") from None
 
 
 def device_password(

@@ -209,6 +209,8 @@ class Batteries:
         wanted = replace(wanted, power_w=_calm(wanted.power_w, state.told))
         state.wanted = wanted
         if self._is_only_advised(battery):
+            told = state.told
+            state.reserved_w = 0 if told is None else max(0, told.power_w)
             return
         asked_w = wanted.power_w
         state.reserved_w = max(state.reserved_w, asked_w)

@@ -2,16 +2,15 @@
 
 import asyncio
 import os
-import ssl
 from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
 
 from gateway.config.meters import MeterConfig, MeterPart, ModbusTable, MqttTable
-from gateway.config.secrets import device_password
+from gateway.config.secrets import check_authorities, device_password
 from gateway.domain.topology import LoadSource
-from gateway.errors import ConfigError, DeviceError
+from gateway.errors import DeviceError
 from gateway.meters import modbus
 from gateway.meters.broker import Brokers, Login
 from gateway.meters.line import Lines
@@ -160,11 +159,7 @@ def login_of(table: MqttTable, key: str, environment: Mapping[str, str]) -> Logi
     Raises:
         ConfigError: Its password cannot be had, or its authorities not be read.
     """
-    if table.ca_file is not None:
-        try:
-            ssl.create_default_context(cafile=table.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"{key}.ca_file", f"cannot be used: {error}") from None
+    check_authorities(table.ca_file, f"{key}.ca_file")
     return Login(
         host=table.host,
         port=table.used_port,

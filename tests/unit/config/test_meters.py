@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.config.meters import described
-from gateway.config.secrets import device_password
+from gateway.config.secrets import check_devices, device_password
 from gateway.errors import ConfigError
 
 SITE = """
@@ -206,3 +206,21 @@ def test_a_battery_is_controlled_where_it_can_be_told_and_the_surplus_is_seen(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert caught.value.key == key
+
+
+def test_what_a_broker_is_logged_in_to_with_is_checked_without_a_gateway(
+    tmp_path: Path,
+) -> None:
+    secure = 'topic = "hall/em"\n    username = "w"\n    password_env = "BROKER"'
+    config = load(tmp_path, SITE.replace('topic = "hall/em"', secure))
+    assert check_devices(config.meters, {}) == [
+        "load[0].mqtt.password_env: BROKER is not set here"
+    ]
+    assert check_devices(config.meters, {"BROKER": "x"}) == []
+    with pytest.raises(ConfigError, match="is empty"):
+        check_devices(config.meters, {"BROKER": ""})
+    (tmp_path / "ca.pem").write_text("no certificate")
+    text = SITE.replace("tls = true", 'tls = true\n    ca_file = "ca.pem"')
+    with pytest.raises(ConfigError) as caught:
+        check_devices(load(tmp_path, text).meters, {})
+    assert caught.value.key == "load[0].mqtt.ca_file"

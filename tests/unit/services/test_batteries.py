@@ -317,6 +317,8 @@ async def test_a_cabinet_that_only_advises_tells_nothing() -> None:
     await world.hear()
     await world.tick()
     assert world.told == []
+    await world.hear()
+    assert world.counted() is None, "it counts as it is measured"
     assert world.state.wanted is not None
     assert world.state.wanted.power_w > 0
 
