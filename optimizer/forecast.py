@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from optimizer import rules
-from optimizer.grid import PHASES
+from optimizer.grid import MAX_CURRENT_A, PHASES
 from optimizer.layout import DJ_PER_WH, Layout
 from optimizer.parts import CabinetLimit
 from optimizer.problem import CabinetProblem, Mode
@@ -135,7 +135,10 @@ def _held(
     return replace(
         cabinet,
         reserved_a=[
-            [taken + more for taken, more in zip(row, later, strict=True)]
+            [
+                min(MAX_CURRENT_A, taken + more)
+                for taken, more in zip(row, later, strict=True)
+            ]
             for row in cabinet.reserved_a
         ],
     )

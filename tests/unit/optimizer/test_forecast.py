@@ -109,3 +109,7 @@ def test_what_comes_after_the_last_departure_does_not_matter() -> None:
 def test_a_need_that_no_limit_could_meet_is_no_foreseen_shortage() -> None:
     greedy = problem(energy_wh=10**6, limit_a=64.0)
     assert foreseen(greedy, later(0.0)).mode is Mode.ECONOMY
+
+
+def test_an_absurd_expectation_is_no_error_but_a_shortage() -> None:
+    assert foreseen(problem(), later(1e7)) == problem(mode=Mode.FINISH)
