@@ -112,7 +112,7 @@ class ApiContext:
     queue: CommandQueue
     device: Device
     operator_guard: Callable[..., Awaitable[None]]
-    commission: Callable[[StationId], Awaitable[dict[str, Any]]]
+    commission: Callable[..., Awaitable[dict[str, Any]]]
     batteries: Batteries
     call_timeout_s: float
     billing: BillingConfig

@@ -15,6 +15,8 @@ from gateway.store import money
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
+Outage = Annotated[int, Query(ge=0, le=3600)]
+
 router = APIRouter(tags=["stations"], route_class=CheckedRoute)
 
 
@@ -83,12 +85,24 @@ async def delete_station(station_id: str, context: Context, caller: Operator) ->
 
 @router.post("/stations/{station_id}/commissioning")
 async def commission(
-    station_id: str, context: Context, caller: Operator
+    station_id: str,
+    context: Context,
+    caller: Operator,
+    restart: bool = False,
+    outage_s: Outage = 0,
 ) -> dict[str, Any]:
-    """Run the obedience test and store its result."""
+    """Run the obedience test and store its result.
+
+    With ``restart`` an idle station is restarted, too; with ``outage_s`` its network is
+    taken away for so many seconds: its connections are refused, and what it draws
+    when it is back is measured.
+    """
     entry = context.directory.require(station_id)
-    await context.audit(caller, "station.tested", f"station/{entry.station_id}", {})
-    return await context.commission(entry.station_id)
+    asked = {"restart": restart, "outage_s": outage_s}
+    await context.audit(caller, "station.tested", f"station/{entry.station_id}", asked)
+    return await context.commission(
+        entry.station_id, restart=restart, outage_s=outage_s
+    )
 
 
 @router.get("/stations/{station_id}/refused-frames")

@@ -320,6 +320,10 @@ class Adapter(Protocol):
         """Ask for a log; later ones for stations that do not know the first."""
         ...
 
+    def encode_reset(self) -> Command:
+        """Restart the station, gently: once nobody charges."""
+        ...
+
     def encode_transaction_status(self, transaction_id: str) -> Command | None:
         """Ask whether messages of a transaction wait; ``None``: cannot be asked."""
         ...

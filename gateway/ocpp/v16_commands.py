@@ -195,6 +195,10 @@ class V16Commands:
             payload={"transactionId": whole_number(transaction_id)},
         )
 
+    def encode_reset(self) -> Command:
+        """Reset (1.6, 5.14)."""
+        return Command(action="Reset", payload={"type": "Soft"})
+
     def encode_transaction_status(self, transaction_id: str) -> Command | None:
         """1.6 numbers no messages, so none can be missed by their number."""
         del transaction_id

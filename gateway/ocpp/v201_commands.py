@@ -259,6 +259,10 @@ class V201Commands:
             action="RequestStopTransaction", payload={"transactionId": transaction_id}
         )
 
+    def encode_reset(self) -> Command:
+        """Reset of the whole station (2.0.1, B12)."""
+        return Command(action="Reset", payload={"type": "OnIdle"})
+
     def encode_transaction_status(self, transaction_id: str) -> Command | None:
         """GetTransactionStatus (2.0.1, E14)."""
         return Command(

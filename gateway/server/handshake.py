@@ -1,6 +1,6 @@
 """What a handshake request is answered with: who may come in, speaking what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -129,11 +129,13 @@ class Handshake:
         adapters: Mapping[str, Adapter],
         strict_adapters: Mapping[str, Adapter],
         reconnects: Reconnects,
+        kept_out_s: Callable[[StationId], int] = lambda _: 0,
     ) -> None:
         self._gate = gate
         self._adapters = adapters
         self._strict_adapters = strict_adapters
         self._reconnects = reconnects
+        self._kept_out_s = kept_out_s
 
     async def decide(self, knock: Knock, now_s: float) -> Refusal | Admitted:
         """Decide about one request.
@@ -161,6 +163,13 @@ class Handshake:
         )
         if admitted is None:
             return _UNAUTHORIZED
+        kept_out_s = self._kept_out_s(admitted)
+        if kept_out_s:
+            return Refusal(
+                status=HTTPStatus.SERVICE_UNAVAILABLE,
+                text="kept out by its obedience test\n",
+                headers=(("Retry-After", str(kept_out_s)),),
+            )
         if not self._reconnects.may_connect(admitted, now_s):
             _log.warning("station.flapping", station_id=admitted, remote=remote)
             return Refusal(

@@ -100,6 +100,7 @@ class Listener:
             adapters=adapters,
             strict_adapters=strict_adapters,
             reconnects=self._reconnects,
+            kept_out_s=links.kept_out_s,
         )
         self._sockets: set[WebSocket] = set()
         self._opening: set[WebSocket] = set()

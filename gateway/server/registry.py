@@ -5,6 +5,7 @@ longer owns the station and changes nothing.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -27,6 +28,8 @@ from gateway.server.link import (
 )
 from gateway.server.reconnects import Takeovers
 
+KEPT_OUT: Final = "the obedience test takes the network away for a while"
+
 REPLACED: Final = "a newer connection of this station took over"
 
 _log = structlog.get_logger()
@@ -41,6 +44,7 @@ class Links:
         self._links: dict[StationId, Link] = {}
         self._parted: dict[StationId, tuple[datetime, str]] = {}
         self._epoch = 0
+        self._kept_out: dict[StationId, float] = {}
         self._takeovers = Takeovers()
         self._legacy_use = LegacyUse()
 
@@ -201,6 +205,21 @@ class Links:
             return False
         link.close_soon(POLICY_VIOLATION, reason)
         return True
+
+    def keep_out(self, station_id: StationId, seconds: float) -> None:
+        """Close a station's link, and let it in again after so many real seconds."""
+        self._kept_out[station_id] = _now_s() + seconds
+        self.disconnect(station_id, KEPT_OUT)
+
+    def kept_out_s(self, station_id: StationId) -> int:
+        """Whole real seconds until a station is let in; 0: it is."""
+        until_s = self._kept_out.get(station_id)
+        if until_s is None:
+            return 0
+        left_s = math.ceil(until_s - _now_s())
+        if left_s <= 0:
+            del self._kept_out[station_id]
+        return max(0, left_s)
 
     def close_waiting(self, reason: str) -> int:
         """Close every link whose station waits for an answer; how many."""

@@ -4,15 +4,15 @@ Tested are: that the safe default rules while no session runs (the station's own
 composite schedule); that a running session follows a lower limit (its meter) or, while
 nobody charges, that the composite schedule follows a step; and that the default still
 rules after we dropped the connection. A restart, and a network that stays away for
-long, are not tested, and the proof says so: after each restart such a station counts at
-its rating until its default is set again.
+long, are tested where that is asked for (`services.outage_test`), and the proof says
+so: without a restart in it, a station counts at its rating after each one until its
+default is set again.
 """
 
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -21,12 +21,13 @@ from gateway.domain.envelope import Progress
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.topology import Evse
 from gateway.errors import CallFailed, RequestError
-from gateway.ocpp.adapter import Adapter, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.dispatch import Dispatch
 from gateway.services.evse_state import RESTART_TEST, StationState
 from gateway.services.group_state import GroupState
+from gateway.services.outage_test import OUTAGE, OutageTest
 from gateway.services.safe_limits import safe_default
+from gateway.services.tested_stations import Finding, TestedStations
 
 STEP_WITHIN_S: Final = 60.0
 """Real seconds for a session to follow a lower limit and be seen by its meter."""
@@ -42,45 +43,9 @@ STEP: Final = "step"
 DROP: Final = "drop"
 REQUIRED: Final = (DEFAULT, STEP, DROP)
 """Without each of these a station is not proven."""
-ALL_STEPS: Final = (*REQUIRED, RESTART_TEST, "long_outage")
+ALL_STEPS: Final = (*REQUIRED, RESTART_TEST, OUTAGE)
 
 _log = structlog.get_logger()
-
-
-class TestedStations(Protocol):
-    """How stations are reached, and dropped."""
-
-    def adapter(self, station_id: StationId) -> Adapter | None:
-        """The dialect a connected station speaks."""
-        ...
-
-    def is_online(self, station_id: StationId) -> bool:
-        """Whether it is connected."""
-        ...
-
-    def disconnect(self, station_id: StationId, reason: str) -> bool:
-        """Close its connection."""
-        ...
-
-    async def call(
-        self,
-        station_id: StationId,
-        command: Command,
-        *,
-        timeout_s: float,
-        priority: CallPriority = CallPriority.OTHER,
-    ) -> Mapping[str, object]:
-        """Send a command and wait for the answer."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One step of the test; ``passed`` ``None``: it could not be tested."""
-
-    step: str
-    passed: bool | None
-    detail: str
 
 
 class Commissioning:
@@ -104,9 +69,27 @@ class Commissioning:
         self._call_timeout_s = call_timeout_s
         self._step_within_s = step_within_s
         self._return_within_s = return_within_s
+        self._outage = OutageTest(
+            dispatch=dispatch,
+            stations=stations,
+            clock=clock,
+            state_of=self._state,
+            default_rules=self._default_rules,
+            within=self._within,
+            return_within_s=return_within_s,
+            step_within_s=step_within_s,
+            call_timeout_s=call_timeout_s,
+        )
 
-    async def run(self, station_id: StationId) -> dict[str, object]:
+    async def run(
+        self, station_id: StationId, *, restart: bool = False, outage_s: float = 0
+    ) -> dict[str, object]:
         """Test a station and store the result; takes up to a few minutes.
+
+        Args:
+            station_id: Which.
+            restart: Restart it, too, if nobody charges.
+            outage_s: Keep its network away for so many real seconds; 0: do not.
 
         Proven is a station that passed each of ``REQUIRED``, now or, with the same
         firmware and no doubt since, before: a station with one EVSE shows its default
@@ -124,11 +107,16 @@ class Commissioning:
         findings = [await self._default_rules(DEFAULT, station_id)]
         findings.append(await self._follows(station_id))
         findings.append(await self._survives_drop(station_id))
+        if restart:
+            findings.append(await self._outage.restart(station_id))
+        if outage_s:
+            findings.append(await self._outage.outage(station_id, outage_s))
         firmware = self._firmware_of(station_id)
-        has_failed = any(f.passed is False for f in findings)
+        has_failed = any(f.passed is False and f.step != RESTART_TEST for f in findings)
         tested = {f.step for f in findings if f.passed}
         if not has_failed:
             tested |= set(await self._dispatch.tested(station_id, firmware))
+        tested -= {f.step for f in findings if f.passed is False}
         is_proven = not has_failed and tested.issuperset(REQUIRED)
         evidence: dict[str, object] = {
             "steps": [
@@ -166,7 +154,7 @@ class Commissioning:
             limit_a = await self._composite_a(station_id, one.evse)
             if limit_a is None:
                 continue
-            default = safe_default(station, one.evse, self._clock.now())
+            default = safe_default(station, one.evse, self._clock.now(), one.unit)
             floor_a = default.floor_da / 10
             seen.append(f"EVSE {one.evse.ref.evse_id}: {limit_a:g} A")
             if limit_a > floor_a + TOLERANCE_A:

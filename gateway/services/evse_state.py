@@ -141,6 +141,7 @@ class EvseState:
         watched_at: Since when its samples are judged; ``None``: from the next on.
         bounds: (until when, what it might draw until then), of the last while.
         must_resend: What was sent may be lost (a restart, a clearing): send again.
+        hold_s: Limits of its session decay after this, instead of the site's time.
         rhythm: How its session was switched on and off.
         levels: What the plan wants: (from when on, 0.1 A per phase), never rising.
         car: What its car showed of itself; for plans, never for an envelope.
@@ -164,6 +165,7 @@ class EvseState:
     watched_at: datetime | None = None
     bounds: tuple[tuple[datetime, Draw], ...] = ()
     must_resend: bool = False
+    hold_s: int | None = None
     rhythm: Rhythm = Rhythm()  # noqa: RUF009 - it is frozen
     levels: tuple[tuple[int, int], ...] = ()
     car: CarFacts = NOTHING_KNOWN
@@ -199,6 +201,7 @@ class StationState:
         is_busy: A call of ours is under way.
         blocks_sessions: Until its default was tried, nothing else is sent.
         retry_at: Nothing is sent before (site time).
+        is_tested: The obedience test looks at what it holds: it is sent nothing.
         capability: What it can be told, with what is only being tried.
     """
 
@@ -209,6 +212,7 @@ class StationState:
     blocks_sessions: bool = True
     is_busy: bool = False
     retry_at: datetime | None = None
+    is_tested: bool = False
     capability: Capability = field(default_factory=Capability)
     evses: list[EvseState] = field(default_factory=list)
 

@@ -267,6 +267,7 @@ def _is_reachable(group: GroupState, one: EvseState, now: datetime) -> bool:
     return (
         state.is_online
         and not state.is_busy
+        and not state.is_tested
         and not state.blocks_sessions
         and not is_waiting
     )
@@ -324,7 +325,7 @@ def wish_of(
         levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)
     known = group.stations[evse.ref.station_id].capability
     started_at = None if one.session is None else one.session.started_at
-    hold_time_s = group.site.hold_time_s
+    hold_time_s = one.hold_s or group.site.hold_time_s
     hold_s = now_s + hold_time_s - min(group.skew_s(one), hold_time_s // 2)
     return Wish(
         evse=evse,

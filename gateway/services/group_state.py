@@ -460,6 +460,7 @@ class GroupState:
             return
         if before.session.session_id == session.session_id:
             one.levels, one.rhythm = before.levels, before.rhythm
+            one.hold_s = before.hold_s
             one.car, one.offered = before.car, before.offered
             one.rest = before.rest
             one.seen_at, one.expected = before.seen_at, before.expected
@@ -475,7 +476,7 @@ class GroupState:
         for station_id, station in self.stations.items():
             before = old.stations.get(station_id)
             if before is not None:
-                station.is_busy = before.is_busy
+                station.is_busy, station.is_tested = before.is_busy, before.is_tested
                 is_open = not station.trust.leftovers_known
                 is_ours = station.trust.doubt not in {OPERATOR_CALL, UNCONTROLLED}
                 station.needs_setup = before.needs_setup or (is_open and is_ours)

@@ -69,6 +69,7 @@ class StationSetup:
             not station.needs_setup
             or not station.is_online
             or station.is_busy
+            or station.is_tested
             or is_waiting
             or not any(state.is_controlled(one) for one in station.evses)
         ):

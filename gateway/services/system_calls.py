@@ -169,6 +169,10 @@ class Droppable(Stations, Protocol):
         """Close a connection; whether there was one."""
         ...
 
+    def keep_out(self, station_id: StationId, seconds: float) -> None:
+        """Close its connection, and refuse others for so many real seconds."""
+        ...
+
 
 class ObservedStations(SystemCalls):
     """Stations as the obedience test reaches them, before they are accepted, too."""
@@ -180,3 +184,7 @@ class ObservedStations(SystemCalls):
     def disconnect(self, station_id: StationId, reason: str) -> bool:
         """Close its connection; whether there was one."""
         return self._droppable.disconnect(station_id, reason)
+
+    def keep_out(self, station_id: StationId, seconds: float) -> None:
+        """Close its connection, and refuse others for so many real seconds."""
+        self._droppable.keep_out(station_id, seconds)

@@ -92,3 +92,88 @@ async def test_only_a_connected_station_can_be_tested(tmp_path: Path) -> None:
         with pytest.raises(RequestError) as refused:
             await commissioning(place).run(CP1)
         assert refused.value.status == 409
+
+
+@pytest.mark.quirk(10)
+async def test_a_station_that_keeps_its_floor_over_a_restart_is_proven_for_it(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        await set_up(place)
+        found = await commissioning(place).run(CP1, restart=True)
+        assert found["tested"] == ["default", "step", "drop", "restart"]
+        runner = place.dispatch.runner(CP1)
+        assert runner is not None
+        await until(lambda: runner.state.stations[CP1].trust.survives_restart)
+        assert not runner.state.stations[CP1].is_tested
+        n_sent = len(place.station(1).log)
+        place.boot(1, "1.2")
+        await until(lambda: len(place.station(1).log) > n_sent)  # it is set up again
+
+
+@pytest.mark.quirk(10)
+async def test_a_station_that_forgets_its_floor_is_proven_but_for_restarts(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        await set_up(place)
+        place.station(1).forgets = True
+        found = await commissioning(place).run(CP1, restart=True)
+        assert found["is_proven"] is True
+        assert found["untested"] == ["restart", "long_outage"]
+        steps = {one["step"]: one for one in found["steps"]}  # type: ignore[attr-defined]  # a list of steps
+        assert steps["restart"]["passed"] is False
+        await until(lambda: place.limit_da(1) == 0)  # it is set again
+
+
+@pytest.mark.quirk(26)
+async def test_a_session_is_at_its_floor_when_the_network_has_been_away(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        await set_up(place)
+        first = await commissioning(place).run(CP1, outage_s=0.5)
+        assert first["tested"] == ["default", "step", "drop", "long_outage"]
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+
+        async def drive() -> None:
+            while True:
+                if place.station(1).online:
+                    place.report(1, current_a=(place.limit_da(1) or 0) / 10)
+                await asyncio.sleep(0.05)
+
+        async with asyncio.TaskGroup() as tasks:
+            driver = tasks.create_task(drive())
+            found = await commissioning(place).run(CP1, outage_s=2.0)
+            driver.cancel()
+        steps = {one["step"]: one for one in found["steps"]}  # type: ignore[attr-defined]  # a list of steps
+        assert steps["long_outage"]["passed"] is True, steps
+        assert "0 A measured" in steps["long_outage"]["detail"]
+        await until(lambda: place.limit_da(1) == 320)
+
+
+@pytest.mark.quirk(26)
+async def test_a_session_that_charges_on_without_network_fails_the_test(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        await set_up(place)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+
+        async def drive() -> None:
+            while True:
+                if place.station(1).online:
+                    held = place.station(1).session
+                    low = held is not None and held.steps[0].limit_da <= 60
+                    place.report(1, current_a=6 if low else 32)
+                await asyncio.sleep(0.05)
+
+        async with asyncio.TaskGroup() as tasks:
+            driver = tasks.create_task(drive())
+            found = await commissioning(place).run(CP1, outage_s=2.0)
+            driver.cancel()
+        assert found["is_proven"] is False
+        steps = {one["step"]: one for one in found["steps"]}  # type: ignore[attr-defined]  # a list of steps
+        assert steps["long_outage"]["passed"] is False, steps

@@ -50,6 +50,7 @@ class FakeStation:
         ignores: Accepts everything and obeys nothing.
         refuses: Says which limits it does not take.
         maximum: Its maximum as a whole.
+        forgets: It loses its limits when it restarts.
         reports_da: What it tells as its composite schedule instead of what it obeys.
         asked: How often it was asked for that.
         log: Actions in the order of arrival.
@@ -68,6 +69,7 @@ class FakeStation:
     refuses: Callable[[SetLimit], bool] = lambda _: False
     maximum: LimitSchedule | None = None
     own: LimitSchedule | None = None
+    forgets: bool = False
     reports_da: int | None = None
     asked: int = 0
     keeps: str = ""
@@ -97,6 +99,9 @@ class FakeAdapter:
             Command(action="ClearChargingProfile", payload={"purpose": "session"}),
             Command(action="ClearChargingProfile", payload={"purpose": "default"}),
         )
+
+    def encode_reset(self) -> Command:
+        return Command(action="Reset", payload={})
 
     def encode_composite(self, evse_id: int, duration_s: int) -> Command:
         return Command(
@@ -164,6 +169,8 @@ class FakeStations:
         if command.action == "TriggerMessage":
             station.log.append(command.action)
             return {"status": "rejected" if station.mood == "dumb" else "accepted"}
+        if command.action == "Reset":
+            return self._restart(station)
         assert priority is CallPriority.LIMIT
         await asyncio.sleep(0)
         station.log.append(command.action)
@@ -213,6 +220,34 @@ class FakeStations:
         loop = asyncio.get_running_loop()
         loop.call_later(0.4, lambda: self._set_online(station_id, online=True))
         return True
+
+    def keep_out(self, station_id: StationId, seconds: float) -> None:
+        self._set_online(station_id, online=False)
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds, lambda: self._set_online(station_id, online=True))
+
+    def _restart(self, station: FakeStation) -> Mapping[str, object]:
+        def back() -> None:
+            if station.forgets:
+                station.default = station.own = station.maximum = None
+            self.boot(station.station_id, "1.2")
+
+        self._set_online(station.station_id, online=False)
+        asyncio.get_running_loop().call_later(0.4, back)
+        return {"status": "accepted"}
+
+    def boot(self, station_id: StationId, firmware: str) -> None:
+        now = self._clock.now()
+        self._set_online(station_id, online=True)
+        event = StationBooted(
+            station_id=station_id,
+            occurred_at=now,
+            received_at=now,
+            vendor="V",
+            model="M",
+            firmware=firmware,
+        )
+        self._bus.publish(FactCommitted(offset=1, event=event))
 
     def _set_online(self, station_id: StationId, *, online: bool) -> None:
         self.stations[station_id].online = online
@@ -331,18 +366,7 @@ class Yard:
 
     def boot(self, number: int, firmware: str = "1") -> None:
         """A station starts and says so."""
-        now = self.clock.now()
-        station_id = StationId(f"CP{number}")
-        self.links._set_online(station_id, online=True)
-        event = StationBooted(
-            station_id=station_id,
-            occurred_at=now,
-            received_at=now,
-            vendor="V",
-            model="M",
-            firmware=firmware,
-        )
-        self.bus.publish(FactCommitted(offset=1, event=event))
+        self.links.boot(StationId(f"CP{number}"), firmware)
 
     def drop(self, number: int) -> None:
         """A station loses its connection."""
