@@ -164,13 +164,9 @@ class FakeStations:
         assert timeout_s > 0
         assert epoch is None, "limits go out on whichever connection there is"
         station = self.stations[station_id]
-        if command.action == "GetCompositeSchedule":
-            return self._composite(station)
-        if command.action == "TriggerMessage":
-            station.log.append(command.action)
-            return {"status": "rejected" if station.mood == "dumb" else "accepted"}
-        if command.action == "Reset":
-            return self._restart(station)
+        other = self._asked(station, command)
+        if other is not None:
+            return other
         assert priority is CallPriority.LIMIT
         await asyncio.sleep(0)
         station.log.append(command.action)
@@ -184,17 +180,27 @@ class FakeStations:
         failure = _failure_of(station)
         if failure is not None:
             raise failure
-        if station.mood == "reject":
-            return {"status": "rejected"}
-        limit = command.payload.get("limit")
-        if isinstance(limit, SetLimit) and station.refuses(limit):
-            return {"status": "rejected"}
-        if station.keeps and command.payload.get("purpose") == station.keeps:
+        if _is_refused(station, command):
             return {"status": "rejected"}
         self._act(station, command)
         if station.mood == "timeout":
             raise CallTimedOut(station_id)
         return {"status": "accepted"}
+
+    def _asked(
+        self, station: FakeStation, command: Command
+    ) -> Mapping[str, object] | None:
+        """What it answers to calls that set no limit."""
+        match command.action:
+            case "GetCompositeSchedule":
+                return self._composite(station)
+            case "TriggerMessage":
+                station.log.append(command.action)
+                return {"status": "rejected" if station.mood == "dumb" else "accepted"}
+            case "Reset":
+                return self._restart(station)
+            case _:
+                return None
 
     def _answer_later(
         self, station: FakeStation, command: Command, on_late: OnLate
@@ -296,6 +302,13 @@ class FakeStations:
                 station.maximum = limit.schedule
             case Purpose.SESSION:
                 station.session = limit.schedule
+
+
+def _is_refused(station: FakeStation, command: Command) -> bool:
+    limit = command.payload.get("limit")
+    is_kept = station.keeps and command.payload.get("purpose") == station.keeps
+    is_picky = isinstance(limit, SetLimit) and station.refuses(limit)
+    return station.mood == "reject" or bool(is_kept) or is_picky
 
 
 def _failure_of(station: FakeStation) -> CallFailed | None:
