@@ -230,6 +230,17 @@ class Live:
             raise RequestError(404, "expired_link", "This page has expired.")
         return await self._receipts.receipt(session_id)
 
+    async def plan_row(self, token: str) -> Mapping[str, object]:
+        """The session's row of the newest plan, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: 404 an unknown link, or no plan yet.
+        """
+        session_id = self._needs.session_of_link(token)
+        if session_id is None:
+            raise RequestError(404, "expired_link", "This page has expired.")
+        return await self._receipts.newest_plan_row(session_id)
+
     async def signed_xml(self, token: str) -> str:
         """What the meter of a session signed, for the transparency software.
 
@@ -367,6 +378,11 @@ class Live:
             "cost": money_told.cost,
             "credited": money_told.credited,
             "price": money_told.price,
+            "plan_url": (
+                f"/d/{self._needs.driver_token(session_id)}/plan"
+                if promise is not None and session.phase is not SessionPhase.ENDED
+                else None
+            ),
             "receipt_url": (
                 f"/d/{self._needs.driver_token(session_id)}/receipt"
                 if bill is not None and bill.status == "settled"

@@ -65,6 +65,20 @@ def of_session(
     return opened | _in_log(conn, row, proof)
 
 
+def newest_of(
+    conn: sqlite3.Connection, session_id: SessionId, proof: Proof
+) -> dict[str, object]:
+    """Return a session's row of the newest plan with it.
+
+    Raises:
+        RequestError: 404 it is in no plan yet; 409 that is of an older version.
+    """
+    promise = plans.promise(conn, session_id)
+    if promise is None:
+        raise RequestError(404, "not_planned", "No plan has been made for it yet.")
+    return of_session(conn, promise.plan_id, session_id, proof)
+
+
 def _plan(conn: sqlite3.Connection, plan_id: int) -> PlanRow:
     row = plans.plan(conn, plan_id) if 0 <= plan_id < MAX_PLAN_ID else None
     if row is None:

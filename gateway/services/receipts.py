@@ -89,6 +89,17 @@ class Receipts:
             ),
         )
 
+    async def newest_plan_row(self, session_id: SessionId) -> dict[str, object]:
+        """A session's row of the newest plan with it, ready for JSON.
+
+        Raises:
+            RequestError: 404 it is in no plan yet; 409 that is of an older version.
+        """
+        return await asyncio.to_thread(
+            self._read,
+            lambda conn: plan_bundle.newest_of(conn, session_id, self._leaf),
+        )
+
     async def bill(self, session_id: SessionId) -> dict[str, object]:
         """The bill of a session with its state: ``held``, ``settled``, ``on_chain``.
 

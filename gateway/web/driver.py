@@ -100,6 +100,9 @@ class DriverPages:
             path = f"/d/{quote(token, safe='')}/bill"
             receipt = f'<a class="button" href="{path}">Show the bill</a>{receipt}'
         receipt += _signature(view)
+        if view.get("plan_url"):
+            path = escape(str(view["plan_url"]))
+            receipt += f'<a class="button" href="{path}">Plan to keep and check</a>'
         price = (
             '<p class="row soft"><span>Price now</span>'
             f'<span id="price">{escape(said["price"])}</span></p>'
@@ -356,6 +359,13 @@ def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
 
 def _add_data(app: FastAPI, pages: DriverPages, live: LiveView) -> None:
     """Add what is not a page: the receipt as a file, and the event stream."""
+
+    @app.get("/d/{token}/plan", include_in_schema=False)
+    async def plan(token: str) -> Response:
+        async def made() -> Response:
+            return JSONResponse(await live.plan_row(token))
+
+        return await _file(pages, token, "plan.json", made)
 
     @app.get("/d/{token}/receipt", include_in_schema=False)
     async def receipt(token: str) -> Response:

@@ -97,14 +97,22 @@ class LiveView(Protocol):
         """One session for its driver; ``None`` for an unknown or expired link.
 
         Members: those `gateway.web.driver_words.words` reads (times as datetimes);
-        further, if known, ``station_id``, ``evse_id``, ``receipt_url``, and of a
-        settled bill ``meter_signature`` (``ok``, ``unsigned``, ``unverified`` or
-        ``failed``) and ``signed_url``.
+        further, if known, ``station_id``, ``evse_id``, ``receipt_url``, ``plan_url``
+        and of a settled bill ``meter_signature`` (``ok``, ``unsigned``, ``unverified``
+        or ``failed``) and ``signed_url``.
         """
         ...
 
     async def receipt(self, token: str) -> View:
         """The receipt of a settled session, ready for JSON; it verifies offline.
+
+        Raises:
+            RequestError: There is none yet, or the link is unknown.
+        """
+        ...
+
+    async def plan_row(self, token: str) -> View:
+        """The session's row of the newest plan, ready for JSON; it verifies offline.
 
         Raises:
             RequestError: There is none yet, or the link is unknown.

@@ -81,6 +81,9 @@ async def test_a_driver_sees_energy_cost_and_at_the_end_a_receipt(
         assert need["energy_wh"] == 3000
         early = await stranger.get(f"{path}/receipt")
         assert early.status_code == 409
+        early = await stranger.get(f"{path}/plan")
+        assert early.status_code == 404
+        assert "No plan has been made for it yet." in early.text
         early = await stranger.get(f"{path}/bill")
         assert early.status_code == 404
         assert "There is no bill yet" in early.text

@@ -336,6 +336,7 @@ class FakeSite:
             "signed_url": (
                 f"/d/{DRIVER}/signed-data.xml" if self.meter_signature == "ok" else None
             ),
+            "plan_url": None if self.is_ended else f"/d/{DRIVER}/plan",
             "register_start_milliwh": 10_432_118_000,
             "register_end_milliwh": 10_443_518_000,
         }
@@ -345,6 +346,12 @@ class FakeSite:
         if not self.is_ended:
             raise RequestError(409, "not_settled", "The bill is not made yet.")
         return {"format": "wattproof-receipt/1"}
+
+    async def plan_row(self, token: str) -> dict[str, Any]:
+        assert token == DRIVER
+        if self.is_ended:
+            raise RequestError(404, "not_planned", "No plan has been made for it yet.")
+        return {"format": "wattproof-plan-row/1"}
 
     async def signed_xml(self, token: str) -> str:
         assert token == DRIVER

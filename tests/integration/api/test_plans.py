@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from gateway.domain.ids import CabinetId
+from gateway.domain.ids import CabinetId, SessionId
+from gateway.errors import RequestError
 from gateway.services import group_store
 from gateway.services.group_problem import Asked
 from gateway.services.sealing import seal_record
+from gateway.store.plans import PromiseRow, put_promise
 from optimizer.solve import solve
 from optimizer.verify import Report, Word, verify
 from tests.support.api_site import ApiSite, api_site
@@ -88,6 +90,32 @@ async def test_a_driver_gets_the_own_row_and_nothing_of_the_others(
     ]
     row["session"]["energy_wh"] -= 1
     assert report(row).verdict is Word.FALSE
+
+
+async def test_the_row_of_the_newest_plan_is_found_by_its_session(
+    site: ApiSite,
+) -> None:
+    live = site.parts.live
+    token = site.parts.needs.driver_token(SessionId("s2"))
+    for wrong in (token, "x"):
+        with pytest.raises(RequestError) as none_yet:
+            await live.plan_row(wrong)
+        assert none_yet.value.status == 404
+    plan_id, now = await stored(site), site.gateway.clock.now()
+    promise = PromiseRow(
+        session_id=SessionId("s2"),
+        plan_id=plan_id,
+        energy_wh=1_000,
+        shortfall_wh=0,
+        departure_at=now,
+        is_default=False,
+        reason=None,
+        made_at=now,
+    )
+    await site.gateway.writer.run(lambda conn: put_promise(conn, promise))
+    row: Any = await live.plan_row(token)
+    assert row["session"]["session_id"] == "s2"
+    assert report(row).exit_code() == 0
 
 
 async def test_the_row_of_another_plan_does_not_fit_the_record(site: ApiSite) -> None:

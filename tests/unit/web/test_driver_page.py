@@ -255,6 +255,20 @@ async def test_what_the_meter_signed_is_a_file(
     assert (await client.get("/d/other/signed-data.xml")).status_code == 404
 
 
+async def test_the_own_row_of_the_plan_is_a_file_while_the_car_charges(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    link = f'href="/d/{DRIVER}/plan"'
+    assert link in (await client.get(f"/d/{DRIVER}")).text
+    answer = await client.get(f"/d/{DRIVER}/plan")
+    assert answer.json() == {"format": "wattproof-plan-row/1"}
+    assert "plan.json" in answer.headers["content-disposition"]
+    assert (await client.get("/d/other/plan")).status_code == 404
+    site.is_ended = True
+    assert link not in (await client.get(f"/d/{DRIVER}")).text
+    assert (await client.get(f"/d/{DRIVER}/plan")).status_code == 404
+
+
 async def test_a_receipt_is_a_file_once_the_bill_is_made(
     client: httpx.AsyncClient, site: FakeSite
 ) -> None:
