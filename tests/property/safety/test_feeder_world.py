@@ -71,6 +71,24 @@ def test_liars_that_stop_give_back_what_was_held() -> None:
     assert world.sums.net_over_s == over_s
 
 
+def test_while_cuts_are_on_their_way_nobody_is_raised_or_cut_twice() -> None:
+    world = settled(FeederWorld(yard(margin_a=0), n_station=6, interval_s=4))
+    world.lie(2)
+    honest = [world.sims[name] for name in world.ids[:4]]
+    before = [sim.limit_da(world.now) for sim in honest]
+    seen: set[tuple[int, ...]] = set()
+    for _ in range(45):
+        world.run(2)
+        after = [sim.limit_da(world.now) for sim in honest]
+        if world.state.violations(world.now):
+            assert all(a <= b for a, b in zip(after, before, strict=True))
+            seen.add(tuple(after))
+        before = after
+    assert len(seen) == 2  # as they were, and cut once
+    cut = min(seen)
+    assert max(cut) - min(cut) <= 80  # in proportion to 32, 32, 32 and 16 A
+
+
 def test_what_no_limit_can_shed_is_named() -> None:
     world = settled(FeederWorld(yard(margin_a=0), n_station=6, interval_s=4))
     world.unmetered_da = 1300
