@@ -60,6 +60,16 @@ async def in_state(site: ApiSite, state: str) -> None:
     await site.until(is_so)
 
 
+async def planned(site: ApiSite) -> None:
+    """Wait for a plan of both; the first one waits for its worker."""
+    async with asyncio.timeout(60):
+        while True:
+            made = await site.send("GET", "/cabinets/main/plan")
+            if made.status_code == 200 and len(made.json()["rows"]) == 2:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def heard(said: Subscription, kind: str) -> CabinetWatched:
     """The first notice of a kind."""
     async with asyncio.timeout(5):
@@ -149,6 +159,8 @@ async def test_what_a_feeder_meter_shows_is_cut_at_once_told_and_explained(
         cars = Cars(site)
         async with cars.old, cars.new:
             await cars.plug()
+            await planned(site)
+            await cars.say(6.0)
             await until_limits(cars, at_least=16)
             await cars.say(16.0)
             await put(site, FEEDER, 42.0)
@@ -176,7 +188,7 @@ async def until_limits(
     cars: Cars, *, at_least: float = 0, at_most: float = 1e9
 ) -> None:
     """Wait until both stations were told so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not all(at_least <= a <= at_most for a in cars.limits_a()):  # noqa: ASYNC110 - stations set no event
             await asyncio.sleep(0.02)
 
