@@ -60,6 +60,18 @@ async def in_state(site: ApiSite, state: str) -> None:
     await site.until(is_so)
 
 
+async def proven(site: ApiSite, station_id: StationId) -> None:
+    """Store a proof and wait until it counts."""
+    dispatch = site.gateway.dispatch
+    await dispatch.set_proof(station_id, is_proven=True, leftovers_known=True)
+
+    async def counts() -> bool:
+        trust = dispatch.trust(station_id)
+        return trust is not None and trust.is_proven
+
+    await site.until(counts)
+
+
 async def planned(site: ApiSite) -> None:
     """Wait for a plan of both; the first one waits for its worker."""
     async with asyncio.timeout(60):
@@ -150,9 +162,7 @@ async def test_what_a_feeder_meter_shows_is_cut_at_once_told_and_explained(
     async with api_site(tmp_path, passwords, **more) as site:
         await site.call("PUT", "/id-tokens/CAR", {})
         for name in passwords:
-            await site.gateway.dispatch.set_proof(
-                StationId(name), is_proven=True, leftovers_known=True
-            )
+            await proven(site, StationId(name))
         lost = await cabinet(site)
         assert (lost["state"], lost["feeder_a"]) == ("feeder_lost", None)
         assert "worst case" in lost["note"]
