@@ -184,6 +184,9 @@ def run(day: Day, policy: Policy) -> Score:
         began_s = time.process_time()
         if past is not None:
             problem = forecast.foreseen(problem, {"A": past})
+        problem = forecast.unwaiting(
+            problem, {str(n) for n, one in enumerate(here) if not one.car.is_stated}
+        )
         limits_da, is_fallback = _decide(problem, policy)
         cpu_ms.append(1000 * (time.process_time() - began_s))
         n_fallback += is_fallback

@@ -14,7 +14,7 @@ Only plans depend on it: no limit is ever widened.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -124,6 +124,30 @@ def foreseen(
     if _overload_wh(before, after, expected, last) > SHORT_WH:
         return served_at_once
     return served_at_once if _short_wh(after) > SHORT_WH else held
+
+
+def unwaiting(problem: CabinetProblem, silent: Collection[str]) -> CabinetProblem:
+    """Let nobody wait for a better price who did not say how long the car stays.
+
+    Under ``ECONOMY`` the sessions named are planned as if their cars left as soon as
+    their energy can be there at their largest current. With any slack left they would
+    wait in every plan anew, and so for ever.
+
+    Args:
+        problem: With another mode it is returned as it is.
+        silent: Ids of sessions whose departure is only assumed.
+    """
+    if problem.mode is not Mode.ECONOMY or not silent:
+        return problem
+    layout = Layout.of(problem)
+    sessions = list(problem.sessions)
+    for index, session in enumerate(sessions):
+        rate_dj = layout.high_da[index] * layout.dj_per_da[index]
+        if session.session_id in silent and rate_dj > 0:
+            soon = -(-layout.need_dj[index] // rate_dj)
+            leaves = min(session.departure_step, soon)
+            sessions[index] = replace(session, departure_step=leaves)
+    return replace(problem, sessions=tuple(sessions))
 
 
 def _held(

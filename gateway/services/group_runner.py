@@ -89,6 +89,7 @@ from gateway.services.station_learning import StationLearning
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from gateway.store import limits as rows
 from optimizer import check
+from optimizer.forecast import unwaiting
 from optimizer.outcome import Plan
 
 LONGEST_WAIT_S: Final = 60.0
@@ -581,6 +582,8 @@ class GroupRunner:
 
     async def _solve(self, asked: Asked, *, is_urgent: bool) -> None:
         asked = await self._foreseen(asked)
+        problem = unwaiting(asked.problem, asked.defaults)
+        asked = replace(asked, problem=problem)
         outcome = await self._ports.solver.solve(asked.problem, is_urgent=is_urgent)
         self.offer(Solved(asked=asked, outcome=outcome))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from optimizer.forecast import Visit, expected_a, foreseen
+from optimizer.forecast import Visit, expected_a, foreseen, unwaiting
 from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem, Mode
 from tests.support.optimizer_problems import START, flat
@@ -113,3 +113,17 @@ def test_a_need_that_no_limit_could_meet_is_no_foreseen_shortage() -> None:
 
 def test_an_absurd_expectation_is_no_error_but_a_shortage() -> None:
     assert foreseen(problem(), later(1e7)) == problem(mode=Mode.FINISH)
+
+
+def test_who_did_not_say_when_is_not_made_to_wait_for_the_price() -> None:
+    economy = problem(mode=Mode.ECONOMY)
+    (hasty,) = unwaiting(economy, {"s"}).sessions
+    assert hasty == replace(economy.sessions[0], departure_step=4)
+    assert unwaiting(economy, {"other"}) == economy
+    assert unwaiting(problem(mode=Mode.FINISH), {"s"}) == problem(mode=Mode.FINISH)
+
+
+def test_a_departure_that_is_near_is_not_put_off() -> None:
+    near = replace(problem().sessions[0], departure_step=2)
+    economy = replace(problem(mode=Mode.ECONOMY), sessions=(near,))
+    assert unwaiting(economy, {"s"}) == economy
