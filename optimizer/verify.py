@@ -5,7 +5,7 @@ receipts: *true*, *self-witnessed*, *unchecked*, *false*; 0 unless something is 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +15,11 @@ from optimizer import certificate, commitment
 from optimizer.bundle import PLAN, ROW, LeafProof, hash_of, path_of
 from optimizer.certificate import Method
 from optimizer.document import Node, ProblemError, canonical_json, parse_json
+from optimizer.layout import DJ_PER_WH, Layout
 from optimizer.outcome import ALGORITHM
 from optimizer.parts import EvSession
 from optimizer.problem import MAX_STEP, CabinetProblem
+from optimizer.reasons import shortfalls_wh
 
 MAX_BYTES: Final = 32 * 2**20
 
@@ -125,8 +127,8 @@ def _plan(document: Mapping[str, object]) -> Report:
         raise top["certificate"].refuse("must be an object")
     size = f"{len(problem.sessions)} sessions, {problem.n_step} steps"
     checks = [_true("format", f"a plan: {size}"), *_certified(problem, found)]
-    if "plan" in top:
-        checks.append(_stated(problem, found, document["plan"]))
+    if "plan" in top or "outcome" in top:
+        checks.append(_stated(problem, document, found, is_true=_is_true(checks)))
     expected = {
         "inputs_sha256": found.get("commitment"),
         "certificate_sha256": _sha256(canonical_json(found)),
@@ -164,20 +166,49 @@ def _certified(
     return _true("certificate", held), optimality
 
 
+def _is_true(checks: Sequence[Check]) -> bool:
+    return all(check.verdict is not Word.FALSE for check in checks)
+
+
 def _stated(
-    problem: CabinetProblem, found: Mapping[str, object], plan: object
+    problem: CabinetProblem,
+    document: Mapping[str, object],
+    found: Mapping[str, object],
+    *,
+    is_true: bool,
 ) -> Check:
-    """Compare what the plan states with the certificate."""
-    ids = [session.session_id for session in problem.sessions]
+    """Compare what the file states of the plan with what the certificate proves.
+
+    Its reasons and prices are words to explain it, not claims.
+    """
+    if not is_true:
+        return _false("plan", "its certificate proves nothing")
+    rows = found["currents_da"]
+    assert isinstance(rows, list)  # the certificate holds
+    currents = tuple(tuple(row) for row in rows)
+    layout = Layout.of(problem)
+    missing = list(shortfalls_wh(layout, currents))
+    proven: dict[str, object] = {
+        "session_ids": [session.session_id for session in problem.sessions],
+        "currents_da": rows,
+        "energy_wh": [
+            layout.delivered_dj(index, row) // DJ_PER_WH
+            for index, row in enumerate(currents)
+        ],
+        "shortfall_wh": missing,
+    }
+    plan = document.get("plan", proven)
     if not isinstance(plan, dict):
         raise ProblemError("plan", "must be an object")
-    for name, value in (
-        ("session_ids", ids),
-        ("currents_da", found.get("currents_da")),
-    ):
+    for name, value in proven.items():
         if plan.get(name) != value:
             return _false("plan", f"{name} are not those of the certificate")
-    return _true("plan", "states the currents of the certificate")
+    outcome = "relaxed" if any(missing) else "optimal"
+    if found["method"] != Method.RELAXED:
+        outcome = "fallback"
+    if document.get("outcome", outcome) != outcome:
+        return _false("plan", f"it is {outcome}")
+    return _true("plan", f"{outcome}: currents and energies are the certificate's")
 
 
 def _row(document: Mapping[str, object]) -> Report:
@@ -238,6 +269,8 @@ def _in_log(
 ) -> tuple[Check, ...]:
     """Check that the log holds this plan, if the file says so."""
     if "leaf" not in top or top["leaf"].is_null():
+        if "head" in top and not top["head"].is_null():
+            raise top["head"].refuse("needs a leaf")
         return (
             Check(
                 name="log",

@@ -109,7 +109,8 @@ def test_a_plan_by_a_rule_claims_no_optimality(
         problem, certificate.Method.NONE, nothing, salt=bytes(32)
     )
     del bundle["plan"]
-    found = report(bundle | {"certificate": made})
+    assert words(bundle | {"certificate": made})["plan"] is Word.FALSE
+    found = report(bundle | {"certificate": made, "outcome": "fallback"})
     assert found.verdict is Word.TRUE
     assert {c.name for c in found.checks if not c.is_claimed} == {"optimality", "log"}
 
@@ -148,6 +149,9 @@ def test_the_driver_checks_the_own_row(row: Document, problem: CabinetProblem) -
         (("certificate", "cost_micro"), 0),
         (("plan", "currents_da", 0, 0), 6_000),
         (("plan", "session_ids", 0), "else"),
+        (("plan", "energy_wh", 0), 1),
+        (("plan", "shortfall_wh", 0), 1),
+        (("outcome",), "fallback"),
         (("leaf", "salt"), "11" * 32),
         (("leaf", "index"), 0),
         (("leaf", "inclusion"), []),
