@@ -300,6 +300,8 @@ class Life(Dialect):
         self.is_up.clear()
         self.needs_boot = True
         await self.clock.sleep(RESTART_S)
+        if "forgetful" in self.faults:
+            self.profiles.clear()
         self.restarted()
         self.is_restarting = False
         self.link.plug_cable()

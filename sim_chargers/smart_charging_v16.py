@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim_chargers.answers import ACCEPTED, REJECTED
 from sim_chargers.clock import to_wire
 from sim_chargers.outcomes import Reply
+from sim_chargers.picky import check, reported
 from sim_chargers.profile_store import ProfileError, purpose_of, read_profile
 from sim_chargers.profiles import STATION, Context, Profile, Purpose, composite
 
@@ -25,6 +26,7 @@ def set_charging_profile(station: ChargerV16, payload: Payload) -> Reply:
             payload["csChargingProfiles"], target=target, received_at=station.now()
         )
         _check_transaction(station, profile)
+        check(station.faults, profile)
         station.profiles.install(profile)
     except ProfileError:
         return Reply(payload=REJECTED)
@@ -60,6 +62,7 @@ def get_composite_schedule(station: ChargerV16, payload: Payload) -> Reply:
     else:
         return Reply(payload=REJECTED)
     steps = composite(station.profiles, context, now, duration_s, maximum)
+    steps = reported(station.faults, steps, maximum)
     return Reply(
         payload={
             "status": "Accepted",

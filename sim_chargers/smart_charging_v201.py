@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sim_chargers.answers import ACCEPTED, rejected
 from sim_chargers.clock import to_wire
 from sim_chargers.outcomes import Reply
+from sim_chargers.picky import check, reported
 from sim_chargers.profile_store import ProfileError, purpose_of, read_profile
 from sim_chargers.profiles import STATION, Context, Kind, Profile, Purpose, composite
 
@@ -53,6 +54,7 @@ def get_composite_schedule(station: ChargerV201, payload: Payload) -> Reply:
     else:
         return rejected("UnknownEvse")
     steps = composite(station.profiles, context, now, duration_s, maximum)
+    steps = reported(station.faults, steps, maximum)
     schedule = {
         "evseId": number,
         "duration": duration_s,
@@ -72,6 +74,7 @@ def _install(station: ChargerV201, target: int, wire: Payload) -> str | None:
         return "UnknownEvse"
     try:
         profile = read_profile(wire, target=target, received_at=station.now())
+        check(station.faults, profile)
     except ProfileError:
         return "InvalidSchedule"
     refusal = _profile_refusal(station, profile)

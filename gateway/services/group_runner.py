@@ -153,6 +153,7 @@ class GroupRunner:
         )
         self._learning = StationLearning(records=self._records, setup=self._setup)
         self._read_back = ReadBack(ports)
+        self._taken: dict[StationId, Outgoing] = {}
         self._fresh = FreshSamples(ports)
         self._late = LateLimits(setup=self._setup, records=self._records)
         self._clock = ClockWatch(ports.clock.speed)
@@ -420,7 +421,7 @@ class GroupRunner:
                 self._needs_plan = True
             case Answer.ACCEPTED:
                 gone = self.state.accepted(item.outgoing, item.command_id, now)
-                self._look_back(item.outgoing)
+                self._taken[station_id] = item.outgoing
             case Answer.REFUSED | Answer.NOT_SENT:
                 self.state.refused(item.outgoing, item.command_id)
             case Answer.UNKNOWN:
@@ -696,6 +697,7 @@ class GroupRunner:
         if station is not None:
             station.is_busy = False
             await self._setup.called(self.state, station, self._now())
+            self._look_back(station)
 
     async def _need_of(self, session: Session) -> Need:
         return await read_need(
@@ -729,10 +731,20 @@ class GroupRunner:
         if shown is not None:
             await self._learning.seen_at_zero(self.state, session.station_id, shown)
 
-    def _look_back(self, outgoing: Outgoing) -> None:
-        """Ask the station what it makes of a limit, if that is due."""
-        concerned = self.state.concerned(outgoing)
-        if concerned and self._read_back.is_due(self.state, outgoing):
+    def _look_back(self, station: StationState) -> None:
+        """Ask a station what it makes of what it took last, if that is due.
+
+        Not while it is set up: what it holds is about to be cleared.
+        """
+        if station.needs_setup:
+            return
+        outgoing = self._taken.pop(station.station.id, None)
+        concerned = [] if outgoing is None else self.state.concerned(outgoing)
+        if (
+            outgoing is not None
+            and concerned
+            and self._read_back.is_due(self.state, outgoing)
+        ):
             self._spawn(
                 self._ask_back(concerned[0].evse.ref), f"back.{outgoing.station_id}"
             )
