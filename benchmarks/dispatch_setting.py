@@ -1,7 +1,7 @@
 """What a world is told: a site, who parks when, and what goes wrong."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -41,6 +41,9 @@ class Setting:
         n_forgetful: Stations whose profiles a restart clears; their rating counts
             after one, so a restart is an excuse to be above the limit only on paper.
         leftover_a: What stations hold from before us; ``None``: nothing.
+        loads_a: By load, A on its phases at each quarter of an hour; straight lines
+            between. Others share what `Trouble` sets.
+        mode: What plans care for.
         notice_s: How long before it applies an operator sets a lower limit.
         drop_s: For how long it applies.
     """
@@ -61,6 +64,8 @@ class Setting:
     n_forgetful: int = 0
     versions: Sequence[str] = ("ocpp1.6", "ocpp2.0.1")
     prices: Prices | None = None
+    loads_a: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    mode: str = "finish"
     plan_step_s: int = 900
     seed: int = 0
     start: datetime = START

@@ -111,7 +111,7 @@ class Judge:
     def look(
         self,
         drawn: Iterable[tuple[StationId, Phases]],
-        load_a: float,
+        loads_a: Mapping[str, float],
         elapsed_s: float,
         dt_s: float,
     ) -> None:
@@ -124,7 +124,7 @@ class Judge:
         for load in self._site.loads:
             for cabinet in self._site.path(load.cabinet_id):
                 for phase in load.phases:
-                    sums[cabinet.id][phase] += load_a / len(self._site.loads)
+                    sums[cabinet.id][phase] += loads_a[load.id]
         for cabinet, limits in self._limits:
             rows = (*sums[cabinet.id], sum(sums[cabinet.id]))
             self._tally.peak_a = max(self._tally.peak_a, *rows[:TOTAL])

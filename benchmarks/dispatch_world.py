@@ -43,6 +43,7 @@ from sim_chargers.evse import Evse as SimEvse
 from sim_chargers.evse import EvseSpec
 
 FIRMWARE: Final = "1"
+QUARTER_S: Final = 900.0
 
 
 class World:
@@ -69,6 +70,7 @@ class World:
         self._number = 0
         self._offset = 0
         self._load_due_s = 0.0
+        self._loads_a: dict[str, float] = {}
         self._bus = Bus()
         self._late: list[Session] = []
         self._orders: list[asyncio.Task[dict[str, object]]] = []
@@ -122,6 +124,7 @@ class World:
                 solver=self.solver(),
                 prices=setting.prices,
                 step_s=setting.plan_step_s,
+                mode=setting.mode,
             )
         )
         await self._prove(store)
@@ -190,11 +193,14 @@ class World:
                 if elapsed_s >= station.sample_due_s:
                     station.sample_due_s = elapsed_s + self.setting.sample_s
                 self._tell(station.sample(now))
+        self._loads_a = {
+            load.id: self._load_now_a(load.id, elapsed_s) for load in self._site.loads
+        }
         if elapsed_s >= self._load_due_s:
             self._load_due_s = elapsed_s + self.setting.load_every_s
             self._measure(now)
         drawn = ((one.station_id, one.evse.site_a) for one in self.stations)
-        self._judge.look(drawn, self.load_a, elapsed_s, dt_s)
+        self._judge.look(drawn, self._loads_a, elapsed_s, dt_s)
 
     def _come_and_go(self, elapsed_s: float) -> None:
         for station in self.stations:
@@ -336,11 +342,19 @@ class World:
             )
         )
 
+    def _load_now_a(self, load_id: str, elapsed_s: float) -> float:
+        series = self.setting.loads_a.get(load_id)
+        if series is None:
+            return self.load_a / len(self._site.loads)
+        at = elapsed_s / QUARTER_S
+        here = min(int(at), len(series) - 1)
+        after = min(here + 1, len(series) - 1)
+        return series[here] + (series[after] - series[here]) * (at - int(at))
+
     def _measure(self, now: datetime) -> None:
         """Other equipment is read: all of it draws the same on its phases."""
-        n_load = max(1, len(self._site.loads))
         for load in self._site.loads:
-            each_a = self.load_a / n_load
+            each_a = self._loads_a[load.id]
             one, two, three = (each_a if p in load.phases else 0.0 for p in range(3))
             self._bus.publish(
                 LoadMeasured(
