@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo-check soak-crash soak-chaos fuzz format lock contracts clean
+.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch fuzz format lock contracts clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,10 @@ demo-check: $(VENV)/.test  ## Five minutes of the demo; its last line is the sum
 soak-crash: $(VENV)/.test  ## kill -9 the gateway 250 times, at every kind of moment
 	@WATTPROOF_CRASH_ROUNDS=$${WATTPROOF_CRASH_ROUNDS:-250} $(BIN)/python -m pytest -q -s \
 	  tests/e2e/test_kill9.py $(ARGS)
+
+soak-dispatch: $(VENV)/.test  ## Days of physical stations that cut, restart and lie; fails above a limit
+	@$(BIN)/wattproof bench dispatch safety --seeds $${WATTPROOF_DISPATCH_SEEDS:-1-10} \
+	  --hours $${WATTPROOF_DISPATCH_HOURS:-24} $(ARGS)
 
 soak-chaos: $(VENV)/.test  ## 10 000 sessions over a network that harms frames and cuts connections
 	@WATTPROOF_CHAOS_SESSIONS=$${WATTPROOF_CHAOS_SESSIONS:-10000} \
