@@ -46,8 +46,11 @@ class PlainEdf:
         self._took_s = took_s
         self._tally = tally
 
-    async def solve(self, problem: CabinetProblem) -> Outcome:
+    async def solve(
+        self, problem: CabinetProblem, *, is_urgent: bool = True
+    ) -> Outcome:
         """See `dispatch_ports.Solver`."""
+        del is_urgent  # there is one group, and nobody to wait for
         began_s = time.thread_time()
         outcome = solve(problem, deadline_s=30.0, engine="edf")
         layout = Layout.of(problem)

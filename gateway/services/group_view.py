@@ -54,6 +54,7 @@ class CabinetView:
         load_da: What is drawn: measured where fresh, else the upper bound.
         load_w: The same in W at nominal voltage.
         load_source: ``feeder``, ``measured``, or ``bound``: something is unmeasured.
+        other_da: What of it is other equipment: measured where fresh, else its worst.
         worst_case_da: What may be drawn at most: envelopes and other loads.
         headroom_da: Limit less margin less worst case, per phase; negative when over.
         unproven: EVSEs that count at their rating.
@@ -77,6 +78,7 @@ class CabinetView:
     feeder_da: PerPhase | None = None
     withheld_da: PerPhase = (0, 0, 0)
     note: str | None = None
+    other_da: PerPhase = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +282,7 @@ def _cabinet(
         feeder_da=None if meter is None else signed_draw(meter, phase_v)[:TOTAL],
         withheld_da=held[:TOTAL],
         note=shed_words.note(held, is_lost=is_lost),
+        other_da=_others(state, cabinet, now)[0],
     )
 
 
@@ -322,7 +325,18 @@ def _load(
         else:
             drawn = env.with_total(one.evse.measured_on_supply(sample))
         total = env.add(total, drawn)
+    others, is_measured = _others(state, cabinet, now)
+    total = env.add(total, env.with_total(others))
+    source = source if is_measured else "bound"
+    return (total[0], total[1], total[2]), source
+
+
+def _others(
+    state: GroupState, cabinet: Cabinet, now: datetime
+) -> tuple[PerPhase, bool]:
+    """What other equipment draws, and whether all of it is measured."""
     ids = {c.id for c in state.site.subtree(cabinet.id)}
+    total, is_measured = env.NOTHING, True
     for consumer in loads.consumers(state.group):
         if consumer.cabinet_id not in ids:
             continue
@@ -331,11 +345,11 @@ def _load(
             reading is None
             or loads.fresh_end(consumer.stale_after_s, reading, now) is None
         ):
-            current, source = consumer.worst_case, "bound"
+            current, is_measured = consumer.worst_case, False
         else:
             current = loads.measured_draw(consumer, reading, phase_v=state.site.phase_v)
         total = env.add(total, env.with_total(current))
-    return (total[0], total[1], total[2]), source
+    return (total[0], total[1], total[2]), is_measured
 
 
 def _evse(runner: GroupRunner, one: EvseState, now: datetime) -> EvseView:

@@ -37,7 +37,6 @@ HISTORY: Final = timedelta(hours=4)
 HISTORY_STEP: Final = timedelta(minutes=1)
 LINK_TTL: Final = timedelta(days=30)
 MILLIWH_PER_WH: Final = 1000
-NOMINAL_V: Final = 230.0
 MAX_KNOCKING: Final = 20
 """Strangers shown; the API has all of them."""
 
@@ -452,18 +451,9 @@ def _drawn(
     }
     rows = [r for r in plan["rows"] if (r["station_id"], r["evse_id"]) in wired]
     n_step = max((len(row["limits_a"]) for row in plan["rows"]), default=0)
-    drawn_now = [0.0, 0.0, 0.0]
-    for evse in wired.values():
-        phases = _phases(evse)
-        for phase in phases:
-            drawn_now[phase] += (evse["power_w"] or 0.0) / NOMINAL_V / len(phases)
-    others = [
-        max(0.0, load_a - own_a)
-        for load_a, own_a in zip(cabinet["load_a"], drawn_now, strict=True)
-    ]
     expected = []
     for step in range(n_step):
-        total = list(others)
+        total = list(cabinet["other_a"])
         for row in rows:
             for phase in _phases(wired[row["station_id"], row["evse_id"]]):
                 total[phase] += row["limits_a"][step]

@@ -399,6 +399,7 @@ def _cabinet_json(now: CabinetView) -> View:
         "limit_w": now.limit_w,
         "margin_a": now.margin_da / 10,
         "load_a": _triple_a(now.load_da),
+        "other_a": _triple_a(now.other_da),
         "load_w": now.load_w,
         "load_source": now.load_source,
         "worst_case_a": _triple_a(now.worst_case_da),
