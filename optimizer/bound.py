@@ -101,8 +101,8 @@ def unmet_uj(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> list[int]:
     """Return the unmet energy per session, microjoule; negative if over-served."""
     layout = relaxed.layout
     rest = [need * MICROAMP_PER_DA for need in layout.need_dj]
-    for column, value in zip(relaxed.columns, current_ua, strict=True):
-        rest[column.session] -= layout.dj_per_da[column.session] * value
+    for (session, _, _, _, _), value in zip(relaxed.columns, current_ua, strict=True):
+        rest[session] -= layout.dj_per_da[session] * value
     return rest
 
 
@@ -129,8 +129,10 @@ def shave(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> list[int]:
         for column, value in zip(relaxed.columns, current_ua, strict=True)
     ]
     for bound in relaxed.bounds:
-        over = sum(a * found[column] for column, a in bound.members)
+        over = sum([a * found[column] for column, a in bound.members])
         over -= bound.cap_da * MICROAMP_PER_DA
+        if over <= 0:
+            continue
         for column, a in bound.members:
             if over <= 0:
                 break
@@ -154,15 +156,19 @@ def primal_value(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> int:
     problem = layout.problem
     total = 0
     drawn_uw = [0] * problem.n_step
-    for column, value in zip(relaxed.columns, current_ua, strict=True):
-        watt_s = layout.dj_per_da[column.session]
-        volts = watt_s // problem.step_s
-        total += prices.use[column.session][column.step] * watt_s * value * _USE
-        total += _CURVE * volts * value * value
-        if column.present_da is not None:
-            moved = value - column.present_da * MICROAMP_PER_DA
+    for (session, step, _, _, present_da), value in zip(
+        relaxed.columns, current_ua, strict=True
+    ):
+        if present_da is not None:
+            moved = value - present_da * MICROAMP_PER_DA
             total += _STEADY * moved * moved
-        drawn_uw[column.step] += volts * value
+        if value == 0:
+            continue
+        watt_s = layout.dj_per_da[session]
+        volts = watt_s // problem.step_s
+        total += prices.use[session][step] * watt_s * value * _USE
+        total += _CURVE * volts * value * value
+        drawn_uw[step] += volts * value
     for session, rest in enumerate(unmet_uj(relaxed, current_ua)):
         total += prices.shortage[session] * rest * _USE
         over, under = _fairness(relaxed, session)
@@ -184,27 +190,29 @@ def dual_value(relaxed: RelaxedProblem, dual: Dual) -> int:
     pv_w = problem.pv_w or ()
     sun = dict(zip(relaxed.sunny, dual.sun, strict=True))
     slope = [
-        (
-            1000 * prices.use[column.session][column.step]
-            - dual.energy[column.session]
-            - sun.get(column.step, 0)
-        )
-        * layout.dj_per_da[column.session]
+        (1000 * prices.use[session][step] - dual.energy[session] - sun.get(step, 0))
+        * layout.dj_per_da[session]
         * _NANO
-        for column in relaxed.columns
+        for session, step, _, _, _ in relaxed.columns
     ]
     total = 0
     for bound, price in zip(relaxed.bounds, dual.limit, strict=True):
-        total -= price * bound.cap_da * MICROAMP_PER_DA * _LIMIT
+        if price == 0:
+            continue
+        units = price * _LIMIT
+        total -= units * bound.cap_da * MICROAMP_PER_DA
         for member, a in bound.members:
-            slope[member] += a * price * _LIMIT
-    for column, linear in zip(relaxed.columns, slope, strict=True):
-        volts = layout.dj_per_da[column.session] // problem.step_s
-        square, cap = _CURVE * volts, column.cap_da * MICROAMP_PER_DA
-        if column.present_da is None:
-            total += _least(square, linear, cap)
+            slope[member] += a * units
+    squares = [_CURVE * (dj // problem.step_s) for dj in layout.dj_per_da]
+    for (session, _, _, cap_da, present_da), linear in zip(
+        relaxed.columns, slope, strict=True
+    ):
+        square, cap = squares[session], cap_da * MICROAMP_PER_DA
+        if present_da is None:
+            if linear < 0:
+                total += _least(square, linear, cap)
         else:
-            present = column.present_da * MICROAMP_PER_DA
+            present = present_da * MICROAMP_PER_DA
             total += _STEADY * present * present
             total += _least(square + _STEADY, linear - 2 * _STEADY * present, cap)
     for session, need_dj in enumerate(layout.need_dj):

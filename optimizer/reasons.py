@@ -50,8 +50,10 @@ def _reason(
     blocked: dict[int, int] = {}
     for step in range(stay):
         held = currents[index][step]
+        if held >= high:
+            continue
         bound, row = rooms[step].bound_da(index, held)
-        if row is not None and layout.permitted_da(index, bound) <= held < high:
+        if row is not None and layout.permitted_da(index, bound) <= held:
             blocked[step] = row
     if not blocked:
         return _plain(layout, index, Cause.UNIT, "minimum current and units bind")

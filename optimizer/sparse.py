@@ -26,6 +26,7 @@ curvature and steadiness terms that make the optimum unique. ``P`` is diagonal.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -117,12 +118,12 @@ def matrices(relaxed: RelaxedProblem) -> Sparse:
     c[g] = -saving * hours
 
     lit = np.flatnonzero(np.isin(when, sunny))
-    entries = [
-        (number, member, factor)
-        for number, bound in enumerate(relaxed.bounds)
-        for member, factor in bound.members
-    ]
-    limits = np.array(entries, dtype=np.int64).reshape(-1, 3)
+    members = np.fromiter(
+        chain.from_iterable(chain.from_iterable(b.members for b in relaxed.bounds)),
+        dtype=np.int64,
+    ).reshape(-1, 2)
+    counts = np.array([len(b.members) for b in relaxed.bounds], dtype=np.int64)
+    limited = np.repeat(np.arange(n_bound), counts)
     return Sparse(
         p=p,
         c=c,
@@ -133,7 +134,7 @@ def matrices(relaxed: RelaxedProblem) -> Sparse:
         ),
         b=need_kwh[active],
         g=_matrix(
-            (limits[:, 2], limits[:, 0], limits[:, 1]),
+            (members[:, 1], limited, members[:, 0]),
             (np.ones(n_g), n_bound + np.arange(n_g), g),
             (-kw_per_a[lit], n_bound + np.searchsorted(sunny, when[lit]), lit),
             shape=(n_bound + n_g, n_v),
