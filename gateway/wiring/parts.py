@@ -110,6 +110,7 @@ class Parts:
             )
             start(watch.run, "part.roots")
         start(self._plans.main_meters.run, "part.main_meters")
+        start(self._plans.retesting.run, "part.retesting")
         start(self._plans.fast_loop.run, "part.fast_loop")
         start(self._plans.load_history.run, "part.load_history")
         self.meters.start(start)

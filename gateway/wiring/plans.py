@@ -13,6 +13,7 @@ from gateway.services.load_history import LoadHistory
 from gateway.services.main_meters import MainMeters
 from gateway.services.need_policy import NeedPolicy
 from gateway.services.needs import Needs
+from gateway.services.retesting import Retesting
 from gateway.services.sealing import seal_record
 from gateway.services.solver_pool import SolverPool
 from gateway.services.system_calls import ObservedStations
@@ -100,6 +101,13 @@ class Plans:
             clock=base.clock,
             firmware_of=base.firmware_of,
             call_timeout_s=base.call_timeout_s,
+        )
+        self.retesting = Retesting(
+            dispatch=self.dispatch,
+            writer=base.writer,
+            test=self.commissioning.run,
+            stations=lambda: [station.id for station in base.site().stations],
+            firmware_of=base.firmware_of,
         )
 
     def limit_w(self, ref: EvseRef) -> int | None:

@@ -7,6 +7,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.session import SessionPhase
 from gateway.errors import RequestError
 from gateway.services.commissioning import Commissioning
+from gateway.services.retesting import Retesting
 from tests.integration.dispatch.yard import Yard, site_of, until, yard
 
 CP1 = StationId("CP1")
@@ -177,3 +178,34 @@ async def test_a_session_that_charges_on_without_network_fails_the_test(
         assert found["is_proven"] is False
         steps = {one["step"]: one for one in found["steps"]}  # type: ignore[attr-defined]  # a list of steps
         assert steps["long_outage"]["passed"] is False, steps
+
+
+async def test_another_firmware_is_tested_by_itself_once_nobody_charges(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(1), proven=False) as place:
+        place.boot(1, "1.2")
+        await set_up(place)
+        test = commissioning(place)
+        assert (await test.run(CP1))["is_proven"] is True
+        runner = place.dispatch.runner(CP1)
+        assert runner is not None
+        await until(lambda: runner.state.stations[CP1].trust.is_proven)
+        retesting = Retesting(
+            dispatch=place.dispatch,
+            writer=place.writer,
+            test=test.run,
+            stations=lambda: [CP1],
+            firmware_of=lambda _: "2.0",
+            look_s=0.05,
+        )
+        place.report(1)
+        place.boot(1, "2.0")
+        await until(lambda: not runner.state.stations[CP1].trust.is_proven)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(retesting.run())
+            await asyncio.sleep(0.3)
+            assert not runner.state.stations[CP1].trust.is_proven  # somebody charges
+            place.report(1, phase=SessionPhase.ENDED)
+            await until(lambda: runner.state.stations[CP1].trust.is_proven, within_s=15)
+            task.cancel()
