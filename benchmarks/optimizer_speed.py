@@ -25,6 +25,15 @@ _DEADLINE_S: Final = 60.0
 _A_PER_CAR: Final = 3.5
 _LEAST_A: Final = 25.0
 
+_WORKER: Final = """
+import json, pathlib, sys
+from gateway.services.solver_pool import solve_in_worker
+from optimizer import CabinetProblem
+problem = CabinetProblem.from_json(json.loads(pathlib.Path(sys.argv[1]).read_text()))
+solve_in_worker(problem, 60.0, "auto")
+"""
+"""What a worker loads and does."""
+
 
 def problem_of(n: int, seed: int) -> CabinetProblem:
     """``n`` cars of a working day behind a tight cabinet, all plugged in now."""
@@ -107,12 +116,12 @@ def _times_ms(problems: list[CabinetProblem]) -> tuple[list[float], dict[str, in
 
 
 def _peak_mib(problem: CabinetProblem) -> float:
-    """Most resident memory of a fresh process that solves one problem."""
+    """Most resident memory of a fresh worker of the gateway that solves a problem."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "problem.json"
         path.write_text(json.dumps(problem.to_json()), "utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "optimizer", str(path)],
+            [sys.executable, "-c", _WORKER, str(path)],
             stdout=subprocess.DEVNULL,
             cwd=harness.ROOT,
         )
