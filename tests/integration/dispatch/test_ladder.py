@@ -30,9 +30,11 @@ def known(place: Yard) -> frozenset[Feature]:
 
 async def charging(place: Yard, da: int = 320) -> None:
     place.boot(1)
-    await until(lambda: place.station(1).default or place.station(1).maximum)
+    await until(
+        lambda: place.station(1).default or place.station(1).maximum, within_s=20
+    )
     place.report(1)
-    await until(lambda: place.limit_da(1) == da)
+    await until(lambda: place.limit_da(1) == da, within_s=20)
 
 
 @pytest.mark.quirk(25)
@@ -135,7 +137,7 @@ async def test_a_station_that_takes_nothing_is_left_alone_at_its_rating(
         place.station(1).refuses = lambda _: True
         place.boot(1)
         doubts = "SELECT doubt FROM station_trust"
-        await until(lambda: place.rows(doubts) == [("refuses_limits",)])
+        await until(lambda: place.rows(doubts) == [("refuses_limits",)], within_s=20)
         evse = place.dispatch.evse(CP1, 1)
         assert evse is not None
         assert (evse.doubt, evse.bound_da) == ("refuses_limits", 320)
