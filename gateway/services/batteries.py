@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, LoadMeasured
+from gateway.bus import Bus, LoadMeasured, Notice
 from gateway.clock import Clock
 from gateway.domain.envelope import TOTAL
 from gateway.domain.ids import CabinetId
@@ -91,7 +91,7 @@ class BatteryState:
         power_w: What it drew at ``heard_at``; negative: what it gave.
         reserved_w: Its readings count at least this, because it may charge so.
         counted_w: What its newest reading that was handed on counts at least.
-        handed_at: When that was; its group takes it in a moment later.
+        handed_at: When that rose; its group takes it in a moment later.
         wanted: What the rule says.
         by_hand_w: What an operator wants until ``by_hand_until``.
         disobeys: It charges more than it was told: its highest rate is reserved.
@@ -177,14 +177,18 @@ class Batteries:
         battery, reserved_w = self._batteries[reading.load_id], state.reserved_w
         state.counted_w = min(state.counted_w, reserved_w)  # until it is handed on
         is_new = await self._put(_at_least(reading, battery, reserved_w))
-        state.counted_w, state.handed_at = reserved_w, self._clock.now()
+        if state.handed_at is None or reserved_w > state.counted_w:
+            state.handed_at = self._clock.now()
+        state.counted_w = reserved_w
         return is_new
 
     # What is told
 
     async def run(self) -> None:
         """Decide for all of them every few seconds, for ever."""
-        with self._bus.subscribe("batteries", of=(LoadMeasured,)) as readings:
+        with self._bus.subscribe(
+            "batteries", wants=_is_measured, of=(LoadMeasured,)
+        ) as readings:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ticking(), name="batteries.tick")
                 async for notice in readings:
@@ -456,3 +460,7 @@ def _is_nearly_full(view: CabinetView) -> bool:
         load >= FULL_SHARE * limit
         for load, limit in zip(view.load_da, view.limit_da, strict=True)
     )
+
+
+def _is_measured(notice: Notice) -> bool:
+    return isinstance(notice, LoadMeasured)

@@ -174,6 +174,20 @@ async def test_a_charge_counts_before_it_is_told() -> None:
     assert world.told == [0, 1_900]
 
 
+async def test_a_meter_that_speaks_all_the_time_keeps_no_battery_from_charging() -> (
+    None
+):
+    """What is reserved counts from the first reading on that was handed on with it."""
+    world = World()
+    await calm(world)
+    world.feeder_w = -2_000.0
+    await world.hear()
+    for _ in range(4):
+        await world.tick(0.1)
+        await world.hear()
+    assert world.told == [0, 1_900]
+
+
 async def test_what_limits_do_not_leave_is_not_charged() -> None:
     world = World()
     await calm(world)
