@@ -208,14 +208,14 @@ def _everything(_: Notice) -> bool:
     return True
 
 
-def is_link(notice: Notice) -> bool:
-    """A `Wants` for those who follow connections only."""
-    return isinstance(notice, LinkChanged)
+def _any_of(kinds: tuple[type, ...]) -> Wants:
+    """Wants every notice of some classes, or of an event of theirs."""
 
+    def is_one(notice: Notice) -> bool:
+        event = notice.event if isinstance(notice, FactCommitted) else None
+        return isinstance(notice, kinds) or isinstance(event, kinds)
 
-def is_setting(notice: Notice) -> bool:
-    """A `Wants` for those who follow operators' changes only."""
-    return isinstance(notice, SettingChanged)
+    return is_one
 
 
 class Subscription:
@@ -235,7 +235,8 @@ class Subscription:
     ) -> None:
         self.name = name
         self._limit = limit
-        self.wants = _everything if wants is None else wants
+        all_of = _everything if of is None else _any_of(of)
+        self.wants = all_of if wants is None else wants
         self.of = of
         self._notices: deque[Notice] = deque()
         self._dropped = 0
@@ -316,7 +317,8 @@ class Bus:
         Args:
             name: Whose it is.
             limit: Notices that may wait.
-            wants: Asked for every notice, so it must be quick; ``None`` wants all.
+            wants: Asked for every notice, so it must be quick; ``None`` wants all that
+                are ``of`` its classes.
             of: Classes of notices, or of the events of facts, of which it may want
                 some: it is not even asked about others. ``None`` for all.
         """

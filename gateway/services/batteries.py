@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 
-from gateway.bus import Bus, LoadMeasured, Notice
+from gateway.bus import Bus, LoadMeasured
 from gateway.clock import Clock
 from gateway.domain.envelope import TOTAL
 from gateway.domain.ids import CabinetId
@@ -186,9 +186,7 @@ class Batteries:
 
     async def run(self) -> None:
         """Decide for all of them every few seconds, for ever."""
-        with self._bus.subscribe(
-            "batteries", wants=_is_measured, of=(LoadMeasured,)
-        ) as readings:
+        with self._bus.subscribe("batteries", of=(LoadMeasured,)) as readings:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ticking(), name="batteries.tick")
                 async for notice in readings:
@@ -460,7 +458,3 @@ def _is_nearly_full(view: CabinetView) -> bool:
         load >= FULL_SHARE * limit
         for load, limit in zip(view.load_da, view.limit_da, strict=True)
     )
-
-
-def _is_measured(notice: Notice) -> bool:
-    return isinstance(notice, LoadMeasured)

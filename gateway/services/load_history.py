@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from gateway.bus import Bus, LoadMeasured, Notice
+from gateway.bus import Bus, LoadMeasured
 from gateway.clock import Clock
 from gateway.domain.load_hours import HourMean, Hours, hour_of, learned
 from gateway.domain.topology import LoadSource, Site
@@ -48,9 +48,7 @@ class LoadHistory:
     async def run(self) -> None:
         """Learn for ever; what cannot be stored now is stored later."""
         loop = asyncio.get_running_loop()
-        with self._bus.subscribe(
-            "load_history", wants=_is_measured, of=(LoadMeasured,)
-        ) as measured:
+        with self._bus.subscribe("load_history", of=(LoadMeasured,)) as measured:
             try:
                 self._hours = await self._writer.run(load_hours.read)
             except StoreError as error:
@@ -104,7 +102,3 @@ class LoadHistory:
             if load.id == load_id and load.source is not LoadSource.PROFILE:
                 return Consumer.of(load)
         return None
-
-
-def _is_measured(notice: Notice) -> bool:
-    return isinstance(notice, LoadMeasured)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.bus import Bus, LinkChanged, is_link
+from gateway.bus import Bus, LinkChanged
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.domain.local_list import (
@@ -180,9 +180,7 @@ class LocalLists:
 
     async def _follow_links(self) -> None:
         await self._ports.features.until_in_use(Feature.LOCAL_LIST)
-        with self._ports.bus.subscribe(
-            "lists", wants=is_link, of=(LinkChanged,)
-        ) as subscription:
+        with self._ports.bus.subscribe("lists", of=(LinkChanged,)) as subscription:
             while True:
                 for notice in await subscription.batch():
                     if not isinstance(notice, LinkChanged):

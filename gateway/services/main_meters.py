@@ -17,7 +17,6 @@ from gateway.bus import (
     Notice,
     SettingChanged,
     Subscription,
-    is_setting,
 )
 from gateway.clock import Clock
 from gateway.domain.events import SessionUpdated
@@ -51,7 +50,7 @@ class MainMeters:
         """Follow the main meters that there are, for ever."""
         while True:
             with self._bus.subscribe(
-                "main_meters.settings", wants=is_setting, of=(SettingChanged,)
+                "main_meters.settings", of=(SettingChanged,)
             ) as settings:
                 self._meters = {
                     one.id: one.main_meter

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from gateway.bus import Bus, Lagged, LinkChanged, is_link
+from gateway.bus import Bus, Lagged, LinkChanged
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
 from gateway.errors import RequestError
@@ -76,9 +76,7 @@ class Networks:
 
     async def run(self) -> None:
         """Follow upgrades to their end, for ever."""
-        with self._bus.subscribe(
-            "upgrades", wants=is_link, of=(LinkChanged,)
-        ) as subscription:
+        with self._bus.subscribe("upgrades", of=(LinkChanged,)) as subscription:
             await self._resume()
             async for notice in subscription:
                 match notice:

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from gateway.bus import Bus, SettingChanged, is_setting
+from gateway.bus import Bus, SettingChanged
 from gateway.domain.ids import StationId
 from gateway.errors import CallFailed
 from gateway.services.reach import Reach
@@ -43,7 +43,7 @@ class Registration:
         places = asyncio.Semaphore(MAX_AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
             with self._bus.subscribe(
-                "registration", wants=is_setting, of=(SettingChanged,)
+                "registration", of=(SettingChanged,)
             ) as subscription:
                 async for notice in subscription:
                     station_id = self._to_boot(notice)

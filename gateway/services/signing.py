@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import structlog
 from cryptography import x509
 
-from gateway.bus import Bus, Lagged, LinkChanged, is_link
+from gateway.bus import Bus, Lagged, LinkChanged
 from gateway.clock import Clock
 from gateway.domain.certificates import CertificateUse
 from gateway.domain.ids import StationId
@@ -245,9 +245,7 @@ class Signing:
 
     async def _redeliver(self) -> None:
         """Send what a station was not there to take, once it is back."""
-        with self._bus.subscribe(
-            "signing", wants=is_link, of=(LinkChanged,)
-        ) as subscription:
+        with self._bus.subscribe("signing", of=(LinkChanged,)) as subscription:
             async for notice in subscription:
                 match notice:
                     case LinkChanged(station_id=station_id, is_online=True):

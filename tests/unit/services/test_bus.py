@@ -8,7 +8,6 @@ from gateway.bus import (
     LinkChanged,
     Notice,
     SettingChanged,
-    is_link,
 )
 from gateway.domain.events import SessionUpdated, StationNotified
 from gateway.domain.ids import StationId
@@ -34,6 +33,11 @@ TOLD = FactCommitted(
     ),
 )
 ALL: list[Notice] = [LINK, SETTING, READING, TOLD]
+
+
+def is_link(notice: Notice) -> bool:
+    """What a subscriber may ask of every notice."""
+    return isinstance(notice, LinkChanged)
 
 
 def _publish_all(bus: Bus) -> None:
