@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.domain.envelope import TOTAL
 from gateway.domain.ids import CabinetId
 from gateway.domain.phases import PerPhase
-from gateway.domain.topology import Battery, Cabinet, Mode, Site
+from gateway.domain.topology import Battery, Mode, Site
 from gateway.errors import DeviceError, RequestError, WattproofError
 from gateway.services import loads
 from gateway.services.battery_rule import (
@@ -29,6 +29,7 @@ from gateway.services.battery_rule import (
     Wanted,
     decide,
     is_dear,
+    is_settled,
     room_w,
 )
 from gateway.services.group_problem import Prices
@@ -43,6 +44,8 @@ FRESH_S: Final = 60
 """Site seconds for which what a battery or feeder says is decided by."""
 TAKEN_IN_S: Final = 0.2
 """Site seconds in which a reading that was handed on reaches its group."""
+SETTLES_S: Final = 5.0
+"""Site seconds after a command from which on meters show what came of it."""
 OBEYS_WITHIN_S: Final = 30
 """Site seconds in which a battery does what it was told."""
 OBEYS_SHARE: Final = 1.1
@@ -196,7 +199,7 @@ class Batteries:
     async def _ticking(self) -> None:
         while True:
             await asyncio.sleep(self._clock.real_s(TICK_S))
-            for battery in self._batteries.values():
+            for battery in self._longest_unchanged_first():
                 try:
                     await self.tick(battery)
                 except WattproofError as error:
@@ -269,14 +272,16 @@ class Batteries:
         if until is not None and until <= now:
             state.by_hand_w = state.by_hand_until = None
         views = self._views(battery)
+        feeder = self._feeder(battery, now)
         return Facts(
             energy_wh=state.energy_wh if is_fresh else None,
             power_w=state.power_w if is_fresh else None,
-            feeder_w=self._feeder_w(self._site.path(battery.cabinet_id), now),
+            feeder_w=None if feeder is None else self._feeder_w(feeder),
             room_w=self._room_w(battery, views, now),
             is_dear=self._is_dear(battery, now),
             is_congested=any(_is_nearly_full(view) for view in views),
             by_hand_w=state.by_hand_w,
+            held=self._held(state, feeder),
         )
 
     # Inside
@@ -332,8 +337,9 @@ class Batteries:
         )
         state.is_lost, state.told = trouble is not None, told
         if is_news:
-            state.changed_at = told.at
             state.history.append(told)
+        if is_news or (before is not None and before.trouble is not None):
+            state.changed_at = told.at
 
     def _may_charge_w(self, state: BatteryState) -> int:
         """What it may be told: what it counts with, once its group knows that."""
@@ -380,12 +386,49 @@ class Batteries:
         found = (self._cabinets.cabinet(cabinet.id) for cabinet in path)
         return [view for view in found if view is not None]
 
-    def _feeder_w(self, path: Sequence[Cabinet], now: datetime) -> float | None:
-        """What the outermost cabinet with a fresh feeder meter draws."""
+    def _longest_unchanged_first(self) -> list[Battery]:
+        """A battery whose commands change all the time keeps no other from its turn."""
+        return sorted(
+            self._batteries.values(), key=lambda b: self._states[b.id].changed_at
+        )
+
+    def _held(self, state: BatteryState, feeder: LoadReading | None) -> Wanted | None:
+        """What it was told last, while readings are older than what came of it."""
+        told, heard_at = state.told, state.heard_at
+        if told is None or told.trouble is not None:
+            return None
+        if feeder is None or heard_at is None:
+            return None
+        others = (
+            self._states[other.id]
+            for other in self._batteries.values()
+            if self._feeder_meter(other) == feeder.load_id
+        )
+        if is_settled(
+            state.changed_at,
+            [other.changed_at for other in others if not other.is_lost],
+            heard_at=heard_at,
+            feeder_at=feeder.measured_at,
+            within=timedelta(seconds=SETTLES_S),
+        ):
+            return None
+        return Wanted(power_w=told.power_w, why=told.why)
+
+    def _feeder_meter(self, battery: Battery) -> str | None:
+        """The meter of the outermost cabinet above it that has one."""
+        path = self._site.path(battery.cabinet_id)
         metered = [c.feeder_meter for c in path if c.feeder_meter is not None]
-        reading = self._readings.get(metered[-1]) if metered else None
+        return metered[-1] if metered else None
+
+    def _feeder(self, battery: Battery, now: datetime) -> LoadReading | None:
+        """The reading of its feeder meter, if that is fresh."""
+        meter = self._feeder_meter(battery)
+        reading = None if meter is None else self._readings.get(meter)
         if reading is None or now - reading.measured_at > timedelta(seconds=FRESH_S):
             return None
+        return reading
+
+    def _feeder_w(self, reading: LoadReading) -> float | None:
         if reading.power_w is not None:
             return reading.power_w
         if reading.current_da is None:

@@ -6,8 +6,9 @@ what the limits leave.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.domain.phases import DC_UNDERVOLTAGE, PerPhase
@@ -27,6 +28,14 @@ FULL_SHARE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What it shall do: W, charging positive, and why in words."""
+
+    power_w: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of a battery and its surroundings now; only fresh measurements.
 
@@ -38,6 +47,8 @@ class Facts:
         is_dear: Energy is dear now.
         is_congested: A cabinet above it is nearly full.
         by_hand_w: What an operator wants it to do.
+        held: What it was told last, while meters do not show yet what came of it: a
+            feeder with it less a power without it would be a surplus that never was.
     """
 
     energy_wh: float | None
@@ -47,14 +58,7 @@ class Facts:
     is_dear: bool = False
     is_congested: bool = False
     by_hand_w: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What it shall do: W, charging positive, and why in words."""
-
-    power_w: int
-    why: str
+    held: Wanted | None = None
 
 
 def decide(battery: Battery, facts: Facts) -> Wanted:
@@ -69,6 +73,9 @@ def decide(battery: Battery, facts: Facts) -> Wanted:
         )
     if facts.feeder_w is None or facts.power_w is None:
         return Wanted(power_w=0, why="the feeder or its own power is not measured")
+    if facts.held is not None:
+        held_w = max(least_w, min(most_w, facts.held.power_w))
+        return Wanted(power_w=held_w, why=facts.held.why)
     without_w = facts.feeder_w - facts.power_w
     if without_w < -DEADBAND_W:
         surplus_w = math.floor(-without_w * SURPLUS_SHARE)
@@ -79,6 +86,28 @@ def decide(battery: Battery, facts: Facts) -> Wanted:
         return Wanted(power_w=0, why="nothing is drawn that it could replace")
     why = "a cabinet is nearly full" if facts.is_congested else "energy is dear"
     return Wanted(power_w=max(least_w, -math.floor(without_w)), why=why)
+
+
+def is_settled(
+    told_at: datetime,
+    others_told_at: Iterable[datetime],
+    *,
+    heard_at: datetime,
+    feeder_at: datetime,
+    within: timedelta,
+) -> bool:
+    """Whether two meters of different age both show what came of the last commands.
+
+    Args:
+        told_at: When the battery was told something else than before.
+        others_told_at: The same of the others behind the feeder meter: its reading has
+            their power in it, too.
+        heard_at: When its own power was measured.
+        feeder_at: When the feeder was measured.
+        within: In this time a battery does what it was told.
+    """
+    last_at = max((told_at, *others_told_at))
+    return heard_at - told_at >= within and feeder_at - last_at >= within
 
 
 def room_w(battery: Battery, room_da: PerPhase) -> int:

@@ -19,7 +19,7 @@ from tests.support.modbus_server import (
     word,
 )
 
-WITHIN_S = 20.0
+WITHIN_S = 30.0
 
 
 def feeder(amps: int, watts: int) -> list[int]:
@@ -72,6 +72,7 @@ async def until(site: ApiSite, path: str, is_so: Any) -> Any:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batteries, "TICK_S", 0.3)
+    monkeypatch.setattr(batteries, "SETTLES_S", 1.0)
 
 
 @pytest.mark.usefixtures("quick")

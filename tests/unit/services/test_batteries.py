@@ -11,7 +11,12 @@ from gateway.domain.phases import PerPhase
 from gateway.domain.topology import Battery, Cabinet, Mode, Site
 from gateway.errors import DeviceError, RequestError
 from gateway.services import loads
-from gateway.services.batteries import REPEAT_S, Batteries, BatteryState
+from gateway.services.batteries import (
+    REPEAT_S,
+    SETTLES_S,
+    Batteries,
+    BatteryState,
+)
 from gateway.services.group_view import CabinetState, CabinetView
 from gateway.services.loads import Consumer, LoadReading
 
@@ -59,10 +64,11 @@ class World:
     handed_on: list[LoadReading] = field(default_factory=list)
     trouble: str | None = None
     prices: list[int] = field(default_factory=lambda: [200])
+    site: Site = SITE
 
     def __post_init__(self) -> None:
         self.batteries = Batteries(
-            site=SITE,
+            site=self.site,
             cabinets=self,
             bus=Bus(),
             clock=self.clock,
@@ -100,7 +106,12 @@ class World:
         )
 
     async def hear(self) -> None:
-        """The meters say how it is."""
+        """Both meters say how it is."""
+        await self.hear_battery()
+        self.hear_feeder()
+
+    async def hear_battery(self) -> None:
+        """The battery says how it is."""
         self.batteries.heard(
             "cellar",
             power_w=self.power_w,
@@ -113,9 +124,17 @@ class World:
                 load_id="cellar", measured_at=self.clock.at, power_w=self.power_w
             )
         )
+
+    def hear_feeder(self) -> None:
+        """The feeder meter says how it is."""
         self.batteries._readings["grid"] = LoadReading(
             load_id="grid", measured_at=self.clock.at, power_w=self.feeder_w
         )
+
+    async def settle(self) -> None:
+        """Time passes until meters show what it was told."""
+        self.clock.at += timedelta(seconds=SETTLES_S)
+        await self.hear()
 
     def counted(self) -> PerPhase | None:
         """Currents of the newest reading that was handed on."""
@@ -149,7 +168,7 @@ async def calm(world: World) -> None:
     world.feeder_w = 0.0
     await world.hear()
     await world.tick()
-    await world.hear()
+    await world.settle()
     assert world.told == [0]
     assert world.state.reserved_w == 0
 
@@ -193,7 +212,7 @@ async def test_what_limits_do_not_leave_is_not_charged() -> None:
     await calm(world)
     world.feeder_w, world.free_da = -9_000.0, (300, 300, 25)
     for _ in range(4):
-        await world.hear()
+        await world.settle()
         await world.tick()
         assert world.told[-1] <= 1.5 * 207 * 3, "a reading counts 1 A more"
     assert world.told[-1] > 0
@@ -211,7 +230,7 @@ async def test_less_is_told_at_once_and_counts_less_from_then_on() -> None:
         await world.hear()
         await world.tick()
     world.power_w, world.feeder_w = 1_900.0, 1_000.0
-    await world.hear()
+    await world.settle()
     await world.tick()
     assert world.told[-1] == 900 * 95 // 100
     await world.hear()
@@ -316,7 +335,7 @@ async def test_a_trifle_is_not_told() -> None:
     await world.hear()
     await world.tick()
     world.feeder_w, world.power_w = 60.0, -2_000.0
-    await world.hear()
+    await world.settle()
     await world.tick()
     assert world.told == [0, -2_000]
     world.feeder_w = -40.0
@@ -343,7 +362,7 @@ async def test_an_operator_sets_it_by_hand_until_a_time() -> None:
     world.batteries.set_by_hand("cellar", -1_500, NOW + timedelta(seconds=20))
     await world.tick()
     assert world.told[-1] == -1_500
-    await world.hear()
+    await world.settle()
     await world.tick(30)
     assert world.told[-1] == 0
     assert world.state.by_hand_w is None
