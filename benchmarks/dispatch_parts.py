@@ -42,6 +42,7 @@ class Request:
     departure_at: datetime | None
     target_soc_percent: float | None = None
     is_default: bool = False
+    may_pause: bool | None = None
 
 
 class RuleOrOptimum:

@@ -25,6 +25,10 @@ class GroupNeedBody(BaseModel):
 
     energy_wh: int | None = Field(default=None, ge=0, le=1_000_000)
     stay_s: int | None = Field(default=None, ge=900, le=604_800)
+    may_pause: bool = Field(
+        default=True,
+        description="False: plans do not pause their sessions once they charge",
+    )
 
 
 @router.get("")
@@ -36,6 +40,7 @@ async def need_groups(context: Context, _caller: Viewer) -> list[dict[str, Any]]
             "group": row.group_id,
             "energy_wh": row.default.energy_wh,
             "stay_s": row.default.stay_s,
+            "may_pause": row.default.may_pause,
             "updated_at": views.time(row.updated_at),
         }
         for row in rows
@@ -54,16 +59,18 @@ async def put_need_group(
     It counts over the defaults of station and site. A member left out is not assumed
     any more.
     """
-    if body.energy_wh is None and body.stay_s is None:
-        raise RequestError(422, "empty_request", "energy_wh or stay_s")
+    if body.energy_wh is None and body.stay_s is None and body.may_pause:
+        raise RequestError(422, "empty_request", "energy_wh, stay_s or may_pause false")
     now = context.clock.now()
-    default = Default(energy_wh=body.energy_wh, stay_s=body.stay_s)
+    default = Default(
+        energy_wh=body.energy_wh, stay_s=body.stay_s, may_pause=body.may_pause
+    )
 
     def job(conn: sqlite3.Connection) -> None:
         need_defaults.put(conn, group_id=group, default=default, now=now)
 
     await context.writer.run(job)
-    said = {"energy_wh": body.energy_wh, "stay_s": body.stay_s}
+    said = body.model_dump()
     await context.audit(caller, "need_group.put", f"group/{group}", said)
     return {"group": group, **said, "updated_at": views.time(now)}
 

@@ -30,6 +30,10 @@ class NeedBody(BaseModel):
     energy_wh: float | None = Field(default=None, gt=0, le=1_000_000)
     target_soc_percent: float | None = Field(default=None, gt=0, le=100)
     departure_at: Moment | None = None
+    may_pause: bool | None = Field(
+        default=None,
+        description="False: plans do not pause it once it charges. Null: as it was",
+    )
 
 
 @router.get("")
@@ -170,7 +174,8 @@ async def put_request(
     """Say what the driver needs; the plan follows within seconds.
 
     ``energy_wh`` counts from the start of the session; ``target_soc_percent`` needs a
-    car that tells its state of charge. A member left out is not needed any more.
+    car that tells its state of charge. A member left out is not needed any more, but
+    ``may_pause`` alone changes nothing else.
     ``feasibility`` says at once what comes of it, by the newest plan.
     """
     row = await _require(context, session_id)
@@ -183,7 +188,11 @@ async def put_request(
         target_soc_percent=body.target_soc_percent,
         departure_at=body.departure_at,
         source=f"api/{caller.token_id}",
+        may_pause=body.may_pause,
     )
+    if body.may_pause is not None:
+        said = {"may_pause": body.may_pause}
+        await context.audit(caller, "session.pausing", f"session/{session_id}", said)
     return {**await _view(context, row), "feasibility": views.feasibility(found)}
 
 

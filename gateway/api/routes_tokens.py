@@ -96,6 +96,10 @@ class TokenBody(BaseModel):
         pattern=r"^[ -~]{1,36}$",
         description="Of the contract behind it, as DE-ABC-C12345678-X; for CDRs",
     )
+    may_pause: bool = Field(
+        default=True,
+        description="False: plans do not pause its sessions once they charge",
+    )
 
 
 @router.get("/id-tokens")
@@ -147,6 +151,7 @@ async def put_id_token(
         allowed_times=_times(body.allowed_times),
         evse_types=None if body.evse_types is None else tuple(body.evse_types),
         contract_id=body.contract_id,
+        may_pause=body.may_pause,
     )
     kind = body.type or ""
     await context.drivers.tokens.put(KnownToken(value=token, kind=kind, row=row))

@@ -85,6 +85,7 @@ def id_token(row: IdTokenRecord) -> dict[str, Any]:
         else json.loads(row.allowed_times),
         "evse_types": None if row.evse_types is None else json.loads(row.evse_types),
         "contract_id": row.contract_id,
+        "may_pause": row.may_pause,
         "updated_at": time(row.updated_at),
     }
 
@@ -95,7 +96,13 @@ def unknown_token(value: str) -> dict[str, Any]:
     words = ("language", "language_2", "personal_message", "updated_at")
     rules = ("allowed_times", "evse_types", "contract_id")
     empty = dict.fromkeys((*members, *rules, *words))
-    return {"token": value, "type": None, "status": "Invalid", **empty}
+    return {
+        "token": value,
+        "type": None,
+        "status": "Invalid",
+        "may_pause": True,
+        **empty,
+    }
 
 
 def reservation(row: Reservation, now: datetime) -> dict[str, Any]:

@@ -38,10 +38,12 @@ class Default:
     Attributes:
         energy_wh: From the start of the session on, Wh.
         stay_s: From its start to the departure, s.
+        may_pause: False: plans do not pause it once it charges.
     """
 
     energy_wh: int | None = None
     stay_s: int | None = None
+    may_pause: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

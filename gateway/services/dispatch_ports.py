@@ -45,6 +45,11 @@ class SessionRequest(Protocol):
         """Nobody said so."""
         ...
 
+    @property
+    def may_pause(self) -> bool | None:
+        """Whether plans may pause it; ``None``: nobody said so."""
+        ...
+
 
 class SessionQueries(Protocol):
     """What is asked of the store about sessions."""

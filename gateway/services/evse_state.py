@@ -56,8 +56,8 @@ class Need:
         departure_at: When the car leaves.
         is_default: Nobody said so: all of it is assumed.
         may_pause: False: the driver or the CPO asks never to fall below the smallest
-            charging current once it charges. Kept for plans and promises that honour
-            it; no limit rests on it, since safety may always pause a session.
+            charging current once it charges. Plans honour it; no limit rests on it,
+            since safety may always pause a session.
         energy_from: Whose word ``energy_wh`` is.
         departure_from: Whose word ``departure_at`` is.
     """

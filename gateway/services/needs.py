@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 from gateway.bus import Bus, FactCommitted, RequestChanged
@@ -49,6 +48,7 @@ class Needs:
         target_soc_percent: float | None,
         departure_at: datetime | None,
         source: str,
+        may_pause: bool | None = None,
     ) -> None:
         """Store a need; the plan follows.
 
@@ -58,6 +58,8 @@ class Needs:
             target_soc_percent: Where the car says its state of charge.
             departure_at: When the car leaves.
             source: Who said so, for the record.
+            may_pause: False: plans do not pause it once it charges; ``None``: as it
+                was. Alone it leaves what was needed before as it was.
 
         Raises:
             RequestError: 409 the session is over; 422 nothing said, both an energy
@@ -65,9 +67,14 @@ class Needs:
         """
         if session.phase is not SessionPhase.RUNNING:
             raise RequestError(409, "session_over", "the session has ended")
-        if energy_wh is None and target_soc_percent is None and departure_at is None:
+        says_need = any(
+            one is not None for one in (energy_wh, target_soc_percent, departure_at)
+        )
+        if not says_need and may_pause is None:
             raise RequestError(
-                422, "empty_request", "energy_wh, target_soc_percent or departure_at"
+                422,
+                "empty_request",
+                "energy_wh, target_soc_percent, departure_at or may_pause",
             )
         if energy_wh is not None and target_soc_percent is not None:
             raise RequestError(
@@ -76,18 +83,29 @@ class Needs:
         now = self._clock.now()
         if departure_at is not None and departure_at <= now:
             raise RequestError(422, "bad_time", "departure_at: lies in the past")
-        await self._writer.run(
-            partial(
-                requests.put,
-                session_id=session.session_id,
-                energy_wh=energy_wh,
-                target_soc_percent=target_soc_percent,
-                departure_at=departure_at,
-                is_default=False,
-                source=source,
-                now=now,
-            )
-        )
+
+        def job(conn: sqlite3.Connection) -> None:
+            if says_need:
+                requests.put(
+                    conn,
+                    session_id=session.session_id,
+                    energy_wh=energy_wh,
+                    target_soc_percent=target_soc_percent,
+                    departure_at=departure_at,
+                    is_default=False,
+                    source=source,
+                    now=now,
+                )
+            if may_pause is not None:
+                requests.put_pausing(
+                    conn,
+                    session.session_id,
+                    may_pause=may_pause,
+                    source=source,
+                    now=now,
+                )
+
+        await self._writer.run(job)
         self._bus.publish(RequestChanged(session_id=session.session_id, at=now))
 
     async def promise(self, session_id: SessionId) -> dict[str, Any] | None:
@@ -128,7 +146,7 @@ class Needs:
         """What was asked for sessions, ready for JSON."""
         rows = await self._queries.rows(
             "SELECT session_id, energy_wh, target_soc_percent, departure_at,"
-            " is_default FROM session_request WHERE session_id IN"
+            " is_default, may_pause FROM session_request WHERE session_id IN"
             " (SELECT value FROM json_each(?))",
             (json.dumps(session_ids),),
         )
@@ -138,6 +156,7 @@ class Needs:
                 "target_soc_percent": row[2],
                 "departure_at": row[3],
                 "is_default": bool(row[4]),
+                "may_pause": None if row[5] is None else bool(row[5]),
             }
             for row in rows
         }

@@ -1,6 +1,7 @@
 """What a session needs: what its driver asked for, the rest assumed."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -43,7 +44,8 @@ async def read_need(
             "session.need_unread", session_id=session.session_id, why=str(error)
         )
     station = site.station(session.station_id)
-    return need_of(
+    asked = None if request is None else request.may_pause
+    need = need_of(
         session,
         request,
         assumed(
@@ -58,6 +60,7 @@ async def read_need(
         ),
         now=now,
     )
+    return replace(need, may_pause=group.may_pause if asked is None else asked)
 
 
 def need_of(

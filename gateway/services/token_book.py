@@ -75,6 +75,7 @@ class TokenBook:
                 allowed_times=row.allowed_times,
                 evse_types=row.evse_types,
                 contract_id=row.contract_id,
+                may_pause=row.may_pause,
             )
             return before
 

@@ -32,13 +32,15 @@ def put(
 ) -> None:
     """Assume a need for a group, instead of the one that it had."""
     conn.execute(
-        "INSERT OR REPLACE INTO group_need VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO group_need (group_key, group_id, energy_wh, stay_s,"
+        " updated_at, may_pause) VALUES (?, ?, ?, ?, ?, ?)",
         (
             group_id.casefold(),
             group_id,
             default.energy_wh,
             default.stay_s,
             to_text(now),
+            int(default.may_pause),
         ),
     )
 
@@ -54,29 +56,41 @@ def delete(conn: sqlite3.Connection, group_id: str) -> bool:
 def all_groups(conn: sqlite3.Connection) -> list[GroupNeed]:
     """All groups with a need of their own, by name."""
     rows = conn.execute(
-        "SELECT group_id, energy_wh, stay_s, updated_at FROM group_need"
+        "SELECT group_id, energy_wh, stay_s, may_pause, updated_at FROM group_need"
         " ORDER BY group_key"
     )
     return [
         GroupNeed(
             group_id=group_id,
-            default=Default(energy_wh=energy_wh, stay_s=stay_s),
+            default=Default(
+                energy_wh=energy_wh, stay_s=stay_s, may_pause=bool(may_pause)
+            ),
             updated_at=from_text(updated_at),
         )
-        for group_id, energy_wh, stay_s, updated_at in rows
+        for group_id, energy_wh, stay_s, may_pause, updated_at in rows
     ]
 
 
 def of_token(conn: sqlite3.Connection, token: IdToken | None) -> Default:
-    """What is assumed for the group of a token; empty without one."""
+    """What is assumed for a token and its group; empty without one.
+
+    Either of both can say that sessions are not paused.
+    """
     row = None if token is None else tokens.find(conn, token)
     if row is None or row.group_id is None:
-        return Default()
+        return Default(may_pause=row is None or row.may_pause)
     found = conn.execute(
-        "SELECT energy_wh, stay_s FROM group_need WHERE group_key = ?",
+        "SELECT energy_wh, stay_s, may_pause FROM group_need WHERE group_key = ?",
         (row.group_id.casefold(),),
     ).fetchone()
-    return Default() if found is None else Default(energy_wh=found[0], stay_s=found[1])
+    if found is None:
+        return Default(may_pause=row.may_pause)
+    energy_wh, stay_s, may_pause = found
+    return Default(
+        energy_wh=energy_wh,
+        stay_s=stay_s,
+        may_pause=row.may_pause and bool(may_pause),
+    )
 
 
 def visits(conn: sqlite3.Connection, *, since: datetime, zone: ZoneInfo) -> list[Visit]:

@@ -146,6 +146,7 @@ class IdTokenRecord:
         allowed_times: JSON list of stretches of the week; ``None`` for always.
         evse_types: JSON list of ``AC`` and ``DC``; ``None`` for both.
         contract_id: Of the contract behind it; ``None``: not known.
+        may_pause: False: plans do not pause its sessions once they charge.
     """
 
     token_key: str
@@ -164,6 +165,7 @@ class IdTokenRecord:
     allowed_times: str | None
     evse_types: str | None
     contract_id: str | None
+    may_pause: bool
     SELECT: ClassVar[str]
 
 
@@ -216,7 +218,11 @@ class DeviceVariable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequest:
-    """What a driver, an operator or a default asked for a session."""
+    """What a driver, an operator or a default asked for a session.
+
+    Attributes:
+        may_pause: Whether plans may pause it; ``None``: nobody said so.
+    """
 
     session_id: str
     energy_wh: float | None
@@ -225,6 +231,7 @@ class SessionRequest:
     is_default: bool
     source: str
     updated_at: datetime
+    may_pause: bool | None
     SELECT: ClassVar[str]
 
 

@@ -30,7 +30,8 @@ def put(
         Whether it was stored.
     """
     cursor = conn.execute(
-        "INSERT INTO session_request VALUES (?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO session_request (session_id, energy_wh, target_soc_percent,"
+        " departure_at, is_default, source, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (session_id) DO UPDATE SET energy_wh = excluded.energy_wh,"
         " target_soc_percent = excluded.target_soc_percent,"
         " departure_at = excluded.departure_at, is_default = excluded.is_default,"
@@ -47,6 +48,23 @@ def put(
         ),
     )
     return cursor.rowcount == 1
+
+
+def put_pausing(
+    conn: sqlite3.Connection,
+    session_id: SessionId,
+    *,
+    may_pause: bool,
+    source: str,
+    now: datetime,
+) -> None:
+    """Store whether a session may be paused; the rest of its request stays as it is."""
+    conn.execute(
+        "INSERT INTO session_request (session_id, is_default, source, updated_at,"
+        " may_pause) VALUES (?, 1, ?, ?, ?) ON CONFLICT (session_id) DO UPDATE"
+        " SET may_pause = excluded.may_pause, updated_at = excluded.updated_at",
+        (session_id, source, to_text(now), int(may_pause)),
+    )
 
 
 def find(conn: sqlite3.Connection, session_id: SessionId) -> SessionRequest | None:

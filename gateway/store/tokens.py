@@ -12,11 +12,12 @@ from gateway.store.times import optional_text, optional_time, to_text
 
 _RULES: Final = (
     "status, expires_at, group_id, max_sessions, stations, evse_ids, language,"
-    " language_2, personal_message, allowed_times, evse_types, contract_id"
+    " language_2, personal_message, allowed_times, evse_types, contract_id,"
+    " may_pause"
 )
 _PUT: Final = (
     f"INSERT OR REPLACE INTO id_token (token_key, kind, value, updated_at, {_RULES})"  # noqa: S608 - constant columns
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -32,6 +33,7 @@ class TokenRow:
         allowed_times: When it may charge, local time; ``None`` for always.
         evse_types: ``AC`` or ``DC``: the only EVSEs; ``None`` for all.
         contract_id: Of the contract behind it, as its provider names it.
+        may_pause: False: plans do not pause its sessions once they charge.
     """
 
     status: str
@@ -46,6 +48,7 @@ class TokenRow:
     allowed_times: tuple[WeekTime, ...] | None = None
     evse_types: tuple[str, ...] | None = None
     contract_id: str | None = None
+    may_pause: bool = True
 
     def may_charge_at(self, station_id: StationId) -> bool:
         """Whether the station is one of the token's."""
@@ -79,6 +82,7 @@ def put(
     allowed_times: tuple[WeekTime, ...] | None = None,
     evse_types: tuple[str, ...] | None = None,
     contract_id: str | None = None,
+    may_pause: bool = True,
 ) -> None:
     """Make a token known, or change it; the other members are those of `TokenRow`.
 
@@ -99,6 +103,7 @@ def put(
         allowed_times: When it may charge; ``None`` for always.
         evse_types: ``AC`` or ``DC``; ``None`` for both.
         contract_id: Of the contract behind it; in charge detail records only.
+        may_pause: False: plans do not pause its sessions once they charge.
     """
     conn.execute(
         _PUT,
@@ -121,6 +126,7 @@ def put(
             else json.dumps([to_words(one) for one in allowed_times]),
             None if evse_types is None else json.dumps(sorted(evse_types)),
             contract_id,
+            int(may_pause),
         ),
     )
 
@@ -197,6 +203,7 @@ def _row(row: tuple[Any, ...]) -> TokenRow:
         allowed_times=None if row[9] is None else read_times(json.loads(row[9])),
         evse_types=None if row[10] is None else tuple(json.loads(row[10])),
         contract_id=row[11],
+        may_pause=bool(row[12]),
     )
 
 
