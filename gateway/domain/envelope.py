@@ -246,6 +246,12 @@ def envelope(evse: Evse, holding: Holding, *, skew_s: int, from_s: int) -> Stair
     return tuple(rungs)
 
 
+def from_then(stairs: Staircase, from_s: int) -> Staircase:
+    """A staircase from ``from_s`` on: what came before is over."""
+    later = tuple(rung for rung in stairs if rung.at_s > from_s)
+    return (Rung(UnixS(from_s), value_at(stairs, from_s)), *later)
+
+
 def accept(limits: Sequence[HeldLimit], sequence: int) -> tuple[HeldLimit, ...]:
     """The station said that it holds this limit now."""
     return _progress(limits, sequence, Progress.ACCEPTED)
@@ -381,28 +387,38 @@ def worsened(
 ) -> tuple[Violation, ...]:
     """Where ``after`` exceeds the room at some instant and draws more than ``before``.
 
-    A reduction that does not yet suffice is not a violation of its own.
+    A reduction that does not yet suffice is not a violation of its own. Only what
+    differs can draw more, so only that is compared; all of it has to fit.
     """
+    changed = [ref for ref in after if before[ref] != after[ref]]
     found: list[Violation] = []
     for cabinet_id, room in rooms.items():
+        mine = [ref for ref in changed if cabinet_id in paths[ref]]
+        if not mine:
+            continue
         below = [ref for ref in after if cabinet_id in paths[ref]]
-        stairs = (*(before[ref] for ref in below), *(after[ref] for ref in below), room)
-        instants = {from_s, *(r.at_s for one in stairs for r in one)}
-        for at_s in sorted(at_s for at_s in instants if at_s >= from_s):
+        also = [*room, *(rung for ref in below for rung in before[ref])]
+        for at_s, new in sum_of(
+            [after[ref] for ref in below], from_s=from_s, also=tuple(also)
+        ):
             left = value_at(room, at_s)
-            for row in ROWS:
-                new = sum(value_at(after[ref], at_s)[row] for ref in below)
-                old = sum(value_at(before[ref], at_s)[row] for ref in below)
-                if new > left[row] and new > old:
-                    found.append(
-                        Violation(
-                            cabinet_id=cabinet_id,
-                            row=row,
-                            at_s=UnixS(at_s),
-                            draw_da=new,
-                            room_da=left[row],
-                        )
-                    )
+            if all(new[row] <= left[row] for row in ROWS):
+                continue
+            more = NOTHING
+            for ref in mine:
+                now_drawn = value_at(after[ref], at_s)
+                more = add(more, subtract(now_drawn, value_at(before[ref], at_s)))
+            found += [
+                Violation(
+                    cabinet_id=cabinet_id,
+                    row=row,
+                    at_s=at_s,
+                    draw_da=new[row],
+                    room_da=left[row],
+                )
+                for row in ROWS
+                if new[row] > left[row] and more[row] > 0
+            ]
     return tuple(found)
 
 

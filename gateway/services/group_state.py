@@ -32,6 +32,7 @@ from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import CurrentType, Group, Mode, Site
 from gateway.services import car_watch, loads
 from gateway.services.enough import rest_after
+from gateway.services.envelope_cache import EnvelopeCache
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     UNCONTROLLED,
@@ -80,6 +81,7 @@ class GroupState:
         self.departed: tuple[Departed, ...] = ()
         self.clock_doubt_s = 0
         self.withheld: Mapping[CabinetId, Draw] = {}
+        self._kept = EnvelopeCache()
         ids = {cabinet.id for cabinet in group.cabinets}
         for station in group.stations:
             trust = trusts.get(station.id, Trust(station_id=station.id))
@@ -113,7 +115,8 @@ class GroupState:
 
     def envelope(self, one: EvseState, now: datetime) -> Staircase:
         """Upper bound of one EVSE from ``now`` on."""
-        return env.envelope(
+        return self._kept.of(
+            key_of(one.evse.ref),
             one.evse,
             self.holding(one),
             skew_s=self.skew_s(one),

@@ -7,12 +7,12 @@ so decreases always fit and increases wait for them.
 """
 
 import math
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Final
+from itertools import accumulate, pairwise
+from typing import Final, TypeAlias
 
 from gateway.domain.envelope import (
     NOTHING,
@@ -22,7 +22,6 @@ from gateway.domain.envelope import (
     HeldLimit,
     Progress,
     Staircase,
-    UnixS,
     add,
     counted,
     draw_of,
@@ -43,6 +42,12 @@ MAX_PERIOD: Final = 6
 
 DEFAULT_AGE: Final = timedelta(days=365)
 """A safe default starts so long ago that no wrong clock keeps it from applying."""
+
+Shares: TypeAlias = tuple[float, float, float, float]
+"""By row, what part of the current above the floors is kept."""
+
+Level: TypeAlias = tuple[int, Draw]
+"""From an index of the grid on, until the next one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,12 @@ class Wish:
 
 
 class Board:
-    """The headroom of a group over time, while limits are placed one by one."""
+    """The headroom of a group over time, while limits are placed one by one.
+
+    What may be drawn never rises by itself, so room that is there at an instant is
+    there later too, except where a room falls. A wish is therefore looked at where
+    something may get less for it, not at every instant at which anything changes.
+    """
 
     def __init__(
         self,
@@ -98,16 +108,19 @@ class Board:
     ) -> None:
         self._now = now.replace(microsecond=0)
         self._paths = paths
-        wishes = tuple(wishes)
-        self._grid = _instants(envelopes, rooms, wishes, unix_s(now))
-        self._drawn = {ref: _on(one, self._grid) for ref, one in envelopes.items()}
-        self._left = {
-            cabinet_id: _on(room, self._grid) for cabinet_id, room in rooms.items()
+        self._envelopes = envelopes
+        self._wishes = tuple(wishes)
+        self._grid = _instants(envelopes, rooms, self._wishes, unix_s(now))
+        self._index = {at_s: index for index, at_s in enumerate(self._grid)}
+        self._falls: dict[CabinetId, set[int]] = {}
+        self._left = self._what_is_left(rooms)
+        self._left_first = {one: list(left) for one, left in self._left.items()}
+        self._exceeded = {
+            cabinet_id: {i for i, left in enumerate(all_left) if min(left) < 0}
+            for cabinet_id, all_left in self._left.items()
         }
-        self._settled = self._when_settled(wishes)
-        for ref, drawn in self._drawn.items():
-            self._take(ref, drawn)
-        self._shares = self._shed_shares(wishes)
+        self._drawn: dict[EvseRef, list[Level]] = {}
+        self._shares: dict[tuple[CabinetId, int], Shares] = {}
 
     def headroom(self, ref: EvseRef, index: int = 0) -> Draw:
         """Smallest room left on the way up from an EVSE; negative when exceeded."""
@@ -132,17 +145,20 @@ class Board:
         floor_da = quantised(wish, draw_of(evse, evse.floor_da))
         level_da = evse.max_da
         steps: list[LimitStep] = []
-        for index, at_s in enumerate(self._grid):
-            cap = self._cap(wish, index)
-            wished = draw_of(evse, wish.at(at_s))
-            level_da = min(level_da, quantised(wish, _lowest(cap, wished)))
-            if at_s >= wish.hold_until_s:
+        for index in self._turns(wish):
+            at_s = self._grid[index]
+            if at_s < wish.hold_until_s:
+                cap = _lowest(self._cap(wish, index), draw_of(evse, wish.at(at_s)))
+                level_da = min(level_da, quantised(wish, cap))
+            else:
                 level_da = floor_da
             level_da = max(level_da, floor_da)
             if not steps or steps[-1].limit_da != level_da:
                 steps.append(
                     LimitStep(offset_s=at_s - self._grid[0], limit_da=level_da)
                 )
+            if level_da == floor_da:  # it stays there
+                break
         schedule = LimitSchedule(
             start=self._now - timedelta(seconds=wish.skew_s),
             steps=_at_most(min(MAX_PERIOD, wish.max_period), steps),
@@ -150,93 +166,147 @@ class Board:
         self._add(wish, schedule)
         return schedule
 
+    def _turns(self, wish: Wish) -> list[int]:
+        """Where a schedule may have to fall: at all others it gets no less than before.
+
+        What others may draw only falls, and what counts for this EVSE is room for it.
+        So the cap rises from one instant to the next, unless a room falls there, or one
+        of the two is exceeded and shared out.
+        """
+        found = {0, self._index[max(self._grid[0], wish.hold_until_s)]}
+        found.update(
+            self._index[at_s] for at_s, _ in wish.levels if at_s > self._grid[0]
+        )
+        if wish.is_reserved:
+            return sorted(found.union(at for at, _ in self._counting(wish.evse.ref)))
+        for cabinet_id in self._paths[wish.evse.ref]:
+            found |= self._falls[cabinet_id]
+            exceeded = self._exceeded[cabinet_id]
+            found |= exceeded
+            found.update(one + 1 for one in exceeded if one + 1 < len(self._grid))
+        return sorted(found)
+
     def _cap(self, wish: Wish, index: int) -> Draw:
         ref = wish.evse.ref
-        drawn = self._drawn[ref][index]
+        drawn = _last_by(self._counting(ref), index)
         if wish.is_reserved:
             return drawn
-        settled = self._settled[ref][index]
         room = self.headroom(ref, index)
+        if min(room) >= 0:
+            return add(drawn, room)
+        at_s = self._grid[index]
+        settled = _settled(value_at(self._envelopes[ref], at_s), wish, at_s)
         floor = draw_of(wish.evse, wish.evse.floor_da)
+        shares = [self._share_of(one, index) for one in self._paths[ref]]
         cap = [0, 0, 0, 0]
         for row in ROWS:
             if room[row] >= 0:
                 cap[row] = drawn[row] + room[row]
             else:
-                share = min(
-                    self._shares[cabinet_id][index][row]
-                    for cabinet_id in self._paths[ref]
-                )
                 above = max(0, settled[row] - floor[row])
+                share = min(one[row] for one in shares)
                 cap[row] = floor[row] + math.floor(above * share)
         return (cap[0], cap[1], cap[2], cap[3])
 
     def _add(self, wish: Wish, schedule: LimitSchedule) -> None:
+        """Take the room that a schedule may use beyond what counts already."""
         ref = wish.evse.ref
         held = as_held(wish.evse, wish.unit, schedule)
-        late_s = wish.skew_s + elapsed_s(schedule, wish.relative_to)
-        drawn: list[Draw] = []
-        for at_s, before in zip(self._grid, self._drawn[ref], strict=True):
-            allowed = schedule.at(
-                self._now + timedelta(seconds=at_s - self._grid[0] - late_s)
+        later_s = self._grid[0] + elapsed_s(schedule, wish.relative_to)
+        levels = [(0, counted(wish.evse, held, schedule.steps[0].limit_da))]
+        levels += [
+            (
+                bisect_left(self._grid, step.offset_s + later_s),
+                counted(wish.evse, held, step.limit_da),
             )
-            drawn.append(highest((before, counted(wish.evse, held, allowed))))
-        more = [
-            subtract(after, before)
-            for after, before in zip(drawn, self._drawn[ref], strict=True)
+            for step in schedule.steps[1:]
         ]
-        self._drawn[ref] = drawn
-        self._take(ref, more)
+        before = self._counting(ref)
+        after: list[Level] = []
+        ends = len(self._grid)
+        starts = sorted({*(at for at, _ in levels), *(at for at, _ in before), ends})
+        for first, last in pairwise(starts):
+            had = _last_by(before, first)
+            has = highest((had, _last_by(levels, first)))
+            after.append((first, has))
+            if has != had:
+                self._take(ref, range(first, last), subtract(has, had))
+        self._drawn[ref] = after
 
-    def _take(self, ref: EvseRef, draws: Sequence[Draw]) -> None:
+    def _counting(self, ref: EvseRef) -> list[Level]:
+        """What counts for an EVSE: its envelope, and what was placed."""
+        known = self._drawn.get(ref)
+        if known is None:
+            known = self._drawn[ref] = self._rungs(self._envelopes[ref])
+        return known
+
+    def _take(self, ref: EvseRef, indices: Iterable[int], draw: Draw) -> None:
         for cabinet_id in self._paths[ref]:
-            left = self._left[cabinet_id]
-            for index, draw in enumerate(draws):
-                left[index] = subtract(left[index], draw)
+            all_left, exceeded = self._left[cabinet_id], self._exceeded[cabinet_id]
+            for index in indices:
+                left = all_left[index] = subtract(all_left[index], draw)
+                if min(left) < 0:
+                    exceeded.add(index)
 
-    def _when_settled(self, wishes: Sequence[Wish]) -> dict[EvseRef, list[Draw]]:
-        """What counts once every decrease that was sent is seen.
+    def _rungs(self, stairs: Staircase) -> list[Level]:
+        """A staircase by instants of the grid; the first from its begin on."""
+        begin_s = self._grid[0]
+        later = [(self._index[r.at_s], r.draw) for r in stairs if r.at_s > begin_s]
+        return [(0, value_at(stairs, begin_s)), *later]
 
-        So that a decrease that is on its way is not asked for twice, and nobody is
-        raised again while others are lowered.
-        """
-        found = dict(self._drawn)
-        for wish in wishes:
-            if wish.sent is not None:
-                ref = wish.evse.ref
-                sent = _on(wish.sent, self._grid)
-                found[ref] = [
-                    _lowest(drawn, level)
-                    for drawn, level in zip(self._drawn[ref], sent, strict=True)
-                ]
-        return found
-
-    def _shed_shares(
-        self, wishes: Sequence[Wish]
-    ) -> dict[CabinetId, list[tuple[float, float, float, float]]]:
-        movable = {
-            cabinet_id: [(0, 0, 0, 0)] * len(self._grid) for cabinet_id in self._left
-        }
-        left_then = {cabinet_id: list(left) for cabinet_id, left in self._left.items()}
-        for wish in wishes:
-            if wish.is_reserved:
-                continue
-            ref = wish.evse.ref
-            floor = draw_of(wish.evse, wish.evse.floor_da)
-            for cabinet_id in self._paths[ref]:
-                sums, left = movable[cabinet_id], left_then[cabinet_id]
-                for index, settled in enumerate(self._settled[ref]):
-                    freed = subtract(self._drawn[ref][index], settled)
-                    left[index] = add(left[index], freed)
-                    above = highest((subtract(settled, floor), NOTHING))
-                    sums[index] = add(sums[index], above)
-        return {
-            cabinet_id: [
-                _share(left, above)
-                for left, above in zip(left_then[cabinet_id], sums, strict=True)
+    def _what_is_left(
+        self, rooms: Mapping[CabinetId, Staircase]
+    ) -> dict[CabinetId, list[Draw]]:
+        """Rooms less envelopes at every instant; notes where it may fall."""
+        changes = {one: [NOTHING] * len(self._grid) for one in rooms}
+        self._falls = {one: set() for one in rooms}
+        for cabinet_id, room in rooms.items():
+            self._change([cabinet_id], NOTHING, self._rungs(room), changes)
+        for ref, stairs in self._envelopes.items():
+            negative = [
+                (at, subtract(NOTHING, draw)) for at, draw in self._rungs(stairs)
             ]
-            for cabinet_id, sums in movable.items()
-        }
+            self._change(self._paths[ref], NOTHING, negative, changes)
+        return {one: list(accumulate(change, add)) for one, change in changes.items()}
+
+    def _change(
+        self,
+        cabinet_ids: Sequence[CabinetId],
+        before: Draw,
+        rungs: Sequence[Level],
+        changes: Mapping[CabinetId, list[Draw]],
+    ) -> None:
+        for index, draw in rungs:
+            delta = subtract(draw, before)
+            before = draw
+            for cabinet_id in cabinet_ids:
+                changed = changes[cabinet_id]
+                changed[index] = add(changed[index], delta)
+                if index and min(delta) < 0:
+                    self._falls[cabinet_id].add(index)
+
+    def _share_of(self, cabinet_id: CabinetId, index: int) -> Shares:
+        """What of their current all keep above their floors where that is too much.
+
+        Counted as it is once every decrease that was sent is seen: so that a decrease
+        that is on its way is not asked for twice, and nobody is raised again while
+        others are lowered.
+        """
+        known = self._shares.get((cabinet_id, index))
+        if known is not None:
+            return known
+        left, movable = self._left_first[cabinet_id][index], NOTHING
+        for wish in self._wishes:
+            ref = wish.evse.ref
+            if wish.is_reserved or cabinet_id not in self._paths[ref]:
+                continue
+            floor = draw_of(wish.evse, wish.evse.floor_da)
+            drawn = value_at(self._envelopes[ref], self._grid[index])
+            settled = _settled(drawn, wish, self._grid[index])
+            left = add(left, subtract(drawn, settled))
+            movable = add(movable, highest((subtract(settled, floor), NOTHING)))
+        found = self._shares[cabinet_id, index] = _share(left, movable)
+        return found
 
 
 def quantised(wish: Wish, cap: Draw) -> int:
@@ -395,7 +465,21 @@ def _lowest(left: Draw, right: Draw) -> Draw:
     )
 
 
-def _share(left: Draw, movable: Draw) -> tuple[float, float, float, float]:
+def _settled(drawn: Draw, wish: Wish, at_s: int) -> Draw:
+    return drawn if wish.sent is None else _lowest(drawn, value_at(wish.sent, at_s))
+
+
+def _last_by(rungs: Sequence[Level], index: int) -> Draw:
+    """What counts at an index; of several for one, the last."""
+    found = rungs[0][1]
+    for at, draw in rungs:
+        if at > index:
+            break
+        found = draw
+    return found
+
+
+def _share(left: Draw, movable: Draw) -> Shares:
     one, two, three, total = (
         1.0
         if left[row] >= 0
@@ -419,14 +503,7 @@ def _instants(
     for wish in wishes:
         found.update(at_s for at_s, _ in wish.levels if at_s > from_s)
         found.add(max(from_s, wish.hold_until_s))
-    ordered: list[int] = []
-    for at_s in found:
-        insort(ordered, at_s)
-    return ordered
-
-
-def _on(stairs: Staircase, grid: Sequence[int]) -> list[Draw]:
-    return [value_at(stairs, UnixS(at_s)) for at_s in grid]
+    return sorted(found)
 
 
 def _at_most(count: int, steps: list[LimitStep]) -> tuple[LimitStep, ...]:
