@@ -14,6 +14,7 @@ from gateway.config import BillingConfig
 from gateway.domain.ids import StationId
 from gateway.ocpp.adapter import Adapter, Command
 from gateway.services.batteries import Batteries
+from gateway.services.batteries_by_hand import BatteriesByHand
 from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
 from gateway.services.certificate_desk import CertificateDesk
@@ -114,6 +115,7 @@ class ApiContext:
     operator_guard: Callable[..., Awaitable[None]]
     commission: Callable[..., Awaitable[dict[str, Any]]]
     batteries: Batteries
+    batteries_by_hand: BatteriesByHand
     call_timeout_s: float
     billing: BillingConfig
     rating: Callable[[StationId, int], float | None]

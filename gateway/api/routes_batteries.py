@@ -39,8 +39,11 @@ async def put_power(
     context: Context,
     caller: Operator,
 ) -> Mapping[str, Any]:
-    """Charge (positive) or discharge a battery by hand, within limits and reserve."""
-    context.batteries.set_by_hand(battery_id, body.power_w, body.until)
+    """Charge (positive) or discharge a battery by hand, within limits and reserve.
+
+    It is kept over a restart, until its time or until it is given back.
+    """
+    await context.batteries_by_hand.put(battery_id, body.power_w, body.until)
     await context.audit(
         caller,
         "battery.set",

@@ -128,6 +128,16 @@ class CarFacts:
         """The least current that charges it at an EVSE."""
         return max(evse_min_da, self.min_da or 0)
 
+    def kept(self) -> tuple[int | None, int | None, int | None, bool]:
+        """What is worth storing: a change of it is stored, with all the rest."""
+        return (*self.planned(), self.is_idle_by_choice)
+
+    def at(self, now: datetime) -> "CarFacts":
+        """What of it still holds at a time."""
+        if self.taken_at is not None and now - self.taken_at > VALID:
+            return replace(self, taken_da=None, taken_at=None, hint_taken_da=None)
+        return self
+
     def planned(self) -> tuple[int | None, int | None, int | None]:
         """All that a plan reads; a change of it is worth a new plan."""
         return (self.n_phase, self.ceiling_da, self.min_da)
@@ -138,8 +148,7 @@ NOTHING_KNOWN: Final = CarFacts()
 
 def learn(facts: CarFacts, seen: Seen) -> CarFacts:
     """Fold one sample in; samples come in the order of time."""
-    if facts.taken_at is not None and seen.at - facts.taken_at > VALID:
-        facts = replace(facts, taken_da=None, taken_at=None, hint_taken_da=None)
+    facts = facts.at(seen.at)
     if seen.drawn_da < STANDBY_DA:
         return _idle(facts, seen)
     offered = seen.offered_da

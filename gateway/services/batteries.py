@@ -240,14 +240,23 @@ class Batteries:
         Raises:
             RequestError: 404 no such controlled battery; 422 more than it can.
         """
+        self.check_by_hand(battery_id, power_w)
         state = self.required(battery_id)
+        state.by_hand_w, state.by_hand_until = power_w, until
+
+    def check_by_hand(self, battery_id: str, power_w: int | None) -> None:
+        """Whether a battery can be told so.
+
+        Raises:
+            RequestError: 404 no such controlled battery; 422 more than it can.
+        """
+        self.required(battery_id)
         battery = self._batteries[battery_id]
         least_w, most_w = -battery.max_discharge_w, battery.max_charge_w
         if power_w is not None and not least_w <= power_w <= most_w:
             raise RequestError(
                 422, "beyond_rate", f"power_w is from {least_w} to {most_w}"
             )
-        state.by_hand_w, state.by_hand_until = power_w, until
 
     def required(self, battery_id: str) -> BatteryState:
         """A controlled battery.

@@ -8,16 +8,17 @@ from typing import TypeVar
 import structlog
 
 from gateway.domain.capability import Learnt
+from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
 from gateway.domain.envelope import Progress
 from gateway.domain.ids import CabinetId, StationId
-from gateway.domain.session import Session
+from gateway.domain.session import Session, SessionPhase
 from gateway.errors import StoreError
 from gateway.services import group_limits, group_store
 from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Outgoing, Trust, sample_of, session_ref
 from gateway.services.group_items import LimitAnswered
 from gateway.services.group_state import GroupState
-from gateway.store import capability
+from gateway.store import capability, car_facts
 from gateway.store import limits as rows
 from gateway.store.jobs import Job
 
@@ -60,6 +61,24 @@ class GroupRecords:
         """Keep what a station showed that it can be told."""
         now = self._ports.clock.now()
         await self.write(lambda conn: capability.put(conn, station_id, learnt, now))
+
+    async def car(self, session: Session, before: CarFacts, known: CarFacts) -> None:
+        """Keep what a car newly showed, until its session ends."""
+        name = session.session_id
+        if session.phase is SessionPhase.ENDED:
+            if before != NOTHING_KNOWN:
+                await self.write(lambda conn: car_facts.forget(conn, name))
+        elif before.kept() != known.kept():
+            await self.write(lambda conn: car_facts.put(conn, name, known))
+
+    async def prune(self, now: datetime) -> None:
+        """Delete what is old."""
+
+        def job(conn: sqlite3.Connection) -> None:
+            rows.prune(conn, now)
+            car_facts.prune(conn)
+
+        await self.write(job)
 
     async def flush(self) -> bool:
         """Store what could not be stored before; whether nothing is left."""

@@ -26,6 +26,7 @@ from gateway.bus import (
 )
 from gateway.domain import dwell
 from gateway.domain.capability import Feature
+from gateway.domain.car_facts import NOTHING_KNOWN
 from gateway.domain.envelope import Violation, unix_s
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
@@ -87,7 +88,6 @@ from gateway.services.read_back import (
 from gateway.services.session_need import read_need
 from gateway.services.station_learning import StationLearning
 from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
-from gateway.store import limits as rows
 from optimizer import check
 from optimizer.forecast import unwaiting
 from optimizer.outcome import Plan
@@ -221,7 +221,7 @@ class GroupRunner:
         if self._next_step_at is None or now >= self._next_step_at:
             if self._next_step_at is not None and now.date() > self._pruned_on:
                 self._pruned_on = now.date()
-                await self._records.write(lambda conn: rows.prune(conn, now))
+                await self._records.prune(now)
             self._next_step_at = next_step(now, self._ports.step_s, self._stagger_s)
             self._is_step_over = True
         for station in tuple(self.state.stations.values()):
@@ -355,6 +355,7 @@ class GroupRunner:
         """Take over a session; record what its sample shows about its limits."""
         ref = session_ref(session)
         one = self.state.evses.get(ref)
+        car = NOTHING_KNOWN if one is None else one.car
         if one is not None and is_live:
             await self._note_pause(one, session, now)
         gone = self.state.session(session, need, now, is_live=is_live)
@@ -365,6 +366,7 @@ class GroupRunner:
         if gone and session.phase is SessionPhase.RUNNING:
             await self._records.seen(self.state, session, now)
         self._watch_car(one, now)
+        await self._records.car(session, car, one.car)
         if self.state.misbehaves(ref, now):
             trust = self.state.distrust(session.station_id, "ignored_limit")
             _log.critical(
@@ -689,6 +691,8 @@ class GroupRunner:
                 need = await self._need_of(session)
                 gone = state.session(session, need, now, is_live=False)
                 await self._records.forget(gone)
+                car = stored.cars.get(session.session_id, NOTHING_KNOWN)
+                state.evses[session_ref(session)].car = car.at(now)
                 state.resume(session, old, now)
         self._needs_plan = True
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.domain.car_facts import CarFacts
 from gateway.domain.envelope import HeldLimit, Progress
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import SetLimit
@@ -18,7 +19,7 @@ from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.promises import Promise
-from gateway.store import capability, flexibility, plans, settings
+from gateway.store import capability, car_facts, flexibility, plans, settings
 from gateway.store import limits as rows
 from gateway.store.capability import CapabilityRow
 from gateway.store.times import to_text
@@ -39,6 +40,7 @@ class Stored:
     modes: dict[CabinetId, Mode]
     readings: dict[str, LoadReading]
     capabilities: dict[StationId, CapabilityRow]
+    cars: dict[SessionId, CarFacts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ def load(
             for station_id, row in rows.trusts(conn).items()
         },
         capabilities=capability.load(conn, station_ids, TOLD_BY),
+        cars=car_facts.load(conn),
         manual=settings.manual_limits(conn),
         thresholds=tuple(
             Threshold(

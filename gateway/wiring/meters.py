@@ -20,6 +20,7 @@ from gateway.meters.port import Device, Measured
 from gateway.meters.simulated import SimulatedSite
 from gateway.process import Start
 from gateway.services.batteries import Batteries
+from gateway.services.batteries_by_hand import BatteriesByHand
 from gateway.wiring.base import Base
 from gateway.wiring.plans import Plans
 from gateway.wiring.prices import plan_prices
@@ -82,6 +83,9 @@ class Meters:
             tell=self._tell,
             prices=plan_prices(base.config),
         )
+        self.by_hand = BatteriesByHand(
+            self.batteries, writer=base.writer, clock=base.clock
+        )
         self.poller = Poller(
             meters, put=self.batteries.put, clock=base.clock, held=self._held
         )
@@ -93,7 +97,7 @@ class Meters:
         if self.devices:
             start(self.poller.run, "part.meters")
         if self.batteries.states:
-            start(self.batteries.run, "part.batteries")
+            start(self.by_hand.run, "part.batteries")
 
     async def close(self) -> None:
         """Leave batteries idle and close the connections.

@@ -169,6 +169,7 @@ class Parts:
             operator_guard=self.dispatch.operator_guard,
             commission=self._plans.commissioning.run,
             batteries=self.meters.batteries,
+            batteries_by_hand=self.meters.by_hand,
             call_timeout_s=self._base.call_timeout_s,
             billing=self.config.billing,
             rating=self._base.rating_w,

@@ -3,12 +3,23 @@
 import asyncio
 import json
 import zlib
+from datetime import timedelta
 from pathlib import Path
 
+from gateway.domain.car_facts import CarFacts
 from gateway.domain.ids import CabinetId, EvseRef, StationId
+from gateway.domain.session import SessionPhase
 from gateway.services.group_runner import GroupRunner
 from gateway.services.limit_words import binding_of
-from tests.integration.dispatch.yard import Yard, site_of, until, yard
+from gateway.store import car_facts
+from tests.integration.dispatch.yard import (
+    EPOCH,
+    FakeSessions,
+    Yard,
+    site_of,
+    until,
+    yard,
+)
 
 
 async def settled(place: Yard, *, n_station: int) -> None:
@@ -51,6 +62,46 @@ async def test_what_a_small_car_leaves_goes_to_the_next(tmp_path: Path) -> None:
         place.report(2)
         await until(lambda: (place.limit_da(2) or 0) >= 200)
         assert place.total_da() <= 320
+
+
+async def test_what_a_car_showed_is_known_after_a_restart_until_it_leaves(
+    tmp_path: Path,
+) -> None:
+    sessions = FakeSessions()
+    async with yard(tmp_path, site_of(1), sessions=sessions) as place:
+        await settled(place, n_station=1)
+        place.report(1)
+        await until(lambda: place.limit_da(1) == 320)
+        async with asyncio.timeout(20):
+            while ceiling_da(place, 1) is None:
+                await sampled(place, 1, 11.0, seconds=0.5)
+        await until(
+            lambda: len(place.rows("SELECT * FROM car_fact WHERE taken_da")) == 1
+        )
+        known = ceiling_da(place, 1)
+        stopped_at = place.clock.now()
+    later = stopped_at + timedelta(minutes=1)
+    async with yard(tmp_path, site_of(1), sessions=sessions, epoch=later) as place:
+        assert known == 120
+        await until(lambda: ceiling_da(place, 1) == known, within_s=20)
+        place.report(1, phase=SessionPhase.ENDED)
+        await until(lambda: place.rows("SELECT * FROM car_fact") == [])
+        assert ceiling_da(place, 1) is None
+
+
+async def test_what_a_car_takes_is_not_believed_long_after(tmp_path: Path) -> None:
+    sessions = FakeSessions()
+    async with yard(tmp_path, site_of(1), sessions=sessions) as place:
+        session_id = place.report(1).session_id
+        seen = CarFacts(n_phase=1, taken_da=110, taken_at=EPOCH, peak_da=300)
+        await place.writer.run(lambda conn: car_facts.put(conn, session_id, seen))
+    later = EPOCH + timedelta(hours=3)
+    async with yard(tmp_path, site_of(1), sessions=sessions, epoch=later) as place:
+        ref = EvseRef(station_id=StationId("CP1"), evse_id=1)
+        phases_only = CarFacts(n_phase=1, peak_da=300)
+        await until(
+            lambda: runner_of(place).state.evses[ref].car == phases_only, within_s=20
+        )
 
 
 async def test_a_storm_of_plugs_is_planned_a_few_times_not_once_for_each(
