@@ -1,5 +1,6 @@
 """The site's tables of ``config.toml`` turned into the topology and back."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -44,6 +45,7 @@ _NAMES: Final = {"cabinet_id": "cabinet", "evses": "evse"}
 _TABLE_ONLY: Final = frozenset(
     {"id", "cabinet", "evse", "password_file", "password_env"}
 )
+DEFAULT_MIN_A: Final = Decimal(6)
 MAX_NAME_CHARS: Final = 100
 """Of a member's name that an error repeats."""
 STATION_MEMBERS: Final = tuple(
@@ -221,6 +223,8 @@ def evse_to_json(evse: Evse) -> dict[str, object]:
         if word is not None:
             document[name] = word.value
     if evse.current_type is CurrentType.DC:
+        if evse.min_w is not None:
+            document["min_w"] = evse.min_w
         document["efficiency"] = evse.efficiency
         document["auxiliary_w"] = evse.auxiliary_w
     return document
@@ -279,9 +283,10 @@ def _evse(
         phases=phases,
         current_type=table.current_type,
         max_da=max_da,
-        min_da=_up_da(table.min_a),
+        min_da=_min_da(table, phase_v=phase_v, n_phase=len(phases)),
         floor_da=_up_da(table.floor_a),
         max_w=table.max_w,
+        min_w=table.min_w,
         phase_v=phase_v,
         efficiency=table.efficiency if is_dc else 1.0,
         auxiliary_w=table.auxiliary_w if is_dc else 0,
@@ -289,6 +294,24 @@ def _evse(
         connector=table.connector,
         connector_format=table.connector_format,
     )
+
+
+def _min_da(table: EvseTable, *, phase_v: float, n_phase: int) -> int:
+    """Least current, 0.1 A: of DC it is its own, which may be any."""
+    if table.current_type is CurrentType.AC:
+        return _up_da(DEFAULT_MIN_A if table.min_a is None else table.min_a)
+    least_da = 0 if table.min_a is None else _up_da(table.min_a)
+    if table.min_w is None:
+        return least_da
+    step_w = phase_v * n_phase / 10  # limits are told in whole steps of 0.1 A
+    of_power_da = dc_input_da(
+        math.ceil(table.min_w / step_w) * step_w,
+        phase_v=phase_v,
+        n_phase=n_phase,
+        efficiency=table.efficiency,
+        auxiliary_w=table.auxiliary_w,
+    )
+    return max(least_da, of_power_da)
 
 
 def _load(table: LoadTable) -> Load:

@@ -154,8 +154,9 @@ class EvseTable:
         current_type: What the car gets.
         phases: Supply phases in the order of the terminals, as ``L2L3L1`` or ``L3``.
         max_a: Rating per phase; an AC EVSE needs it.
-        min_a: A car charges with at least this.
+        min_a: A car charges with at least this: of AC 6 A; of DC at the grid, 0.
         max_w: Rating of a DC EVSE, which needs it; of an AC one it is only shown.
+        min_w: Least that a DC EVSE delivers; less is planned and told as 0.
         floor_a: Reserved for ever, idle or offline: 0, or at least ``min_a``.
         efficiency: Of DC: delivered over drawn power.
         auxiliary_w: Of DC: drawn by cooling and electronics.
@@ -169,8 +170,9 @@ class EvseTable:
     current_type: CurrentType = CurrentType.AC
     phases: str = "L1L2L3"
     max_a: Annotated[Decimal | None, Range(low=0, high=MAX_A, decimals=1)] = None
-    min_a: Annotated[Decimal, Range(low=0, high=MAX_A, decimals=1)] = Decimal(6)
+    min_a: Annotated[Decimal | None, Range(low=0, high=MAX_A, decimals=1)] = None
     max_w: Annotated[int | None, Range(low=1, high=MAX_W)] = None
+    min_w: Annotated[int | None, Range(low=0, high=MAX_W)] = None
     floor_a: Annotated[Decimal, Range(low=0, high=MAX_A, decimals=1)] = Decimal(0)
     efficiency: Annotated[float, Range(low=0.5, high=1)] = 0.94
     auxiliary_w: Annotated[int, Range(low=0, high=MAX_W)] = 300
@@ -184,6 +186,8 @@ class EvseTable:
             raise ConfigError("max_a", "an AC EVSE needs its rating in A per phase")
         if self.current_type is CurrentType.DC and self.max_w is None:
             raise ConfigError("max_w", "a DC EVSE needs its rating in W")
+        if self.min_w is not None and self.current_type is CurrentType.AC:
+            raise ConfigError("min_w", "of a DC EVSE; one of AC has min_a")
 
 
 class OcppVersion(StrEnum):

@@ -7,6 +7,7 @@ an asset's own terminals are wired.
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from gateway.domain.connectors import ConnectorFormat, ConnectorStandard
 from gateway.domain.ids import CabinetId, EvseRef, StationId
@@ -19,6 +20,9 @@ from gateway.domain.phases import (
     dc_input_da,
     spread,
 )
+
+LEAST_AC_DA: Final = 60
+"""IEC 61851-1: less than 6 A cannot be signalled to a car."""
 
 
 class CurrentType(StrEnum):
@@ -105,9 +109,11 @@ class Evse:
         cabinet_id: What feeds it; ``None``: outside every cabinet, never limited.
         phases: Supply phases of its terminals L1.. in order.
         max_da: Most it draws on any of its phases, 0.1 A AC; its rating.
-        min_da: Least current at which a car charges, 0.1 A; below it means 0.
+        min_da: Least current at which a car charges, 0.1 A; below it means 0. Of DC on
+            the side of the grid; 0: any.
         floor_da: Reserved for ever, 0.1 A: what it may draw with everything dead.
         max_w: DC: most it delivers, W. AC: rated power, W, or ``None``.
+        min_w: DC: least it delivers, W; ``min_da`` has it already.
         phase_v: Effective V per listed phase: power is this times number of phases
             times current, on every grid type.
         efficiency: DC: delivered power over AC power, without auxiliaries.
@@ -124,6 +130,7 @@ class Evse:
     min_da: int = 60
     floor_da: int = 0
     max_w: int | None = None
+    min_w: int | None = None
     phase_v: float = 230.0
     efficiency: float = 1.0
     auxiliary_w: int = 0
@@ -140,6 +147,14 @@ class Evse:
     def min_a(self) -> float:
         """Least charging current, A."""
         return self.min_da / 10
+
+    @property
+    def starting_da(self) -> int:
+        """A current with which any car charges that charges at all, 0.1 A.
+
+        The least of AC (IEC 61851-1); more than the rating it never is.
+        """
+        return min(self.max_da, max(self.min_da, LEAST_AC_DA))
 
     @property
     def floor_a(self) -> float:

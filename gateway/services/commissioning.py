@@ -181,7 +181,7 @@ class Commissioning:
             return await self._composite_follows(station_id)
         evse = running[0].evse
         before_da = running[0].manual_da
-        low_da = max(evse.floor_da, evse.min_da)
+        low_da = max(evse.floor_da, evse.starting_da)
         evse_id = evse.ref.evse_id
         await self._dispatch.set_manual_limit(station_id, evse_id, low_da)
         try:

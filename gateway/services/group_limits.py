@@ -304,7 +304,7 @@ def wish_of(
 ) -> Wish:
     """What an EVSE should be allowed: the plan's levels until the hold is over.
 
-    Before the first plan the least a car charges with; an EVSE whose rating counts
+    Before the first plan what any car charges with; an EVSE whose rating counts
     anyway gets it, unless nobody should have been authorized there.
     """
     evse = one.evse
@@ -314,10 +314,10 @@ def wish_of(
     levels: tuple[tuple[int, int], ...]
     if is_trusted:
         levels = dwell.hold(
-            one.levels or ((now_s, evse.min_da),),
+            one.levels or ((now_s, evse.starting_da),),
             one.rhythm,
             group.site.dwell,
-            least_da=evse.min_da,
+            least_da=max(1, evse.min_da),
             now_s=now_s,
         )
     else:

@@ -31,6 +31,9 @@ WITHHELD_STEPS: Final = 2
 TOP_UP_WH: Final = 2_000
 """Of a need that is only a default this much is always left while a car charges."""
 
+LEAST_DC_W: Final = 1.0
+"""DC is worth planning where anything is left for the car at all."""
+
 FULL_WH: Final = 300
 FULL_WEIGHT: Final = 0.1
 """A car that has had enough is offered a little, so that it can wake up."""
@@ -261,6 +264,8 @@ def _range(one: EvseState) -> tuple[int, int]:
     least_da = car.least_da(evse.min_da)
     if least_da > ceiling_da:
         least_da = evse.min_da
+    if evse.current_type is CurrentType.DC:  # less feeds its auxiliaries only
+        least_da = max(least_da, evse.input_da(LEAST_DC_W))
     if car.ceiling_da is not None:
         ceiling_da = min(ceiling_da, max(car.ceiling_da, least_da))
     return least_da, ceiling_da

@@ -190,7 +190,7 @@ class GroupState:
             evse = wired[key_of(one.evse.ref)]
             floor_da = evse.floor_da
             if not known.can_pause:
-                floor_da = max(floor_da, evse.min_da)
+                floor_da = max(floor_da, evse.starting_da)
             unit = unit_of(state.station, evse)
             if evse.current_type is CurrentType.AC:
                 unit = known.unit(unit)

@@ -322,8 +322,16 @@ def quantised(wish: Wish, cap: Draw) -> int:
     elif evse.current_type is CurrentType.AC:
         least_da = math.ceil(evse.min_da / len(evse.phases))
     else:
-        least_da = 1
+        least_da = _least_of_dc(evse)
     return limit_da if limit_da >= least_da else 0
+
+
+def _least_of_dc(evse: Evse) -> int:
+    """The least limit of a DC EVSE: of what it delivers, in 0.1 A of its phases."""
+    step_w = evse.phase_v * len(evse.phases) / 10
+    if evse.min_w is not None:
+        return max(1, math.ceil(evse.min_w / step_w))
+    return max(1, math.floor(evse.power_w(evse.min_da) / step_w))
 
 
 def as_held(evse: Evse, unit: LimitUnit, schedule: LimitSchedule) -> HeldLimit:
@@ -375,7 +383,7 @@ def probe(
     ``None`` where the floor is the rating already.
     """
     base = safe_default(station, evse, now, unit)
-    least_da = max(evse.min_da, evse.floor_da + evse.min_da)
+    least_da = max(evse.starting_da, evse.floor_da + evse.starting_da)
     level_da = min(evse.max_da, least_da)
     wish = Wish(
         evse=evse,

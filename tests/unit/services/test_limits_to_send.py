@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,6 +72,23 @@ def test_direct_current_is_limited_by_what_it_takes_from_the_grid() -> None:
     sent_w = limit_da / 10 * 230 * 3
     assert one.input_da(sent_w) <= 400
     assert one.input_da(sent_w + 69) > 390  # and little is wasted
+
+
+@pytest.mark.parametrize(
+    ("room_da", "is_allowed"), [(20, False), (70, False), (85, True), (400, True)]
+)
+def test_direct_current_below_the_least_power_of_its_station_is_none(
+    room_da: int, *, is_allowed: bool
+) -> None:
+    rated = evse(current_type=CurrentType.DC, max_da=1000, max_w=50_000)
+    room = (room_da,) * 3 + (3 * room_da,)
+    least = replace(rated, min_w=4_500, min_da=73)
+    limit_da = quantised(wish(least, LimitUnit.W), room)
+    assert (limit_da * 69 >= 4_500) == is_allowed == (limit_da > 0)
+    same_at_the_grid = replace(rated, min_da=73)
+    assert (quantised(wish(same_at_the_grid, LimitUnit.W), room) > 0) == is_allowed
+    anything = replace(rated, min_da=0)
+    assert quantised(wish(anything, LimitUnit.W), room) > 0
 
 
 def test_a_safe_default_is_one_step_that_started_long_ago() -> None:
