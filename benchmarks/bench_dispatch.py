@@ -36,6 +36,11 @@ def main() -> None:
     parser.add_argument("--seeds", help="as 1-20", default="1-3")
     parser.add_argument("--hours", type=float, default=3.0, help="of a hard day")
     parser.add_argument("--policies", default=",".join(POLICIES[:3]))
+    parser.add_argument(
+        "--all-phases",
+        action="store_true",
+        help="energy: as with `[site] free_unused_phases = false`",
+    )
     options = parser.parse_args()
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
@@ -43,7 +48,11 @@ def main() -> None:
         seeds = seeds[:1]
     match options.part:
         case "energy":
-            result = energy(seeds, options.policies.split(","))
+            result = energy(
+                seeds,
+                options.policies.split(","),
+                frees_phases=not options.all_phases,
+            )
         case "load":
             result = load(SIZES[:1] if options.quick else SIZES)
         case _:
@@ -56,7 +65,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def energy(seeds: Iterable[int], policies: Iterable[str]) -> dict[str, Any]:
+def energy(
+    seeds: Iterable[int], policies: Iterable[str], *, frees_phases: bool = True
+) -> dict[str, Any]:
     """Play days with each policy; means over the seeds."""
     seeds, policies = tuple(seeds), tuple(policies)
     found: dict[str, Any] = {}
@@ -64,7 +75,8 @@ def energy(seeds: Iterable[int], policies: Iterable[str]) -> dict[str, Any]:
         for policy in policies:
             scores: list[Score] = []
             for seed in seeds:
-                scores.append(play(draw(kind, limit_a, seed), policy))
+                day = draw(kind, limit_a, seed)
+                scores.append(play(day, policy, frees_phases=frees_phases))
                 print(kind, policy, seed, scores[-1].energy, file=sys.stderr)
             found[f"{kind} {limit_a:g} A {policy}"] = _means(scores)
     return found

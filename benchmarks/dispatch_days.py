@@ -58,6 +58,7 @@ def site_of(
                         ref=EvseRef(station_id=StationId(f"CP{index}"), evse_id=1),
                         cabinet_id=cabinet,
                         phases=ROTATIONS[index % 3] if is_rotated else ROTATIONS[0],
+                        phases_confirmed=True,
                         max_da=round(max_a * 10),
                         floor_da=round(floor_a * 10),
                     ),

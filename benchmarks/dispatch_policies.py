@@ -89,7 +89,7 @@ class PolicyWorld(World):
         return super().solver()
 
 
-def setting_of(day: Day, *, step_s: float = 10.0) -> Setting:
+def setting_of(day: Day, *, step_s: float = 10.0, frees_phases: bool = True) -> Setting:
     """A day as a site: every car at an EVSE of its own, other loads metered by phase.
 
     Cars take what they want at full current to the end: as in the plans' benchmark.
@@ -125,7 +125,9 @@ def setting_of(day: Day, *, step_s: float = 10.0) -> Setting:
             day.price_micro[(from_step + step) % day.n_step] for step in range(n_step)
         ]
 
-    whole: Site = replace(site, stations=stations, loads=loads)
+    whole: Site = replace(
+        site, stations=stations, loads=loads, free_unused_phases=frees_phases
+    )
     return Setting(
         site=whole,
         visits=[
@@ -152,9 +154,9 @@ def setting_of(day: Day, *, step_s: float = 10.0) -> Setting:
     )
 
 
-def play(day: Day, policy: str) -> Score:
+def play(day: Day, policy: str, *, frees_phases: bool = True) -> Score:
     """Play a day with one policy."""
-    setting = setting_of(day)
+    setting = setting_of(day, frees_phases=frees_phases)
     tally = PolicyWorld(setting, policy).run()
     shares = [
         tally.delivered_wh.get(index, 0.0) / visit.energy_wh

@@ -81,6 +81,7 @@ def site_of(
         default_energy_wh=table.default_energy_wh,
         dwell=Dwell(min_on_s=table.min_on_s, min_off_s=table.min_off_s),
         default_stay_s=table.default_stay_s,
+        free_unused_phases=table.free_unused_phases,
         cabinets=tuple(_cabinet(cabinet) for cabinet in cabinets),
         stations=tuple(
             station_of(station, grid=table.grid, nominal_v=table.nominal_v)
@@ -210,6 +211,7 @@ def evse_to_json(evse: Evse) -> dict[str, object]:
         "evse_id": evse.ref.evse_id,
         "current_type": evse.current_type.value,
         "phases": rotation_text(evse.phases),
+        "phases_confirmed": evse.phases_confirmed,
         "max_a": evse.max_a,
         "min_a": evse.min_a,
         "max_w": evse.max_w,
@@ -281,6 +283,7 @@ def _evse(
         ref=EvseRef(station_id=station_id, evse_id=table.id),
         cabinet_id=cabinet_id,
         phases=phases,
+        phases_confirmed=table.phases_confirmed,
         current_type=table.current_type,
         max_da=max_da,
         min_da=_min_da(table, phase_v=phase_v, n_phase=len(phases)),

@@ -58,6 +58,8 @@ class SiteTable:
             sessions lasted, at first 4 hours.
         min_on_s: A car is switched on only where the plan has this long for it.
         min_off_s: A car that was paused stays so for this long.
+        free_unused_phases: What a car surely does not use of the phases of an EVSE
+            whose ``phases_confirmed`` is set, others may have.
     """
 
     name: str = "Site"
@@ -71,6 +73,7 @@ class SiteTable:
     default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
     min_on_s: Annotated[int, Range(low=0, high=3_600)] = 300
     min_off_s: Annotated[int, Range(low=0, high=3_600)] = 300
+    free_unused_phases: bool = True
 
     def __post_init__(self) -> None:
         try:
@@ -153,6 +156,8 @@ class EvseTable:
         id: Number from 1; in OCPP 1.6 the connector.
         current_type: What the car gets.
         phases: Supply phases in the order of the terminals, as ``L2L3L1`` or ``L3``.
+        phases_confirmed: With a car on one phase, the current that the station reports
+            was seen on the phase of the supply that ``phases`` says.
         max_a: Rating per phase; an AC EVSE needs it.
         min_a: A car charges with at least this: of AC 6 A; of DC at the grid, 0.
         max_w: Rating of a DC EVSE, which needs it; of an AC one it is only shown.
@@ -169,6 +174,7 @@ class EvseTable:
     id: Annotated[int, Range(low=1, high=1_000)]
     current_type: CurrentType = CurrentType.AC
     phases: str = "L1L2L3"
+    phases_confirmed: bool = False
     max_a: Annotated[Decimal | None, Range(low=0, high=MAX_A, decimals=1)] = None
     min_a: Annotated[Decimal | None, Range(low=0, high=MAX_A, decimals=1)] = None
     max_w: Annotated[int | None, Range(low=1, high=MAX_W)] = None

@@ -108,6 +108,8 @@ class Evse:
     Attributes:
         cabinet_id: What feeds it; ``None``: outside every cabinet, never limited.
         phases: Supply phases of its terminals L1.. in order.
+        phases_confirmed: They were measured, so that a reported current is known to be
+            on the phase of the supply that ``phases`` says.
         max_da: Most it draws on any of its phases, 0.1 A AC; its rating.
         min_da: Least current at which a car charges, 0.1 A; below it means 0. Of DC on
             the side of the grid; 0: any.
@@ -125,6 +127,7 @@ class Evse:
     ref: EvseRef
     cabinet_id: CabinetId | None
     phases: Rotation = ALL_PHASES
+    phases_confirmed: bool = False
     current_type: CurrentType = CurrentType.AC
     max_da: int
     min_da: int = 60

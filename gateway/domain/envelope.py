@@ -198,6 +198,16 @@ def highest(draws: Iterable[Draw]) -> Draw:
     return (one, two, three, total)
 
 
+def lowest(left: Draw, right: Draw) -> Draw:
+    """Smaller value in each row."""
+    return (
+        min(left[0], right[0]),
+        min(left[1], right[1]),
+        min(left[2], right[2]),
+        min(left[3], right[3]),
+    )
+
+
 def value_at(stairs: Staircase, at_s: int) -> Draw:
     """The rung that counts at an instant."""
     found = stairs[0].draw

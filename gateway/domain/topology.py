@@ -100,6 +100,8 @@ class Site:
         default_energy_wh: Need of a driver who states none; ``None``: as its history.
         default_stay_s: Stay of a driver who states none; ``None``: as its history.
         dwell: How long a car stays on or off at least.
+        free_unused_phases: A car that surely uses only some phases of its EVSE counts
+            on these only.
     """
 
     name: str = "Site"
@@ -111,6 +113,7 @@ class Site:
     default_energy_wh: int | None = None
     default_stay_s: int | None = None
     dwell: Dwell = Dwell()  # noqa: RUF009 - it is frozen
+    free_unused_phases: bool = True
     cabinets: tuple[Cabinet, ...] = ()
     stations: tuple[Station, ...] = ()
     loads: tuple[Load, ...] = ()

@@ -10,6 +10,7 @@ from gateway.domain.dwell import Rhythm
 from gateway.domain.envelope import Draw, HeldLimit, Staircase, UnixS
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitUnit, SetLimit
+from gateway.domain.phase_use import NOTHING_SEEN, PhaseUse
 from gateway.domain.phases import PerPhase
 from gateway.domain.session import Session
 from gateway.domain.topology import CurrentType, Evse, Station
@@ -151,6 +152,7 @@ class EvseState:
         strayed_at: When it was last found off its plan.
         rest: Whether its car has had enough.
         risk: Whether its session gets too little.
+        use: On which phases its car draws; an envelope may rest on it.
     """
 
     evse: Evse
@@ -175,6 +177,7 @@ class EvseState:
     strayed_at: datetime | None = None
     rest: Rest = AWAKE
     risk: Risk = NO_RISK
+    use: PhaseUse = NOTHING_SEEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

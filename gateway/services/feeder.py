@@ -52,7 +52,7 @@ def measure(state: GroupState, cabinet: Cabinet, now: datetime) -> Measured:
     steered = least = others = bound = floors = NOTHING
     envelopes = state.envelopes(now)
     for ref, path in state.paths.items():
-        if cabinet.id not in path:
+        if cabinet.id not in path or ref not in envelopes:
             continue
         drawn = env.value_at(envelopes[ref], unix_s(now))
         bound = env.add(bound, drawn)

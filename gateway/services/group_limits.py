@@ -14,6 +14,8 @@ from gateway.domain.envelope import HeldLimit, Staircase, Violation, unix_s
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.limits import LimitSchedule, Purpose, SetLimit
 from gateway.domain.session import Session
+from gateway.domain.spare import OwnPhases
+from gateway.services import phase_watch
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     UNCONTROLLED,
@@ -174,6 +176,7 @@ def next_limits(group: GroupState, now: datetime) -> list[Outgoing]:
         rooms=group.rooms(now),
         wishes=[wish for _, wish in wishes],
         now=now,
+        margins=group.margins(),
     )
     found: list[Outgoing] = []
     for one, wish in wishes:
@@ -244,6 +247,9 @@ def next_deadline(group: GroupState, now: datetime) -> datetime | None:
     for one in _wishing(group):
         if one.session is None:
             continue
+        stale_at = phase_watch.stale_at(group.site, one)
+        if stale_at is not None:
+            found.append(stale_at)
         last = group.holding(one).latest(one.session.session_id)
         if last is None:
             continue
@@ -323,6 +329,7 @@ def wish_of(
     else:
         is_admitted = key_of(evse.ref) not in refused
         levels = ((now_s, evse.max_da if is_admitted else evse.floor_da),)
+    own = group.own_phases(one, now)
     known = group.stations[evse.ref.station_id].capability
     started_at = None if one.session is None else one.session.started_at
     hold_time_s = one.hold_s or group.site.hold_time_s
@@ -336,18 +343,22 @@ def wish_of(
         is_reserved=not is_trusted,
         max_period=known.periods(MAX_PERIOD),
         relative_to=(started_at or now) if known.is_relative else None,
-        sent=_sent(group, one),
+        sent=_sent(group, one, own),
+        own=own,
     )
 
 
-def _sent(group: GroupState, one: EvseState) -> Staircase | None:
+def _sent(group: GroupState, one: EvseState, own: OwnPhases | None) -> Staircase | None:
     """What the limit that the EVSE's session was sent last lets it draw."""
     if one.session is None:
         return None
     last = group.holding(one).latest(one.session.session_id)
     if last is None:
         return None
-    return env.held_staircase(one.evse, last, group.skew_s(one))
+    skew_s = group.skew_s(one)
+    if own is not None:
+        return own.staircase(one.evse, last, skew_s)
+    return env.held_staircase(one.evse, last, skew_s)
 
 
 def _way(group: GroupState, one: EvseState) -> Feature | None:

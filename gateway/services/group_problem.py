@@ -1,7 +1,7 @@
 """Translates a group's state into a problem for the optimizer, and its plan back."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -9,11 +9,19 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.domain import envelope as env
-from gateway.domain.envelope import NO_LIMIT, TOTAL, Draw, unix_s
+from gateway.domain.envelope import (
+    NO_LIMIT,
+    TOTAL,
+    Draw,
+    Rung,
+    Staircase,
+    unix_s,
+)
 from gateway.domain.ids import CabinetId, EvseRef, SessionId
 from gateway.domain.limits import LimitUnit
 from gateway.domain.load_hours import Hours, expected
 from gateway.domain.phases import DC_UNDERVOLTAGE
+from gateway.domain.spare import SPARE_EVSE, OwnPhases
 from gateway.domain.topology import Cabinet, CurrentType, LoadSource
 from gateway.services import loads, pv_forecast
 from gateway.services.evse_state import EvseState, Expected, key_of
@@ -236,10 +244,11 @@ def _ev_session(
         else max(env.counted(evse, present, present.schedule.at(now))[:TOTAL])
     )
     is_kept_on = state.never_pauses(one) and one.rhythm.is_on is not False
+    own = state.own_phases(one, now)
     return EvSession(
         session_id=session.session_id,
         cabinet_id=str(evse.cabinet_id),
-        phases=evse.phases,
+        phases=evse.phases if own is None else own.phases,
         energy_wh=energy_wh,
         departure_step=math.ceil((departure - now).total_seconds() / step_s),
         min_a=least_da / 10,
@@ -247,7 +256,7 @@ def _ev_session(
         present_a=min(present_da, evse.max_da) / 10,
         floor_a=max(evse.floor_a, least_da / 10) if is_kept_on else evse.floor_a,
         weight=weight,
-        n_power_phase=_power_phases(one),
+        n_power_phase=_power_phases(one, own),
     )
 
 
@@ -271,7 +280,7 @@ def _range(one: EvseState) -> tuple[int, int]:
     return least_da, ceiling_da
 
 
-def _power_phases(one: EvseState) -> int:
+def _power_phases(one: EvseState, own: OwnPhases | None) -> int:
     """On how many phases an ampere of the plan brings energy.
 
     A limit in W may be drawn on one phase, so that an ampere counts on all and brings
@@ -282,6 +291,8 @@ def _power_phases(one: EvseState) -> int:
         return len(evse.phases)
     if one.unit is not LimitUnit.A:
         return 1
+    if own is not None:
+        return len(own.phases)
     return min(one.car.n_phase or len(evse.phases), len(evse.phases))
 
 
@@ -332,10 +343,11 @@ def _reserved(
         for cabinet in state.group.cabinets
     }
     others = [
-        (state.paths[ref], stairs)
+        (state.paths[ref], stairs[:1] if ref.evse_id == SPARE_EVSE else stairs)
         for ref, stairs in state.envelopes(now).items()
         if ref not in steered
     ]
+    others.extend(_noise(state, now, steered))
     found: dict[str, list[list[float]]] = {}
     for cabinet in state.group.cabinets:
         rows: list[list[float]] = [[], [], []]
@@ -356,6 +368,17 @@ def _reserved(
     return found
 
 
+def _noise(
+    state: GroupState, now: datetime, steered: set[EvseRef]
+) -> Iterator[tuple[tuple[CabinetId, ...], Staircase]]:
+    """What is counted of steered sessions on phases that their cars do not use."""
+    for ref in steered:
+        one = state.evses[ref]
+        own = state.own_phases(one, now)
+        if own is not None:
+            yield state.paths[ref], (Rung(unix_s(now), own.noise(one.evse)),)
+
+
 def _imbalance(
     state: GroupState,
     cabinet: Cabinet,
@@ -372,7 +395,11 @@ def _imbalance(
         return None
     taken = dict.fromkeys(permutations(range(3), 2), 0)
     for ref, stairs in state.envelopes(now).items():
-        if ref in steered or cabinet.id not in state.paths[ref]:
+        if (
+            ref in steered
+            or ref.evse_id == SPARE_EVSE
+            or cabinet.id not in state.paths[ref]
+        ):
             continue
         instants = [unix_s(now), *(r.at_s for r in stairs)]
         draws = [

@@ -40,6 +40,7 @@ from gateway.services import (
     group_problem,
     group_store,
     loads,
+    phase_watch,
 )
 from gateway.services.arrivals import Place
 from gateway.services.clock_watch import ClockWatch
@@ -218,6 +219,8 @@ class GroupRunner:
             await self._take(item)
         await self._records.flush()
         now = self._now()
+        for one in self.state.evses.values():
+            phase_watch.forget_stale(one, now)
         if self._next_step_at is None or now >= self._next_step_at:
             if self._next_step_at is not None and now.date() > self._pruned_on:
                 self._pruned_on = now.date()

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Final
 
-from gateway.domain import dwell
+from gateway.domain import dwell, spare
 from gateway.domain import envelope as env
-from gateway.domain.capability import AtZero, Capability, way_of
+from gateway.domain.capability import AtZero, Capability, Feature, way_of
 from gateway.domain.dwell import Rhythm
 from gateway.domain.envelope import (
     Draw,
@@ -30,7 +30,7 @@ from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.limits import Purpose
 from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import CurrentType, Group, Mode, Site
-from gateway.services import car_watch, loads
+from gateway.services import car_watch, loads, phase_watch
 from gateway.services.enough import rest_after
 from gateway.services.envelope_cache import EnvelopeCache
 from gateway.services.evse_state import (
@@ -96,6 +96,8 @@ class GroupState:
                 ref = key_of(evse.ref)
                 self.evses[ref] = one
                 self.paths[ref] = tuple(c.id for c in site.path(evse.cabinet_id))
+        for cabinet in group.cabinets:
+            self.paths[spare.spare_ref(cabinet.id)] = (cabinet.id,)
 
     # What follows from the state
 
@@ -108,13 +110,49 @@ class GroupState:
         )
 
     def envelopes(self, now: datetime) -> dict[EvseRef, Staircase]:
-        """Upper bound of every EVSE from ``now`` on, with those that departed."""
-        found = {ref: self.envelope(one, now) for ref, one in self.evses.items()}
+        """What counts for every EVSE from ``now`` on, with those that departed.
+
+        Its upper bound; where its car surely uses some phases only, what it draws on
+        these, with room behind each cabinet for one car that does not keep to them.
+        """
+        found: dict[EvseRef, Staircase] = {}
+        freed: dict[EvseRef, tuple[Staircase, Staircase]] = {}
+        from_s = unix_s(now)
+        for ref, one in self.evses.items():
+            own = self.own_phases(one, now)
+            if own is None:
+                found[ref] = self.envelope(one, now)
+                continue
+            freed[ref] = spare.counted(
+                one.evse,
+                self.holding(one),
+                own,
+                skew_s=self.skew_s(one),
+                from_s=from_s,
+            )
+            found[ref] = freed[ref][1]
         found.update((one.ref, one.stairs) for one in self.departed)
+        if freed:
+            found.update(spare.spares(freed, self.paths, self.margins(), from_s=from_s))
         return found
 
+    def margins(self) -> dict[CabinetId, int]:
+        """What is kept free behind each cabinet, 0.1 A per phase."""
+        return {cabinet.id: cabinet.margin_da for cabinet in self.group.cabinets}
+
+    def own_phases(self, one: EvseState, now: datetime) -> spare.OwnPhases | None:
+        """The phases on which an EVSE is counted now; ``None``: all that it has.
+
+        Only where limits end with their session: they bind no other car then.
+        """
+        station = self.stations[one.evse.ref.station_id]
+        way = station.capability.way(len(station.station.evses))
+        if way is not Feature.SESSION or not self.is_trusted(one):
+            return None
+        return phase_watch.own_phases(self.site, one, now)
+
     def envelope(self, one: EvseState, now: datetime) -> Staircase:
-        """Upper bound of one EVSE from ``now`` on."""
+        """Upper bound of one EVSE from ``now`` on, whatever its car does."""
         return self._kept.of(
             key_of(one.evse.ref),
             one.evse,
@@ -212,6 +250,7 @@ class GroupState:
         trust = state.trust
         for one in state.evses:
             one.must_resend = True
+            phase_watch.restart(one)
             if not trust.survives_restart:
                 one.limits = env.doubt_defaults(one.limits)
                 one.is_unsettled = one.is_unsettled or one.session is not None
@@ -353,6 +392,7 @@ class GroupState:
                 one.session, one.need, one.levels = None, None, ()
                 one.rhythm = Rhythm()
                 car_watch.forget(one)
+                phase_watch.forget(one)
                 if is_known_to_end:
                     self._all_seen(one, now)
         else:
@@ -361,6 +401,7 @@ class GroupState:
                 return set()  # a backlog tells of a car that left long ago
             if old is None or old.session_id != session.session_id:
                 car_watch.forget(one)
+                phase_watch.forget(one)
                 one.levels, one.rhythm = (), Rhythm()
                 one.accepted_at, one.heard_at = None, None
             elif is_live and (
@@ -378,6 +419,7 @@ class GroupState:
                     is_by_choice=one.car.is_idle_by_choice,
                 )
                 self._look(one, now)
+                phase_watch.look(one, now, skew_s=self.skew_s(one))
         return before - self._sequences(session.station_id)
 
     def misbehaves(self, ref: EvseRef, now: datetime) -> bool:
@@ -472,6 +514,8 @@ class GroupState:
             one.watched_at, one.bounds = before.watched_at, before.bounds
             one.is_unsettled = one.is_unsettled or before.is_unsettled
             one.must_resend = before.must_resend
+            if one.evse.phases == before.evse.phases:
+                one.use = before.use
             self._look(one, now)
 
     def succeed(self, old: "GroupState", now: datetime) -> None:

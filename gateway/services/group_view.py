@@ -240,7 +240,7 @@ def _cabinet(
 ) -> CabinetView:
     at_s = unix_s(now)
     phase_v = state.site.phase_v
-    counted = [ref for ref, path in state.paths.items() if cabinet.id in path]
+    counted = [ref for ref in envelopes if cabinet.id in state.paths[ref]]
     below = [ref for ref in counted if ref in state.evses]
     unproven = tuple(ref for ref in below if not state.is_trusted(state.evses[ref]))
     limit = loads.limit_draw(cabinet, state.thresholds, at_s=at_s, phase_v=phase_v)

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from gateway.services.evse_state import EvseState, StationState
 from gateway.services.group_problem import is_steered
 from gateway.services.group_state import GroupState
+from gateway.services.phase_watch import known_phases
 
 QUIET_S: Final = 30.0
 """Real seconds after which a group looks at its limits though nothing happened.
@@ -34,6 +35,7 @@ _PASSING: Final = {
     "strayed_at",
     "rest",
     "risk",
+    "use",
 }
 """Of what is known about an EVSE, what any sample changes and no limit rests on."""
 
@@ -42,13 +44,14 @@ _OF_STATION: Final = tuple(f.name for f in fields(StationState) if f.name != "ev
 
 
 def plan_basis(state: GroupState) -> Basis:
-    """Who is planned, and who of them has had enough."""
+    """Who is planned, on which phases, and who of them has had enough."""
     return tuple(
         None
         if one.session is None or not is_steered(state, one)
         else (
             one.session.session_id,
             one.rest.is_long,
+            known_phases(state.site, one),
         )
         for one in state.evses.values()
     )
@@ -58,6 +61,7 @@ def round_basis(state: GroupState) -> Basis:
     """Everything but the time that a round of limits depends on; to be compared."""
     return (
         tuple(_of_evse(one) for one in state.evses.values()),
+        tuple(known_phases(state.site, one) for one in state.evses.values()),
         tuple(
             tuple(getattr(station, name) for name in _OF_STATION)
             for station in state.stations.values()

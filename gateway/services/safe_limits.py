@@ -9,7 +9,7 @@ so decreases always fit and increases wait for them.
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import Final, TypeAlias
@@ -26,13 +26,16 @@ from gateway.domain.envelope import (
     counted,
     draw_of,
     highest,
+    lowest,
     subtract,
     unix_s,
     value_at,
 )
 from gateway.domain.ids import CabinetId, EvseRef
 from gateway.domain.limits import LimitSchedule, LimitStep, LimitUnit, Purpose
+from gateway.domain.spare import OwnPhases, spare_ref
 from gateway.domain.topology import CurrentType, Evse, Station
+from gateway.services.spare_rooms import SpareRooms
 
 STEP_DA: Final = 10
 """Stations are set in whole ampere: some ignore what comes after the point."""
@@ -65,6 +68,7 @@ class Wish:
         relative_to: Its station counts schedules from here; ``None``: from their start.
         sent: What it was sent last lets it draw; ``None``: nothing was sent. What is
             counted may still be more, until the meter has shown it.
+        own: The phases that its car is counted on; ``None``: all of the EVSE.
     """
 
     evse: Evse
@@ -76,6 +80,7 @@ class Wish:
     max_period: int = MAX_PERIOD
     relative_to: datetime | None = None
     sent: Staircase | None = None
+    own: OwnPhases | None = None
 
     def at(self, at_s: int) -> int:
         """The level wished at an instant."""
@@ -87,6 +92,20 @@ class Wish:
                 break
             found = level_da
         return max(found, self.evse.floor_da)
+
+    def counted(self, held: HeldLimit, limit_da: int) -> Draw:
+        """What counts of a limit that is sent."""
+        if self.own is None:
+            return counted(self.evse, held, limit_da)
+        return self.own.draw(self.evse, limit_da)
+
+    @property
+    def least(self) -> Draw:
+        """What no limit takes away from what is counted."""
+        floor = draw_of(self.evse, self.evse.floor_da)
+        if self.own is None:
+            return floor
+        return highest((floor, self.own.noise(self.evse)))
 
 
 class Board:
@@ -105,6 +124,7 @@ class Board:
         rooms: Mapping[CabinetId, Staircase],
         wishes: Iterable[Wish],
         now: datetime,
+        margins: Mapping[CabinetId, int] | None = None,
     ) -> None:
         self._now = now.replace(microsecond=0)
         self._paths = paths
@@ -121,6 +141,7 @@ class Board:
         }
         self._drawn: dict[EvseRef, list[Level]] = {}
         self._shares: dict[tuple[CabinetId, int], Shares] = {}
+        self._spare = self._spare_rooms(margins or {})
 
     def headroom(self, ref: EvseRef, index: int = 0) -> Draw:
         """Smallest room left on the way up from an EVSE; negative when exceeded."""
@@ -148,8 +169,8 @@ class Board:
         for index in self._turns(wish):
             at_s = self._grid[index]
             if at_s < wish.hold_until_s:
-                cap = _lowest(self._cap(wish, index), draw_of(evse, wish.at(at_s)))
-                level_da = min(level_da, quantised(wish, cap))
+                cap = lowest(self._cap(wish, index), draw_of(evse, wish.at(at_s)))
+                level_da = min(level_da, self._level(wish, cap, index))
             else:
                 level_da = floor_da
             level_da = max(level_da, floor_da)
@@ -186,6 +207,35 @@ class Board:
             found.update(one + 1 for one in exceeded if one + 1 < len(self._grid))
         return sorted(found)
 
+    def _spare_rooms(self, margins: Mapping[CabinetId, int]) -> SpareRooms:
+        n_instant = len(self._grid)
+        spare: dict[CabinetId, list[Draw]] = {}
+        for cabinet_id in self._left:
+            stairs = self._envelopes.get(spare_ref(cabinet_id))
+            if stairs is not None:
+                rungs = self._rungs(stairs)
+                spare[cabinet_id] = [_last_by(rungs, at) for at in range(n_instant)]
+        return SpareRooms(spare, margins, n_instant)
+
+    def _level(self, wish: Wish, cap: Draw, index: int) -> int:
+        """Largest limit within a cap; what its car may take back fits as well."""
+        own, ref = wish.own, wish.evse.ref
+        if own is None:
+            return quantised(wish, cap)
+        narrow = replace(wish, evse=own.narrowed(wish.evse), own=None)
+        level_da = quantised(narrow, subtract(cap, own.noise(wish.evse)))
+        whole = self._spare.whole_cap(
+            own,
+            _last_by(self._counting(ref), index),
+            index=index,
+            path=self._paths[ref],
+            left=lambda one: self._left[one][index],
+            is_hopeless=lambda one, row: (
+                self._left[one][index][row] < 0 and self._share_of(one, index)[row] <= 0
+            ),
+        )
+        return min(level_da, quantised(wish, whole))
+
     def _cap(self, wish: Wish, index: int) -> Draw:
         ref = wish.evse.ref
         drawn = _last_by(self._counting(ref), index)
@@ -196,7 +246,7 @@ class Board:
             return add(drawn, room)
         at_s = self._grid[index]
         settled = _settled(value_at(self._envelopes[ref], at_s), wish, at_s)
-        floor = draw_of(wish.evse, wish.evse.floor_da)
+        floor = wish.least
         shares = [self._share_of(one, index) for one in self._paths[ref]]
         cap = [0, 0, 0, 0]
         for row in ROWS:
@@ -213,14 +263,13 @@ class Board:
         ref = wish.evse.ref
         held = as_held(wish.evse, wish.unit, schedule)
         later_s = self._grid[0] + elapsed_s(schedule, wish.relative_to)
-        levels = [(0, counted(wish.evse, held, schedule.steps[0].limit_da))]
-        levels += [
-            (
-                bisect_left(self._grid, step.offset_s + later_s),
-                counted(wish.evse, held, step.limit_da),
-            )
+        limits = [(0, schedule.steps[0].limit_da)]
+        limits += [
+            (bisect_left(self._grid, step.offset_s + later_s), step.limit_da)
             for step in schedule.steps[1:]
         ]
+        levels = [(at, wish.counted(held, da)) for at, da in limits]
+        wholes = [(at, counted(wish.evse, held, da)) for at, da in limits]
         before = self._counting(ref)
         after: list[Level] = []
         ends = len(self._grid)
@@ -231,6 +280,9 @@ class Board:
             after.append((first, has))
             if has != had:
                 self._take(ref, range(first, last), subtract(has, had))
+            if wish.own is not None:
+                freed = highest((subtract(_last_by(wholes, first), has), NOTHING))
+                self._keep_spare(ref, range(first, last), freed)
         self._drawn[ref] = after
 
     def _counting(self, ref: EvseRef) -> list[Level]:
@@ -239,6 +291,16 @@ class Board:
         if known is None:
             known = self._drawn[ref] = self._rungs(self._envelopes[ref])
         return known
+
+    def _keep_spare(self, ref: EvseRef, indices: Iterable[int], freed: Draw) -> None:
+        """Keep free what its car may take back."""
+        path = self._paths[ref]
+        for index in indices:
+            for cabinet_id, more in self._spare.keep(freed, index=index, path=path):
+                all_left = self._left[cabinet_id]
+                left = all_left[index] = subtract(all_left[index], more)
+                if min(left) < 0:
+                    self._exceeded[cabinet_id].add(index)
 
     def _take(self, ref: EvseRef, indices: Iterable[int], draw: Draw) -> None:
         for cabinet_id in self._paths[ref]:
@@ -300,7 +362,7 @@ class Board:
             ref = wish.evse.ref
             if wish.is_reserved or cabinet_id not in self._paths[ref]:
                 continue
-            floor = draw_of(wish.evse, wish.evse.floor_da)
+            floor = wish.least
             drawn = value_at(self._envelopes[ref], self._grid[index])
             settled = _settled(drawn, wish, self._grid[index])
             left = add(left, subtract(drawn, settled))
@@ -464,17 +526,8 @@ def _fits(draw: Draw, cap: Draw) -> bool:
     return all(draw[row] <= max(0, cap[row]) for row in ROWS if draw[row])
 
 
-def _lowest(left: Draw, right: Draw) -> Draw:
-    return (
-        min(left[0], right[0]),
-        min(left[1], right[1]),
-        min(left[2], right[2]),
-        min(left[3], right[3]),
-    )
-
-
 def _settled(drawn: Draw, wish: Wish, at_s: int) -> Draw:
-    return drawn if wish.sent is None else _lowest(drawn, value_at(wish.sent, at_s))
+    return drawn if wish.sent is None else lowest(drawn, value_at(wish.sent, at_s))
 
 
 def _last_by(rungs: Sequence[Level], index: int) -> Draw:

@@ -373,7 +373,7 @@ class World:
 
     def _overloads(self) -> Iterator[str]:
         for cabinet in self.state.group.cabinets:
-            below = [r for r, path in self.state.paths.items() if cabinet.id in path]
+            below = [r for r in self.state.evses if cabinet.id in self.state.paths[r]]
             total = env.NOTHING
             for ref in below:
                 total = env.add(total, self.sims[ref.station_id].draw(self.now))
