@@ -20,6 +20,7 @@ from gateway.domain.envelope import (
     counted,
     draw_of,
     highest,
+    lowest,
     subtract,
     unix_s,
     value_at,
@@ -34,7 +35,6 @@ from gateway.services.safe_limits import (
     quantised,
 )
 from gateway.services.safe_limits import _at_most as at_most
-from gateway.services.safe_limits import _lowest as lowest
 from gateway.services.safe_limits import _share as share
 
 
@@ -49,7 +49,9 @@ class PlainBoard:
         rooms: Mapping[CabinetId, Staircase],
         wishes: Iterable[Wish],
         now: datetime,
+        margins: Mapping[CabinetId, int] | None = None,
     ) -> None:
+        del margins  # nobody here is counted on fewer phases than its EVSE has
         self._now = now.replace(microsecond=0)
         self._paths = paths
         wishes = tuple(wishes)

@@ -7,7 +7,7 @@ envelopes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -59,7 +59,11 @@ Op = tuple[str, int, int]
 
 @dataclass(slots=True)
 class SimStation:
-    """What a station holds and draws; knows nothing of envelopes."""
+    """What a station holds and draws; knows nothing of envelopes.
+
+    Attributes:
+        n_used: The car draws on so many terminals; ``None``: on all.
+    """
 
     evse: Evse
     unit: LimitUnit
@@ -70,6 +74,7 @@ class SimStation:
     leftover_da: int | None = None
     is_lying: bool = False
     is_single_phase: bool = False
+    n_used: int | None = None
     changes: list[tuple[datetime, int]] = field(default_factory=list)
 
     def limit_da(self, now: datetime) -> int:
@@ -110,15 +115,20 @@ class SimStation:
             first = self.evse.phases[0]
             kept = [v if p == first else 0 for p, v in enumerate((one, two, three))]
             return (kept[0], kept[1], kept[2], sum(kept))
+        if self.n_used is not None:
+            own = replace(self.evse, phases=self.evse.phases[: self.n_used])
+            return env.draw_of(own, self.draw_da(now))
         return (one, two, three, total)
 
 
 class World:
     """Five stations behind two cabinets, one of them below the other."""
 
-    def __init__(self, *, n_unproven: int = 1, lies: bool = False) -> None:
+    def __init__(
+        self, *, n_unproven: int = 1, lies: bool = False, site: Site | None = None
+    ) -> None:
         self.now = START
-        self.site = _site()
+        self.site = _site() if site is None else site
         group = self.site.group(CabinetId("A"))
         stations = group.stations
         proven = {
@@ -126,14 +136,18 @@ class World:
                 station_id=s.id,
                 is_proven=True,
                 leftovers_known=True,
-                survives_restart=i != FORGETFUL,
+                survives_restart=site is not None or i != FORGETFUL,
             )
             for i, s in enumerate(stations)
             if i >= n_unproven
         }
         self.state = GroupState(group, site=self.site, trusts=proven)
         self.sims = {
-            s.id: SimStation(evse=s.evses[0], unit=s.unit, is_single_phase=i == 2)
+            s.id: SimStation(
+                evse=s.evses[0],
+                unit=s.unit,
+                is_single_phase=i == 2 and s.unit is LimitUnit.W,
+            )
             for i, s in enumerate(stations)
         }
         self.ids = [s.id for s in stations]
