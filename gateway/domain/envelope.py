@@ -97,10 +97,7 @@ class Holding:
 
     def has_safe_default(self) -> bool:
         """Whether a safe default is surely stored, so that nothing is unlimited."""
-        return any(
-            held.purpose is not Purpose.SESSION and held.progress >= Progress.ACCEPTED
-            for held in self.limits
-        )
+        return has_safe_default(self.limits)
 
     def latest(self, session_id: SessionId) -> HeldLimit | None:
         """The limit of a session that was sent last."""
@@ -135,6 +132,14 @@ class Violation:
     at_s: UnixS
     draw_da: int
     room_da: int
+
+
+def has_safe_default(limits: Iterable[HeldLimit]) -> bool:
+    """Whether a safe default among limits is surely stored."""
+    for held in limits:  # asked for all the time: not by a generator
+        if held.purpose is not Purpose.SESSION and held.progress >= Progress.ACCEPTED:
+            return True
+    return False
 
 
 def unix_s(moment: datetime) -> UnixS:

@@ -29,6 +29,9 @@ EVERY_S: Final = 30
 GIVEN_UP_S: Final = 3600
 """Seconds for which a station that would not, or did not, answer is left alone."""
 
+A_CHANGE: Final = 2
+"""Limits of which the later one lowers the earlier."""
+
 TIMEOUT_S: Final = 5.0
 """Real seconds: while a station is asked, no limit can be sent to it."""
 
@@ -100,7 +103,7 @@ class FreshSamples:
 def _is_unseen(state: GroupState, one: EvseState, now: datetime) -> bool:
     """A lower limit was accepted, and the higher one before it still counts."""
     session = one.session
-    if session is None or not state.is_trusted(one):
+    if session is None or len(one.limits) < A_CHANGE or not state.is_trusted(one):
         return False
     newest = state.holding(one).latest(session.session_id)
     if newest is None or newest.progress is not Progress.ACCEPTED:

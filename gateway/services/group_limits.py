@@ -169,11 +169,12 @@ def next_limits(group: GroupState, now: datetime) -> list[Outgoing]:
         return released
     refused = not_admitted(group, now)
     wishes = [(one, wish_of(group, one, now, refused)) for one in wishing]
-    must_shed = bool(group.violations(now))
+    envelopes, rooms = group.envelopes(now), group.rooms(now)
+    must_shed = bool(env.violations(envelopes, group.paths, rooms, from_s=unix_s(now)))
     board = Board(
-        envelopes=group.envelopes(now),
+        envelopes=envelopes,
         paths=group.paths,
-        rooms=group.rooms(now),
+        rooms=rooms,
         wishes=[wish for _, wish in wishes],
         now=now,
         margins=group.margins(),
@@ -381,6 +382,8 @@ def _released(group: GroupState, now: datetime) -> Iterator[Outgoing]:
             for held in sorted(one.limits, key=lambda held: held.sequence)
             if held.purpose is not Purpose.SESSION
         }
+        if all(held.session_id is None for held in newest.values()):
+            continue
         station = group.stations[one.evse.ref.station_id].station
         floor = safe_default(station, one.evse, now, one.unit)
         for (purpose, target), held in newest.items():

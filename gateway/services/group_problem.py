@@ -351,14 +351,14 @@ def _reserved(
     found: dict[str, list[list[float]]] = {}
     for cabinet in state.group.cabinets:
         rows: list[list[float]] = [[], [], []]
+        mine = [stairs for path, stairs in others if cabinet.id in path]
+        drawn = tuple(env.Rung(*one) for one in env.sum_of(mine, from_s=unix_s(now)))
         for step in range(n_step):
             at_s = int(unix_s(now)) + step * step_s
             taken: Draw = (cabinet.margin_da,) * 3 + (0,)
             if step < WITHHELD_STEPS:
                 taken = env.add(taken, state.withheld.get(cabinet.id, env.NOTHING))
-            for path, stairs in others:
-                if cabinet.id in path:
-                    taken = env.add(taken, env.value_at(stairs, at_s))
+            taken = env.add(taken, env.value_at(drawn, at_s))
             for cabinet_id, series in equipment:
                 if cabinet_id in below[cabinet.id]:
                     taken = env.add(taken, series[step])

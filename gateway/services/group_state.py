@@ -195,8 +195,10 @@ class GroupState:
 
     def is_trusted(self, one: EvseState) -> bool:
         """Whether less than the rating of an EVSE counts."""
-        holding = self.holding(one)
-        return holding.is_trusted and holding.has_safe_default()
+        if one.is_unsettled:
+            return False
+        station = self.stations[one.evse.ref.station_id]
+        return self._is_obedient(station) and env.has_safe_default(one.limits)
 
     def is_controlled(self, one: EvseState) -> bool:
         """Whether limits are sent for an EVSE: managed, and no cabinet only advises."""
