@@ -44,12 +44,13 @@ _EVERY: Final = (
     *_RULES,
     Policy.UNCONTROLLED,
     Policy.FINISH,
+    Policy.LEARNT,
     Policy.FAIR,
     Policy.ECONOMY,
     Policy.AUTO,
     Policy.FORESEEN,
 )
-_MAIN: Final = (Policy.EDF, Policy.EDF_PACKED, Policy.FINISH)
+_MAIN: Final = (Policy.EDF, Policy.EDF_PACKED, Policy.FINISH, Policy.LEARNT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,10 @@ from benchmarks.optimizer_days import (
     Kind,
     draw,
 )
+from benchmarks.optimizer_past import HISTORY, past_stays
 from optimizer import forecast, rules
 from optimizer.layout import Currents, Layout
+from optimizer.leaving import uncertain
 from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem, Mode
 from optimizer.solve import solve
@@ -37,9 +39,6 @@ HORIZON: Final = 96
 FULL: Final = 0.99
 """A driver with this part of the need is fully served."""
 
-HISTORY: Final = range(901, 911)
-"""Seeds of the past days that ``FORESEEN`` knows; nothing is judged on them."""
-
 _TOP_UP_WH: Final = 2_000
 _OVERDUE: Final = 4
 _DEADLINE_S: Final = 60.0
@@ -48,7 +47,10 @@ _SLACK_A: Final = 1e-6
 
 
 class Policy(StrEnum):
-    """Who decides; ``FORESEEN`` also knows past days, see ``optimizer.forecast``."""
+    """Who decides; ``LEARNT`` and ``FORESEEN`` also know past days.
+
+    See ``optimizer.leaving``; ``FORESEEN`` also ``optimizer.forecast``.
+    """
 
     EDF = "edf"
     LLF = "llf"
@@ -58,10 +60,12 @@ class Policy(StrEnum):
     FINISH = "finish"
     FAIR = "fair"
     ECONOMY = "economy"
+    LEARNT = "learnt"
     AUTO = "auto"
     FORESEEN = "foreseen"
 
 
+_KNOWING: Final = frozenset({Policy.LEARNT, Policy.FORESEEN})
 _RULES: Final[dict[Policy, Callable[[Layout], Currents]]] = {
     Policy.EDF: rules.edf,
     Policy.LLF: rules.llf,
@@ -71,6 +75,7 @@ _RULES: Final[dict[Policy, Callable[[Layout], Currents]]] = {
 }
 _MODES: Final = {
     Policy.FINISH: Mode.FINISH,
+    Policy.LEARNT: Mode.FINISH,
     Policy.FAIR: Mode.FAIR,
     Policy.ECONOMY: Mode.ECONOMY,
     Policy.AUTO: Mode.AUTO,
@@ -271,15 +276,7 @@ def _problem(day: Day, step: int, here: list[_Cable], policy: Policy) -> Cabinet
             ),
         ),
         sessions=tuple(
-            EvSession(
-                session_id=str(index),
-                cabinet_id="A",
-                phases=cable.car.phases,
-                energy_wh=cable.need_wh(day),
-                departure_step=cable.leaves(day, step),
-                max_a=cable.car.max_a,
-                present_a=cable.limit_a,
-            )
+            _session(str(index), cable, day, step, policy)
             for index, cable in enumerate(here)
         ),
         import_price_micro_per_kwh=[day.price_micro[t] for t in ahead],
@@ -287,6 +284,30 @@ def _problem(day: Day, step: int, here: list[_Cable], policy: Policy) -> Cabinet
         pv_w=[sun[at] * day.sun_w[t] for at, t in enumerate(ahead)],
         mode=_MODES.get(policy, Mode.FINISH),
     )
+
+
+def _session(
+    name: str, cable: _Cable, day: Day, step: int, policy: Policy
+) -> EvSession:
+    car = cable.car
+    session = EvSession(
+        session_id=name,
+        cabinet_id="A",
+        phases=car.phases,
+        energy_wh=cable.need_wh(day),
+        departure_step=cable.leaves(day, step),
+        max_a=car.max_a,
+        present_a=cable.limit_a,
+    )
+    if policy not in _KNOWING:
+        return session
+    past = past_stays(day.kind, day.disturbance)
+    if car.is_stated:
+        likely = [car.stated_step - step + later for later in past.later]
+    else:
+        begin = car.arrival_step
+        likely = [begin + stay - step for stay in past.like(begin)]
+    return uncertain(session, likely)
 
 
 def _charge(cable: _Cable, limit_a: float) -> float:

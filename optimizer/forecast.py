@@ -129,9 +129,10 @@ def foreseen(
 def unwaiting(problem: CabinetProblem, silent: Collection[str]) -> CabinetProblem:
     """Let nobody wait for a better price who did not say how long the car stays.
 
-    Under ``ECONOMY`` the sessions named are planned as if their cars left as soon as
-    their energy can be there at their largest current. With any slack left they would
-    wait in every plan anew, and so for ever.
+    Under ``ECONOMY`` the cars named are likely to leave as soon as their energy can be
+    there at their largest current. With any slack they would wait in every plan anew,
+    and so for ever. Where the cabinet is full until then, the plan still goes on to
+    the departure that is assumed: nobody is short who can be served later.
 
     Args:
         problem: With another mode it is returned as it is.
@@ -145,8 +146,8 @@ def unwaiting(problem: CabinetProblem, silent: Collection[str]) -> CabinetProble
         rate_dj = layout.high_da[index] * layout.dj_per_da[index]
         if session.session_id in silent and rate_dj > 0:
             soon = -(-layout.need_dj[index] // rate_dj)
-            leaves = min(session.departure_step, soon)
-            sessions[index] = replace(session, departure_step=leaves)
+            leaves = (soon,) if soon < session.departure_step else ()
+            sessions[index] = replace(session, leaving_steps=leaves)
     return replace(problem, sessions=tuple(sessions))
 
 

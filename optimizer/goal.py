@@ -4,10 +4,12 @@ Energy comes before money: the price of a missing kWh is always above the deares
 kWh of the horizon, in whatever currency the prices are.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
 from optimizer.layout import Layout
+from optimizer.parts import EvSession
 from optimizer.problem import Mode
 
 REFERENCE_STEP_S: Final = 900
@@ -90,7 +92,8 @@ class Prices:
     """Every price of a problem, integers in millionths per kWh.
 
     Attributes:
-        use: Shape (n_session, n_step): import price plus earliness.
+        use: Shape (n_session, n_step): import price plus earliness, and what the kWh
+            is worth times the share of likely departures that come before it.
         shortage: Shape (n_session,): per missing kWh.
         fairness: Of the goal.
         saving: Shape (n_step,): what a kWh from PV is cheaper than from the grid.
@@ -134,11 +137,12 @@ def prices(layout: Layout) -> Prices:
     )
     dearest = max((max(row) for row in use), default=0)
     return Prices(
-        use=use,
+        use=tuple(
+            _too_late(goal, session, row)
+            for session, row in zip(problem.sessions, use, strict=True)
+        ),
         shortage=tuple(
-            max(0, dearest)
-            + round(session.weight * 1000) * _scarcity(goal, session.energy_wh) // 1000
-            for session in problem.sessions
+            max(0, dearest) + _worth(goal, session) for session in problem.sessions
         ),
         fairness=goal.fairness_micro,
         saving=tuple(
@@ -146,6 +150,28 @@ def prices(layout: Layout) -> Prices:
             for price, feed_in in zip(imports, feed_ins, strict=True)
         ),
     )
+
+
+def _too_late(goal: Goal, session: EvSession, row: tuple[int, ...]) -> tuple[int, ...]:
+    """Add to the price of each step what is lost if the car has left by then.
+
+    Of ``n`` likely departures ``k`` come before the step ends: a kWh planned there is
+    missing with them. Counted as ``k`` of ``n + 1``: energy late is never worth
+    nothing.
+    """
+    leaving = session.leaving_steps
+    if not leaving:
+        return row
+    worth, below = _worth(goal, session), len(leaving) + 1
+    return tuple(
+        price + worth * bisect_right(leaving, step) // below
+        for step, price in enumerate(row)
+    )
+
+
+def _worth(goal: Goal, session: EvSession) -> int:
+    """What a kWh of a session is worth above the dearest price."""
+    return round(session.weight * 1000) * _scarcity(goal, session.energy_wh) // 1000
 
 
 def _scarcity(goal: Goal, energy_wh: int) -> int:

@@ -10,6 +10,7 @@ from optimizer.grid import MAX_CURRENT_A, MAX_POWER_W, PHASES, PhaseSeries, Seri
 
 MAX_ENERGY_WH: Final = 10**7
 MAX_WEIGHT: Final = 1_000.0
+MAX_LEAVING: Final = 64
 
 _SESSION_CURRENTS: Final = ("min", "max", "step", "present", "floor")
 
@@ -124,6 +125,10 @@ class EvSession:
         weight: Multiplies the price of its unmet energy, in thousandths.
         n_power_phase: How many of ``phases`` carry energy; default all of them. Less
             where the rotation is unknown and every candidate is counted.
+        leaving_steps: Where the departure is uncertain: first steps without the car
+            that are equally likely, rising. Energy that may come too late is worth
+            less to a plan, see ``optimizer.goal``; ``departure_step`` is the last
+            that counts. Empty: the car leaves at ``departure_step``.
     """
 
     session_id: str
@@ -138,6 +143,7 @@ class EvSession:
     floor_a: float = 0.0
     weight: float = 1.0
     n_power_phase: int | None = None
+    leaving_steps: tuple[int, ...] = ()
 
     def normalise(self, path: str) -> None:
         """Validate and round in place; the problem calls this once, on creation."""
@@ -173,21 +179,38 @@ class EvSession:
         weight = grid.number(f"{path}.weight", self.weight, MAX_WEIGHT)
         grid.require(f"{path}.weight", weight > 0, "must be positive")
         _set(self, "weight", max(1, round(weight * 1000)) / 1000)
+        leaving = tuple(self.leaving_steps)
+        grid.require(
+            f"{path}.leaving_steps",
+            len(leaving) <= MAX_LEAVING,
+            f"must hold at most {MAX_LEAVING} steps",
+        )
+        for index, step in enumerate(leaving):
+            grid.whole(f"{path}.leaving_steps[{index}]", step, -(10**9), 10**9)
+        _set(self, "leaving_steps", tuple(sorted(leaving)))
 
     def to_json(self) -> dict[str, object]:
-        """Return the canonical object: integers only."""
-        return {
-            "session_id": self.session_id,
-            "cabinet_id": self.cabinet_id,
-            "phases": list(self.phases),
-            "energy_wh": self.energy_wh,
-            "departure_step": self.departure_step,
-            "weight_milli": round(self.weight * 1000),
-            "n_power_phase": self.n_power_phase,
-        } | {
-            f"{name}_da": grid.grid_da(getattr(self, f"{name}_a"))
-            for name in _SESSION_CURRENTS
-        }
+        """Return the canonical object: integers only.
+
+        Steps of uncertain departures are a member only where there are some.
+        """
+        leaving = {"leaving_steps": list(self.leaving_steps)}
+        return (
+            {
+                "session_id": self.session_id,
+                "cabinet_id": self.cabinet_id,
+                "phases": list(self.phases),
+                "energy_wh": self.energy_wh,
+                "departure_step": self.departure_step,
+                "weight_milli": round(self.weight * 1000),
+                "n_power_phase": self.n_power_phase,
+            }
+            | {
+                f"{name}_da": grid.grid_da(getattr(self, f"{name}_a"))
+                for name in _SESSION_CURRENTS
+            }
+            | (leaving if self.leaving_steps else {})
+        )
 
     @classmethod
     def from_node(cls, node: Node) -> Self:
@@ -208,6 +231,7 @@ class EvSession:
                 "floor_da",
                 "weight_milli",
                 "n_power_phase",
+                "leaving_steps",
             ),
         )
 
@@ -228,6 +252,12 @@ class EvSession:
             floor_a=integer("floor_da", 0) / 10,
             weight=integer("weight_milli", 1000) / 1000,
             n_power_phase=integer("n_power_phase", len(phases)),
+            leaving_steps=tuple(
+                item.integer()
+                for item in (
+                    found["leaving_steps"].items() if "leaving_steps" in found else ()
+                )
+            ),
         )
 
 

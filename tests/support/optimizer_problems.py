@@ -66,6 +66,11 @@ def sessions(draw: st.DrawFn, index: int, n_step: int, n_cabinet: int) -> EvSess
         floor_a=draw(st.sampled_from([0.0, 0.0, 6.0, 4.0, 40.0])),
         weight=draw(st.sampled_from([1.0, 1.0, 3.0, 0.001])),
         n_power_phase=draw(st.integers(1, len(phases))),
+        leaving_steps=tuple(
+            draw(
+                st.just([]) | st.lists(st.integers(-1, n_step), min_size=1, max_size=4)
+            )
+        ),
     )
 
 

@@ -166,11 +166,17 @@ class Prices:
             for i in range(n)
         ]
         dearest = max(0, *(price for row in self.use for price in row), 0)
-        self.shortage = []
+        worths = []
         for s in sessions:
             small = permille * 10_000 // (10_000 + s["energy_wh"])
             scarce = 5_000_000 * (1000 + small) // 1000
-            self.shortage.append(dearest + s["weight_milli"] * scarce // 1000)
+            worths.append(s["weight_milli"] * scarce // 1000)
+        self.shortage = [dearest + worth for worth in worths]
+        for row, s, worth in zip(self.use, sessions, worths, strict=True):
+            leaving = s.get("leaving_steps", [])
+            for t in range(len(row)):
+                gone = sum(step <= t for step in leaving)
+                row[t] += worth * gone // (len(leaving) + 1)
         feed_in = problem["feed_in_price_micro_per_kwh"]
         self.saving = [max(0, a - b) for a, b in zip(imports, feed_in, strict=True)]
         used = {column[1] for column in self.reading.columns}

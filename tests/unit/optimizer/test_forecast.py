@@ -118,7 +118,7 @@ def test_an_absurd_expectation_is_no_error_but_a_shortage() -> None:
 def test_who_did_not_say_when_is_not_made_to_wait_for_the_price() -> None:
     economy = problem(mode=Mode.ECONOMY)
     (hasty,) = unwaiting(economy, {"s"}).sessions
-    assert hasty == replace(economy.sessions[0], departure_step=4)
+    assert hasty == replace(economy.sessions[0], leaving_steps=(4,))
     assert unwaiting(economy, {"other"}) == economy
     assert unwaiting(problem(mode=Mode.FINISH), {"s"}) == problem(mode=Mode.FINISH)
 

@@ -56,7 +56,7 @@ def sealed(document: Document, **record: object) -> Document:
         "k": "plan",
         "v": 1,
         "algorithm_id": "wattproof-optimizer",
-        "algorithm_version": "2",
+        "algorithm_version": "3",
         "inputs_sha256": (made or document)["commitment"],
         "made_at": "2026-05-04T08:00:00.000000Z",
     }
