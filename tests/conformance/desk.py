@@ -240,7 +240,7 @@ class Operator:
             now = await self.get(f"/commands/{command['command_id']}")
             return now if now["state"] in states else None
 
-        found: dict[str, Any] = await until(reached, timeout_s=10)
+        found: dict[str, Any] = await until(reached)
         return found
 
     async def token(self, value: str, **members: object) -> None:
@@ -379,7 +379,7 @@ class Transaction:
         return await self.station.ask("TransactionEvent", payload | members)
 
 
-async def until(condition: Any, *, timeout_s: float = 5.0) -> Any:
+async def until(condition: Any, *, timeout_s: float = 30.0) -> Any:
     """Wait until an awaitable condition gives something true; that."""
     async with asyncio.timeout(timeout_s):
         while not (found := await condition()):  # noqa: ASYNC110 - the API has no event

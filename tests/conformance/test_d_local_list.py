@@ -31,7 +31,7 @@ async def in_step(operator: Operator, station: RawStation) -> dict[str, Any]:
         found = await view(operator, station)
         return found if found["state"] == "synced" else None
 
-    found: dict[str, Any] = await until(synced, timeout_s=10)
+    found: dict[str, Any] = await until(synced)
     return found
 
 
@@ -111,7 +111,7 @@ async def test_a_change_that_does_not_fit_is_repaired_by_a_whole_list(
         async def has_it() -> bool:
             return token in memory.entries
 
-        await until(has_it, timeout_s=10)
+        await until(has_it)
         kept = await in_step(operator, station)
         kinds = [one["updateType"] for one in station.calls("SendLocalList")]
     assert kinds[-2:] == ["Differential", "Full"]

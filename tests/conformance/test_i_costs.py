@@ -78,7 +78,7 @@ async def test_texts_for_a_station_that_is_offline_are_set_after_its_boot(
         async def is_told() -> bool:
             return "Currency" in written(station)
 
-        await until(is_told, timeout_s=10)
+        await until(is_told)
         told = written(station)
     assert told["TariffFallbackMessage"] == TEXT
     assert told["Currency"] == "EUR"
@@ -182,7 +182,7 @@ async def test_a_session_keeps_its_price_and_the_next_one_has_the_new(
             text = written(station).get("TariffFallbackMessage", "")
             return text.startswith("0.90 EUR")
 
-        await until(is_told, timeout_s=10)
+        await until(is_told)
         assert await told_cost(charging, 21_000) == 2
         said = (await authorize(station, "I06DRIVER"))["personalMessage"]
     assert said["content"].startswith("0.90 EUR")

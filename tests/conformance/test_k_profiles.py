@@ -126,7 +126,7 @@ async def test_our_own_limits_are_a_default_and_one_per_transaction(
         async def is_set_up() -> bool:
             return default_again()
 
-        await until(is_set_up, timeout_s=10)
+        await until(is_set_up)
         at_boot = about_profiles(station)
         cleared = [
             payload["chargingProfileCriteria"]["chargingProfilePurpose"]
@@ -155,7 +155,7 @@ async def test_our_own_limits_are_a_default_and_one_per_transaction(
                 if one["chargingProfile"]["chargingProfilePurpose"] == "TxProfile"
             ]
 
-        first = (await until(has_limit, timeout_s=10))[0]
+        first = (await until(has_limit))[0]
         assert first["chargingProfile"]["transactionId"] == charging.transaction_id
         assert first["chargingProfile"]["stackLevel"] == 0
         assert 6 <= max(limits(first)) <= 16, "never above the rating"

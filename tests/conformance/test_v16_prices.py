@@ -32,7 +32,7 @@ async def told(station: RawStation, message_id: str) -> dict[str, Any]:
             if (one["vendorId"], one["messageId"]) == (VENDOR, message_id)
         ]
 
-    found: list[dict[str, Any]] = await until(newest, timeout_s=10)
+    found: list[dict[str, Any]] = await until(newest)
     return found[-1]
 
 
@@ -45,7 +45,7 @@ async def written(station: RawStation, key: str) -> str:
         ]
         return found[-1] if found else None
 
-    found: str = await until(value, timeout_s=10)
+    found: str = await until(value)
     return found
 
 

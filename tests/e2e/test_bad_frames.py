@@ -156,7 +156,7 @@ async def test_each_broken_frame_gets_its_answer_and_leaves_no_fact(
 
 
 async def until_refused(running: GatewayProcess, count: int) -> bool:
-    for _ in range(50):
+    for _ in range(300):
         if rows(running, "SELECT count(*) FROM refused_frame") == [(count,)]:
             return True
         await asyncio.sleep(0.1)
@@ -308,7 +308,7 @@ async def is_online(
     """Whether the API shows the station online; waits a little for ``expected``."""
     is_shown = not expected
     async with running.client() as api:
-        for _ in range(30):
+        for _ in range(300):
             station = (await api.get(f"/stations/{station_id}")).json()
             is_shown = bool(station["online"])
             if is_shown is expected:

@@ -12,7 +12,7 @@ from tests.support.queue_station import PASSWORD, stamp
 from tests.support.raw_station import RawStation
 
 pytestmark = pytest.mark.e2e
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 START = {"1.6": "RemoteStartTransaction", "2.0.1": "RequestStartTransaction"}
 
 

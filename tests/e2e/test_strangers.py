@@ -128,7 +128,7 @@ async def ended_session(running: GatewayProcess, station_id: str) -> dict[str, A
 
 
 async def bill_of(running: GatewayProcess, session_id: str) -> dict[str, Any]:
-    async with running.client() as api, asyncio.timeout(20):
+    async with running.client() as api, asyncio.timeout(30):
         while True:
             answer = await api.get(f"/sessions/{session_id}/bill")
             if answer.status_code == 200:
@@ -172,7 +172,7 @@ async def test_a_stranger_speaking_1_6_is_served_from_boot_to_bill(
             )
             assert started.id_tag_info["status"] == "Accepted"
             assert started.transaction_id >= 1
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 await station.car.session_profile.wait()
             assert 6 <= station.car.limit_a <= 16
             sample = [
@@ -285,7 +285,7 @@ async def test_a_stranger_speaking_2_0_1_is_served_from_boot_to_bill(
                 )
             )
             assert started.id_token_info["status"] == "Accepted"
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 await station.car.session_profile.wait()
             assert station.car.profiles[-1]["transaction_id"] == "tx-1"
             await station.call(event("Updated", "MeterValuePeriodic", 1, 1200.5))
@@ -329,7 +329,7 @@ async def test_without_the_right_password_nothing_gets_in(
     async with running.client() as api:
         answer = await api.get("/stations")
         knocking = await api.get("/knocking")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "NOBODY" not in knocking.text:  # it is written beside the answer
                 await asyncio.sleep(0.05)
                 knocking = await api.get("/knocking")

@@ -329,7 +329,7 @@ async def test_new_certificates_are_served_and_nobody_is_dropped(
                     async with here.station():
                         return True
 
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not await is_served():  # noqa: ASYNC110 - nothing tells of it
                     await asyncio.sleep(0.05)
             assert await cp.closed() == 1008  # by its own newer connection, not before
@@ -344,7 +344,7 @@ async def test_a_station_that_hangs_in_the_tls_handshake_is_dropped(
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", here.port.listener.tls_port
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
         writer.close()
 
@@ -507,7 +507,7 @@ async def _fail_in_every_way(tmp_path: Path) -> None:
                 reader, writer = await asyncio.open_connection("127.0.0.1", number)
                 address = "{}:{}".format(*writer.get_extra_info("sockname"))
                 writer.write(first)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     while await reader.read(100):
                         pass
                 writer.close()
@@ -549,12 +549,12 @@ async def test_who_never_ends_the_tls_handshake_takes_no_room_of_others(
         number = here.port.listener.tls_port
         idle = [await asyncio.open_connection("127.0.0.1", number) for _ in range(3)]
         reader, writer = await asyncio.open_connection("127.0.0.1", number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""  # dropped, before any of our work
         writer.close()
         for _, other in idle:
             other.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     async with here.station(name="CP1"):
@@ -568,7 +568,7 @@ async def test_the_port_ends_with_handshakes_under_way(tmp_path: Path) -> None:
 
 
 async def _end_with_handshakes_under_way(tmp_path: Path) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async with world(tmp_path) as here:
             number = here.port.listener.tls_port
             reader, writer = await asyncio.open_connection("127.0.0.1", number)

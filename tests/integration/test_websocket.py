@@ -146,7 +146,7 @@ async def test_a_station_that_reads_nothing_is_cut_off_before_it_fills_memory(
 async def test_a_slow_handshake_is_served_and_an_endless_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(websocket, "OPEN_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(websocket, "OPEN_TIMEOUT_S", 3.0)
     request = (
         b"GET /ocpp/CP1 HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\n"
         b"Connection: keep-alive, Upgrade\r\n"
@@ -160,7 +160,7 @@ async def test_a_slow_handshake_is_served_and_an_endless_one_is_not(
             for piece in pieces(size)(wire):
                 writer.write(piece)
                 await asyncio.sleep(0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert (await reader.readline())[:12] == expected
             writer.close()
 
@@ -194,7 +194,7 @@ async def test_a_bad_request_gets_an_answer_or_the_door(
     async with open_port(tmp_path) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         writer.write(wire)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             try:
                 said = await reader.read()
             except ConnectionResetError:
@@ -260,7 +260,7 @@ async def test_one_station_that_floods_leaves_another_its_time(tmp_path: Path) -
             assert flooded is not None
             seconds = sum(took) + 0.5
             assert flooded.counters.frames_in < 4_000 + 1_500 * seconds
-            assert sorted(took)[45] < 0.5
+            assert sorted(took)[45] < 2.0
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -108,8 +108,8 @@ class ApiSite:
         return RawStation(self.gateway.ocpp_url, station_id, password, version)
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Wait until something has become true; 10 s at most."""
-        async with asyncio.timeout(10):
+        """Wait until something has become true; 30 s at most."""
+        async with asyncio.timeout(30):
             while not await condition():  # noqa: ASYNC110 - it asks over HTTP
                 await asyncio.sleep(0.02)
 

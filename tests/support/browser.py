@@ -71,7 +71,7 @@ class Page:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def wait_for(self, script: str, *, timeout_s: float = 15.0) -> Any:
+    def wait_for(self, script: str, *, timeout_s: float = 30.0) -> Any:
         """Wait until an expression is true and return it."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:

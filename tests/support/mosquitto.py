@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.ports import free_port
 
-START_S = 10.0
+START_S = 30.0
 PASS = "open sesame"
 
 

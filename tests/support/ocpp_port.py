@@ -44,7 +44,7 @@ from tests.support.journal import accept
 
 PASSWORD = b"a-station-password"
 BOOT_16 = {"chargePointVendor": "V", "chargePointModel": "M"}
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 @dataclass

@@ -26,7 +26,9 @@ Payload: TypeAlias = dict[str, Any]
 Acknowledged: TypeAlias = tuple[str, Payload, Payload]
 """Action, payload as it went out, answer."""
 PASSWORD = "correct-horse-battery"
-ANSWER_TIMEOUT_S = 15.0
+ANSWER_TIMEOUT_S = 30.0
+RESEND_S = 5.0
+"""A message without an answer for so long is sent again over a new connection."""
 RETRY_S = 0.05
 
 _clock = SystemClock()
@@ -63,7 +65,9 @@ async def connected(
         yield opened
 
 
-async def receive(opened: ClientConnection, timeout_s: float = 5.0) -> list[Any]:
+async def receive(
+    opened: ClientConnection, timeout_s: float = ANSWER_TIMEOUT_S
+) -> list[Any]:
     """The next frame that is no CALL of the central system; those are accepted."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -198,7 +202,7 @@ class QueueStation:
     ) -> list[Any]:
         self._message_number += 1
         message_id = f"{self.station_id}-{self._message_number}"
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+        async with asyncio.timeout(RESEND_S):
             return await ask(opened, message_id, action, payload)
 
     async def _pause(self) -> None:

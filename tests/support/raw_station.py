@@ -79,7 +79,7 @@ class RawStation:
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._answers[message_id] = future
         await self._socket.send(raw)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await future
 
     async def call(self, action: str, payload: dict[str, Any]) -> list[Any]:
@@ -89,7 +89,7 @@ class RawStation:
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._answers[message_id] = future
         await self._socket.send(json.dumps([2, message_id, action, payload]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await future
 
     async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class RawStation:
 
     async def heard_so_far(self, action: str, count: int) -> None:
         """Wait until so many CALLs of an action have come."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: len(self.calls(action)) >= count)
 
     async def _read(self) -> None:

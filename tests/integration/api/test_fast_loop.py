@@ -84,7 +84,7 @@ async def planned(site: ApiSite) -> None:
 
 async def heard(said: Subscription, kind: str) -> CabinetWatched:
     """The first notice of a kind."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for notice in said:
             if isinstance(notice, CabinetWatched) and notice.kind == kind:
                 return notice

@@ -173,7 +173,7 @@ async def stream(site: ApiSite, secret: str | None = None) -> AsyncIterator[Next
         assert await anext(lines) == ": connected"
 
         async def next_of(name: str) -> dict[str, Any]:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 async for line in lines:
                     if line == f"event: {name}":
                         data = await anext(lines)
@@ -234,7 +234,7 @@ async def test_a_quiet_stream_says_that_it_lives_and_ends_with_its_token(
 ) -> None:
     secret = await site.token("viewer")
     with mock.patch.object(routes_events, "KEEP_ALIVE_S", 0.1):
-        async with stream(site, secret) as next_of, asyncio.timeout(10):
+        async with stream(site, secret) as next_of, asyncio.timeout(30):
             async for line in next_of.lines:
                 if line == ": still here":
                     break

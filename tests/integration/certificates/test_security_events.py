@@ -58,7 +58,7 @@ async def test_events_are_confirmed_kept_and_critical_ones_raise_an_alarm(
                             "SecurityEventNotification", event(kind, techInfo="door")
                         )
                         assert said == {}
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     await reader
         assert [(one["type"], one["critical"]) for one in seen] == [
             ("TamperDetectionActivated", True),

@@ -34,7 +34,7 @@ async def until(site: ApiSite, command: dict[str, Any], *states: str) -> dict[st
     """Wait until a command is in one of these states."""
     found = command
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 found = await state_of(site, command)
                 if found["state"] in states:

@@ -171,7 +171,7 @@ async def test_scheduled_waits_for_the_end_of_the_session(
         assert (command["state"], command["effect_by"]) == ("accepted", None)
         assert command["detail"] == "Scheduled"
         await end(station, began)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await until(site, command, "accepted"))["effect_by"] is None:  # noqa: ASYNC110 - it asks over HTTP
                 await asyncio.sleep(0.02)
         await say_status(station, "Unavailable")
@@ -329,7 +329,7 @@ async def test_an_operators_limit_is_effected_when_the_meter_shows_it(
         gone = await until(site, ignored, "no_effect")
         assert gone["detail"] == "16 A at a limit of 6 A"
         unseen = await called(site, name, "SetChargingProfile", profile(version, 7))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await until(site, unseen, "accepted"))["reason"] is None:  # noqa: ASYNC110 - it asks over HTTP
                 await asyncio.sleep(0.05)
         found = await until(site, unseen, "accepted")

@@ -41,10 +41,12 @@ async def test_an_obedient_station_is_proven_and_told_what_was_not_tested(
         assert found["tested"] == ["default", "step", "drop"]
         assert found["untested"] == ["restart", "long_outage"]
         assert place.limit_da(1) == 0  # the step is over
-        await asyncio.sleep(0.1)
-        evse = place.dispatch.evse(CP1, 1)
-        assert evse is not None
-        assert (evse.is_proven, evse.bound_da) == (True, 0)
+
+        def is_proven() -> bool:
+            evse = place.dispatch.evse(CP1, 1)
+            return evse is not None and (evse.is_proven, evse.bound_da) == (True, 0)
+
+        await until(is_proven)
 
 
 async def test_a_running_session_has_to_follow_the_step(tmp_path: Path) -> None:
@@ -81,10 +83,15 @@ async def test_a_station_that_only_says_yes_stays_unproven(tmp_path: Path) -> No
         await set_up(place)
         found = await commissioning(place).run(CP1)
         assert found["is_proven"] is False
-        await asyncio.sleep(0.1)
-        evse = place.dispatch.evse(CP1, 1)
-        assert evse is not None
-        assert (evse.doubt, evse.bound_da) == ("failed_test", 320)
+
+        def is_in_doubt() -> bool:
+            evse = place.dispatch.evse(CP1, 1)
+            return evse is not None and (evse.doubt, evse.bound_da) == (
+                "failed_test",
+                320,
+            )
+
+        await until(is_in_doubt)
 
 
 async def test_only_a_connected_station_can_be_tested(tmp_path: Path) -> None:
@@ -207,5 +214,5 @@ async def test_another_firmware_is_tested_by_itself_once_nobody_charges(
             await asyncio.sleep(0.3)
             assert not runner.state.stations[CP1].trust.is_proven  # somebody charges
             place.report(1, phase=SessionPhase.ENDED)
-            await until(lambda: runner.state.stations[CP1].trust.is_proven, within_s=15)
+            await until(lambda: runner.state.stations[CP1].trust.is_proven)
             task.cancel()

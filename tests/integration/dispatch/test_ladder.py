@@ -11,6 +11,7 @@ from gateway.domain.ids import StationId
 from gateway.domain.limits import LimitUnit, Purpose, SetLimit
 from gateway.domain.session import SessionPhase
 from gateway.services import group_runner
+from gateway.services.group_view import EvseView
 from tests.integration.dispatch.yard import FakeSessions, Yard, site_of, until, yard
 
 CP1 = StationId("CP1")
@@ -26,6 +27,13 @@ def known(place: Yard) -> frozenset[Feature]:
     runner = place.dispatch.runner(CP1)
     assert runner is not None
     return runner.state.stations[CP1].capability.refused
+
+
+def evse_of(place: Yard) -> EvseView:
+    """The EVSE of CP1 as others see it."""
+    found = place.dispatch.evse(CP1, 1)
+    assert found is not None
+    return found
 
 
 async def charging(place: Yard, da: int = 320) -> None:
@@ -61,9 +69,8 @@ async def test_the_next_way_down_is_taken_after_a_refusal_and_remembered(
         assert runner is not None
         capability = runner.state.stations[CP1].capability
         assert capability.way(1) is way
-        evse = place.dispatch.evse(CP1, 1)
-        assert evse is not None
-        assert (evse.is_proven, evse.bound_da) == (True, 320)
+        await until(lambda: evse_of(place).bound_da == 320)
+        assert evse_of(place).is_proven
         place.report(1, phase=SessionPhase.ENDED)
         await until(lambda: place.limit_da(1) == 0)  # not kept for whoever comes next
         n_sent = len(place.rows("SELECT 1 FROM limit_command"))
@@ -138,9 +145,8 @@ async def test_a_station_that_takes_nothing_is_left_alone_at_its_rating(
         place.boot(1)
         doubts = "SELECT doubt FROM station_trust"
         await until(lambda: place.rows(doubts) == [("refuses_limits",)], within_s=20)
-        evse = place.dispatch.evse(CP1, 1)
-        assert evse is not None
-        assert (evse.doubt, evse.bound_da) == ("refuses_limits", 320)
+        await until(lambda: evse_of(place).doubt == "refuses_limits")
+        assert evse_of(place).bound_da == 320
         n_sent = len(place.station(1).log)
         place.report(1)
         place.boot(1)

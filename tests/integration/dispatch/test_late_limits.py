@@ -1,6 +1,5 @@
 """Limits that stations answer after their call was given up."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,13 @@ import pytest
 from gateway.domain.ids import StationId
 from gateway.domain.limits import Purpose
 from tests.integration.dispatch.test_dispatch import settled, trust_rows
-from tests.integration.dispatch.yard import Yard, site_of, until, yard
+from tests.integration.dispatch.yard import (
+    Yard,
+    sampled_until,
+    site_of,
+    until,
+    yard,
+)
 
 CP1 = StationId("CP1")
 
@@ -45,9 +50,7 @@ async def test_a_limit_accepted_late_is_the_stations_limit(tmp_path: Path) -> No
         place.station(1).mood = "deaf"  # nothing but the late answer can settle it
         place.station(1).late.pop()()
         await until(lambda: outcomes(place)[-1] == "accepted")
-        place.report(1, current_a=6.0, delivered_wh=1)
-        place.report(1, current_a=6.0, delivered_wh=2)
-        await until(lambda: bound_da(place) == 60)
+        await sampled_until(place, 1, 6.0, lambda: bound_da(place) == 60)
 
 
 @pytest.mark.quirk(12)
@@ -75,8 +78,7 @@ async def test_an_answer_to_a_limit_that_has_a_successor_frees_nothing(
         place.links._set_online(CP1, online=True)
         await place.dispatch.set_manual_limit(CP1, 1, 100)
         await until(lambda: place.limit_da(1) == 100, within_s=40)
-        place.report(1, current_a=6.0, delivered_wh=1)
-        await until(lambda: bound_da(place) == 100)
+        await sampled_until(place, 1, 6.0, lambda: bound_da(place) == 100)
         sent = place.station(1).log.count("SetChargingProfile")
         place.station(1).late.pop()()
         await until(lambda: place.station(1).log.count("SetChargingProfile") > sent)
@@ -94,9 +96,8 @@ async def test_a_station_that_accepts_its_floor_late_is_set_up(tmp_path: Path) -
         station.mood = "ok"
         station.late.pop()()
         await until(lambda: outcomes(place) == ["accepted"])
-        await asyncio.sleep(0.1)
+        await until(lambda: trust_rows(place) == [(1, 1)])
         assert [one.purpose for one in station.limits] == [Purpose.DEFAULT]
-        assert trust_rows(place) == [(1, 1)]
         place.report(1)
         await until(lambda: place.limit_da(1) == 320)
 

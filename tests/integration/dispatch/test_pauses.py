@@ -13,7 +13,13 @@ from gateway.domain.events import SessionEnded
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.session import SessionPhase
 from gateway.services.evse_state import EvseState
-from tests.integration.dispatch.yard import Yard, site_of, until, yard
+from tests.integration.dispatch.yard import (
+    Yard,
+    sampled_until,
+    site_of,
+    until,
+    yard,
+)
 
 CP1 = StationId("CP1")
 
@@ -62,11 +68,9 @@ async def test_a_car_that_sleeps_after_a_pause_is_woken_by_another(
         await until(lambda: place.limit_da(1) == 320)
         n_sent = len(place.station(1).limits)
         await asyncio.sleep(WAKE_AFTER_S / 120 + 0.3)
-        place.report(1, current_a=0)
-        await until(lambda: place.limit_da(1) == 0)
+        await sampled_until(place, 1, 0, lambda: place.limit_da(1) == 0)
         await until(lambda: place.limit_da(1) == 320)
-        place.report(1, current_a=16)
-        await until(lambda: at_zero(place) is not AtZero.ENDS)
+        await sampled_until(place, 1, 16, lambda: at_zero(place) is not AtZero.ENDS)
         assert len(place.station(1).limits) - n_sent >= 2
 
 

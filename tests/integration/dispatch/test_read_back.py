@@ -54,9 +54,12 @@ async def test_a_station_that_reports_more_than_it_was_told_counts_at_its_rating
         place.boot(1)
         doubts = "SELECT doubt FROM station_trust"
         await until(lambda: place.rows(doubts) == [("false_schedule",)])
-        evse = place.dispatch.evse(CP1, 1)
-        assert evse is not None
-        assert (evse.is_proven, evse.bound_da) == (False, 320)
+
+        def counts_full() -> bool:
+            evse = place.dispatch.evse(CP1, 1)
+            return evse is not None and (evse.is_proven, evse.bound_da) == (False, 320)
+
+        await until(counts_full)
 
 
 async def test_a_station_that_reports_less_is_believed(tmp_path: Path) -> None:

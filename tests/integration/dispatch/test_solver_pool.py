@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
@@ -82,10 +81,10 @@ async def test_an_unused_pool_closes_at_once(workers: int) -> None:
         pass
 
 
-async def test_a_plug_in_has_its_plan_within_2_s_before_periodic_work() -> None:
-    """Periodic work alone would keep the only worker busy for longer than that."""
+async def test_a_plug_in_has_its_plan_before_periodic_work_that_waits() -> None:
+    """Periodic work alone would keep the only worker busy for long."""
     async with (
-        SolverPool(workers=1, deadline_s=10.0) as pool,
+        SolverPool(workers=1, deadline_s=30.0) as pool,
         asyncio.TaskGroup() as group,
     ):
         await pool.solve(cars("warm", 4))
@@ -94,15 +93,14 @@ async def test_a_plug_in_has_its_plan_within_2_s_before_periodic_work() -> None:
             for k in range(60)
         ]
         await until(lambda: any(task.done() for task in periodic))
-        began_s = time.monotonic()
-        outcome = await pool.solve(cars("plugged in", 12))
-        took_s = time.monotonic() - began_s
         waiting = sum(not task.done() for task in periodic)
+        outcome = await pool.solve(cars("plugged in", 12))
+        before_it = waiting - sum(not task.done() for task in periodic)
         for task in periodic:
             task.cancel()
     assert isinstance(outcome, Optimal | Relaxed)
-    assert took_s < 2.0
     assert waiting > 10
+    assert before_it <= 2, "what is under way, and one that ended meanwhile"
 
 
 async def test_periodic_work_waits_past_the_deadline_and_is_still_solved() -> None:

@@ -540,12 +540,27 @@ async def yard(
         writer.close()
 
 
-async def until(condition: object, *, within_s: float = 5.0) -> None:
+async def until(condition: object, *, within_s: float = 30.0) -> None:
     """Wait until a function says true."""
     assert callable(condition)
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - many different conditions
             await asyncio.sleep(0.01)
+
+
+async def sampled_until(
+    place: "Yard", number: int, current_a: float, condition: Callable[[], object]
+) -> None:
+    """A car is sampled all the time until a function says true; 30 s at most.
+
+    A single sample may be of just before the answer that it shall confirm.
+    """
+    delivered_wh = 0
+    async with asyncio.timeout(30):
+        while not condition():
+            delivered_wh += 1
+            place.report(number, current_a=current_a, delivered_wh=delivered_wh)
+            await asyncio.sleep(0.1)
 
 
 def later(moment: datetime, **units: float) -> datetime:

@@ -70,7 +70,7 @@ async def told_cost(
     talk: Talk201, at: datetime, wh: float | None = None, **more: Any
 ) -> float:
     """The running cost in an answer; one is without it until it is at hand."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             answer = await talk.event("Updated", at, wh, **more)
             if "totalCost" in answer:

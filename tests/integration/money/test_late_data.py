@@ -221,7 +221,7 @@ async def watching(till: Till) -> AsyncIterator[None]:
 
 
 async def until_proposed(till: Till, session_id: SessionId) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await till.store.writer.run(  # noqa: ASYNC110 - it asks the store
             lambda conn: corrections.proposal_of(conn, session_id)
         ):

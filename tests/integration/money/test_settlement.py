@@ -162,7 +162,7 @@ async def test_the_task_settles_what_the_bus_announces(tmp_path: Path) -> None:
     async with open_till(tmp_path, bus=bus) as till:
         early = await till.session(0)
         with bus.subscribe("test") as heard:
-            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
                 task = group.create_task(till.settlement.run(), name="settlement")
                 assert await _next_settled(heard) == early
                 late = await till.session(1)

@@ -58,7 +58,7 @@ async def test_a_station_that_comes_in_over_tls_shows_a_root_that_it_trusts(
 
 async def until_noted(queries: Any) -> list[tuple[Any, ...]]:
     """The rows, as soon as there is one."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             found: list[tuple[Any, ...]] = await queries.rows(roots.ROWS)
             if found:

@@ -68,7 +68,7 @@ async def station(
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(charger.run()), group.create_task(physics())]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await charger.has_booted.wait()
         yield charger
         for task in tasks:

@@ -25,7 +25,7 @@ async def test_a_flow_passes_with_a_central_system_that_plays_along(
     async with tiny_csms(system) as csms, station(csms, version) as cp:
         operator = Operator(csms=csms, version=version, station=cp)
         async with asyncio.TaskGroup() as group:
-            flow = group.create_task(play(cp, FLOWS[name], timeout_s=8))
+            flow = group.create_task(play(cp, FLOWS[name], timeout_s=30))
             group.create_task(SCRIPTS[name](operator))
         told = lines(cp, "flow_ended")
     assert (flow.result(), told[0].get("reason")) == (Verdict.PASSED, None)

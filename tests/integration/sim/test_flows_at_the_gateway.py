@@ -50,7 +50,7 @@ class Desk:
     async def call(self, station_id: str, action: str, payload: Payload) -> Payload:
         command = Command(action=action, payload=payload)
         links = self.gateway.links
-        answer = await links.call(StationId(station_id), command, timeout_s=5)
+        answer = await links.call(StationId(station_id), command, timeout_s=30)
         return dict(answer)
 
     def of(self, action: str) -> list[Payload]:
@@ -61,7 +61,7 @@ class Desk:
         ]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110 - the journal tells waiters only
                 await asyncio.sleep(0.01)
 

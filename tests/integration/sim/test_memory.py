@@ -18,7 +18,7 @@ async def cut_short(
 ) -> dict[str, Any]:
     """Run one station until this is so, and stop it; the summary."""
     process = await run(csms, memory, version)
-    await csms.until(until, 20)
+    await csms.until(until)
     process.send_signal(signal.SIGTERM)
     code, lines, err = await finish(process)
     assert code == 0, err
@@ -40,7 +40,7 @@ async def report(
     """Start it again without drivers; what it sends until it has sent all of it."""
     csms.seen.clear()
     process = await run(csms, memory, version, ["--no-drivers"])
-    await csms.until(lambda: csms.of(waits_for), 20)
+    await csms.until(lambda: csms.of(waits_for))
     process.send_signal(signal.SIGTERM)
     code, _, err = await finish(process)
     assert code == 0, err

@@ -35,7 +35,7 @@ async def run_until_both_are_back(
     async with asyncio.TaskGroup() as group:
         group.create_task(fleet.run())
         await csms.until(
-            lambda: all(csms.actions(one).count(action) >= n for one in IDS), 20
+            lambda: all(csms.actions(one).count(action) >= n for one in IDS)
         )
         fleet.stopped.set()
     return fleet

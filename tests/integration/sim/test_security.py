@@ -101,7 +101,7 @@ async def test_a_renewed_certificate_is_used_for_the_next_connection(
 
 async def _renew(cp: Charger, operator: Operator) -> Verdict:
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(play(cp, FLOWS["certificate-renewal"], timeout_s=8))
+        task = group.create_task(play(cp, FLOWS["certificate-renewal"], timeout_s=30))
         group.create_task(sign(operator))
     return task.result()
 

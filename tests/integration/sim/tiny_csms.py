@@ -85,7 +85,7 @@ class TinyCsms:
         ]
 
     async def until(
-        self, condition: Callable[[], object], timeout_s: float = 10
+        self, condition: Callable[[], object], timeout_s: float = 30
     ) -> None:
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(condition)
@@ -104,7 +104,7 @@ class TinyCsms:
         future = asyncio.get_running_loop().create_future()
         self._answers[message_id] = future
         await socket.send(json.dumps([2, message_id, action, payload]))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answer = await future
         if isinstance(answer, dict):
             validator(version, action, answer=True).validate(answer)

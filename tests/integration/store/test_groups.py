@@ -53,7 +53,7 @@ async def test_a_loop_that_never_rests_hands_over_all_the_same(opened: Writer) -
         while opened.counters.commits == commits:
             group.create_task(opened.run(nothing))
             await asyncio.sleep(0)
-            assert loop.time() < started_s + 100 * PATIENCE_S, "the first job starves"
+            assert loop.time() < started_s + PATIENCE_S + 30, "the first job starves"
 
 
 async def test_what_was_gathered_is_written_when_the_store_closes(
@@ -91,7 +91,7 @@ async def test_while_many_come_portions_keep_a_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(gathering, "PACE_S", 0.2)
+    monkeypatch.setattr(gathering, "PACE_S", 2.0)
     portions: list[tuple[float, int]] = []
     gathered = Gathering[int](
         loop, lambda some: portions.append((loop.time(), len(some)))
@@ -106,9 +106,11 @@ async def test_while_many_come_portions_keep_a_pace(
     await asyncio.sleep(0.01)
     gathered.add(3)
     assert len(portions) == 2
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(30):
+        while len(portions) < 3:  # noqa: ASYNC110 - the loop itself hands them over
+            await asyncio.sleep(0.05)
     assert [n for _, n in portions] == [1, 1, 2]
-    assert portions[2][0] - portions[1][0] >= 0.19
+    assert portions[2][0] - portions[1][0] >= 1.9
 
 
 async def test_few_jobs_keep_no_pace() -> None:

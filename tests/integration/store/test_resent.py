@@ -66,7 +66,7 @@ async def test_what_a_broken_store_lost_is_taken_at_the_first_resend(
         await set_broken(port, is_broken=False)
 
         await cp.send(call)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (frame := await cp.receive())[:2] != [3, "start"]:
                 pass
         number = frame[2]["transactionId"]
@@ -95,6 +95,6 @@ async def test_what_was_shed_is_taken_at_the_first_resend(tmp_path: Path) -> Non
         assert await answers_to(cp, "sample") == []
         port.ingest._log = working
         await cp.send(call)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await cp.receive())[:2] != [3, "sample"]:
                 pass

@@ -25,7 +25,7 @@ def samples(**transaction: int) -> dict[str, Any]:
 async def answered(queue: "asyncio.Queue[Any]") -> bool:
     """Whether an answer comes."""
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await queue.get()
     except TimeoutError:
         return False
@@ -43,10 +43,10 @@ async def test_telemetry_is_refused_before_anything_that_bills(tmp_path: Path) -
 
         def block(_conn: sqlite3.Connection) -> None:
             entered.set()
-            hold.wait(5)
+            hold.wait(60)
 
         held = writer.submit(block)
-        await asyncio.to_thread(entered.wait, 5)
+        await asyncio.to_thread(entered.wait, 30)
         for _ in range(2):
             writer.submit(lambda _conn: None)
         with capture_logs() as logs:

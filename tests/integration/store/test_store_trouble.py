@@ -56,7 +56,7 @@ async def stays_unanswered(station: RawStation, for_s: float = 1.0) -> None:
     """A start is not answered, while heartbeats are."""
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(start(station))
-        async with asyncio.timeout(for_s + 5):
+        async with asyncio.timeout(for_s + 30):
             for _ in range(3):
                 await asyncio.sleep(for_s / 3)
                 answer = await station.ask("Heartbeat", {})
@@ -113,28 +113,31 @@ async def test_on_a_full_disk_exactly_what_was_confirmed_is_stored(
     async with site(tmp_path) as (made, station):
         await made.gateway.writer.run(fill_disk)
         n_confirmed = 0
-        while await is_confirmed(station, n_confirmed):  # while pages have room
+        while await is_confirmed(made, station, n_confirmed):  # while pages have room
             n_confirmed += 1
         await station.ask("Heartbeat", {})
-        assert not await is_confirmed(station, n_confirmed)
+        assert not await is_confirmed(made, station, n_confirmed)
         assert await n_session(made) == n_confirmed
         assert await metric(made, "messages_unanswered_total") >= 2
         assert await metric(made, "store_failed_groups_total") >= 2
         await made.gateway.writer.run(make_room)
-        assert await is_confirmed(station, n_confirmed)
-        assert await is_confirmed(station, n_confirmed)
+        assert await is_confirmed(made, station, n_confirmed)
+        assert await is_confirmed(made, station, n_confirmed)
         assert await n_session(made) == n_confirmed + 1
         assert await metric(made, "store_hung_up_total") == 0
 
 
-async def is_confirmed(station: RawStation, number: int) -> bool:
-    """Whether the n-th start is answered."""
-    try:
-        async with asyncio.timeout(3):
-            answer = await start(station, number)
-    except TimeoutError:
-        return False
-    return bool(answer[0] == 3)
+async def is_confirmed(made: ApiSite, station: RawStation, number: int) -> bool:
+    """Whether the n-th start is answered; it is, or it counts as unanswered."""
+    before = await metric(made, "messages_unanswered_total")
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
+        answer = group.create_task(start(station, number))
+        while not answer.done():
+            if await metric(made, "messages_unanswered_total") > before:
+                answer.cancel()
+                return False
+            await asyncio.sleep(0.05)
+    return bool(answer.result()[0] == 3)
 
 
 async def test_a_disk_that_takes_five_seconds_delays_answers_and_loses_none(
@@ -146,12 +149,11 @@ async def test_a_disk_that_takes_five_seconds_delays_answers_and_loses_none(
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(start(station))
             await asyncio.sleep(0.2)
-            for _ in range(5):
-                async with asyncio.timeout(1):
+            async with asyncio.timeout(4):  # of the five
+                while await metric(made, "store_blocked_seconds") <= 1.0:
                     await station.ask("Heartbeat", {})
-                await asyncio.sleep(0.3)
+                    await asyncio.sleep(0.1)
             assert not waiting.done()
-            assert 1.0 < await metric(made, "store_blocked_seconds") < 5.0
         answer = waiting.result()
         assert answer[0] == 3
         assert asyncio.get_running_loop().time() - begun_s >= 5.0
@@ -200,7 +202,7 @@ async def test_a_long_outage_sends_stations_offline_until_it_is_over(
             with monkeypatch.context() as trouble, capture_logs() as logs:
                 trouble.setattr(writer_module, "connect", cannot_write)
                 await made.gateway.writer.run(never_writes)
-                async with asyncio.timeout(TIMEOUT_S + 4):
+                async with asyncio.timeout(TIMEOUT_S + 30):
                     with pytest.raises(asyncio.CancelledError):
                         await start(station)
                 assert station._socket is not None
@@ -214,7 +216,7 @@ async def test_a_long_outage_sends_stations_offline_until_it_is_over(
                 await idle.ask("Heartbeat", {})
                 assert await metric(made, "store_hung_up_total") == 1
                 assert await metric(made, "store_blocked_seconds") >= TIMEOUT_S
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await metric(made, "store_blocked_seconds") > 0:  # noqa: ASYNC110 - it asks over HTTP
                     await asyncio.sleep(0.1)
             async with made.station("OLD") as back:

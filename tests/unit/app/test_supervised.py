@@ -21,7 +21,7 @@ async def test_a_part_that_fails_is_logged_and_runs_again() -> None:
         await asyncio.Event().wait()
 
     with capture_logs() as logs:
-        async with asyncio.TaskGroup() as group, asyncio.timeout(2):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
             task = group.create_task(supervised(part, "part.live", pause_s=0))
             await again.wait()
             task.cancel()
@@ -45,6 +45,6 @@ async def test_a_part_that_has_nothing_to_do_ends() -> None:
     async def part() -> None:
         runs.append(1)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await supervised(part, "part.anchoring", pause_s=0)
     assert runs == [1]

@@ -54,7 +54,7 @@ class Wire:
         self.is_held = False
 
     async def next_sent(self) -> list[object]:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             frame: list[object] = msgspec.json.decode(await self.sent.get())
             return frame
 

@@ -33,7 +33,7 @@ async def inquiries() -> AsyncIterator[Inquiries]:
 async def asked(part: Inquiries, what: DataOffered | SigningAsked) -> Finding | None:
     answer: asyncio.Future[Finding | None] = asyncio.get_running_loop().create_future()
     part.ask(CP1, what, answer.set_result)
-    return await asyncio.wait_for(answer, 2)
+    return await asyncio.wait_for(answer, 30)
 
 
 async def test_what_nobody_answers_is_left_without_a_finding_at_once(
@@ -55,7 +55,7 @@ async def test_what_follows_an_answer_runs_after_it(inquiries: Inquiries) -> Non
 
     inquiries.answer_with(DataOffered, handler)
     inquiries.ask(CP1, OFFER, lambda _: order.append("answer"))
-    await asyncio.wait_for(done.wait(), 2)
+    await asyncio.wait_for(done.wait(), 30)
     assert order == ["answer", "then"]
 
 
@@ -102,7 +102,7 @@ async def test_one_station_that_asks_without_end_keeps_no_other_waiting() -> Non
             part.ask(CP1, OFFER, note)
         answer: asyncio.Future[Finding | None] = asyncio.Future()
         part.ask(StationId("CP2"), OFFER, answer.set_result)
-        assert await asyncio.wait_for(answer, 1) == YES
+        assert await asyncio.wait_for(answer, 30) == YES
         assert refused == 64 - MAX_PER_STATION
         stuck.set()
         await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ CP1, CP2 = StationId("CP1"), StationId("CP2")
 
 
 async def played(line: Line, script: Callable[[], Awaitable[None]]) -> None:
-    async with asyncio.TaskGroup() as group, asyncio.timeout(2):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
         task = group.create_task(line.run())
         await script()
         task.cancel()
