@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from optimizer.battery import BatteryUnit
     from optimizer.check import Violation, check
     from optimizer.document import ProblemError
     from optimizer.outcome import Fallback, Optimal, Outcome, Plan, Relaxed
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from optimizer.solve import solve, warm_up
 
 __all__ = [
+    "BatteryUnit",
     "CabinetLimit",
     "CabinetProblem",
     "EvSession",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOME: Final = {
+    "BatteryUnit": "optimizer.battery",
     "CabinetLimit": "optimizer.parts",
     "CabinetProblem": "optimizer.problem",
     "EvSession": "optimizer.parts",

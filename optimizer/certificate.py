@@ -8,12 +8,12 @@ fallback, that its rule gives these currents. A salted commitment binds the prob
 It does not prove that the problem's inputs were true.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from optimizer import commitment, repair, rules
+from optimizer import commitment, repair, rules, storage
 from optimizer.bound import (
     UNIT_PER_MICRO,
     Dual,
@@ -26,7 +26,7 @@ from optimizer.outcome import ALGORITHM
 from optimizer.problem import CabinetProblem
 from optimizer.relaxed import RelaxedProblem
 
-FORMAT: Final = "wattproof-certificate/2"
+FORMAT: Final = "wattproof-certificate/3"
 
 _COMMON: Final = ("format", "algorithm", "method", "salt", "commitment", "currents_da")
 _RELAXED: Final = (
@@ -37,6 +37,7 @@ _RELAXED: Final = (
     "cost_micro",
     "bound_micro",
 )
+_BATTERIES: Final = ("stored_nano", "battery_w")
 _SALT_CHARS: Final = 2 * commitment.SALT_BYTES
 
 
@@ -77,7 +78,12 @@ class Verdict:
 
 
 def make(
-    relaxed: RelaxedProblem, proven: Proven, currents: Currents, *, salt: bytes
+    relaxed: RelaxedProblem,
+    proven: Proven,
+    currents: Currents,
+    *,
+    battery_w: Sequence[Sequence[int]] = (),
+    salt: bytes,
 ) -> dict[str, object]:
     """Build the certificate of a relaxed plan and the currents made from it.
 
@@ -85,10 +91,11 @@ def make(
         relaxed: What was solved.
         proven: The relaxed plan.
         currents: What became of it.
+        battery_w: What batteries are told; a problem without any has no row.
         salt: ``commitment.SALT_BYTES`` random bytes.
     """
     dual = proven.dual
-    return _common(relaxed.layout.problem, Method.RELAXED, currents, salt) | {
+    found = _common(relaxed.layout.problem, Method.RELAXED, currents, salt) | {
         "current_ua": list(proven.current_ua),
         "energy_nano": list(dual.energy),
         "limit_nano": list(dual.limit),
@@ -96,6 +103,10 @@ def make(
         "cost_micro": _up(proven.cost),
         "bound_micro": proven.bound // UNIT_PER_MICRO,
     }
+    if relaxed.layout.problem.batteries:
+        found["stored_nano"] = list(dual.stored)
+        found["battery_w"] = [list(row) for row in battery_w]
+    return found
 
 
 def make_by_rule(
@@ -118,12 +129,17 @@ def verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdic
 
 
 def _verify(problem: CabinetProblem, certificate: Mapping[str, object]) -> Verdict:
-    found = Node(certificate).fields(required=_COMMON, optional=_RELAXED)
+    found = Node(certificate).fields(
+        required=_COMMON, optional=(*_RELAXED, *_BATTERIES)
+    )
     for name, expected in (("format", FORMAT), ("algorithm", ALGORITHM)):
         if found[name].text() != expected:
-            raise found[name].refuse(f"is not {expected}")
+            given = found[name].text()
+            raise found[name].refuse(f"is {given[:40]!r}, not {expected}")
     method = _method(found["method"])
-    wanted = _RELAXED if method is Method.RELAXED else ()
+    wanted: tuple[str, ...] = _RELAXED if method is Method.RELAXED else ()
+    if wanted and problem.batteries:
+        wanted = (*wanted, *_BATTERIES)
     found = Node(certificate).fields(required=(*_COMMON, *wanted))
     rows = found["currents_da"].items()
     if len(rows) != len(problem.sessions):
@@ -151,12 +167,20 @@ def _verify_relaxed(
     currents: Currents,
     failures: list[str],
 ) -> Verdict:
-    current_ua = found["current_ua"].series_exactly(len(relaxed.columns))
+    units = relaxed.storage
+    n_value = len(relaxed.columns) + len(units.cells)
+    current_ua = found["current_ua"].series_exactly(n_value)
     dual = Dual(
         energy=found["energy_nano"].series_exactly(len(currents)),
         limit=found["limit_nano"].series_exactly(len(relaxed.bounds)),
-        sun=found["sun_nano"].series_exactly(len(relaxed.sunny)),
+        sun=found["sun_nano"].series_exactly(len(relaxed.shared)),
+        stored=(
+            found["stored_nano"].series_exactly(len(units.moves))
+            if "stored_nano" in found
+            else ()
+        ),
     )
+    battery_w = _powers(relaxed.layout.problem, found)
     broken = infeasibility(relaxed, current_ua)
     if broken is not None:
         failures.append(f"relaxed plan: {broken}")
@@ -164,7 +188,13 @@ def _verify_relaxed(
         failures.append("a price of a limit is negative")
     if failures:
         return Verdict(failures=tuple(failures), gap_micro=None, method=Method.RELAXED)
-    if repair.to_permitted(relaxed, current_ua) != currents:
+    told = storage.told_w(relaxed.layout, units, current_ua[len(relaxed.columns) :])
+    if told != battery_w:
+        failures.append("the powers of batteries do not follow from the relaxed plan")
+    room = storage.beside(relaxed.layout, units, told)
+    if room is not relaxed.layout:
+        failures += unsafe(room, currents)
+    if repair.to_permitted(relaxed, current_ua, beside=room) != currents:
         failures.append("the currents do not follow from the relaxed plan")
     proven = Proven.of(relaxed, current_ua, dual)
     for name, value in (
@@ -230,6 +260,16 @@ def _salt(node: Node) -> bytes:
     if len(text) != _SALT_CHARS or set(text) - set("0123456789abcdef"):
         raise node.refuse(f"must be {_SALT_CHARS} lower-case hex digits")
     return bytes.fromhex(text)
+
+
+def _powers(problem: CabinetProblem, found: Mapping[str, Node]) -> list[list[int]]:
+    """Return what batteries are told, W; without batteries there is no such member."""
+    if "battery_w" not in found:
+        return []
+    rows = found["battery_w"].items()
+    if len(rows) != len(problem.batteries):
+        raise found["battery_w"].refuse(f"must hold {len(problem.batteries)} rows")
+    return [list(row.series_exactly(problem.n_step)) for row in rows]
 
 
 def _nothing(problem: CabinetProblem) -> Currents:

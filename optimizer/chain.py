@@ -13,13 +13,13 @@ from typing import Literal
 
 from optimizer import clock
 from optimizer.bound import (
-    MICROAMP_PER_DA,
     UNIT_PER_MICRO,
     Dual,
     Proven,
     shave,
 )
 from optimizer.failures import SolverFailedError
+from optimizer.layout import MICROAMP_PER_DA
 from optimizer.relaxed import RelaxedProblem
 
 Engine = Literal["auto", "cvxpy", "edf"]
@@ -55,7 +55,7 @@ def first_proven(
     if engine == "edf":
         failures.append("engine is edf")
         return None
-    if not relaxed.columns:
+    if not relaxed.has_choice:
         return _nothing_to_decide(relaxed)
     for name, run in _solvers(engine):
         if not _is_installed(name.removeprefix("cvxpy-").lower()):
@@ -109,7 +109,7 @@ def _is_installed(module: str) -> bool:
 
 
 def _nothing_to_decide(relaxed: RelaxedProblem) -> Answer:
-    """Answer a problem without columns: all energy is unmet, at its own price."""
+    """Answer a problem without a choice: all energy is unmet, at its own price."""
     prices = relaxed.prices
     dual = Dual(
         energy=tuple(
@@ -120,6 +120,6 @@ def _nothing_to_decide(relaxed: RelaxedProblem) -> Answer:
             )
         ),
         limit=(0,) * len(relaxed.bounds),
-        sun=(0,) * len(relaxed.sunny),
+        sun=(0,) * len(relaxed.shared),
     )
     return Answer(proven=Proven.of(relaxed, (), dual), engine="none")

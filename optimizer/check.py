@@ -7,6 +7,7 @@ not pass here.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ class Rule(StrEnum):
     RANGE = "range"
     UNIT = "unit"
     STAY = "stay"
+    POWER = "power"
+    STORED = "stored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,10 @@ class Violation:
 
     Attributes:
         rule: Which.
-        subject: Cabinet id and phase, or session id.
+        subject: Cabinet id and phase, session id or battery id.
         step: When; 0 for ``SHAPE``.
-        value_da: What is planned, 0.1 A.
-        bound_da: What is allowed, 0.1 A.
+        value_da: What is planned, 0.1 A; of a battery its power, W, or Wh.
+        bound_da: What is allowed, the same unit.
     """
 
     rule: Rule
@@ -66,9 +69,18 @@ def check(problem: CabinetProblem, plan: Plan) -> tuple[Violation, ...]:
     if not same or len(plan.currents_da) != len(ids) or lengths - {problem.n_step}:
         return (_violation(Rule.SHAPE, problem.group_id, 0, len(ids), shape[0]),)
     currents = np.array(plan.currents_da, dtype=np.int64).reshape(shape)
+    powers: Grid | None = None
+    if plan.battery_ids or plan.battery_w:
+        names = tuple(battery.battery_id for battery in problem.batteries)
+        rows = {len(row) for row in plan.battery_w}
+        n_row = len(plan.battery_w)
+        if plan.battery_ids != names or n_row != len(names) or rows != {problem.n_step}:
+            return (_violation(Rule.SHAPE, problem.group_id, 0, n_row, len(names)),)
+        powers = np.array(plan.battery_w, dtype=np.int64)
     return (
         *_check_sessions(problem, currents),
-        *_check_cabinets(problem, currents),
+        *_check_batteries(problem, powers),
+        *_check_cabinets(problem, currents, powers),
         *_check_imbalance(problem, currents),
     )
 
@@ -96,7 +108,39 @@ def _check_sessions(problem: CabinetProblem, currents: Grid) -> list[Violation]:
     return found
 
 
-def _check_cabinets(problem: CabinetProblem, currents: Grid) -> list[Violation]:
+def _check_batteries(problem: CabinetProblem, powers: Grid | None) -> list[Violation]:
+    """Check what batteries are told against their rates and what they can store."""
+    found: list[Violation] = []
+    if powers is None:
+        return found
+    for battery, row in zip(problem.batteries, powers, strict=True):
+        name = battery.battery_id
+        for broken, bound in (
+            (row > battery.max_charge_w, battery.max_charge_w),
+            (row < -battery.max_discharge_w, -battery.max_discharge_w),
+        ):
+            found += [
+                _violation(Rule.POWER, name, int(step), int(row[step]), bound)
+                for step in np.flatnonzero(broken)
+            ]
+        lowest = min(battery.reserve_wh, battery.energy_wh)
+        stored = Fraction(battery.energy_wh)
+        for step, watts in enumerate(row.tolist()):
+            kept = Fraction(battery.efficiency_permille, 1000) if watts > 0 else 1
+            stored += Fraction(watts * problem.step_s, 3600) * kept
+            for is_broken, bound in (
+                (stored > battery.capacity_wh, battery.capacity_wh),
+                (stored < lowest, lowest),
+            ):
+                if is_broken:
+                    value = round(stored)
+                    found.append(_violation(Rule.STORED, name, step, value, bound))
+    return found
+
+
+def _check_cabinets(
+    problem: CabinetProblem, currents: Grid, powers: Grid | None
+) -> list[Violation]:
     found: list[Violation] = []
     by_id = {cabinet.cabinet_id: cabinet for cabinet in problem.cabinets}
     n_cabinet, n_step = len(by_id), problem.n_step
@@ -113,6 +157,9 @@ def _check_cabinets(problem: CabinetProblem, currents: Grid) -> list[Violation]:
                 claimed[position[above], phase] += np.maximum(row, floor)
                 floors[position[above], phase] += floor
             above = by_id[above].parent
+    charging = _charging(problem, powers)
+    drawn += charging
+    claimed += charging
     for index, cabinet in enumerate(problem.cabinets):
         reserved = np.rint(np.array(cabinet.reserved_a) * 10).astype(np.int64)
         if cabinet.limit_a is not None:
@@ -135,6 +182,28 @@ def _check_cabinets(problem: CabinetProblem, currents: Grid) -> list[Violation]:
                 claimed[index].sum(axis=0),
                 int(floors[index].sum()),
             )
+    return found
+
+
+def _charging(problem: CabinetProblem, powers: Grid | None) -> Grid:
+    """Return what batteries are told to draw of each cabinet, beyond what is reserved.
+
+    Shape (n_cabinet, 3, n_step), 0.1 A.
+    """
+    parents = {cabinet.cabinet_id: cabinet.parent for cabinet in problem.cabinets}
+    position = {name: index for index, name in enumerate(parents)}
+    found = np.zeros((len(parents), 3, problem.n_step), dtype=np.int64)
+    if powers is None:
+        return found
+    for battery, watts in zip(problem.batteries, powers, strict=True):
+        per_a = problem.nominal_v * len(battery.phases)
+        taken = -(-np.maximum(watts, 0) * 10 // per_a)
+        taken[0] = max(0, taken[0] - round(battery.held_a * 10))
+        above: str | None = battery.cabinet_id
+        while above is not None:
+            for phase in battery.phases:
+                found[position[above], phase] += taken
+            above = parents[above]
     return found
 
 

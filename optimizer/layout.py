@@ -14,7 +14,7 @@ not fit (a caller's broken promise), nothing above a floor is planned, and still
 than ``head_da``. All zeros always satisfy both: no problem is infeasible.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Self
@@ -24,6 +24,7 @@ from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem
 
 DJ_PER_WH = 36_000
+MICROAMP_PER_DA = 100_000
 
 Currents = tuple[tuple[int, ...], ...]
 """Shape (n_session, n_step), 0.1 A per phase, integers."""
@@ -42,6 +43,9 @@ class Row:
             coefficient is 1 for a phase, the number of phases for the sum.
         head_da: Shape (n_step,): limit minus reserved, at least 0.
         extra_da: Shape (n_step,): what is left above the floors, at least 0.
+        stores: (battery index, coefficient) of every battery in the subtree.
+        open_da: ``head_da`` of step 0 for the relaxed plan: what batteries may still
+            draw is free there, since they are told less if cars need it.
     """
 
     cabinet_id: str
@@ -50,6 +54,8 @@ class Row:
     head_da: tuple[int, ...]
     extra_da: tuple[int, ...]
     against: int | None = None
+    stores: tuple[tuple[int, int], ...] = ()
+    open_da: int | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +76,7 @@ class Layout:
 
     Attributes:
         problem: Where it comes from.
-        rows: Every limit that has sessions behind it.
+        rows: Every limit that has sessions or batteries behind it.
         rows_of: Per session (row index, coefficient).
         stay: Per session the number of steps it is there, 0 to n_step.
         low_da: Smallest permitted current other than 0, on the unit of the session.
@@ -213,6 +219,7 @@ def _rows(problem: CabinetProblem, floor_da: tuple[int, ...]) -> tuple[Row, ...]
         while above is not None:
             below[above].append(index)
             above = parents[above]
+    stored = _stored(problem, parents)
     rows: list[Row] = []
     for cabinet in problem.cabinets:
         behind = below[cabinet.cabinet_id]
@@ -253,7 +260,14 @@ def _rows(problem: CabinetProblem, floor_da: tuple[int, ...]) -> tuple[Row, ...]
                 if phase is None or phase in problem.sessions[index].phases
             )
             floors = sum(a * floor_da[index] for index, a in members)
-            if members:
+            stores = tuple(
+                (index, 1 if phase is not None else len(battery.phases))
+                for index, battery in enumerate(problem.batteries)
+                if index in stored[cabinet.cabinet_id]
+                and (phase is None or phase in battery.phases)
+            )
+            held = sum(a * grid_da(problem.batteries[i].held_a) for i, a in stores)
+            if members or stores:
                 rows.append(
                     Row(
                         cabinet_id=cabinet.cabinet_id,
@@ -261,11 +275,26 @@ def _rows(problem: CabinetProblem, floor_da: tuple[int, ...]) -> tuple[Row, ...]
                         members=members,
                         head_da=tuple(max(0, head) for head in free),
                         extra_da=tuple(max(0, head - floors) for head in free),
+                        stores=stores,
+                        open_da=max(0, free[0] + held) if stores else None,
                     )
                 )
         if cabinet.imbalance_a is not None:
             rows += _uneven(problem, cabinet, behind, floor_da)
     return tuple(rows)
+
+
+def _stored(
+    problem: CabinetProblem, parents: Mapping[str, str | None]
+) -> dict[str, set[int]]:
+    """Return the batteries in the subtree of every cabinet."""
+    found: dict[str, set[int]] = {name: set() for name in parents}
+    for index, battery in enumerate(problem.batteries):
+        above: str | None = battery.cabinet_id
+        while above is not None:
+            found[above].add(index)
+            above = parents[above]
+    return found
 
 
 def _uneven(

@@ -87,8 +87,13 @@ class Plan:
             over, else the import price.
         congestion: Every limit that binds in the relaxed plan; empty for a fallback.
         solve_s: Seconds on the loop clock.
-        engine: What found it: ``clarabel``, ``ecos``, ``edf`` or ``none`` (no session).
+        engine: What found it: ``piqp``, ``clarabel``, ``ecos``, ``edf`` or ``none``
+            (nothing to decide).
         algorithm: See ``ALGORITHM``.
+        battery_ids: Order of the rows of ``battery_w``; empty for a fallback, which
+            says nothing of batteries.
+        battery_w: Shape (n_battery, n_step), W, charging positive. Step 0 is meant to
+            be told; it fits the limits together with step 0 of ``currents_da``.
     """
 
     group_id: str
@@ -105,6 +110,8 @@ class Plan:
     solve_s: float
     engine: str
     algorithm: str = ALGORITHM
+    battery_ids: tuple[str, ...] = ()
+    battery_w: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from math import gcd
 from typing import Final, Literal, TypeAlias
 
-from optimizer.bound import MICROAMP_PER_DA, unmet_uj
+from optimizer.bound import unmet_uj
 from optimizer.goal import PACKINGS, Packing
 from optimizer.grid import PHASES
 from optimizer.knapsack import Crowd, choose
-from optimizer.layout import DJ_PER_WH, Layout, Room, Row
+from optimizer.layout import DJ_PER_WH, MICROAMP_PER_DA, Layout, Room, Row
 from optimizer.maxplus import Item, Kernel, Plain
 from optimizer.problem import Mode
 from optimizer.relaxed import RelaxedProblem

@@ -8,20 +8,22 @@ check a problem: whoever verifies a plan needs no numpy.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Self
 
 from optimizer import grid
+from optimizer.battery import BatteryUnit
 from optimizer.document import Node, ProblemError, canonical_json
-from optimizer.grid import MAX_POWER_W, Series
+from optimizer.grid import MAX_POWER_W, PHASES, Series, grid_da
 from optimizer.parts import CabinetLimit, EvSession
 
 MAX_STEP: Final = 2_000
 MAX_SESSION: Final = 2_000
 MAX_CABINET: Final = 500
+MAX_BATTERY: Final = 100
 MAX_NOMINAL_V: Final = 1_000
 
 
@@ -57,6 +59,9 @@ class CabinetProblem:
         pv_w: Shape (n_step,), W: PV surplus of the group. Lowers cost, never raises a
             limit.
         mode: See ``Mode``.
+        batteries: Those whose power is planned.
+        load_w: Shape (n_step,), W: what other equipment draws beyond PV, which
+            discharging batteries may replace. Counts with batteries only.
 
     Raises:
         ProblemError: A field is wrong; a ``ValueError`` that names the field.
@@ -73,6 +78,8 @@ class CabinetProblem:
     feed_in_price_micro_per_kwh: Sequence[int] | None = None
     pv_w: Series | None = None
     mode: Mode = Mode.AUTO
+    batteries: tuple[BatteryUnit, ...] = ()
+    load_w: Series | None = None
 
     def __post_init__(self) -> None:
         """Validate every field once and bring it on the integer grid."""
@@ -99,13 +106,28 @@ class CabinetProblem:
             cabinet.normalise(f"cabinets[{index}]", self.n_step)
         for index, session in enumerate(self.sessions):
             session.normalise(f"sessions[{index}]")
+        self._set_batteries()
         self._check_tree()
         for name in ("import_price_micro_per_kwh", "feed_in_price_micro_per_kwh"):
             _set(self, name, grid.prices(name, getattr(self, name), self.n_step))
-        pv_w = (0.0,) * self.n_step if self.pv_w is None else self.pv_w
-        checked_w = grid.series("pv_w", pv_w, self.n_step, MAX_POWER_W)
-        _set(self, "pv_w", tuple(float(math.floor(w)) for w in checked_w))
+        if not self.batteries:
+            _set(self, "load_w", None)
+        for name in ("pv_w", "load_w") if self.batteries else ("pv_w",):
+            given = getattr(self, name)
+            power_w = (0.0,) * self.n_step if given is None else given
+            checked_w = grid.series(name, power_w, self.n_step, MAX_POWER_W)
+            _set(self, name, tuple(float(math.floor(w)) for w in checked_w))
         _set(self, "mode", _mode("mode", self.mode))
+
+    def _set_batteries(self) -> None:
+        _set(self, "batteries", tuple(self.batteries))
+        grid.require(
+            "batteries",
+            len(self.batteries) <= MAX_BATTERY,
+            f"must hold at most {MAX_BATTERY} batteries",
+        )
+        for index, battery in enumerate(self.batteries):
+            battery.normalise(f"batteries[{index}]")
 
     def _check_tree(self) -> None:
         parents: dict[str, str | None] = {}
@@ -132,6 +154,38 @@ class CabinetProblem:
                 session.cabinet_id in parents,
                 f"no cabinet {session.cabinet_id!r}",
             )
+        if self.batteries:
+            self._check_batteries(parents)
+
+    def _check_batteries(self, parents: Mapping[str, str | None]) -> None:
+        by_id = {cabinet.cabinet_id: cabinet for cabinet in self.cabinets}
+        held: dict[tuple[str, int], int] = {}
+        ids: set[str] = set()
+        for index, battery in enumerate(self.batteries):
+            path = f"batteries[{index}]"
+            known = battery.battery_id in ids
+            grid.require(f"{path}.battery_id", not known, "occurs twice")
+            ids.add(battery.battery_id)
+            above: str | None = battery.cabinet_id
+            grid.require(
+                f"{path}.cabinet_id", above in parents, f"no cabinet {above!r}"
+            )
+            while above is not None:
+                cabinet = by_id[above]
+                grid.require(
+                    f"{path}.phases",
+                    cabinet.imbalance_a is None or len(battery.phases) == len(PHASES),
+                    f"must be all three: {above!r} limits the imbalance",
+                )
+                for phase in battery.phases:
+                    part = held.get((above, phase), 0) + grid_da(battery.held_a)
+                    held[above, phase] = part
+                    grid.require(
+                        f"{path}.held_a",
+                        part <= grid_da(cabinet.reserved_a[phase][0]),
+                        f"is more than what is reserved of {above!r}",
+                    )
+                above = parents[above]
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, hexadecimal."""
@@ -151,14 +205,20 @@ class CabinetProblem:
             "feed_in_price_micro_per_kwh": list(self.feed_in_price_micro_per_kwh or ()),
             "pv_w": [int(w) for w in self.pv_w or ()],
             "mode": str(self.mode),
+        } | (self._battery_json() if self.batteries else {})
+
+    def _battery_json(self) -> dict[str, object]:
+        return {
+            "batteries": [battery.to_json() for battery in self.batteries],
+            "load_w": [int(w) for w in self.load_w or ()],
         }
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """Read a document as ``to_json`` writes it.
 
-        A single integer may stand where one per step is meant; prices, PV, mode and
-        the fields of a session that have a default may be left out.
+        A single integer may stand where one per step is meant; prices, PV, mode,
+        batteries and the fields that have a default may be left out.
 
         Raises:
             ProblemError: With the path of the first wrong value.
@@ -172,6 +232,8 @@ class CabinetProblem:
                 "feed_in_price_micro_per_kwh",
                 "pv_w",
                 "mode",
+                "batteries",
+                "load_w",
             ),
         )
         n_step = top["n_step"].integer()
@@ -197,6 +259,11 @@ class CabinetProblem:
             feed_in_price_micro_per_kwh=series("feed_in_price_micro_per_kwh"),
             pv_w=series("pv_w"),
             mode=_mode("mode", top["mode"].text()) if "mode" in top else Mode.AUTO,
+            batteries=tuple(
+                BatteryUnit.from_node(node)
+                for node in (top["batteries"].items() if "batteries" in top else ())
+            ),
+            load_w=series("load_w"),
         )
 
 

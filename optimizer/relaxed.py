@@ -1,8 +1,9 @@
 """The relaxed problem: any current from zero up, as columns and rows in integers.
 
 One column per session, step of its stay and band: ``WITHIN`` the floor of its EVSE
-(already counted on every limit) or ``ABOVE`` it. Columns and rows that cannot matter
-are left out. The model states them to the solver, the certificate proves on them.
+(already counted on every limit) or ``ABOVE`` it. After them one cell per battery, step
+and direction, see ``optimizer.storage``. Columns and rows that cannot matter are left
+out. The model states them to the solver, the certificate proves on them.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from optimizer.goal import Prices, prices
-from optimizer.layout import Layout
+from optimizer.layout import MICROAMP_PER_DA, Layout
+from optimizer.storage import Storage, open_da
 
 
 class Band(StrEnum):
@@ -46,7 +48,7 @@ class Bound(NamedTuple):
     Attributes:
         row: Index into ``layout.rows``.
         step: When.
-        members: (column index, coefficient).
+        members: (column index, coefficient); a cell's index follows the columns.
         cap_da: Right-hand side, 0.1 A.
     """
 
@@ -66,6 +68,9 @@ class RelaxedProblem:
         columns: Every variable current.
         bounds: Every limit that can bind.
         sunny: Steps with PV surplus whose use saves money, and with a column.
+        storage: Batteries and their cells.
+        shared: Steps in which PV surplus or batteries replace energy that is bought:
+            together no more than is drawn.
     """
 
     layout: Layout
@@ -73,6 +78,8 @@ class RelaxedProblem:
     columns: tuple[Column, ...]
     bounds: tuple[Bound, ...]
     sunny: tuple[int, ...]
+    storage: Storage
+    shared: tuple[int, ...]
 
     @classmethod
     def of(cls, layout: Layout) -> Self:
@@ -81,25 +88,40 @@ class RelaxedProblem:
         found = prices(layout)
         pv_w = layout.problem.pv_w or ()
         used = {column.step for column in columns}
+        storage = Storage.of(layout, used)
+        used.update(cell.step for cell in storage.cells if cell.charges)
+        sunny = tuple(
+            step
+            for step, saving in enumerate(found.saving)
+            if saving > 0 and pv_w[step] > 0 and step in used
+        )
+        given = {cell.step for cell in storage.cells if not cell.charges}
         return cls(
             layout=layout,
             prices=found,
             columns=columns,
-            bounds=_bounds(layout, columns),
-            sunny=tuple(
-                step
-                for step, saving in enumerate(found.saving)
-                if saving > 0 and pv_w[step] > 0 and step in used
-            ),
+            bounds=_bounds(layout, columns, storage),
+            sunny=sunny,
+            storage=storage,
+            shared=tuple(sorted(given.union(sunny))) if given else sunny,
         )
+
+    @property
+    def has_choice(self) -> bool:
+        """Tell whether there is anything to decide."""
+        return bool(self.columns or self.storage.cells)
 
 
 def _columns(layout: Layout) -> tuple[Column, ...]:
     found: list[Column] = []
-    full = [
-        {step for step, extra_da in enumerate(row.extra_da) if extra_da == 0}
-        for row in layout.rows
-    ]
+    full = []
+    for row in layout.rows:
+        found_full = {step for step, extra in enumerate(row.extra_da) if extra == 0}
+        if 0 in found_full and row.open_da:
+            floors = sum(a * layout.floor_da[index] for index, a in row.members)
+            if row.open_da > floors:
+                found_full.remove(0)
+        full.append(found_full)
     for index, stay in enumerate(layout.stay):
         high, floor = layout.high_da[index], layout.floor_da[index]
         if layout.need_dj[index] == 0 or high == 0:
@@ -117,21 +139,42 @@ def _columns(layout: Layout) -> tuple[Column, ...]:
     return tuple(found)
 
 
-def _bounds(layout: Layout, columns: tuple[Column, ...]) -> tuple[Bound, ...]:
+def _bounds(
+    layout: Layout, columns: tuple[Column, ...], storage: Storage
+) -> tuple[Bound, ...]:
     n_step = layout.problem.n_step
     at: dict[Band, list[dict[int, int]]] = {
         band: [{} for _ in range(n_step)] for band in Band
     }
     for number, (session, step, band, _, _) in enumerate(columns):
         at[band][step][session] = number
+    charging = {
+        (unit, step): number
+        for number, (unit, step, charges, _) in enumerate(storage.cells, len(columns))
+        if charges
+    }
     found: list[Bound] = []
     for number, row in enumerate(layout.rows):
         floors = sum(a * layout.floor_da[index] for index, a in row.members)
-        for step, head in enumerate(row.head_da):
+        for step, safe in enumerate(row.head_da):
+            head = safe if step else open_da(row, step)
             starved = head < floors
             here = at[Band.WITHIN if starved else Band.ABOVE][step]
-            cap = head if starved else row.extra_da[step]
+            cap = head if starved else head - floors
             members = [(here[i], a) for i, a in row.members if i in here]
-            if sum([a * columns[column].cap_da for column, a in members]) > cap:
+            most = sum([a * columns[column].cap_da for column, a in members])
+            if row.stores:
+                stored = [
+                    (charging[unit, step], a)
+                    for unit, a in row.stores
+                    if (unit, step) in charging
+                ]
+                most *= MICROAMP_PER_DA
+                most += sum(
+                    a * storage.cells[cell - len(columns)].cap_ua for cell, a in stored
+                )
+                most = -(-most // MICROAMP_PER_DA)
+                members = [*stored, *members]
+            if most > cap:
                 found.append(Bound(number, step, tuple(members), cap))
     return tuple(found)

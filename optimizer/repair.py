@@ -8,8 +8,7 @@ handed out through ``Room``, which refuses what does not fit a limit or a floor.
 from collections.abc import Sequence
 from typing import Final
 
-from optimizer.bound import MICROAMP_PER_DA
-from optimizer.layout import Currents, Layout, Room
+from optimizer.layout import MICROAMP_PER_DA, Currents, Layout, Room
 from optimizer.maxplus import Kernel
 from optimizer.packing import pack, policy
 from optimizer.relaxed import RelaxedProblem
@@ -29,6 +28,7 @@ def to_permitted(
     relaxed: RelaxedProblem,
     current_ua: Sequence[int],
     kernel: Kernel | None = None,
+    beside: Layout | None = None,
 ) -> Currents:
     """Round a relaxed plan to permitted currents.
 
@@ -39,10 +39,11 @@ def to_permitted(
 
     Args:
         relaxed: The relaxed problem.
-        current_ua: Shape (n_column,), microampere.
+        current_ua: Shape (n_column + n_cell,), microampere.
         kernel: Who computes the tables of the packing; default: the standard library.
+        beside: The layout with what batteries are told taken off; default: the layout.
     """
-    layout = relaxed.layout
+    layout = relaxed.layout if beside is None else beside
     packing = policy(relaxed, current_ua)
     target_ua = targets_ua(relaxed, current_ua)
     remaining = list(layout.need_dj)
@@ -84,7 +85,7 @@ def targets_ua(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Table:
     """Return the relaxed current per session and step, both bands together."""
     n_step = relaxed.layout.problem.n_step
     found: Table = [[0] * n_step for _ in relaxed.layout.problem.sessions]
-    for column, value in zip(relaxed.columns, current_ua, strict=True):
+    for column, value in zip(relaxed.columns, current_ua, strict=False):
         found[column.session][column.step] += value
     return found
 

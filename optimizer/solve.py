@@ -7,7 +7,7 @@ earliest departure first with the currents that are sent packed as a whole.
 import secrets
 from typing import Final, Literal
 
-from optimizer import clock, reasons, repair, rules
+from optimizer import clock, reasons, repair, rules, storage
 from optimizer.bound import Dual
 from optimizer.certificate import Method, make, make_by_rule
 from optimizer.chain import Engine, first_proven, warm_up
@@ -58,17 +58,23 @@ def solve(
     answer = first_proven(relaxed, engine, until_s, monotonic_s, failures)
 
     if answer is not None:
-        currents = repair.to_permitted(relaxed, answer.proven.current_ua, Fast())
+        found_ua = answer.proven.current_ua
+        told = storage.told_w(layout, relaxed.storage, found_ua[len(relaxed.columns) :])
+        room = storage.beside(layout, relaxed.storage, told)
+        currents = repair.to_permitted(relaxed, found_ua, Fast(), room)
         plan = _plan(
-            layout,
+            room,
             currents,
             answer.engine,
             monotonic_s() - began_s,
             congestion=_congestion(relaxed, answer.proven.dual),
+            told=tuple(tuple(row) for row in told),
         )
         broken = check(problem, plan)
         if not broken:
-            certificate = make(relaxed, answer.proven, currents, salt=salt)
+            certificate = make(
+                relaxed, answer.proven, currents, battery_w=plan.battery_w, salt=salt
+            )
             kind = Relaxed if any(plan.shortfall_wh) else Optimal
             return kind(plan=plan, certificate=certificate)
         failures.append(f"repair broke {broken[0].rule} of {broken[0].subject}")
@@ -93,6 +99,7 @@ def _plan(
     solve_s: float,
     *,
     congestion: tuple[Congestion, ...] = (),
+    told: tuple[tuple[int, ...], ...] = (),
 ) -> Plan:
     problem = layout.problem
     return Plan(
@@ -108,16 +115,23 @@ def _plan(
         ),
         shortfall_wh=reasons.shortfalls_wh(layout, currents),
         reasons=reasons.explain(layout, currents),
-        energy_price_micro_per_kwh=_energy_price(layout, currents),
+        energy_price_micro_per_kwh=_energy_price(layout, currents, told),
         congestion=congestion,
         solve_s=solve_s,
         engine=engine,
+        battery_ids=tuple(b.battery_id for b in problem.batteries) if told else (),
+        battery_w=told,
     )
 
 
-def _energy_price(layout: Layout, currents: Currents) -> tuple[int, ...]:
+def _energy_price(
+    layout: Layout, currents: Currents, told: tuple[tuple[int, ...], ...]
+) -> tuple[int, ...]:
     problem = layout.problem
     drawn_dj = [0] * problem.n_step
+    for powers in told:
+        for step, watts in enumerate(powers):
+            drawn_dj[step] += watts * problem.step_s * 10
     for index, row in enumerate(currents):
         for step, current_da in enumerate(row):
             drawn_dj[step] += current_da * layout.dj_per_da[index]

@@ -8,9 +8,10 @@ two have equal objectives. Stated for the variables ``v = (x, s, g)``, all bound
 * ``x``, A per phase, one per column of the relaxed problem, in [0, cap].
 * ``s``, kWh, what stays unmet of a session, in [0, need]. Only for sessions that have
   a column: nobody else has a choice, their shortage is part of the constant.
-* ``g``, kW, PV surplus that goes into cars, one per sunny step, in [0, surplus].
+* ``g``, kW, PV surplus that is used here, one per sunny step, in [0, surplus].
 
-Every interval is wider than zero. Solvers with a preconditioner have called feasible
+Batteries add variables and rows at the end, see ``optimizer.sparse_cells``. Every
+interval is wider than zero. Solvers with a preconditioner have called feasible
 problems infeasible when a variable could not move.
 
 Rows:
@@ -18,7 +19,7 @@ Rows:
 * energy, kWh, one per session that has a column:
   ``sum over its columns of kW/A * h * x + s = need``;
 * limit, A, one per bound: ``sum of coefficient * x <= cap``;
-* sun, kW, one per sunny step: ``g - sum over its columns of kW/A * x <= 0``.
+* sun, kW, one per shared step: ``g - sum over its columns of kW/A * x <= 0``.
 
 Cost, in the currency: use and earliness of every kWh, the shortage of every unmet kWh,
 squared shortage over need in a fair plan, minus the saving of sun that is used, and the
@@ -33,7 +34,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optimizer import solvers
+from optimizer import solvers, sparse_cells
 from optimizer.bound import Dual
 from optimizer.goal import CURVATURE_MICRO, STEADY_MICRO
 from optimizer.relaxed import RelaxedProblem
@@ -50,10 +51,10 @@ class Sparse:
     Attributes:
         p: Diagonal of ``P``.
         c: Linear cost.
-        a: Energy rows.
-        b: Needs, kWh.
-        g: Limit rows, then sun rows.
-        h: Their right-hand sides, A and kW.
+        a: Energy rows, then those of what is stored.
+        b: Needs, then what is stored at first, kWh.
+        g: Limit rows, sun rows, then those of what shall be stored at the end.
+        h: Their right-hand sides, A, kW and kWh.
         low: Lower bounds of the variables.
         high: Upper bounds, all above ``low``.
         constant: Cost that no variable changes.
@@ -77,26 +78,33 @@ class Sparse:
 
 
 def matrices(relaxed: RelaxedProblem) -> Sparse:
-    """Build the matrices of a relaxed problem with at least one column."""
+    """Build the matrices of a relaxed problem with at least one column or cell."""
+    stated = _cars(relaxed)
+    return sparse_cells.extend(stated, relaxed) if relaxed.storage.cells else stated
+
+
+def _cars(relaxed: RelaxedProblem) -> Sparse:
     layout, prices, columns = relaxed.layout, relaxed.prices, relaxed.columns
     problem = layout.problem
     hours = problem.step_s / 3600
     n_x, n_bound = len(columns), len(relaxed.bounds)
-    owner = np.array([column.session for column in columns])
-    when = np.array([column.step for column in columns])
+    owner = np.array([column.session for column in columns], dtype=np.int64)
+    when = np.array([column.step for column in columns], dtype=np.int64)
     cap_a = np.array([column.cap_da for column in columns]) / 10
     kw_per_a = (np.array(layout.dj_per_da) / problem.step_s / 1000)[owner]
     need_kwh = np.array([session.energy_wh for session in problem.sessions]) / 1000
 
     active, row_of = np.unique(owner, return_inverse=True)
     sunny = np.array(relaxed.sunny, dtype=np.int64)
+    shared = np.array(relaxed.shared, dtype=np.int64)
     n_s, n_g = len(active), len(sunny)
     n_v = n_x + n_s + n_g
     x, s, g = np.split(np.arange(n_v), [n_x, n_x + n_s])
 
     p, c = np.zeros(n_v), np.zeros(n_v)
     p[x] = 2 * CURVATURE_MICRO / MICRO * kw_per_a
-    c[x] = np.array(prices.use)[owner, when] / MICRO * kw_per_a * hours
+    use = np.array(prices.use).reshape(-1, problem.n_step)
+    c[x] = use[owner, when] / MICRO * kw_per_a * hours
     present_a = np.array(
         [-1 if k.present_da is None else k.present_da / 10 for k in columns]
     )
@@ -117,13 +125,16 @@ def matrices(relaxed: RelaxedProblem) -> Sparse:
     saving = np.array(prices.saving)[sunny] / MICRO
     c[g] = -saving * hours
 
-    lit = np.flatnonzero(np.isin(when, sunny))
+    lit = np.flatnonzero(np.isin(when, shared))
     members = np.fromiter(
         chain.from_iterable(chain.from_iterable(b.members for b in relaxed.bounds)),
         dtype=np.int64,
     ).reshape(-1, 2)
     counts = np.array([len(b.members) for b in relaxed.bounds], dtype=np.int64)
     limited = np.repeat(np.arange(n_bound), counts)
+    if relaxed.storage.cells:
+        driving = members[:, 0] < n_x
+        members, limited = members[driving], limited[driving]
     return Sparse(
         p=p,
         c=c,
@@ -135,12 +146,15 @@ def matrices(relaxed: RelaxedProblem) -> Sparse:
         b=need_kwh[active],
         g=_matrix(
             (members[:, 1], limited, members[:, 0]),
-            (np.ones(n_g), n_bound + np.arange(n_g), g),
-            (-kw_per_a[lit], n_bound + np.searchsorted(sunny, when[lit]), lit),
-            shape=(n_bound + n_g, n_v),
+            (np.ones(n_g), n_bound + np.searchsorted(shared, sunny), g),
+            (-kw_per_a[lit], n_bound + np.searchsorted(shared, when[lit]), lit),
+            shape=(n_bound + len(shared), n_v),
         ),
         h=np.concatenate(
-            [np.array([bound.cap_da for bound in relaxed.bounds]) / 10, np.zeros(n_g)]
+            [
+                np.array([bound.cap_da for bound in relaxed.bounds]) / 10,
+                np.zeros(len(shared)),
+            ]
         ),
         low=np.zeros(n_v),
         high=np.concatenate(
@@ -154,12 +168,12 @@ def matrices(relaxed: RelaxedProblem) -> Sparse:
 def run(
     relaxed: RelaxedProblem, limit_s: float, *, solver: Solver
 ) -> tuple[list[float], Dual]:
-    """Let one solver find currents (A per column) and prices.
+    """Let one solver find currents (A per column and cell) and prices.
 
     Neither is trusted here: the caller checks both exactly.
 
     Args:
-        relaxed: At least one column.
+        relaxed: At least one column or cell.
         limit_s: Seconds it may take, where it can be told.
         solver: Which one.
 
@@ -176,12 +190,16 @@ def run(
     energy = np.array(prices.shortage) / MICRO + 2 * (
         prices.fairness / MICRO
     ) * need_kwh / np.maximum(need_kwh, 1)
-    energy[stated.active] = -found.equal
+    n_active, n_shared = len(stated.active), len(relaxed.shared)
+    energy[stated.active] = -found.equal[:n_active]
     least = np.maximum(found.below, 0)
-    return found.v[:n_x].tolist(), Dual(
+    n_car = n_x + n_active + len(relaxed.sunny)
+    cell_a = found.v[n_car : n_car + len(relaxed.storage.cells)]
+    return [*found.v[:n_x].tolist(), *cell_a.tolist()], Dual(
         energy=_nano(energy),
         limit=_nano(least[:n_bound]),
-        sun=_nano(least[n_bound:] / hours),
+        sun=_nano(least[n_bound : n_bound + n_shared] / hours),
+        stored=_nano(found.equal[n_active:]),
     )
 
 

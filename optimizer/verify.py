@@ -197,6 +197,9 @@ def _stated(
         ],
         "shortfall_wh": missing,
     }
+    if "battery_w" in found:
+        batteries = [battery.battery_id for battery in problem.batteries]
+        proven |= {"battery_ids": batteries, "battery_w": found["battery_w"]}
     plan = document.get("plan", proven)
     if not isinstance(plan, dict):
         raise ProblemError("plan", "must be an object")

@@ -9,9 +9,8 @@ of ``optimizer.knapsack`` count exactly, also in 64 bits.
 from dataclasses import dataclass
 from typing import Final
 
-from optimizer.bound import MICROAMP_PER_DA
 from optimizer.goal import DEVIATION_MILLI, Packing
-from optimizer.layout import Layout
+from optimizer.layout import MICROAMP_PER_DA, Layout
 
 _URGENT_STEP_MILLI: Final = 1_386
 """Urgency halves with every 1.386 steps of laxity: exp(-laxity / 2)."""

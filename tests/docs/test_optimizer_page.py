@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 
 from optimizer import certificate, commitment
+from optimizer.battery import BatteryUnit
 from optimizer.document import canonical_json
 from optimizer.problem import CabinetProblem, Mode
 from optimizer.solve import solve
 from tests.support import plan_stranger
-from tests.support.optimizer_problems import problems, typical_day
+from tests.support.optimizer_problems import cellar, problems, typical_day
 
 PAGE = (Path(__file__).parents[2] / "docs" / "optimizer.md").read_text("utf-8")
 BLOCKS = re.findall(
@@ -52,8 +53,8 @@ def test_solving_the_problem_of_the_page_gives_its_currents() -> None:
     assert [list(row) for row in plan.currents_da] == shown["currents_da"]
 
 
-@settings(max_examples=60, deadline=None)
-@given(problems())
+@settings(max_examples=80, deadline=None)
+@given(problems() | problems(max_battery=3))
 def test_who_has_only_the_page_comes_to_the_same_numbers(
     problem: CabinetProblem,
 ) -> None:
@@ -68,9 +69,14 @@ def test_who_has_only_the_page_comes_to_the_same_numbers(
     assert plan_stranger.lower_bound(document, shown) // unit == shown["bound_micro"]
 
 
+@pytest.mark.parametrize("stores", [(), (cellar(held_a=3.0),)])
 @pytest.mark.parametrize("mode", list(Mode))
-def test_who_has_only_the_page_agrees_on_a_whole_day(mode: Mode) -> None:
-    problem = typical_day(5, n_session=20, limit_a=50.0, floor_a=2.0, mode=mode)
+def test_who_has_only_the_page_agrees_on_a_whole_day(
+    mode: Mode, stores: tuple[BatteryUnit, ...]
+) -> None:
+    problem = typical_day(
+        5, n_session=20, limit_a=50.0, floor_a=2.0, mode=mode, batteries=stores
+    )
     shown: Any = dict(solve(problem, deadline_s=20).certificate)
     document: Any = problem.to_json()
     unit = 18 * 10**15

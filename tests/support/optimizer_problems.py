@@ -1,10 +1,13 @@
 """Problems for the tests of the optimizer: drawn at random, and one typical day."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 from hypothesis import strategies as st
 
+from optimizer.battery import BatteryUnit
 from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem, Mode
 
@@ -75,11 +78,50 @@ def sessions(draw: st.DrawFn, index: int, n_step: int, n_cabinet: int) -> EvSess
 
 
 @st.composite
-def problems(draw: st.DrawFn, max_session: int = 6) -> CabinetProblem:
+def batteries(
+    draw: st.DrawFn, index: int, cabinets: tuple[CabinetLimit, ...]
+) -> BatteryUnit:
+    """Empty, full, small, one-sided; three phases where an imbalance is limited."""
+    place = draw(st.sampled_from(cabinets))
+    parents = {cabinet.cabinet_id: cabinet for cabinet in cabinets}
+    path = [place]
+    while (above := path[-1].parent) is not None:
+        path.append(parents[above])
+    is_even = any(cabinet.imbalance_a is not None for cabinet in path)
+    phases = (0, 1, 2) if is_even else draw(st.sampled_from(PHASE_SETS))
+    reserved_a = min(
+        cabinet.reserved_a[phase][0] for cabinet in path for phase in phases
+    )
+    capacity_wh = draw(st.sampled_from([1, 500, 10_000, 60_000]))
+    share = st.sampled_from([0, 0, 10, 50, 100, 100]) | st.integers(0, 100)
+    watts = st.sampled_from([0, 1, 3_000, 11_000, 40_000])
+    return BatteryUnit(
+        battery_id=f"b{index}",
+        cabinet_id=place.cabinet_id,
+        phases=phases,
+        capacity_wh=capacity_wh,
+        energy_wh=capacity_wh * draw(share) // 100,
+        reserve_wh=capacity_wh * draw(share) // 100,
+        target_wh=capacity_wh * draw(share) // 100,
+        max_charge_w=draw(watts),
+        max_discharge_w=draw(watts),
+        efficiency_permille=draw(st.sampled_from([1000, 900, 870, 1])),
+        wear_micro_per_kwh=draw(st.sampled_from([0, 10_000, 10_000, 1_000_000])),
+        held_a=int(reserved_a * 2) / 10 * draw(st.sampled_from([0, 1])),
+    )
+
+
+@st.composite
+def problems(
+    draw: st.DrawFn, max_session: int = 6, max_battery: int = 0
+) -> CabinetProblem:
     """Small, nasty problems: trees, W limits, floors that do not fit, gone cars."""
     n_step = draw(st.integers(1, 8))
     n_cabinet = draw(st.integers(1, 3))
     n_session = draw(st.integers(0, max_session))
+    places = draw(cabinets(n_step, n_cabinet))
+    n_battery = draw(st.integers(1, max_battery)) if max_battery else 0
+    load = st.lists(st.integers(0, 9_000), min_size=n_step, max_size=n_step)
     prices = st.lists(st.integers(-100_000, 600_000), min_size=n_step, max_size=n_step)
     return CabinetProblem(
         group_id="group",
@@ -87,7 +129,7 @@ def problems(draw: st.DrawFn, max_session: int = 6) -> CabinetProblem:
         step_s=draw(st.sampled_from([900, 300, 3600])),
         n_step=n_step,
         nominal_v=draw(st.sampled_from([230, 231, 120])),
-        cabinets=draw(cabinets(n_step, n_cabinet)),
+        cabinets=places,
         sessions=tuple(
             draw(sessions(index, n_step, n_cabinet)) for index in range(n_session)
         ),
@@ -102,7 +144,24 @@ def problems(draw: st.DrawFn, max_session: int = 6) -> CabinetProblem:
             )
         ),
         mode=draw(st.sampled_from(list(Mode))),
+        batteries=tuple(draw(batteries(index, places)) for index in range(n_battery)),
+        load_w=draw(st.none() | load) if n_battery else None,
     )
+
+
+def cellar(**changes: Any) -> BatteryUnit:
+    """A battery of 20 kWh at the feeder of the typical day, half full."""
+    battery = BatteryUnit(
+        battery_id="cellar",
+        cabinet_id="feeder",
+        capacity_wh=20_000,
+        energy_wh=10_000,
+        reserve_wh=4_000,
+        target_wh=10_000,
+        max_charge_w=10_000,
+        max_discharge_w=8_000,
+    )
+    return replace(battery, **changes)
 
 
 def typical_day(
@@ -113,6 +172,7 @@ def typical_day(
     limit_a: float = 63.0,
     floor_a: float = 0.0,
     mode: Mode = Mode.AUTO,
+    batteries: tuple[BatteryUnit, ...] = (),
 ) -> CabinetProblem:
     """A feeder with one sub-cabinet, cheap nights, PV at noon, mixed cars."""
     rng = Random(seed)  # noqa: S311 - a seeded test, no secret
@@ -156,4 +216,6 @@ def typical_day(
         feed_in_price_micro_per_kwh=[80_000] * n_step,
         pv_w=[max(0.0, 8_000.0 - abs(step - 72) * 400) for step in range(n_step)],
         mode=mode,
+        batteries=batteries,
+        load_w=[2_000.0] * n_step if batteries else None,
     )

@@ -38,7 +38,7 @@ def as_plan(problem: CabinetProblem, currents: Currents) -> Plan:
 
 
 @few
-@given(problems())
+@given(problems() | problems(max_battery=3))
 def test_any_problem_gets_a_safe_plan_with_a_certificate_that_holds(
     problem: CabinetProblem,
 ) -> None:
@@ -54,7 +54,7 @@ def test_any_problem_gets_a_safe_plan_with_a_certificate_that_holds(
 
 
 @many
-@given(problems(max_session=9))
+@given(problems(max_session=9) | problems(max_battery=2))
 def test_a_deadline_already_over_still_gets_a_safe_plan(
     problem: CabinetProblem,
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_deadline_already_over_still_gets_a_safe_plan(
 
 @many
 @given(
-    problems(max_session=9),
+    problems(max_session=9) | problems(max_battery=2),
     st.sampled_from([rules.edf, rules.edf_packed, rules.llf, rules.equal_share]),
 )
 def test_every_rule_is_feasible(
@@ -86,7 +86,7 @@ def test_every_rule_is_feasible(
 @pytest.mark.parametrize("failure", ["raises", "nonsense", "above", "stingy"])
 @pytest.mark.parametrize("liars", [("PIQP",), ("PIQP", "CLARABEL", "ECOS")])
 @few
-@given(problem=problems())
+@given(problem=problems() | problems(max_battery=3))
 def test_a_failing_or_lying_solver_never_spoils_a_plan(
     liars: tuple[str, ...],
     failure: str,
@@ -111,7 +111,7 @@ def test_a_failing_or_lying_solver_never_spoils_a_plan(
             patch.setitem(solvers.SOLVERS, name, lying)
         outcome = solve(problem, deadline_s=20)
     assert check(problem, outcome.plan) == ()
-    has_choice = bool(RelaxedProblem.of(Layout.of(problem)).columns)
+    has_choice = RelaxedProblem.of(Layout.of(problem)).has_choice
     if failure == "raises" and has_choice and "ECOS" in liars:
         assert isinstance(outcome, Fallback)
         assert "PIQP: planted; CLARABEL: planted; ECOS: planted" in outcome.why
@@ -121,25 +121,27 @@ def test_a_failing_or_lying_solver_never_spoils_a_plan(
 
 
 @many
-@given(problems(), st.randoms(use_true_random=False))
+@given(problems() | problems(max_battery=3), st.randoms(use_true_random=False))
 def test_no_prices_at_all_can_lift_the_bound_above_a_feasible_cost(
     problem: CabinetProblem,
     rng: Random,
 ) -> None:
     relaxed = RelaxedProblem.of(Layout.of(problem))
-    any_ua = [rng.randrange(-(10**6), 4 * 10**7) for _ in relaxed.columns]
+    n_value = len(relaxed.columns) + len(relaxed.storage.cells)
+    any_ua = [rng.randrange(-(10**6), 4 * 10**7) for _ in range(n_value)]
     shaved = shave(relaxed, any_ua)
     assert infeasibility(relaxed, shaved) is None
     any_dual = Dual(
         energy=tuple(rng.randrange(-(10**9), 10**10) for _ in problem.sessions),
         limit=tuple(rng.randrange(10**9) for _ in relaxed.bounds),
-        sun=tuple(rng.randrange(10**9) for _ in relaxed.sunny),
+        sun=tuple(rng.randrange(10**9) for _ in relaxed.shared),
+        stored=tuple(rng.randrange(-(10**9), 10**9) for _ in relaxed.storage.moves),
     )
     assert dual_value(relaxed, any_dual) <= primal_value(relaxed, shaved)
 
 
 @many
-@given(problems())
+@given(problems() | problems(max_battery=3))
 def test_a_problem_survives_json(problem: CabinetProblem) -> None:
     again = CabinetProblem.from_json(problem.to_json())
     assert again == problem
@@ -147,7 +149,7 @@ def test_a_problem_survives_json(problem: CabinetProblem) -> None:
 
 
 @many
-@given(problems(), st.data())
+@given(problems() | problems(max_battery=3), st.data())
 def test_any_current_raised_above_the_room_is_found(
     problem: CabinetProblem, data: st.DataObject
 ) -> None:

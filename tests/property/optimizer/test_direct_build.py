@@ -5,11 +5,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from optimizer import model, solvers, sparse
-from optimizer.bound import MICROAMP_PER_DA, UNIT_PER_MICRO, primal_value, shave
-from optimizer.layout import Layout
+from optimizer.battery import BatteryUnit
+from optimizer.bound import UNIT_PER_MICRO, primal_value, shave
+from optimizer.layout import MICROAMP_PER_DA, Layout
 from optimizer.problem import CabinetProblem
 from optimizer.relaxed import RelaxedProblem
-from tests.support.optimizer_problems import problems, typical_day
+from tests.support.optimizer_problems import cellar, problems, typical_day
 
 RELATIVE = 1e-6
 
@@ -34,28 +35,28 @@ def point(stated: model.Model, built: sparse.Sparse) -> sparse.Vector:
     """The oracle's optimum as variables of the direct build."""
     assert stated.current_a.value is not None
     assert stated.unmet_kwh.value is not None
-    pv = stated.pv_kw.value if stated.pv_kw is not None else None
+    others = (stated.pv_kw, stated.cell_a, stated.stored_kwh, stated.missing_kwh)
     return np.concatenate(
         [
             stated.current_a.value,
             stated.unmet_kwh.value[built.active],
-            np.zeros(0) if pv is None else pv,
+            *(other.value for other in others if other is not None),
         ]
     )
 
 
 @few
-@given(problems())
+@given(problems() | problems(max_battery=3))
 def test_both_builds_state_one_cost_and_one_feasible_set(
     problem: CabinetProblem,
 ) -> None:
     relaxed = relaxed_of(problem)
-    assume(relaxed.columns)
+    assume(relaxed.has_choice)
     stated, built = oracle(relaxed), sparse.matrices(relaxed)
     assert stated.problem.value is not None
     found, value = point(stated, built), float(stated.problem.value)
     assert built.value(found) == pytest.approx(value, rel=RELATIVE, abs=RELATIVE)
-    assert np.abs(built.a @ found - built.b).max() < 1e-5
+    assert np.abs(built.a @ found - built.b).max(initial=0) < 1e-5
     assert (built.g @ found - built.h).max(initial=-1) < 1e-5
     assert (found > built.low - 1e-5).all()
     assert (found < built.high + 1e-5).all()
@@ -64,12 +65,12 @@ def test_both_builds_state_one_cost_and_one_feasible_set(
 
 @pytest.mark.parametrize("solver", ["PIQP", "CLARABEL", "ECOS"])
 @few
-@given(problem=problems())
+@given(problem=problems() | problems(max_battery=3))
 def test_the_direct_optimum_costs_what_the_readable_models_does(
     solver: sparse.Solver, problem: CabinetProblem
 ) -> None:
     relaxed = relaxed_of(problem)
-    assume(relaxed.columns)
+    assume(relaxed.has_choice)
     stated, built = oracle(relaxed), sparse.matrices(relaxed)
     assert stated.problem.value is not None
     found = solvers.SOLVERS[solver](built, 20.0)
@@ -77,10 +78,13 @@ def test_the_direct_optimum_costs_what_the_readable_models_does(
     assert built.value(found.v) == pytest.approx(value, rel=RELATIVE, abs=RELATIVE)
 
 
+@pytest.mark.parametrize("stores", [(), (cellar(),)])
 @pytest.mark.parametrize("n_session", [6, 30])
-def test_on_a_whole_day_all_solvers_agree_exactly_checked(n_session: int) -> None:
+def test_on_a_whole_day_all_solvers_agree_exactly_checked(
+    n_session: int, stores: tuple[BatteryUnit, ...]
+) -> None:
     """Not only the solvers' word: the exact cost of what is left after shaving."""
-    relaxed = relaxed_of(typical_day(4, n_session=n_session))
+    relaxed = relaxed_of(typical_day(4, n_session=n_session, batteries=stores))
     costs = []
     for solver in ("PIQP", "CLARABEL", "ECOS"):
         current_a, _ = sparse.run(relaxed, 20.0, solver=solver)
