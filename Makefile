@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch fuzz format lock contracts clean
+.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch soak-ledger fuzz format lock contracts clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ soak-dispatch: $(VENV)/.test  ## Days of physical stations that cut, restart and
 soak-chaos: $(VENV)/.test  ## 10 000 sessions over a network that harms frames and cuts connections
 	@WATTPROOF_CHAOS_SESSIONS=$${WATTPROOF_CHAOS_SESSIONS:-10000} \
 	  $(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py $(ARGS)
+
+soak-ledger: $(VENV)/.test  ## 200 histories of the outbox on a chain that forgets, and the broken ones
+	@WATTPROOF_LEDGER_SEEDS=$${WATTPROOF_LEDGER_SEEDS:-0-199} $(BIN)/python -m pytest -q -s \
+	  tests/integration/ledger/test_chaos.py $(ARGS)
 
 fuzz: $(VENV)/.test  ## Bad input for hours; a part of it: ARGS="-k bad_luck"
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n auto --timeout 0 \

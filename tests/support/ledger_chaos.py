@@ -1,0 +1,284 @@
+"""Bad luck for a site's ledger, driven by a seed.
+
+Processes are killed at any boundary, or sleep there past their lease. The chain
+forgets, reorganises, becomes dear, goes away for a day; somebody else uses the keys;
+old backups are put back. In the end the world calms down, except that fees stay high
+for ever, and everything must be on the chain, once.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+from ledger import log
+from ledger.sqlite_store import SqliteStore, transaction
+from ledger.worker import StepSummary, WorkerState
+from tests.support.ledger_site import open_database
+from tests.support.ledger_world import (
+    BUMP_S,
+    CALM_ROUNDS,
+    FEE_CAP_WEI,
+    LASTING_BASE_FEE_WEI,
+    Backup,
+    Process,
+    ViolationError,
+    World,
+)
+from tests.support.sim_chain import GWEI, TIP_WEI
+from tests.support.sim_contracts import SimTx
+
+__all__ = ["HostileWorld", "ViolationError", "live_through"]
+
+
+class HostileWorld(World):
+    """A world in which everything goes wrong that can."""
+
+    def live(self, n_steps: int) -> None:
+        """Live through so many moments of good and bad luck."""
+        events: list[tuple[int, Callable[[], object]]] = [
+            (16, self._work),
+            (14, self._normal_step),
+            (9, self._step_with_crash),
+            (3, self._step_with_sleep),
+            (14, self._mine),
+            (4, self._mine_for_long),
+            (5, self._reorganise),
+            (4, self._drop),
+            (4, self._change_fees),
+            (4, self._lose),
+            (2, self._short_outage),
+            (1, self._long_outage),
+        ]
+        if self.with_strangers:
+            events += [(3, self._stranger), (1, self._stranger_who_vanishes)]
+        if self.with_backups:
+            events += [(3, self._back_up), (1, self._restore)]
+        weights = [weight for weight, _ in events]
+        for _ in range(n_steps):
+            self.now += timedelta(seconds=self.rng.choice((1, 5, 20, 70)))
+            (_weight, event) = self.rng.choices(events, weights)[0]
+            event()
+
+    def _any_process(self) -> Process:
+        return self.rng.choice((self.processes[0], *self.processes))
+
+    def _normal_step(self) -> None:
+        self.step(self._any_process())
+
+    def _step_with_crash(self) -> None:
+        self.step(self._any_process(), event="crash")
+
+    def _step_with_sleep(self) -> None:
+        self.step(self._any_process(), event="sleep")
+
+    def _work(self) -> None:
+        kind = self.rng.randrange(6)
+        if kind <= 1:
+            self.add_leaves(self.rng.randrange(1, 5))
+        elif kind <= 3:
+            self.add_session()
+        elif kind == 4:
+            self.add_credit()
+        else:
+            self.add_asset()
+
+    def _mine(self) -> None:
+        self.chain.mine(limit=self.rng.choice((1, 2, 100)))
+
+    def _mine_for_long(self) -> None:
+        for _ in range(self.rng.randrange(4, 12)):
+            self.chain.mine()
+
+    def _reorganise(self) -> None:
+        depth = self.rng.randrange(1, self.chain.final_depth)
+        if len(self.chain.blocks) <= depth + 1:
+            return
+        self.counts["reorganisations"] += 1
+        share = self.rng.choice((0.0, 0.5, 1.0))
+        self.chain.reorganise(depth, lambda _tx: self.rng.random() < share)
+
+    def _drop(self) -> None:
+        if self.chain.pool:
+            self.counts["drops from the pool"] += len(self.chain.pool)
+            self.chain.pool.clear()
+
+    def _change_fees(self) -> None:
+        self.counts["fee changes"] += 1
+        factor = self.rng.choice((1, 2, 5, 12, 30))
+        self.chain.base_fee_wei = 10 * GWEI * factor
+
+    def _lose(self) -> None:
+        if self.rng.random() < 0.5:
+            self.counts["lost answers"] += 1
+            self.chain.lose_answers += 1
+        else:
+            self.counts["lost requests"] += 1
+            self.chain.lose_requests += 1
+        self.step(self._any_process())
+
+    def _short_outage(self) -> None:
+        self.counts["outages"] += 1
+        self.chain.is_down = True
+        for _ in range(2):
+            self._work()
+            self.now += timedelta(seconds=30)
+            self.step(self._any_process())
+        self.chain.is_down = False
+
+    def _long_outage(self) -> None:
+        self.counts["outages of a day"] += 1
+        self.chain.is_down = True
+        for quarter in range(96):
+            self.add_leaves(1)
+            self.now += timedelta(minutes=15)
+            if quarter % 24 == 0:
+                self._work()
+                self.step(self._any_process())
+        self.chain.is_down = False
+
+    def _stranger(self) -> None:
+        """Somebody uses one of the keys: what is in the pool may lose its nonce."""
+        self.chain.put_in_block(self._foreign_tx())
+
+    def _stranger_who_vanishes(self) -> None:
+        """A foreign transaction makes room for ours and is reorganised away."""
+        self.chain.put_in_block(self._foreign_tx())
+        self._work()
+        for process in self.processes:
+            self.step(process)
+        self.counts["reorganisations"] += 1
+        foreign = set(self.signed)
+        self.chain.reorganise(1, lambda tx: tx.tx_hash in foreign)
+
+    def _foreign_tx(self) -> SimTx:
+        self.counts["foreign uses of a key"] += 1
+        self.is_used_by_others = True
+        signer = self.rng.choice((self.signers.anchorer, self.signers.settler))
+        return SimTx(
+            sender=signer.address,
+            nonce=self.chain.nonce_at(self.chain.tip, signer.address),
+            to="0x" + "ee" * 20,
+            calldata=b"",
+            gas_limit=21_000,
+            max_fee_wei=FEE_CAP_WEI,
+            tip_wei=TIP_WEI,
+        )
+
+    def _back_up(self) -> None:
+        if not self.is_deployed():
+            return
+        copy = open_database()
+        self.conn.backup(copy)
+        self.backups.append(Backup(conn=copy, n_facts=len(self.facts)))
+
+    def _restore(self) -> None:
+        """Put an old backup back; stations report again what it does not know."""
+        if not self.backups:
+            return
+        self.counts["backups put back"] += 1
+        self.was_restored = True
+        backup = self.rng.choice(self.backups)
+        restored = open_database()
+        backup.conn.backup(restored)
+        self.conn = restored
+        self.checked_final.clear()
+        for fact in self.facts[backup.n_facts :]:
+            with transaction(self.conn):
+                fact()
+        for process in self.processes:
+            self.restart(process)
+
+    def calm_down(self) -> None:
+        """Let all faults end but high fees, and see that everything gets through."""
+        self.chain.lose_answers = self.chain.lose_requests = 0
+        self.chain.base_fee_wei = LASTING_BASE_FEE_WEI
+        self.add_leaves(1)
+        summary = None
+        for number in range(CALM_ROUNDS):
+            self.now += timedelta(seconds=BUMP_S + 1)
+            summary = self.step(self.processes[number // 8 % 2])
+            self.chain.mine()
+            if summary is not None and self._is_done(summary):
+                break
+        else:
+            raise ViolationError(f"not done after {CALM_ROUNDS} rounds: {summary}")
+        self.check_in_the_end()
+
+    def _is_done(self, summary: StepSummary) -> bool:
+        (opened,) = self.conn.execute(
+            "SELECT count(*) FROM outbox_tx"
+            " WHERE state IN ('sealed', 'signed', 'sent', 'mined')"
+        ).fetchone()
+        return (
+            summary.state is WorkerState.WORKING
+            and (summary.backlog, opened) == (0, 0)
+            and (summary.settlements_pending, summary.credits_pending) == (0, 0)
+        )
+
+    def check_in_the_end(self) -> None:
+        """Check that everything is on the chain, and once."""
+        self.check_always()
+        head = log.head(SqliteStore(self.conn))
+        if [(size, root) for _, size, root in self.heads()] != [(head.size, head.root)]:
+            raise ViolationError(f"the chain holds {self.heads()}, the log {head}")
+        _expect_once("session", self._keys("session"), self.sessions)
+        _expect_once("credit", self._keys("credit"), self.credits)
+        _expect_once("asset", self._keys("asset"), self.assets)
+        names = [value for key, value in self.chain.tip.items() if key[0] == "code"]
+        if len(names) != len(set(names)):
+            raise ViolationError(f"a contract was deployed twice: {names}")
+        (refused,) = self.conn.execute(
+            "SELECT (SELECT count(*) FROM settlement_queue WHERE refused IS NOT NULL)"
+            " + (SELECT count(*) FROM asset_queue WHERE refused IS NOT NULL)"
+            " + (SELECT count(*) FROM credit_queue WHERE refused IS NOT NULL)"
+        ).fetchone()
+        if refused:
+            raise ViolationError(f"{refused} rows were refused")
+        self._check_transactions()
+
+    def _keys(self, kind: str) -> list[str]:
+        return [key[2] for key in self.chain.tip if key[0] == kind]
+
+    def _check_transactions(self) -> None:
+        """Each piece of work is one transaction on the chain, and none reverted."""
+        ours = [
+            (tx, succeeded)
+            for block in self.chain.blocks
+            for tx, succeeded in block.done
+            if tx.tx_hash in self.signed
+        ]
+        self.counts["transactions"] += len(ours)
+        reverted = sum(not succeeded for _tx, succeeded in ours)
+        self.counts["reverted"] += reverted
+        if self.was_restored or self.is_used_by_others:
+            return
+        if reverted:
+            raise ViolationError(f"{reverted} transactions reverted")
+        sent = Counter((tx.to, tx.calldata) for tx, _ in ours if tx.calldata)
+        for (to, calldata), count in sent.items():
+            if count > 1:
+                raise ViolationError(
+                    f"{count} transactions call {to} with {calldata[:4].hex()} alike"
+                )
+
+
+def live_through(seed: int, *, n_steps: int = 200) -> HostileWorld:
+    """Live a seed's history to its end; raise at the first broken invariant."""
+    rng = random.Random(f"kind of world {seed}")  # noqa: S311  # a seeded world
+    world = HostileWorld(
+        seed, with_backups=rng.random() < 0.5, with_strangers=rng.random() < 0.5
+    )
+    world.add_leaves(2)
+    if rng.random() < 0.7:
+        world.deploy()
+    world.live(n_steps)
+    world.calm_down()
+    return world
+
+
+def _expect_once(kind: str, found: list[str], expected: list[bytes]) -> None:
+    wanted = Counter(key.hex() for key in expected)
+    if Counter(found) != wanted:
+        missing, extra = wanted - Counter(found), Counter(found) - wanted
+        raise ViolationError(f"{kind}: {len(missing)} missing, {len(extra)} twice")

@@ -1,0 +1,349 @@
+"""A site's ledger with a simulated chain, and what must hold of it at every moment.
+
+Two processes share a database and take turns by the lease. Each can be killed at any
+boundary (before and after each commit, before each question to the node and each
+broadcast), or sleep there past its lease.
+"""
+
+import hashlib
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from ledger import log, record
+from ledger.credit_queue import CreditRow, queue_credit
+from ledger.errors import LedgerError
+from ledger.outbox import SettlementRow
+from ledger.ports import Signers
+from ledger.runner import RunnerSettings
+from ledger.settle import Asset, AssetKind, AssetStatus, asset_id, asset_json
+from ledger.sqlite_queues import queue_asset, queue_settlement
+from ledger.sqlite_store import SqliteStore, Transactor, append_leaf, transaction
+from ledger.worker import AnchorWorker, StepSummary, WorkerSettings
+from tests.support.ledger_site import START, fixed_signers, open_database
+from tests.support.sim_chain import GWEI, SimChain, SimSigner, SimTx
+
+T = TypeVar("T")
+
+FEE_CAP_WEI: Final = 500 * GWEI
+LASTING_BASE_FEE_WEI: Final = 120 * GWEI
+"""Base fee of the end of every history: what was signed before pays too little."""
+CALM_ROUNDS: Final = 120
+BUMP_S: Final = 60.0
+LEASE_S: Final = 120.0
+
+
+class CrashError(BaseException):
+    """The process is gone; no handler may catch it."""
+
+
+class ViolationError(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass(slots=True)
+class Process:
+    """One installation of the worker.
+
+    Attributes:
+        fuse: Boundaries until something happens; ``None`` for an untroubled step.
+        event: What happens there.
+    """
+
+    name: str
+    worker: AnchorWorker
+    fuse: int | None = None
+    event: str = ""
+    is_within: bool = False
+
+
+@dataclass(slots=True)
+class Backup:
+    """A copy of the database, and how many facts it knows."""
+
+    conn: sqlite3.Connection
+    n_facts: int
+
+
+@dataclass
+class World:
+    """A site, its chain, its time and its bad luck.
+
+    Attributes:
+        with_backups: Old backups are put back.
+        with_strangers: Somebody else uses the keys.
+    """
+
+    seed: int
+    with_backups: bool = True
+    with_strangers: bool = True
+    now: datetime = START
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(f"ledger chaos {self.seed}")  # noqa: S311  # a seeded world
+        self.chain = SimChain()
+        self.chain.refuses_cheap = self.rng.random() < 0.5
+        self.chain.now_s = self.elapsed_s
+        self.chain.on_call = self._on_call
+        self.chain.on_send = self._on_send
+        self.conn = open_database()
+        self.facts: list[Callable[[], None]] = []
+        self.n_leaves = 0
+        self.sessions: list[bytes] = []
+        self.credits: list[bytes] = []
+        self.assets: list[bytes] = []
+        self.backups: list[Backup] = []
+        self.signed: dict[bytes, SimTx] = {}
+        self.roots: dict[tuple[str | None, int], bytes] = {}
+        self.is_used_by_others = False
+        self.was_restored = False
+        self.running: Process | None = None
+        self.checked_final: set[int] = set()
+        self.signers = self._signers()
+        self.processes = [self._process("north"), self._process("south")]
+
+    def elapsed_s(self) -> float:
+        """Return the time since the beginning, in site seconds."""
+        return (self.now - START).total_seconds()
+
+    # Facts of the site.
+
+    def happen(self, fact: Callable[[], None]) -> None:
+        """Let a fact be stored, now and again after a backup was put back."""
+        self.facts.append(fact)
+        with transaction(self.conn):
+            fact()
+
+    def add_leaves(self, count: int) -> None:
+        first = self.n_leaves
+        self.n_leaves += count
+        self.happen(lambda: self._put_leaves(first, count))
+
+    def add_session(self) -> None:
+        number = len(self.sessions)
+        key = hashlib.sha256(b"session %d" % number).digest()
+        self.sessions.append(key)
+        start_leaf_index = self.n_leaves
+        self.n_leaves += 2
+
+        def fact() -> None:
+            self._put_leaves(start_leaf_index, 2)
+            row = SettlementRow(
+                session_key=key,
+                start_leaf_index=start_leaf_index,
+                leaf_hash=hashlib.sha256(key).digest(),
+                energy_milliwh=1_000_000 + number,
+                amount_minor=500 + number,
+                currency="EUR",
+            )
+            queue_settlement(self.conn, row)
+
+        self.happen(fact)
+
+    def add_credit(self) -> None:
+        if not self.sessions:
+            return
+        session_key = self.rng.choice(self.sessions)
+        key = hashlib.sha256(b"credit %d" % len(self.credits)).digest()
+        self.credits.append(key)
+        row = CreditRow(
+            session_key=session_key,
+            credit_key=key,
+            leaf_hash=hashlib.sha256(key).digest(),
+            amount_minor=1,
+        )
+        self.happen(lambda: _stored(queue_credit(self.conn, row)))
+
+    def add_asset(self) -> None:
+        identifier = asset_id("site", AssetKind.CABINET, f"c{len(self.assets)}")
+        self.assets.append(identifier)
+        asset = Asset(
+            asset_id=identifier,
+            kind=AssetKind.CABINET,
+            status=AssetStatus.IN_SERVICE,
+            is_public=True,
+        )
+        self.happen(lambda: queue_asset(self.conn, asset_json(asset)))
+
+    def _put_leaves(self, first: int, count: int) -> None:
+        for index in range(first, first + count):
+            data = record.canonical(
+                "status",
+                {"subject": "CP-1", "occurred_at": "2026-03-02T17:00:00Z"},
+            )
+            salt = hashlib.sha256(b"salt %d" % index).digest()
+            found = append_leaf(
+                self.conn, "status", "CP-1", data, salt, "2026-03-02T17:00:00Z"
+            )
+            assert found == index, "facts come in their order"
+
+    # Processes.
+
+    def step(self, process: Process, *, event: str = "") -> StepSummary | None:
+        """Let a process make a step; ``None`` when it died in it."""
+        process.event = event
+        process.fuse = self.rng.randrange(1, 40) if event else None
+        outer, self.running = self.running, process
+        process.is_within = True
+        self.counts["steps"] += 1
+        try:
+            summary = process.worker.step(self.now)
+        except CrashError:
+            self.counts["crashes"] += 1
+            self.restart(process)
+            return None
+        except (LedgerError, sqlite3.Error, KeyError) as error:
+            raise ViolationError(f"a step raised {error!r}") from error
+        finally:
+            self.running = outer
+            process.is_within = False
+            process.fuse = None
+        self.counts[summary.state.value] += 1
+        self.check_always()
+        return summary
+
+    def restart(self, process: Process) -> None:
+        """Start a process anew: it knows what the database knows."""
+        process.worker = self._worker(process.name)
+
+    def _process(self, name: str) -> Process:
+        return Process(name=name, worker=self._worker(name))
+
+    def _worker(self, name: str) -> AnchorWorker:
+        plain = Transactor(self.conn)
+
+        def transact(work: Callable[[SqliteStore], T]) -> T:
+            self._boundary()
+            result = plain(work)
+            self._boundary()
+            return result
+
+        return AnchorWorker(
+            chain=self.chain,
+            transact=transact,
+            signers=self.signers,
+            settings=WorkerSettings(
+                anchor_interval_s=300,
+                hold_s=60,
+                runner=RunnerSettings(
+                    bump_after_s=BUMP_S, fee_cap_wei=FEE_CAP_WEI, lease_s=LEASE_S
+                ),
+            ),
+            holder=name,
+        )
+
+    def _boundary(self) -> None:
+        process = self.running
+        if process is None or process.fuse is None:
+            return
+        process.fuse -= 1
+        if process.fuse > 0:
+            return
+        process.fuse = None
+        if process.event == "crash":
+            raise CrashError
+        self._sleep_past_lease(process)
+
+    def _sleep_past_lease(self, process: Process) -> None:
+        """Stop here while the other process takes the lease over and works."""
+        self.counts["sleeps past the lease"] += 1
+        self.now += timedelta(seconds=LEASE_S + 1)
+        for other in self.processes:
+            if not other.is_within:
+                self.step(other)
+        self.chain.mine()
+        self.running = process
+
+    def _signers(self) -> Signers:
+        names = ("admin", "anchorer", "settler", "registrar")
+        made = {
+            name: SimSigner(
+                address="0x" + hashlib.sha256(name.encode()).hexdigest()[:40],
+                on_sign=self._on_sign,
+            )
+            for name in names
+        }
+        return replace(fixed_signers(), **made)
+
+    # What is seen at once.
+
+    def _on_call(self) -> None:
+        if self.conn.in_transaction:
+            raise ViolationError("the node is asked while the database is held")
+        self._boundary()
+
+    def _on_sign(self, tx: SimTx) -> None:
+        if tx.max_fee_wei > FEE_CAP_WEI:
+            raise ViolationError(f"signed {tx.max_fee_wei} wei per gas, above the cap")
+        self.signed[tx.tx_hash] = tx
+        self.counts["signatures"] += 1
+
+    def _on_send(self, tx: SimTx) -> None:
+        found = self.conn.execute(
+            "SELECT 1 FROM outbox_attempt WHERE tx_hash = ?", (tx.tx_hash,)
+        ).fetchone()
+        if found is None:
+            raise ViolationError("a broadcast of bytes that were not stored before")
+        self.counts["broadcasts"] += 1
+
+    def check_always(self) -> None:
+        """Check what holds at every moment: roots, heads, what is final."""
+        for address, size, root in self.heads():
+            if size <= log.head(SqliteStore(self.conn)).size:
+                local = log.head(SqliteStore(self.conn), size).root
+                if size and local != root:
+                    raise ViolationError(f"the head {size} at {address} is not ours")
+        finals = self.conn.execute(
+            "SELECT tx_id, tx_hash, block_number FROM outbox_tx WHERE state = 'final'"
+        ).fetchall()
+        for tx_id, tx_hash, _number in finals:
+            if tx_id in self.checked_final:
+                continue
+            receipt = self.chain.find(tx_hash)
+            deepest = len(self.chain.blocks) - 1 - self.chain.final_depth
+            if receipt is None or receipt.block_number > deepest:
+                raise ViolationError(f"transaction {tx_id} is called final and is not")
+            self.checked_final.add(tx_id)
+        rows = self.conn.execute(
+            "SELECT chain, json_extract(facts, '$.size'),"
+            " json_extract(facts, '$.root') FROM outbox_tx"
+            " WHERE purpose = 'anchor' AND nonce IS NOT NULL"
+        )
+        for _chain, size, root in rows:
+            if self.roots.setdefault(("log", size), root) != root:
+                raise ViolationError(f"two roots were signed for {size} leaves")
+
+    def heads(self) -> list[tuple[str, int, bytes]]:
+        return [
+            (key[1], *value)
+            for key, value in self.chain.tip.items()
+            if key[0] == "head"
+        ]
+
+    def is_deployed(self) -> bool:
+        """Say whether the contracts stand for good."""
+        (count,) = self.conn.execute(
+            "SELECT count(*) FROM outbox_tx WHERE purpose = 'grant' AND state = 'final'"
+        ).fetchone()
+        return int(count) >= 5  # one for each role
+
+    # Peace.
+
+    def deploy(self) -> None:
+        """Get the contracts onto the chain in peace."""
+        for _ in range(CALM_ROUNDS):
+            self.now += timedelta(seconds=5)
+            self.step(self.processes[0])
+            self.chain.mine()
+            if self.is_deployed():
+                return
+        raise ViolationError("the contracts were never deployed")
+
+
+def _stored(_is_new: bool) -> None:
+    return None

@@ -1,0 +1,184 @@
+"""Models of the contracts, for a simulated chain: what their Solidity does, no more."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
+from eth_utils.crypto import keccak
+
+from ledger import merkle
+from ledger.contracts import NAMES, artifact
+from ledger.errors import ContractRevertedError
+
+Slots = dict[tuple[str, ...], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimTx:
+    """A transaction as nodes see it."""
+
+    sender: str
+    nonce: int
+    to: str | None
+    calldata: bytes
+    gas_limit: int
+    max_fee_wei: int
+    tip_wei: int
+
+    @cached_property
+    def raw(self) -> bytes:
+        fields = {
+            "sender": self.sender,
+            "nonce": self.nonce,
+            "to": self.to,
+            "calldata": self.calldata.hex(),
+            "gas_limit": self.gas_limit,
+            "max_fee_wei": self.max_fee_wei,
+            "tip_wei": self.tip_wei,
+        }
+        return json.dumps(fields, sort_keys=True).encode()
+
+    @cached_property
+    def tx_hash(self) -> bytes:
+        return hashlib.sha256(self.raw).digest()
+
+
+def tx_from(sender: str, to: str | None, calldata: bytes) -> SimTx:
+    """Return a transaction that is only tried."""
+    return SimTx(
+        sender=sender,
+        nonce=0,
+        to=to,
+        calldata=calldata,
+        gas_limit=0,
+        max_fee_wei=0,
+        tip_wei=0,
+    )
+
+
+def execute(slots: Slots, tx: SimTx) -> None:
+    """Change the state as a transaction does.
+
+    Raises:
+        ContractRevertedError: It reverts; the state is to be thrown away.
+    """
+    to = tx.to
+    if to is None:
+        slots["code", created(tx)] = _creates(tx.calldata)
+        return
+    if ("code", to) not in slots:
+        return  # as on any EVM: a call of nothing does nothing and succeeds
+    name, function, arguments = called(slots, to, tx.calldata)
+    match function:
+        case "anchor":
+            _anchor(slots, to, arguments)
+        case "settleBatch":
+            for row in arguments[0]:
+                _settle(slots, to, row)
+        case "recordCredit":
+            _credit(slots, to, arguments[0])
+        case "registerBatch":
+            for row in arguments[0]:
+                slots["asset", to, row["assetId"].hex()] = row
+        case _:
+            slots["did", to, f"{name}.{function}", tx.calldata.hex(), tx.sender] = True
+
+
+def called(slots: Slots, to: str, calldata: bytes) -> tuple[str, str, list[Any]]:
+    """Return contract, function and arguments of a call."""
+    name: str = slots["code", to]
+    for entry in artifact(name).abi:
+        if entry["type"] != "function":
+            continue
+        types = [_type(item) for item in entry["inputs"]]
+        signature = f"{entry['name']}({','.join(types)})"
+        if keccak(text=signature)[:4] == calldata[:4]:
+            values = abi_decode(types, calldata[4:])
+            pairs = zip(entry["inputs"], values, strict=True)
+            return name, entry["name"], [_named(i, value) for i, value in pairs]
+    raise AssertionError(f"{name} has no function {calldata[:4].hex()}")
+
+
+def _anchor(slots: Slots, to: str, arguments: list[Any]) -> None:
+    size, root, proof, packed = arguments
+    old_size, old_root = slots.get(("head", to), (0, bytes(32)))
+    if size <= old_size:
+        raise _refusal("StatusAnchor", "AnchorSizeNotGrowing", old_size, size)
+    if old_size and not merkle.verify_consistency(
+        old_size=old_size,
+        new_size=size,
+        old_head=old_root,
+        new_head=root,
+        proof=list(proof),
+    ):
+        raise _refusal("StatusAnchor", "AnchorInconsistent", old_size, size)
+    slots["head", to] = (size, root)
+    slots["status", to] = slots.get(("status", to), b"") + packed
+
+
+def _settle(slots: Slots, to: str, row: Mapping[str, Any]) -> None:
+    key, start = row["sessionKey"], row["startLeafIndex"]
+    known = slots.get(("session", to, key.hex()))
+    if known == row:
+        return
+    if known is not None or ("start", to, str(start)) in slots:
+        raise _refusal("Settlement", "SettlementConflict", key, start)
+    slots["session", to, key.hex()] = row
+    slots["start", to, str(start)] = True
+
+
+def _credit(slots: Slots, to: str, row: Mapping[str, Any]) -> None:
+    key, session = row["creditKey"], row["sessionKey"]
+    known = slots.get(("credit", to, key.hex()))
+    if known == row:
+        return
+    if known is not None:
+        raise _refusal("Settlement", "SettlementCreditConflict", key)
+    if ("session", to, session.hex()) not in slots:
+        raise _refusal("Settlement", "SettlementSessionUnknown", session)
+    slots["credit", to, key.hex()] = row
+
+
+def _refusal(name: str, error: str, *arguments: object) -> ContractRevertedError:
+    for entry in artifact(name).abi:
+        if entry["type"] == "error" and entry["name"] == error:
+            types = [item["type"] for item in entry["inputs"]]
+            selector = keccak(text=f"{error}({','.join(types)})")[:4]
+            return ContractRevertedError(selector + abi_encode(types, arguments))
+    raise AssertionError(f"{name} has no error {error}")
+
+
+def _creates(calldata: bytes) -> str:
+    for name in NAMES:
+        if calldata.startswith(artifact(name).creation_code):
+            return name
+    raise AssertionError("code of none of the contracts")
+
+
+def created(tx: SimTx) -> str:
+    """Return the address of the contract that a transaction creates."""
+    return "0x" + keccak(text=f"{tx.sender}:{tx.nonce}")[12:].hex()
+
+
+def _type(item: Mapping[str, Any]) -> str:
+    kind: str = item["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    inner = ",".join(_type(part) for part in item["components"])
+    return f"({inner}){kind.removeprefix('tuple')}"
+
+
+def _named(item: Mapping[str, Any], value: Any) -> Any:
+    """Give the members of tuples their names."""
+    if item["type"] == "tuple":
+        names = [part["name"] for part in item["components"]]
+        return dict(zip(names, value, strict=True))
+    if item["type"] == "tuple[]":
+        inner = {**item, "type": "tuple"}
+        return [_named(inner, one) for one in value]
+    return value
