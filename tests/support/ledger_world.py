@@ -25,7 +25,8 @@ from ledger.sqlite_queues import queue_asset, queue_settlement
 from ledger.sqlite_store import SqliteStore, Transactor, append_leaf, transaction
 from ledger.worker import AnchorWorker, StepSummary, WorkerSettings
 from tests.support.ledger_site import START, fixed_signers, open_database
-from tests.support.sim_chain import GWEI, SimChain, SimSigner, SimTx
+from tests.support.sim_chain import GWEI, SimChain, SimSigner
+from tests.support.sim_contracts import SimTx
 
 T = TypeVar("T")
 
