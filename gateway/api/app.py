@@ -18,6 +18,7 @@ from gateway.api import (
     routes_cdr,
     routes_certificates,
     routes_commands,
+    routes_commissioning,
     routes_configuration,
     routes_corrections,
     routes_customers,
@@ -85,6 +86,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
     app.state.context = context
     for routes in (
         routes_stations,
+        routes_commissioning,
         routes_capability,
         routes_deviations,
         routes_meters,

@@ -6,7 +6,7 @@ chain.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.bus import Bus
 from gateway.clock import Clock
@@ -26,6 +26,7 @@ from gateway.services.dispatch import Dispatch
 from gateway.services.driver_parts import DriverParts
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.needs import Needs
+from gateway.services.obedience_tests import ObedienceTests
 from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
@@ -113,7 +114,7 @@ class ApiContext:
     queue: CommandQueue
     device: Device
     operator_guard: Callable[..., Awaitable[None]]
-    commission: Callable[..., Awaitable[dict[str, Any]]]
+    obedience: ObedienceTests
     batteries: Batteries
     batteries_by_hand: BatteriesByHand
     call_timeout_s: float

@@ -100,7 +100,7 @@ async def commission(
     entry = context.directory.require(station_id)
     asked = {"restart": restart, "outage_s": outage_s}
     await context.audit(caller, "station.tested", f"station/{entry.station_id}", asked)
-    return await context.commission(
+    return await context.obedience.asked(
         entry.station_id, restart=restart, outage_s=outage_s
     )
 

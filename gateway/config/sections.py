@@ -232,6 +232,8 @@ class OptimizerConfig:
             grid; without one it earns nothing, and PV saves the whole import price.
         fast_loop_s: Real seconds between two looks at the feeder meters, which need no
             solver: what is above a limit is cut at once.
+        retest_firmware: Whether a proven station that runs another firmware is tested
+            by itself, while nobody charges there. Until then its rating counts.
     """
 
     engine: Engine = Engine.AUTO
@@ -243,6 +245,7 @@ class OptimizerConfig:
     import_tariff: str | None = None
     feed_in_tariff: str | None = None
     fast_loop_s: Annotated[float, Range(low=0.5, high=10)] = 2.0
+    retest_firmware: bool = True
 
     def __post_init__(self) -> None:
         if self.horizon_s % self.step_s:

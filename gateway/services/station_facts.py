@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.domain.ids import StationId
+from gateway.domain.obedience_plan import ObediencePlan
 from gateway.errors import RequestError
 from gateway.services.certificates import CertificateRecords
 from gateway.services.commands import CALLS, LIMITS, CommandFilter, Commands
 from gateway.services.meter_key_rows import meter_keys_of
 from gateway.services.overview import Overview
-from gateway.store import deviations, local_lists
+from gateway.store import commissioning, deviations, local_lists
+from gateway.store.commissioning import TestRecord
 from gateway.store.queries import Queries
 from gateway.store.records import Reservation
 from gateway.store.times import optional_text, to_text
@@ -29,6 +31,7 @@ MAX_LIMITS: Final = 5
 MAX_RESERVATIONS: Final = 10
 MAX_REFUSED: Final = 5
 MAX_ORPHANS: Final = 5
+MAX_TESTS: Final = 5
 
 _DEVIATION: Final = (
     *("kind", "action", "path", "messages", "first_seen_at", "last_seen_at"),
@@ -84,6 +87,8 @@ class StationFacts:
         )
         refused = await self._queries.refused_frames(station_id, limit=MAX_REFUSED)
         orphans = await self._queries.orphans(station_id, limit=MAX_ORPHANS)
+        plan = partial(commissioning.plan_of, station_id=station_id)
+        tested = partial(commissioning.history, station_id=station_id, limit=MAX_TESTS)
         return {
             "now": to_text(self._clock.now()),
             "deviations": [
@@ -108,6 +113,8 @@ class StationFacts:
                 }
                 for one in orphans
             ],
+            "test_plan": _test_plan(self._queries.read_now(plan)),
+            "tests": [_test(one) for one in self._queries.read_now(tested)],
             "commands": await self._commands.find(
                 CommandFilter(station_id=station_id, kind=CALLS), limit=MAX_CALLS
             ),
@@ -176,6 +183,29 @@ class StationFacts:
             }
             for one in held
         ]
+
+
+def _test_plan(plan: ObediencePlan | None) -> View | None:
+    if plan is None:
+        return None
+    return {
+        "due_at": optional_text(plan.due_at),
+        "window": plan.window,
+        "every_days": plan.every_days,
+        "restart": plan.restart,
+        "outage_s": plan.outage_s,
+    }
+
+
+def _test(one: TestRecord) -> View:
+    return {
+        "started_at": optional_text(one.started_at),
+        "cause": one.cause.value,
+        "firmware": one.firmware,
+        "is_proven": one.is_proven,
+        "trouble": one.trouble,
+        "steps": list(one.steps),
+    }
 
 
 def _has_lapsed(one: Reservation, now: datetime) -> bool:

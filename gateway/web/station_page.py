@@ -15,6 +15,7 @@ from gateway.web.login import COOKIE, LoggedIn
 from gateway.web.plain import read_template
 from gateway.web.ports import Access, LiveView, View
 from gateway.web.render import part
+from gateway.web.station_limits import PER_KWH
 from gateway.web.station_parts import parts
 
 REFRESH_S: Final = 1.5
@@ -24,12 +25,14 @@ MAX_ID: Final = 48
 
 _SECTIONS: Final = (
     ("evses", "EVSEs", ""),
+    ("why", "Why these limits", "panel"),
     ("facts", "What it is", "panel"),
     ("security", "Security", "panel"),
     ("certificates", "Certificates", "panel"),
     ("meter_keys", "Meter keys", "panel"),
     ("commands", "Commands", "panel"),
     ("limits", "Limits sent by plans", "panel"),
+    ("tests", "Obedience tests", "panel"),
     ("reservations", "Reservations", "panel"),
     ("deviations", "Deviations from OCPP", "panel"),
     ("refused", "Messages refused", "panel"),
@@ -105,8 +108,9 @@ class StationViewer:
 
     def _render(self) -> dict[str, str]:
         now = datetime.fromisoformat(str(self._station["now"]))
-        zone = ZoneInfo(str(self._live.site()["timezone"]))
-        return parts(self._station, now, zone)
+        site = self._live.site()
+        zone, unit = ZoneInfo(str(site["timezone"])), site.get("plan_price_unit")
+        return parts(self._station, now, zone, str(unit or PER_KWH))
 
 
 def _top(html: str) -> str:

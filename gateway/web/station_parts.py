@@ -15,6 +15,8 @@ from gateway.web import station_words as words
 from gateway.web.headers import COCKPIT_PATH
 from gateway.web.ports import View
 from gateway.web.render import OFFLINE, StateMark, evse_tile, mark_html
+from gateway.web.station_limits import PER_KWH, limit_lines
+from gateway.web.station_obedience import obedience
 from gateway.web.station_tables import until
 from gateway.web.times import ago, moment
 
@@ -22,12 +24,15 @@ _CONNECTED: Final = StateMark("ok", "✓", "connected")
 _CONTESTED: Final = StateMark("fault", "▲", "fought over")
 
 
-def parts(station: View, now: datetime, zone: ZoneInfo) -> dict[str, str]:
+def parts(
+    station: View, now: datetime, zone: ZoneInfo, price_unit: str = PER_KWH
+) -> dict[str, str]:
     """All parts by key, of a view as `gateway.web.ports.LiveView.station` gives it."""
     return {
         "top": _top(station, now, zone),
         "trouble": _trouble(station),
         "evses": _evses(station, now),
+        "why": limit_lines(station, price_unit),
         "facts": _facts(station, now, zone),
         "security": _security(station, now, zone),
         "certificates": tables.certificates(station, now, zone),
@@ -37,6 +42,7 @@ def parts(station: View, now: datetime, zone: ZoneInfo) -> dict[str, str]:
         "reservations": tables.reservations(station, now, zone),
         "deviations": tables.deviations(station, now, zone),
         "refused": tables.refused(station, now, zone),
+        "tests": obedience(station, now, zone),
         "orphans": tables.orphans(station, now, zone),
     }
 

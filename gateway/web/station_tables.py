@@ -34,7 +34,7 @@ def certificates(station: View, now: datetime, zone: ZoneInfo) -> str:
             f'<span class="code">{escape(str(one["serial"]))}</span>',
         )
 
-    return _table(
+    return table(
         ("Certificate", "State", "Validity", "Serial number"),
         station["certificates"],
         row,
@@ -59,7 +59,7 @@ def meter_keys(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(moment(one["at"], now, zone)),
         )
 
-    table = _table(
+    found = table(
         ("Where", "State", "Fingerprint", "Meter", "Pinned or last seen"),
         station["meter_keys"],
         row,
@@ -67,7 +67,7 @@ def meter_keys(station: View, now: datetime, zone: ZoneInfo) -> str:
     )
     name = quote(str(station["station_id"]), safe="")
     link = f'<a href="/meter-keys/{name}">Pin the key of a meter</a>'
-    return f'{table}<p class="act">{link}</p>'
+    return f'{found}<p class="act">{link}</p>'
 
 
 def commands(station: View, now: datetime, zone: ZoneInfo) -> str:
@@ -85,7 +85,7 @@ def commands(station: View, now: datetime, zone: ZoneInfo) -> str:
             why,
         )
 
-    return _table(
+    return table(
         ("Asked", "Command", "State", "What came of it"),
         station["commands"],
         row,
@@ -106,7 +106,7 @@ def limits(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(words.command_words(one)),
         )
 
-    return _table(
+    return table(
         ("Sent", "Limit", "State", "What came of it"),
         station["limits"],
         row,
@@ -127,7 +127,7 @@ def reservations(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(moment(one["expires_at"], now, zone)),
         )
 
-    return _table(
+    return table(
         ("Number", "Where", "For", "State", "Until"),
         station["reservations"],
         row,
@@ -150,7 +150,7 @@ def deviations(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(str(one["detail"] or "")),
         )
 
-    return _table(
+    return table(
         ("What it does, and what we do", "Where", "Messages", "Last", "Example"),
         station["deviations"],
         row,
@@ -169,7 +169,7 @@ def refused(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(str(one["description"])),
         )
 
-    return _table(
+    return table(
         ("Received", "Message", "Answered", "Why"),
         station["refused"],
         row,
@@ -193,7 +193,7 @@ def orphans(station: View, now: datetime, zone: ZoneInfo) -> str:
             escape(words.ORPHAN_REASONS.get(reason, reason)),
         )
 
-    return _table(
+    return table(
         ("When", "Transaction", "Said", "Register", "Why it fits none"),
         station["orphans"],
         row,
@@ -212,7 +212,7 @@ def until(not_after: str | None, now: datetime, zone: ZoneInfo) -> str:
     return f"{mark_html(_EXPIRING)} {said}" if end - now <= EXPIRING else said
 
 
-def _table(
+def table(
     columns: Sequence[str],
     found: Sequence[View],
     row: Callable[[View], Sequence[str]],

@@ -110,7 +110,9 @@ class Parts:
             )
             start(watch.run, "part.roots")
         start(self._plans.main_meters.run, "part.main_meters")
-        start(self._plans.retesting.run, "part.retesting")
+        if self.config.optimizer.retest_firmware:
+            start(self._plans.retesting.run, "part.retesting")
+        start(self._plans.obedience.run, "part.obedience_tests")
         start(self._plans.fast_loop.run, "part.fast_loop")
         start(self._plans.load_history.run, "part.load_history")
         self.meters.start(start)
@@ -167,7 +169,7 @@ class Parts:
             queue=self.command_queue,
             device=self.device,
             operator_guard=self.dispatch.operator_guard,
-            commission=self._plans.commissioning.run,
+            obedience=self._plans.obedience,
             batteries=self.meters.batteries,
             batteries_by_hand=self.meters.by_hand,
             call_timeout_s=self._base.call_timeout_s,

@@ -13,6 +13,7 @@ from gateway.services.load_history import LoadHistory
 from gateway.services.main_meters import MainMeters
 from gateway.services.need_policy import NeedPolicy
 from gateway.services.needs import Needs
+from gateway.services.obedience_tests import ObedienceTests
 from gateway.services.retesting import Retesting
 from gateway.services.sealing import seal_record
 from gateway.services.solver_pool import SolverPool
@@ -102,10 +103,18 @@ class Plans:
             firmware_of=base.firmware_of,
             call_timeout_s=base.call_timeout_s,
         )
+        self.obedience = ObedienceTests(
+            test=self.commissioning.run,
+            dispatch=self.dispatch,
+            writer=base.writer,
+            clock=base.clock,
+            site=base.site,
+            firmware_of=base.firmware_of,
+        )
         self.retesting = Retesting(
             dispatch=self.dispatch,
             writer=base.writer,
-            test=self.commissioning.run,
+            test=self.obedience.after_firmware,
             stations=lambda: [station.id for station in base.site().stations],
             firmware_of=base.firmware_of,
         )

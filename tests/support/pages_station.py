@@ -100,6 +100,70 @@ def full_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
                 "reason": "ambiguous_place",
             },
         ],
+        "evses": [
+            evse
+            | {
+                "limit_a": 8.0,
+                "why": "cabinet main full 17:00 to 18:30",
+                "binding": {
+                    "cabinet_id": "main",
+                    "phase": "L1",
+                    "begin": at(-3),
+                    "micro_per_kwh": 5_312_000,
+                    "words": "Cabinet main is full on L1",
+                },
+            }
+            for evse in station["evses"]
+        ],
+        "test_plan": {
+            "due_at": at(600),
+            "window": (60, 300),
+            "every_days": 90,
+            "restart": True,
+            "outage_s": 120.0,
+        },
+        "tests": [
+            {
+                "started_at": at(-50),
+                "cause": "firmware",
+                "firmware": "2.1.0-rc4+build20260114",
+                "is_proven": False,
+                "trouble": None,
+                "steps": [
+                    {
+                        "step": "default",
+                        "passed": True,
+                        "detail": "EVSE 1: 6 A",
+                    },
+                    {
+                        "step": "step",
+                        "passed": False,
+                        "detail": "6 A set, not seen",
+                    },
+                    {
+                        "step": "drop",
+                        "passed": None,
+                        "detail": "back; no idle EVSE reports a schedule",
+                    },
+                ],
+            },
+            {
+                "started_at": at(-5000),
+                "cause": "schedule",
+                "firmware": None,
+                "is_proven": None,
+                "trouble": "CP-01 is not connected",
+                "steps": [],
+            },
+            {
+                "started_at": at(-90_000),
+                "cause": "asked",
+                "firmware": "2.0.9",
+                "is_proven": True,
+                "trouble": None,
+                "steps": [{"step": "default", "passed": True, "detail": "EVSE 1: 6 A"}],
+            },
+        ],
         "commands": [
             command("queued", deadline_at=at(30)),
             command("no_effect", reason="no_effect"),
@@ -187,6 +251,7 @@ def bare_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
         for key in (
             *("evses", "deviations", "refused", "commands", "limits", "alarms"),
             *("reservations", "certificates", "meter_keys", "path", "unbelieved_evses"),
+            "tests",
         )
     }
     return (
@@ -200,5 +265,6 @@ def bare_station(station: dict[str, Any], now: datetime) -> dict[str, Any]:
             "clock_offset_s": None,
             "local_list": None,
             "definition": None,
+            "test_plan": None,
         }
     )
