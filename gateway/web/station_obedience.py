@@ -27,7 +27,7 @@ _STEPS: Final = {
     "restart": "after a restart",
     "long_outage": "after a long outage",
 }
-_SIGNS: Final = {True: "✓", False: "▲", None: "–"}
+_SIGNS: Final = {True: "✓", False: '<span class="fault">▲</span>', None: "–"}
 
 
 def obedience(station: View, now: datetime, zone: ZoneInfo) -> str:
