@@ -11,7 +11,17 @@ from gateway.services.group_problem import Prices
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 Kind = Literal[
-    "lie", "obey", "cut", "restart", "mute", "deaf", "skew", "slow", "load", "limit"
+    "lie",
+    "obey",
+    "cut",
+    "restart",
+    "mute",
+    "deaf",
+    "skew",
+    "slow",
+    "load",
+    "limit",
+    "phases",
 ]
 
 
@@ -21,7 +31,7 @@ class Trouble:
 
     Attributes:
         value: Seconds for cut, restart, mute, deaf and slow; the clock's error for
-            skew; A per phase for load.
+            skew; A per phase for load; how many the car uses from now on for phases.
     """
 
     at_s: float

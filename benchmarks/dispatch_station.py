@@ -297,6 +297,13 @@ class SimStation:
         self.changed()
         return ended
 
+    def misbehave(self, kind: str, value: float) -> None:
+        """Begin or cease to lie, or have a car that uses other phases from now on."""
+        if kind != "phases":
+            self.is_liar = kind == "lie"
+        elif self.evse.vehicle is not None:
+            self.evse.vehicle.phases = int(value)
+
     def restart(self) -> None:
         """What is left after a restart."""
         if self.forgets:

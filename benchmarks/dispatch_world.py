@@ -294,8 +294,6 @@ class World:
         station = self.stations[trouble.station]
         until_s = elapsed_s + trouble.value
         match trouble.kind:
-            case "lie" | "obey":
-                station.is_liar = trouble.kind == "lie"
             case "cut":
                 station.away_until_s = until_s
                 self._link(station)
@@ -316,6 +314,8 @@ class World:
                 self.load_a = trouble.value
             case "limit":
                 self._set_limit(trouble.value, elapsed_s)
+            case "lie" | "obey" | "phases":
+                station.misbehave(trouble.kind, trouble.value)
 
     def _set_limit(self, limit_a: float, elapsed_s: float) -> None:
         """The operator lowers the first cabinet's limit: soon, and for a while."""

@@ -6,8 +6,9 @@ What is planned and what is reserved. A fact changes what is *planned* only: how
 energy an ampere brings (``n_phase``), the largest current worth offering
 (``ceiling_da``) and the least one that charges (``least_da``). The envelope of an EVSE
 never reads any of this: it follows from the limits its station holds. So a car that
-takes 16 A of 32 A frees 16 A only because its station is *told* 17 A, and a car seen on
-one phase of three still counts on all three, since no limit could keep it there.
+takes 16 A of 32 A frees 16 A only because its station is *told* 17 A. On which phases a
+car is counted is another rule, which is far harder to satisfy, with room for its being
+wrong: `gateway.domain.phase_use`.
 
 Every fact can be refuted by the car itself: the ceiling leaves an ampere above what it
 takes, and whoever uses that is offered everything again.

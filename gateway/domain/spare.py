@@ -52,9 +52,16 @@ class OwnPhases:
         return replace(evse, phases=self.phases)
 
     def noise(self, evse: Evse) -> Draw:
-        """What is counted on the other phases."""
+        """What is counted on the other phases while a limit applies."""
+        return env.draw_of(self._elsewhere(evse), QUIET_DA)
+
+    def least_elsewhere(self, evse: Evse) -> Draw:
+        """What is counted on the other phases at least: noise, or the floor."""
+        return env.draw_of(self._elsewhere(evse), max(QUIET_DA, evse.floor_da))
+
+    def _elsewhere(self, evse: Evse) -> Evse:
         others = tuple(phase for phase in evse.phases if phase not in self.phases)
-        return env.draw_of(replace(evse, phases=others), QUIET_DA)
+        return replace(evse, phases=others)
 
     def draw(self, evse: Evse, limit_da: int) -> Draw:
         """What a limit in A counts."""

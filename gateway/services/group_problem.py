@@ -23,7 +23,7 @@ from gateway.domain.load_hours import Hours, expected
 from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.spare import SPARE_EVSE, OwnPhases
 from gateway.domain.topology import Cabinet, CurrentType, LoadSource
-from gateway.services import loads, pv_forecast
+from gateway.services import loads, pv_forecast, spare_plan
 from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
 from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
@@ -105,8 +105,8 @@ def build(
     needs = {one.session.session_id: one.need for one in steered if one.session}
     start_prices = None if prices is None else prices(now, step_s, n_step)
     earned = None if feed_in is None else feed_in(now, step_s, n_step)
-    return Asked(
-        problem=CabinetProblem(
+    problem = spare_plan.heeded(
+        CabinetProblem(
             group_id=state.group.id,
             start=now,
             step_s=step_s,
@@ -131,6 +131,15 @@ def build(
             pv_w=_surplus(state, now, step_s, n_step, equipment),
             mode=Mode(mode),
         ),
+        {
+            one.session.session_id: one.evse.phases
+            for one in steered
+            if one.session and state.own_phases(one, now) is not None
+        },
+        {str(one): margin_da for one, margin_da in state.margins().items()},
+    )
+    return Asked(
+        problem=problem,
         departures={
             session_id: need.departure_at
             for session_id, need in needs.items()
@@ -343,9 +352,9 @@ def _reserved(
         for cabinet in state.group.cabinets
     }
     others = [
-        (state.paths[ref], stairs[:1] if ref.evse_id == SPARE_EVSE else stairs)
+        (state.paths[ref], stairs)
         for ref, stairs in state.envelopes(now).items()
-        if ref not in steered
+        if ref not in steered and ref.evse_id != SPARE_EVSE
     ]
     others.extend(_noise(state, now, steered))
     found: dict[str, list[list[float]]] = {}
@@ -371,12 +380,12 @@ def _reserved(
 def _noise(
     state: GroupState, now: datetime, steered: set[EvseRef]
 ) -> Iterator[tuple[tuple[CabinetId, ...], Staircase]]:
-    """What is counted of steered sessions on phases that their cars do not use."""
+    """What is counted of steered sessions on phases that they are not planned on."""
     for ref in steered:
         one = state.evses[ref]
         own = state.own_phases(one, now)
         if own is not None:
-            yield state.paths[ref], (Rung(unix_s(now), own.noise(one.evse)),)
+            yield state.paths[ref], (Rung(unix_s(now), own.least_elsewhere(one.evse)),)
 
 
 def _imbalance(

@@ -30,6 +30,7 @@ from gateway.domain.car_facts import NOTHING_KNOWN
 from gateway.domain.envelope import Violation, unix_s
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.phase_use import NOTHING_SEEN
 from gateway.domain.session import Session, SessionPhase
 from gateway.errors import (
     StoreError,
@@ -359,6 +360,7 @@ class GroupRunner:
         ref = session_ref(session)
         one = self.state.evses.get(ref)
         car = NOTHING_KNOWN if one is None else one.car
+        use = NOTHING_SEEN if one is None else one.use
         if one is not None and is_live:
             await self._note_pause(one, session, now)
         gone = self.state.session(session, need, now, is_live=is_live)
@@ -369,6 +371,7 @@ class GroupRunner:
         if gone and session.phase is SessionPhase.RUNNING:
             await self._records.seen(self.state, session, now)
         self._watch_car(one, now)
+        phase_watch.tell(one, use, self.state.site)
         await self._records.car(session, car, one.car)
         if self.state.misbehaves(ref, now):
             trust = self.state.distrust(session.station_id, "ignored_limit")

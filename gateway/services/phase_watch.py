@@ -7,12 +7,15 @@ cars that break it. Whatever is doubtful counts on every phase of its EVSE.
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from gateway.domain.events import ChargingState
 from gateway.domain.limits import LimitUnit
 from gateway.domain.phase_use import (
     NOTHING_SEEN,
     STALE_AFTER,
     PhaseSample,
+    PhaseUse,
     observe,
     restarted,
 )
@@ -29,6 +32,8 @@ UNPLUGGED: Final = frozenset(
     {ChargingState.IDLE, ChargingState.PREPARING, ChargingState.FINISHING}
 )
 """In these states the cable may be out: the next car may be another one."""
+
+_log = structlog.get_logger()
 
 
 def may_free(site: Site, one: EvseState) -> bool:
@@ -105,6 +110,19 @@ def look(one: EvseState, now: datetime, *, skew_s: int) -> None:
     sample = _sample(one, session, now)
     if sample is not None and now - sample.at < STALE_AFTER + timedelta(seconds=skew_s):
         one.use = observe(one.use, sample)
+
+
+def tell(one: EvseState, before: PhaseUse, site: Site) -> None:
+    """Say what a sample changed, in the log."""
+    if not may_free(site, one) or before.is_known == one.use.is_known:
+        return
+    evse, taken = str(one.evse.ref), one.use.is_barred
+    if one.use.is_known:
+        _log.info("car.phases_known", evse=evse, phases=known_phases(site, one))
+    elif taken:
+        _log.warning("car.phases_taken_back", evse=evse)
+    else:
+        _log.info("car.phases_unknown", evse=evse)
 
 
 def _sample(one: EvseState, session: Session, now: datetime) -> PhaseSample | None:

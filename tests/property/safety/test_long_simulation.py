@@ -4,12 +4,13 @@ Short here; ``make soak-dispatch`` plays days.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.dispatch_days import hard_day
+from benchmarks.dispatch_days import hard_day, visits
 from benchmarks.dispatch_setting import Setting, Trouble
 from benchmarks.dispatch_station import Visit
 from benchmarks.dispatch_world import World
@@ -19,6 +20,7 @@ from tests.property.safety.test_envelopes_bound_reality import (
     increases_do_not_wait,
     restarts_change_nothing,
 )
+from tests.property.safety.test_freed_phases import nothing_is_spare
 
 REACTION_S = 210
 """One sample interval, what a car may take to obey with its clock's error, two calls,
@@ -91,6 +93,40 @@ def test_beyond_k_the_time_above_the_limit_ends_with_detection_and_reaction() ->
     for one in tally.overloads:
         assert one.trip_margin == least_trip_s(one.worst_ratio) / one.seconds
         assert 0 < one.trip_margin < math.inf
+
+
+def cars_that_switch(seed: int) -> Setting:
+    """Cars on one and two phases that take all phases one after the other."""
+    day = hard_day(seed, n=8, hours=3, limit_a=70, per_hour=0.01)
+    return replace(
+        day,
+        visits=visits(
+            8, hours=3, seed=seed, cars=((1, 32.0), (1, 16.0), (2, 16.0), (3, 16.0))
+        ),
+        troubles=[
+            *day.troubles,
+            *(
+                Trouble(at_s=3000.0 + 420 * n, kind="phases", station=n % 8, value=3)
+                for n in range(16)
+            ),
+        ],
+    )
+
+
+def test_cars_that_take_all_phases_one_after_the_other_lead_above_no_limit() -> None:
+    events: Counter[str] = Counter()
+    for seed in (6, 7):
+        tally = World(cars_that_switch(seed)).run()
+        assert tally.above_s == 0, tally.overloads
+        assert tally.events["station.disobeyed"] == 0
+        events.update(tally.events)
+    assert events["car.phases_known"] >= 4
+    assert events["car.phases_taken_back"] >= 2
+
+
+def test_without_spare_room_they_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing_is_spare(monkeypatch)
+    assert any(World(cars_that_switch(seed)).run().above_s for seed in range(6, 12))
 
 
 def nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
