@@ -3,8 +3,9 @@
 ``energy``: days of the plans' benchmark with everything that a plan does not see:
 floors, envelopes, answers and meter values that take their time. ``safety``: hard days
 with liars, cuts, restarts, lost answers and wrong clocks; every second above a limit
-counts, and ends the run with 1 unless more than ``k`` lied. ``load``: calls, plans and
-CPU time of the event loop by the number of EVSEs.
+counts, and ends the run with 1 unless more than ``k`` lied. ``pairs``: the days of
+``energy`` with several policies each, kept in a file, differences paired by day.
+``load``: calls, plans and CPU time of the event loop by the number of EVSEs.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from benchmarks import harness
 from benchmarks.dispatch_days import hard_day, site_of, visits
+from benchmarks.dispatch_pairs import play_on, table
 from benchmarks.dispatch_policies import POLICIES, Score, play
 from benchmarks.dispatch_setting import Setting, Trouble
 from benchmarks.dispatch_tally import Tally
@@ -32,7 +34,7 @@ EVERY_S: Final = 1800.0
 def main() -> None:
     """Parse the options, play, print the tables."""
     parser = harness.parser(__doc__)
-    parser.add_argument("part", choices=("energy", "safety", "load"))
+    parser.add_argument("part", choices=("energy", "pairs", "safety", "load"))
     parser.add_argument("--seeds", help="as 1-20", default="1-3")
     parser.add_argument("--hours", type=float, default=3.0, help="of a hard day")
     parser.add_argument("--policies", default=",".join(POLICIES[:3]))
@@ -41,6 +43,8 @@ def main() -> None:
         action="store_true",
         help="energy: as with `[site] free_unused_phases = false`",
     )
+    parser.add_argument("--days", help="pairs: file of days", default="pairs.jsonl")
+    parser.add_argument("--minutes", type=float, default=60.0, help="pairs: at most")
     options = parser.parse_args()
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
@@ -53,6 +57,17 @@ def main() -> None:
                 options.policies.split(","),
                 frees_phases=not options.all_phases,
             )
+        case "pairs":
+            days = play_on(
+                Path(options.days),
+                CASES,
+                seeds,
+                options.policies.split(","),
+                minutes=options.minutes,
+                frees_phases=not options.all_phases,
+            )
+            print(table(days))
+            return
         case "load":
             result = load(SIZES[:1] if options.quick else SIZES)
         case _:

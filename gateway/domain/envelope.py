@@ -101,8 +101,13 @@ class Holding:
 
     def latest(self, session_id: SessionId) -> HeldLimit | None:
         """The limit of a session that was sent last."""
-        mine = [held for held in self.limits if held.session_id == session_id]
-        return max(mine, key=lambda held: held.sequence, default=None)
+        found: HeldLimit | None = None
+        for held in self.limits:
+            if held.session_id == session_id and (
+                found is None or held.sequence > found.sequence
+            ):
+                found = held
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gateway.domain.session import Session
 from gateway.domain.topology import CurrentType, Evse, Station
 from gateway.domain.usual_need import NeedSource
 from gateway.services.enough import AWAKE, Rest
+from gateway.services.envelope_cache import KeptEnvelope
 
 OPERATOR_CALL: Final = "operator_call"
 """Doubt about a station to which an operator sent what may change its limits."""
@@ -153,6 +154,7 @@ class EvseState:
         rest: Whether its car has had enough.
         risk: Whether its session gets too little.
         use: On which phases its car draws; an envelope may rest on it.
+        kept: Its envelope, as it was last worked out.
     """
 
     evse: Evse
@@ -178,6 +180,7 @@ class EvseState:
     rest: Rest = AWAKE
     risk: Risk = NO_RISK
     use: PhaseUse = NOTHING_SEEN
+    kept: KeptEnvelope = field(default_factory=KeptEnvelope, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,6 @@ from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import CurrentType, Group, Mode, Site
 from gateway.services import car_watch, loads, phase_watch
 from gateway.services.enough import rest_after
-from gateway.services.envelope_cache import EnvelopeCache
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     UNCONTROLLED,
@@ -81,7 +80,6 @@ class GroupState:
         self.departed: tuple[Departed, ...] = ()
         self.clock_doubt_s = 0
         self.withheld: Mapping[CabinetId, Draw] = {}
-        self._kept = EnvelopeCache()
         ids = {cabinet.id for cabinet in group.cabinets}
         for station in group.stations:
             trust = trusts.get(station.id, Trust(station_id=station.id))
@@ -104,10 +102,8 @@ class GroupState:
     def holding(self, one: EvseState) -> Holding:
         """What decides the envelope of an EVSE."""
         station = self.stations[one.evse.ref.station_id]
-        return Holding(
-            is_trusted=self._is_obedient(station) and not one.is_unsettled,
-            limits=one.limits,
-        )
+        is_trusted = not one.is_unsettled and self._is_obedient(station)
+        return one.kept.holding(one.limits, is_trusted=is_trusted)
 
     def envelopes(self, now: datetime) -> dict[EvseRef, Staircase]:
         """What counts for every EVSE from ``now`` on, with those that departed.
@@ -123,7 +119,7 @@ class GroupState:
             if own is None:
                 found[ref] = self.envelope(one, now)
                 continue
-            freed[ref] = spare.counted(
+            freed[ref] = one.kept.on_own_phases(
                 one.evse,
                 self.holding(one),
                 own,
@@ -145,16 +141,16 @@ class GroupState:
 
         Only where limits end with their session: they bind no other car then.
         """
+        own = phase_watch.own_phases(self.site, one, now)
+        if own is None or not self.is_trusted(one):
+            return None
         station = self.stations[one.evse.ref.station_id]
         way = station.capability.way(len(station.station.evses))
-        if way is not Feature.SESSION or not self.is_trusted(one):
-            return None
-        return phase_watch.own_phases(self.site, one, now)
+        return own if way is Feature.SESSION else None
 
     def envelope(self, one: EvseState, now: datetime) -> Staircase:
         """Upper bound of one EVSE from ``now`` on, whatever its car does."""
-        return self._kept.of(
-            key_of(one.evse.ref),
+        return one.kept.of(
             one.evse,
             self.holding(one),
             skew_s=self.skew_s(one),

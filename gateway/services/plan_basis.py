@@ -35,6 +35,7 @@ _PASSING: Final = {
     "strayed_at",
     "rest",
     "risk",
+    "kept",
     "use",
 }
 """Of what is known about an EVSE, what any sample changes and no limit rests on."""
