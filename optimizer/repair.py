@@ -81,6 +81,23 @@ def to_permitted(
     return tuple(tuple(row) for row in planned)
 
 
+def first_permitted(
+    relaxed: RelaxedProblem,
+    current_ua: Sequence[int],
+    kernel: Kernel | None = None,
+) -> list[int]:
+    """Round step 0 of a relaxed plan alone, as ``to_permitted`` does, 0.1 A."""
+    layout = relaxed.layout
+    now = Situation(
+        layout=layout,
+        packing=policy(relaxed, current_ua),
+        step=0,
+        target_ua=[target[0] for target in targets_ua(relaxed, current_ua)],
+        remaining_dj=list(layout.need_dj),
+    )
+    return pack(now, kernel)
+
+
 def targets_ua(relaxed: RelaxedProblem, current_ua: Sequence[int]) -> Table:
     """Return the relaxed current per session and step, both bands together."""
     n_step = relaxed.layout.problem.n_step

@@ -111,14 +111,22 @@ def usual(visits: Sequence[Visit], at: datetime) -> Default:
         same hours of all working days or weekends, or of every day: the first with
         enough visits. Empty where even that has too few.
     """
+    found = alike(visits, at)
+    if not found:
+        return Default()
+    return Default(
+        energy_wh=_quantile([v.energy_wh for v in found], ENERGY_QUANTILE),
+        stay_s=_quantile([v.stay_s for v in found], STAY_QUANTILE),
+    )
+
+
+def alike(visits: Sequence[Visit], at: datetime) -> list[Visit]:
+    """The visits that `usual` looks at; none where there are too few."""
     for like in (_same_hour, _near_hour, _same_kind_of_day, _any_day, _any_time):
         found = [visit for visit in visits if like(visit.started_at, at)]
         if len(found) >= LEAST_VISITS:
-            return Default(
-                energy_wh=_quantile([v.energy_wh for v in found], ENERGY_QUANTILE),
-                stay_s=_quantile([v.stay_s for v in found], STAY_QUANTILE),
-            )
-    return Default()
+            return found
+    return []
 
 
 def _same_hour(one: datetime, at: datetime) -> bool:

@@ -62,6 +62,8 @@ class Need:
             since safety may always pause a session.
         energy_from: Whose word ``energy_wh`` is.
         departure_from: Whose word ``departure_at`` is.
+        leaves_at: When it may leave by what past sessions did, each as likely; empty
+            where they say nothing.
     """
 
     energy_wh: int
@@ -70,6 +72,7 @@ class Need:
     may_pause: bool = True
     energy_from: NeedSource = NeedSource.SITE
     departure_from: NeedSource = NeedSource.SITE
+    leaves_at: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

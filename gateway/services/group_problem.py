@@ -28,6 +28,7 @@ from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
 from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
 from optimizer.grid import MAX_CURRENT_A
+from optimizer.leaving import uncertain
 from optimizer.outcome import Plan
 
 Prices = Callable[[datetime, int, int], Sequence[int] | None]
@@ -201,6 +202,14 @@ def expected_of(asked: Asked, plan: Plan) -> dict[SessionId, Expected]:
     return found
 
 
+def had_wh(asked: Asked) -> dict[str, float]:
+    """What each session got before, Wh of the problem."""
+    return {
+        name: milliwh / 1000 / asked.shares[name]
+        for name, milliwh in asked.delivered.items()
+    }
+
+
 def wh_per_da(problem: CabinetProblem, session: EvSession) -> float:
     """Energy of 0.1 A over one step, Wh of the problem."""
     n_phase = session.n_power_phase or len(session.phases)
@@ -254,12 +263,12 @@ def _ev_session(
     )
     is_kept_on = state.never_pauses(one) and one.rhythm.is_on is not False
     own = state.own_phases(one, now)
-    return EvSession(
+    planned = EvSession(
         session_id=session.session_id,
         cabinet_id=str(evse.cabinet_id),
         phases=evse.phases if own is None else own.phases,
         energy_wh=energy_wh,
-        departure_step=math.ceil((departure - now).total_seconds() / step_s),
+        departure_step=_steps(departure - now, step_s),
         min_a=least_da / 10,
         max_a=max(ceiling_da, evse.floor_da) / 10,
         present_a=min(present_da, evse.max_da) / 10,
@@ -267,6 +276,12 @@ def _ev_session(
         weight=weight,
         n_power_phase=_power_phases(one, own),
     )
+    likely = () if need is None else need.leaves_at
+    return uncertain(planned, (_steps(at - now, step_s) for at in likely))
+
+
+def _steps(ahead: timedelta, step_s: int) -> int:
+    return math.ceil(ahead.total_seconds() / step_s)
 
 
 def _range(one: EvseState) -> tuple[int, int]:

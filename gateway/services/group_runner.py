@@ -93,6 +93,7 @@ from gateway.services.station_setup import CLEAR_RETRY_S, StationSetup
 from optimizer import check
 from optimizer.forecast import unwaiting
 from optimizer.outcome import Plan
+from optimizer.rescue import rescued
 
 LONGEST_WAIT_S: Final = 60.0
 """Real seconds after which a group looks around even if nothing happened."""
@@ -592,6 +593,7 @@ class GroupRunner:
     async def _solve(self, asked: Asked, *, is_urgent: bool) -> None:
         asked = await self._foreseen(asked)
         problem = unwaiting(asked.problem, asked.defaults)
+        problem = rescued(problem, group_problem.had_wh(asked))
         asked = replace(asked, problem=problem)
         outcome = await self._ports.solver.solve(asked.problem, is_urgent=is_urgent)
         self.offer(Solved(asked=asked, outcome=outcome))

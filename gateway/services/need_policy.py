@@ -15,13 +15,18 @@ from zoneinfo import ZoneInfo
 from gateway.domain.ids import IdToken
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
-from gateway.domain.usual_need import Default, Visit, usual
+from gateway.domain.usual_need import Default, Visit, alike, usual
 from gateway.store import need_defaults
 from gateway.store.queries import Queries
 
 HISTORY: Final = timedelta(weeks=8)
 READ_AGAIN: Final = timedelta(hours=6)
 """Past sessions are read so often at most."""
+
+LEAST_ERRORS: Final = 20
+"""Fewer departures that were said do not tell how right drivers are."""
+
+MOST_DEPARTURES: Final = 200
 
 
 class NeedDefaults(Protocol):
@@ -35,6 +40,12 @@ class NeedDefaults(Protocol):
         """By what sessions that began at this time of the week were like."""
         ...
 
+    async def departures(
+        self, session: Session, said: datetime | None, now: datetime
+    ) -> tuple[datetime, ...]:
+        """When it may leave, each as likely; empty where the past says nothing."""
+        ...
+
 
 class NeedPolicy:
     """Reads groups' needs each time, past sessions a few times a day. Loop thread."""
@@ -43,6 +54,7 @@ class NeedPolicy:
         self._queries = queries
         self._site = site
         self._visits: Sequence[Visit] = ()
+        self._errors_s: Sequence[int] = ()
         self._read_at: datetime | None = None
 
     async def of_group(self, session: Session) -> Default:
@@ -63,13 +75,50 @@ class NeedPolicy:
         Raises:
             StoreError: The store cannot be read now.
         """
+        local = await self._read(session, now)
+        return await asyncio.to_thread(usual, self._visits, local)
+
+    async def departures(
+        self, session: Session, said: datetime | None, now: datetime
+    ) -> tuple[datetime, ...]:
+        """When it may leave, each as likely; empty where the past says nothing.
+
+        Args:
+            session: A running session.
+            said: When its driver says that it leaves: as wrong as drivers were. None:
+                nobody says anything; it stays as long as sessions like this one did.
+            now: The time.
+
+        Raises:
+            StoreError: The store cannot be read now.
+        """
+        local = await self._read(session, now)
+        if said is not None:
+            errors_s = self._errors_s if len(self._errors_s) >= LEAST_ERRORS else ()
+            return _likely(said, errors_s)
+        found = await asyncio.to_thread(alike, self._visits, local)
+        return _likely(session.started_at or now, [visit.stay_s for visit in found])
+
+    async def _read(self, session: Session, now: datetime) -> datetime:
+        """Read the past again where it is old; returns the local start."""
         zone = ZoneInfo(self._site().timezone)
         if self._read_at is None or not timedelta(0) <= now - self._read_at < (
             READ_AGAIN
         ):
-            work = partial(need_defaults.visits, since=now - HISTORY, zone=zone)
+            since = now - HISTORY
+            work = partial(need_defaults.visits, since=since, zone=zone)
             self._visits = await asyncio.to_thread(self._queries.read_now, work)
+            errors = partial(need_defaults.errors_s, since=since)
+            self._errors_s = await asyncio.to_thread(self._queries.read_now, errors)
             self._read_at = now
-        started = session.started_at or now
-        local = started.astimezone(zone)
-        return await asyncio.to_thread(usual, self._visits, local)
+        return (session.started_at or now).astimezone(zone)
+
+
+def _likely(start: datetime, later_s: Sequence[int]) -> tuple[datetime, ...]:
+    """So much later than a start each; many are represented by quantiles."""
+    ordered = sorted(later_s)
+    count = min(len(ordered), MOST_DEPARTURES)
+    return tuple(
+        start + timedelta(seconds=ordered[(2 * part + 1) * len(ordered) // (2 * count)])
+        for part in range(count)
+    )

@@ -3,7 +3,9 @@
 Guaranteed is what the floor reserved for the EVSE brings by the departure, whatever
 others do and even with everything dead. Likely is what the newest plan brings. At risk
 is a session only after two plans in a row that leave it clearly short, and ready again
-after three that do not: drivers shall not be alarmed and reassured by turns.
+after three that do not: drivers shall not be alarmed and reassured by turns. Who said
+nothing is at risk only if the plan is short for as long as the car may stay: by a
+departure that is only assumed nobody was promised anything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -162,7 +164,10 @@ def _promise(
     delivered_wh = asked.delivered.get(name, 0) // 1000
     short_wh = max(0, needed_wh - energy_wh)
     need_wh = delivered_wh + needed_wh
-    one.risk = judged(one.risk, short_wh=short_wh, need_wh=need_wh)
+    missing_wh = short_wh
+    if name in asked.defaults:
+        missing_wh = max(0, needed_wh - likely_wh(asked, plan, index, max(until, end)))
+    one.risk = judged(one.risk, short_wh=missing_wh, need_wh=need_wh)
     return Promise(
         session_id=name,
         energy_wh=energy_wh,

@@ -60,7 +60,29 @@ async def read_need(
         ),
         now=now,
     )
-    return replace(need, may_pause=group.may_pause if asked is None else asked)
+    return replace(
+        need,
+        may_pause=group.may_pause if asked is None else asked,
+        leaves_at=await _leaves_at(session, need, defaults, now),
+    )
+
+
+async def _leaves_at(
+    session: Session, need: Need, defaults: NeedDefaults | None, now: datetime
+) -> tuple[datetime, ...]:
+    """When it may leave; what an operator configured counts as it stands."""
+    if defaults is None:
+        return ()
+    said = need.departure_at if need.departure_from is NeedSource.DRIVER else None
+    if said is None and need.departure_from is not NeedSource.HISTORY:
+        return ()
+    try:
+        return await defaults.departures(session, said, now)
+    except StoreError as error:
+        _log.warning(
+            "session.need_unread", session_id=session.session_id, why=str(error)
+        )
+        return ()
 
 
 def need_of(

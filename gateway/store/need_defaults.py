@@ -93,6 +93,24 @@ def of_token(conn: sqlite3.Connection, token: IdToken | None) -> Default:
     )
 
 
+def errors_s(conn: sqlite3.Connection, *, since: datetime) -> list[int]:
+    """How much later than its driver had said each session ended, s."""
+    rows = conn.execute(
+        "SELECT session.ended_at, session_request.departure_at"
+        " FROM session JOIN session_request USING (session_id)"
+        " WHERE session.started_at >= ? AND session.phase = 'ended'"
+        " AND session.ended_by = 'station' AND NOT session_request.is_default"
+        " AND session_request.departure_at IS NOT NULL"
+        " ORDER BY session.started_at DESC LIMIT ?",
+        (to_text(since), MOST_VISITS),
+    )
+    found = (
+        round((from_text(ended) - from_text(said)).total_seconds())
+        for ended, said in rows
+    )
+    return [error_s for error_s in found if abs(error_s) <= LONGEST_STAY_S]
+
+
 def visits(conn: sqlite3.Connection, *, since: datetime, zone: ZoneInfo) -> list[Visit]:
     """Sessions since a time that their stations ended, with local starts."""
     rows = conn.execute(

@@ -1,7 +1,8 @@
 """What drivers are promised: assumed needs, and what a request comes to at once."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest_asyncio
 
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
-from gateway.services.need_policy import NeedPolicy
+from gateway.services.need_policy import LEAST_ERRORS, NeedPolicy
+from gateway.store import requests
 from tests.support.api_site import ApiSite, api_site
 from tests.support.billed import Talk16, ago
 
@@ -171,3 +173,46 @@ async def test_what_sessions_of_this_hour_needed_is_read_from_the_store(
     found = await policy.of_history(session, site.parts.clock.now())
     assert found.energy_wh == 10_000
     assert found.stay_s == pytest.approx(3_600, abs=2)
+    now = site.parts.clock.now()
+    leaves = await policy.departures(session, None, now)
+    assert len(leaves) == 14
+    assert session.started_at is not None
+    stays_s = [(at - session.started_at).total_seconds() for at in leaves]
+    assert stays_s == pytest.approx([3_600] * 14, abs=2)
+    assert await policy.departures(session, now, now) == (), "nobody said anything"
+
+
+async def test_how_right_drivers_were_is_read_from_the_store(site: ApiSite) -> None:
+    await site.register("SAID")
+    async with site.station("SAID") as station:
+        await station.boot()
+        talk = Talk16(station)
+        for index in range(LEAST_ERRORS):
+            number = await talk.start(ago(site, hours=80 - 2 * index), 0)
+            await talk.stop(number, ago(site, hours=79 - 2 * index), 9_000)
+    parts = site.parts
+    rows = await site.call("GET", "/sessions?station_id=SAID&limit=100")
+    assert len(rows) == LEAST_ERRORS
+    policy = NeedPolicy(parts.queries, lambda: Site(timezone="UTC"))
+    now = parts.clock.now()
+    leaves: tuple[datetime, ...] = ()
+    for index, row in enumerate(rows):
+        session = await parts.queries.session(row["session_id"])
+        assert session is not None
+        assert session.ended_at is not None
+        await parts.writer.run(
+            partial(
+                requests.put,
+                session_id=session.session_id,
+                energy_wh=None,
+                target_soc_percent=None,
+                departure_at=session.ended_at + timedelta(minutes=index),
+                is_default=False,
+                source="test",
+                now=session.ended_at,
+            )
+        )
+        if index == LEAST_ERRORS - 1:
+            leaves = await policy.departures(session, now + timedelta(hours=1), now)
+    sooner = [now + timedelta(hours=1) - at for at in leaves]
+    assert sooner == [timedelta(minutes=n) for n in reversed(range(LEAST_ERRORS))]

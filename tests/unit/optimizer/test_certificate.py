@@ -90,6 +90,8 @@ def test_a_worse_plan_cannot_hide_its_gap(
         sun=tuple(forged["sun_nano"]),
     )
     currents = repair.to_permitted(relaxed, current_ua)
+    first = repair.first_permitted(relaxed, current_ua)
+    assert first == [row[0] for row in currents], "what benchmarks decide by alone"
     proven = Proven.of(relaxed, current_ua, dual)
     remade = certificate.make(relaxed, proven, currents, salt=bytes(32))
     verdict = certificate.verify(problem, remade)

@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -14,9 +15,17 @@ from gateway.services.evse_state import NO_RISK, EvseState, Need, Risk, Trust
 from gateway.services.feasibility import Verdict, closed_form, in_words
 from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
-from gateway.services.promises import floor_w, judged, promises_of
+from gateway.services.promises import (
+    NOISE_WH,
+    PLANS_TO_ALARM,
+    floor_w,
+    judged,
+    promises_of,
+)
 from gateway.services.solver_pool import by_rule
+from optimizer.forecast import unwaiting
 from optimizer.outcome import Plan
+from optimizer.solve import solve
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 ROOT = CabinetId("A")
@@ -155,6 +164,57 @@ def test_the_step_in_which_a_car_leaves_counts_only_until_then() -> None:
     promise = promises_of(asked, plan, state, {}, NOW)[0]
     assert promise.energy_wh == int(32 * 230 * 3 * 80 / 60)
     assert plan.energy_wh[0] > promise.energy_wh
+
+
+def test_a_silent_driver_who_is_served_later_in_economy_is_not_at_risk() -> None:
+    """The cabinet is full for two hours; the stay that is assumed is three."""
+    state = yard((44_000, 20_000))
+    second = one_of(state, NAMES[1])
+    assert second.need is not None
+    second.need = dataclasses.replace(second.need, is_default=True)
+    asked = group_problem.build(state, NOW, step_s=900, n_step=24, mode="economy")
+    asked = dataclasses.replace(asked, problem=unwaiting(asked.problem, asked.defaults))
+    plan = solve(asked.problem, deadline_s=20).plan
+    for _ in range(PLANS_TO_ALARM):
+        promises_of(asked, plan, state, {}, NOW)
+    _, promise = promises_of(asked, plan, state, {}, NOW)
+    assert promise.is_default
+    assert promise.shortfall_wh < NOISE_WH
+    assert not promise.is_at_risk
+
+
+def test_likely_departures_reach_the_plan_and_only_who_said_one_is_at_risk_by_it() -> (
+    None
+):
+    state = yard((60_000, 0), limit_da=1_000)
+    one = one_of(state)
+    likely = tuple(NOW + n * timedelta(minutes=30) for n in range(-2, 9))
+    for is_default in (True, False):
+        one.risk = NO_RISK
+        one.need = Need(
+            energy_wh=60_000,
+            departure_at=NOW + HOUR,
+            is_default=is_default,
+            leaves_at=likely,
+        )
+        asked, plan = planned(state)
+        session = asked.problem.sessions[0]
+        assert session.leaving_steps == (2, 4, 6, 8, 10, 12, 14, 16)
+        assert session.departure_step == 16
+        for _ in range(PLANS_TO_ALARM):
+            promises_of(asked, plan, state, {}, NOW)
+        promise = promises_of(asked, plan, state, {}, NOW)[0]
+        assert promise.departure_at == NOW + HOUR
+        assert promise.energy_wh == 32 * 230 * 3
+        assert promise.is_at_risk is not is_default
+
+
+def test_what_a_car_had_counts_as_the_problem_counts() -> None:
+    state = yard((60_000, 0), phase_v=115.0)
+    asked, _ = planned(state)
+    name = SessionId(NAMES[0])
+    asked = dataclasses.replace(asked, delivered={name: 1_000_000}, shares={name: 0.5})
+    assert group_problem.had_wh(asked) == {name: 2_000}
 
 
 def test_of_direct_current_the_promise_counts_at_the_car() -> None:
