@@ -39,8 +39,8 @@ def heeded(
     """
     if not wired:
         return problem
-    whole = replace(
-        problem,
+    whole = _Parts(
+        cabinets=problem.cabinets,
         sessions=tuple(
             replace(one, phases=wired.get(one.session_id, one.phases))
             for one in problem.sessions
@@ -49,7 +49,16 @@ def heeded(
     most_a = max(s.max_a for s in problem.sessions if s.session_id in wired)
     caps = [most_a, *(cap for cap in CAPS_A if cap < most_a)]
     choices = [whole, *(_capped(problem, wired, margins, cap) for cap in caps)]
-    return max(choices, key=_served)
+    best = max(choices, key=lambda one: _served(one, problem.nominal_v))
+    return replace(problem, cabinets=best.cabinets, sessions=best.sessions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What choices differ in: a whole problem is checked in full when it is made."""
+
+    cabinets: tuple[CabinetLimit, ...]
+    sessions: tuple[EvSession, ...]
 
 
 def _capped(
@@ -57,7 +66,7 @@ def _capped(
     wired: Mapping[str, Rotation],
     margins: Mapping[str, int],
     cap_a: float,
-) -> CabinetProblem:
+) -> _Parts:
     """Cars that leave phases to others draw at most ``cap_a``."""
     parents = {one.cabinet_id: one.parent for one in problem.cabinets}
     rows: dict[str, set[int]] = {one.cabinet_id: set() for one in problem.cabinets}
@@ -65,8 +74,7 @@ def _capped(
         left = set(wired.get(one.session_id, ())) - set(one.phases)
         for cabinet_id in _path(one.cabinet_id, parents):
             rows[cabinet_id] |= left
-    return replace(
-        problem,
+    return _Parts(
         cabinets=tuple(
             _with_room(
                 one,
@@ -121,7 +129,7 @@ class _Car:
         return True
 
 
-def _served(problem: CabinetProblem) -> float:
+def _served(problem: _Parts, nominal_v: int) -> float:
     """How well all can be served in the first step, if they are served alike.
 
     First everybody's least current, by departure, then all are raised together. The
@@ -129,7 +137,7 @@ def _served(problem: CabinetProblem) -> float:
     of cars on one phase are not cut because those on three then make more of it.
     """
     parents = {one.cabinet_id: one.parent for one in problem.cabinets}
-    free = {one.cabinet_id: _free(one, problem.nominal_v) for one in problem.cabinets}
+    free = {one.cabinet_id: _free(one, nominal_v) for one in problem.cabinets}
     cars = [
         _Car(
             session=one,
