@@ -44,7 +44,7 @@ async def put_station(
 
     The body is the ``[[station]]`` table as JSON: ``cabinet_id``, ``evses`` (a list
     that replaces the known one: ``evse_id``, ``current_type``, ``phases``, ``max_a``,
-    ``min_a``, ``max_w``, ``floor_a``, ``public``), ``unit``, ``tariff_id``,
+    ``min_a``, ``max_w``, ``min_w``, ``floor_a``, ``public``), ``unit``, ``tariff_id``,
     ``managed``, ``latitude_deg``, ``longitude_deg``, ``clock_skew_s``,
     ``default_energy_wh``, ``default_stay_s``, ``assume_version`` (spoken when the
     station offers none), ``pin_version`` (the only one it may speak), ``main_meter``

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.ids import SessionId, StationId
+from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import Tariff
 from gateway.domain.tariff_text import energy_text
@@ -25,7 +25,7 @@ from gateway.services.overview import Overview
 from gateway.services.receipts import Receipts
 from gateway.services.signed_download import told_to_driver
 from gateway.services.station_facts import StationFacts
-from gateway.store import corrections, money, plans, requests, sessions
+from gateway.store import corrections, money, need_defaults, plans, requests, sessions
 from gateway.store.queries import Queries
 from gateway.store.times import optional_text
 
@@ -190,7 +190,12 @@ class Live:
         return self._drivers[session_id]
 
     async def set_need(
-        self, token: str, energy_wh: int | None, departure_at: datetime | None
+        self,
+        token: str,
+        energy_wh: int | None,
+        departure_at: datetime | None,
+        *,
+        may_pause: bool | None = None,
     ) -> str:
         """Change what the driver needs; returns the answer in words.
 
@@ -204,6 +209,7 @@ class Live:
             target_soc_percent=None,
             departure_at=departure_at,
             source="driver",
+            may_pause=may_pause,
         )
         return f"Noted. {self._feasible(session, energy_wh, departure_at)}"
 
@@ -361,6 +367,7 @@ class Live:
             **driver_meter(session, bill),
             "needed_milliwh": None if needed_wh is None else needed_wh * MILLIWH_PER_WH,
             "departure_at": departure_at,
+            "may_pause": _may_pause(conn, session),
             **_promised(session, promise),
             "power_w": session.power_w,
             "interrupted_at": session.interrupted_at,
@@ -408,6 +415,17 @@ def _need_of(
             needed_wh = round(asked.energy_wh)
         departure_at = asked.departure_at or departure_at
     return needed_wh, departure_at
+
+
+def _may_pause(conn: sqlite3.Connection, session: Session) -> bool:
+    """Whether plans may pause it: as said for it, else for its token or its group."""
+    asked = requests.find(conn, session.session_id)
+    if asked is not None and asked.may_pause is not None:
+        return asked.may_pause
+    if session.id_token is None:
+        return True
+    token = IdToken(value=session.id_token, kind=session.token_kind)
+    return need_defaults.of_token(conn, token).may_pause
 
 
 def _promised(session: Session, promise: plans.PromiseRow | None) -> View:

@@ -7,7 +7,7 @@ anything else. The server renders the truth, the script only replaces texts.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from html import escape
@@ -54,6 +54,30 @@ _SIGNATURES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What a driver typed.
+
+    Attributes:
+        energy: kWh, as text.
+        leave: ``HH:MM``, as text.
+        is_steady: The box that charging is not to be paused is ticked.
+        was_steady: It was ticked when the page was made; ``None``: there was no box.
+    """
+
+    energy: str
+    leave: str
+    is_steady: bool = False
+    was_steady: bool | None = None
+
+    @property
+    def may_pause(self) -> bool | None:
+        """What the driver changed the box to; ``None``: nothing."""
+        if self.was_steady is None or self.is_steady is self.was_steady:
+            return None
+        return not self.is_steady
+
+
 class DriverPages:
     """The pages behind ``/d/{token}``."""
 
@@ -71,7 +95,7 @@ class DriverPages:
         note: str = "",
         is_refused: bool = False,
         status: int = 200,
-        typed: tuple[str, str] | None = None,
+        typed: Typed | None = None,
     ) -> HTMLResponse:
         """The page of a session, or that it is gone.
 
@@ -80,7 +104,7 @@ class DriverPages:
             note: An answer to what the driver just sent.
             is_refused: Whether the note says no.
             status: HTTP status.
-            typed: What the driver typed (energy, time), to be shown again.
+            typed: What the driver typed, to be shown again.
         """
         view = self._view(token)
         if view is None:
@@ -163,7 +187,7 @@ class DriverPages:
         )
 
     async def take_need(
-        self, token: str, energy: str, leave: str, *, only_check: bool = False
+        self, token: str, typed: Typed, *, only_check: bool = False
     ) -> HTMLResponse:
         """Answer a form: the page again, with the answer in words.
 
@@ -171,11 +195,14 @@ class DriverPages:
         """
         if not self.is_known(token):
             return self.show(token)
-        typed = (energy, leave)
-        answer = self._live.check_need if only_check else self._live.set_need
         try:
-            energy_wh, departure_at = self._read(energy, leave)
-            note = await answer(token, energy_wh, departure_at)
+            energy_wh, departure_at = self._read(typed)
+            if only_check:
+                note = await self._live.check_need(token, energy_wh, departure_at)
+            else:
+                note = await self._live.set_need(
+                    token, energy_wh, departure_at, may_pause=typed.may_pause
+                )
         except RequestError as error:
             return self.show(
                 token,
@@ -186,10 +213,10 @@ class DriverPages:
             )
         return self.show(token, note=note, typed=typed if only_check else None)
 
-    def _read(self, energy: str, leave: str) -> tuple[int | None, datetime | None]:
-        energy_wh = parse_energy_wh(energy)
-        departure_at = parse_departure(leave, self._clock.now(), self._zone())
-        if energy_wh is None and departure_at is None:
+    def _read(self, typed: Typed) -> tuple[int | None, datetime | None]:
+        energy_wh = parse_energy_wh(typed.energy)
+        departure_at = parse_departure(typed.leave, self._clock.now(), self._zone())
+        if energy_wh is None and departure_at is None and typed.may_pause is None:
             raise RequestError(422, "nothing_said", "Say how much, or until when.")
         return energy_wh, departure_at
 
@@ -242,11 +269,12 @@ def _cost_name(view: View) -> str:
     return "Draft, not owed" if view["bill_state"] == "held" else "In all"
 
 
-def need_form(
-    token: str, view: View, zone: ZoneInfo, typed: tuple[str, str] | None
-) -> str:
-    """The two questions, filled in with what is known."""
-    energy, leave = typed or _known(view, zone)
+def need_form(token: str, view: View, zone: ZoneInfo, typed: Typed | None) -> str:
+    """The questions, filled in with what is known."""
+    known = _known(view, zone)
+    shown = typed or known
+    energy, leave = shown.energy, shown.leave
+    ticked = " checked" if shown.is_steady else ""
     is_open = " open" if typed is not None or view["is_default_need"] else ""
     return (
         f'<details class="card"{is_open}><summary>Change time or amount</summary>'
@@ -257,6 +285,10 @@ def need_form(
         "</span></label>"
         '<input id="need-energy" name="energy" inputmode="decimal" autocomplete="off"'
         f' maxlength="12" value="{escape(energy)}">'
+        f'<label class="check"><input type="checkbox" name="steady" value="1"{ticked}>'
+        '<span>Do not pause charging <span class="soft">for cars that do not go on by'
+        " themselves</span></span></label>"
+        f'<input type="hidden" name="was_steady" value="{int(known.is_steady)}">'
         "<button>Save</button>"
         '<button class="second" name="check" value="1">Would that work?</button>'
         '<p class="soft">A change never takes away what others were promised.</p>'
@@ -264,13 +296,14 @@ def need_form(
     )
 
 
-def _known(view: View, zone: ZoneInfo) -> tuple[str, str]:
+def _known(view: View, zone: ZoneInfo) -> Typed:
     needed, departure_at = view["needed_milliwh"], view["departure_at"]
     energy = "" if needed is None else f"{Decimal(needed) / 1_000_000:.1f}"
     leave = ""
     if departure_at is not None:
         leave = f"{departure_at.astimezone(zone):%H:%M}"
-    return energy, leave
+    is_steady = not view["may_pause"]
+    return Typed(energy=energy, leave=leave, is_steady=is_steady, was_steady=is_steady)
 
 
 def parse_energy_wh(text: str) -> int | None:
@@ -339,10 +372,13 @@ def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
 
     @app.post("/d/{token}/need", include_in_schema=False)
     async def need(
+        *,
         token: str,
         request: Request,
         energy: Annotated[str, Form(max_length=40)] = "",
         leave: Annotated[str, Form(max_length=40)] = "",
+        steady: Annotated[str, Form(max_length=1)] = "",
+        was_steady: Annotated[str, Form(max_length=1)] = "",
         check: Annotated[str, Form(max_length=1)] = "",
     ) -> HTMLResponse:
         if not is_same_origin(request):
@@ -352,7 +388,13 @@ def add_driver(app: FastAPI, live: LiveView, clock: Clock) -> None:
                 is_refused=True,
                 status=403,
             )
-        return await pages.take_need(token, energy, leave, only_check=bool(check))
+        typed = Typed(
+            energy=energy,
+            leave=leave,
+            is_steady=bool(steady),
+            was_steady={"0": False, "1": True}.get(was_steady),
+        )
+        return await pages.take_need(token, typed, only_check=bool(check))
 
     _add_data(app, pages, live)
 

@@ -97,9 +97,9 @@ class LiveView(Protocol):
         """One session for its driver; ``None`` for an unknown or expired link.
 
         Members: those `gateway.web.driver_words.words` reads (times as datetimes);
-        further, if known, ``station_id``, ``evse_id``, ``receipt_url``, ``plan_url``
-        and of a settled bill ``meter_signature`` (``ok``, ``unsigned``, ``unverified``
-        or ``failed``) and ``signed_url``.
+        further ``may_pause`` and, if known, ``station_id``, ``evse_id``,
+        ``receipt_url``, ``plan_url`` and of a settled bill ``meter_signature`` (``ok``,
+        ``unsigned``, ``unverified`` or ``failed``) and ``signed_url``.
         """
         ...
 
@@ -138,9 +138,16 @@ class LiveView(Protocol):
         ...
 
     async def set_need(
-        self, token: str, energy_wh: int | None, departure_at: datetime | None
+        self,
+        token: str,
+        energy_wh: int | None,
+        departure_at: datetime | None,
+        *,
+        may_pause: bool | None = None,
     ) -> str:
         """Change what the driver needs; returns the answer in words.
+
+        ``may_pause``: False: plans shall not pause the car; ``None``: as it was.
 
         Raises:
             RequestError: It cannot be done; the message is for the driver.

@@ -36,6 +36,7 @@ class FakeSite:
 
     clock: Clock
     n_more: int = 0
+    may_pause: bool = True
     needs: list[tuple[int | None, datetime | None]] = field(default_factory=list)
     pinned: list[tuple[str, int, str, str | None, str]] = field(default_factory=list)
     is_ended: bool = False
@@ -325,6 +326,7 @@ class FakeSite:
             "at_risk": self.is_at_risk,
             "energy_from": "driver",
             "is_default_need": False,
+            "may_pause": self.may_pause,
             "cost": "2.74 EUR",
             "price": "0.24 EUR/kWh",
             "online": True,
@@ -368,12 +370,18 @@ class FakeSite:
         return f"Beside the other cars 18.0 of {kwh:.1f} kWh fit by 07:30."
 
     async def set_need(
-        self, token: str, energy_wh: int | None, departure_at: datetime | None
+        self,
+        token: str,
+        energy_wh: int | None,
+        departure_at: datetime | None,
+        *,
+        may_pause: bool | None = None,
     ) -> str:
         assert token == DRIVER
         if energy_wh is not None and energy_wh > 100_000:
             raise RequestError(422, "too_much", "No car here takes more than 100 kWh.")
         self.needs.append((energy_wh, departure_at))
+        self.may_pause = self.may_pause if may_pause is None else may_pause
         return "Saved. You will be ready in time."
 
     async def redeem(self, secret: str) -> str | None:

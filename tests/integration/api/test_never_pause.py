@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.domain.ids import EvseRef, StationId
+from gateway.domain.ids import EvseRef, SessionId, StationId
 from tests.support.api_site import PASSWORD, ApiSite, api_site
 from tests.support.raw_station import RawStation
 
@@ -104,11 +104,18 @@ async def test_alone_it_states_no_need(site: ApiSite) -> None:
         await station.boot()
         session_id = await started(site, station, "COURIER")
         await site.until(lambda: _now(may_pause(site, "SECOND") is False))
+        link = site.parts.live
+        token = site.parts.needs.driver_token(SessionId(session_id))
+        shown = link.driver(token)
+        assert shown is not None
+        assert shown["may_pause"] is False, "by its token"
         path = f"/sessions/{session_id}/request"
         said = (await site.call("PUT", path, {"may_pause": True}))["request"]
         assert said["is_default"] is True
         assert said["energy_wh"] is None
         await site.until(lambda: _now(may_pause(site, "SECOND") is True))
+        await link.set_need(token, None, None, may_pause=False)
+        await site.until(lambda: _now(may_pause(site, "SECOND") is False))
         empty = await site.call("PUT", path, {}, status=422)
         assert empty["error"] == "empty_request"
 

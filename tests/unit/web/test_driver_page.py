@@ -95,6 +95,38 @@ async def test_a_driver_can_ask_what_would_come_of_a_need_and_change_nothing(
     assert site.needs == []
 
 
+async def test_a_driver_can_say_that_the_car_must_not_be_paused(
+    client: httpx.AsyncClient, site: FakeSite
+) -> None:
+    page = f"/d/{DRIVER}"
+
+    def may_pause() -> bool:
+        return site.may_pause
+
+    shown = (await client.get(page)).text
+    assert 'name="was_steady" value="0"' in shown
+    assert " checked>" not in shown
+    form = {"steady": "1", "was_steady": "0"}
+    looked = await client.post(
+        f"{page}/need", data={"energy": "9", **form, "check": "1"}
+    )
+    assert " checked>" in looked.text, "what was ticked stays, to be saved"
+    assert 'name="was_steady" value="0"' in looked.text
+    assert may_pause()
+    saved = await client.post(f"{page}/need", data=form)
+    assert saved.status_code == 200
+    assert not may_pause()
+    assert 'name="was_steady" value="1"' in saved.text
+    await client.post(
+        f"{page}/need", data={"energy": "9", "steady": "1", "was_steady": "1"}
+    )
+    assert not may_pause()
+    await client.post(f"{page}/need", data={"was_steady": "1"})
+    assert may_pause()
+    nothing = await client.post(f"{page}/need", data={"was_steady": "0"})
+    assert nothing.status_code == 422
+
+
 async def test_a_session_at_risk_says_so_with_its_one_reason(
     client: httpx.AsyncClient, site: FakeSite
 ) -> None:
