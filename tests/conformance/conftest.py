@@ -21,6 +21,6 @@ async def operator(desk: Desk) -> AsyncIterator[Operator]:
     async with httpx.AsyncClient(
         base_url=f"{desk.api_url}/api/v1",
         headers={"Authorization": f"Bearer {desk.admin_token}"},
-        timeout=20.0,
+        timeout=60.0,
     ) as http:
         yield Operator(desk, http)

@@ -285,7 +285,7 @@ async def refused(folder: Path, config: str = "config.toml") -> str:
         env=environment(),
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), 30)
+        out, err = await asyncio.wait_for(process.communicate(), 90)
     except TimeoutError:
         process.send_signal(signal.SIGKILL)
         out, err = await process.communicate()

@@ -33,7 +33,7 @@ async def asked(client: httpx.AsyncClient, name: str, **body: Any) -> str:
     return str(answer.json()["command_id"])
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_commands_survive_kill_9(tmp_path: Path, version: str) -> None:
     ports = write_config(tmp_path, {"HERE": PASSWORD, "AWAY": PASSWORD})
@@ -84,7 +84,7 @@ async def swallowed(answer: Any) -> None:
         await answer
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_an_effect_after_a_restart_is_still_seen(tmp_path: Path) -> None:
     ports = write_config(tmp_path, {"CP": PASSWORD})
     token = await new_token(tmp_path)

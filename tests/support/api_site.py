@@ -157,7 +157,7 @@ async def api_site(
             )
         )
         client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=gateway.api_url, timeout=20, trust_env=False)
+            httpx.AsyncClient(base_url=gateway.api_url, timeout=60, trust_env=False)
         )
         site = ApiSite(gateway, built[0], client, {})
         site.secrets = {role.value: await site.token(role.value) for role in Role}

@@ -15,8 +15,8 @@ import httpx
 from tests.support.ports import free_port
 
 WATTPROOF = (sys.executable, "-m", "gateway")
-READY_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 
 BASE_CONFIG = """\
 [server]
@@ -93,7 +93,7 @@ class GatewayProcess:
         return httpx.AsyncClient(
             base_url=f"{self.api_url}/api/v1",
             headers={"Authorization": f"Bearer {token or self.admin_token}"},
-            timeout=20.0,
+            timeout=60.0,
         )
 
     async def kill(self) -> None:

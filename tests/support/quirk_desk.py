@@ -77,7 +77,7 @@ class Desk:
             raw,
             self.clock.now(),
         )
-        answer = await asyncio.wait_for(answers.get(), 5)
+        answer = await asyncio.wait_for(answers.get(), 30)
         assert answer[:2] == [3, call.message_id], answer
         payload_back: dict[str, Any] = answer[2]
         return payload_back
