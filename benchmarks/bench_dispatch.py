@@ -45,6 +45,12 @@ def main() -> None:
     )
     parser.add_argument("--days", help="pairs: file of days", default="pairs.jsonl")
     parser.add_argument("--minutes", type=float, default=60.0, help="pairs: at most")
+    parser.add_argument(
+        "--margin-a",
+        type=float,
+        default=0.0,
+        help="energy: kept free for EVSEs that disobey, on top of the limit",
+    )
     options = parser.parse_args()
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
@@ -56,6 +62,7 @@ def main() -> None:
                 seeds,
                 options.policies.split(","),
                 frees_phases=not options.all_phases,
+                margin_a=options.margin_a,
             )
         case "pairs":
             days = play_on(
@@ -81,7 +88,11 @@ def main() -> None:
 
 
 def energy(
-    seeds: Iterable[int], policies: Iterable[str], *, frees_phases: bool = True
+    seeds: Iterable[int],
+    policies: Iterable[str],
+    *,
+    frees_phases: bool = True,
+    margin_a: float = 0.0,
 ) -> dict[str, Any]:
     """Play days with each policy; means over the seeds."""
     seeds, policies = tuple(seeds), tuple(policies)
@@ -91,7 +102,9 @@ def energy(
             scores: list[Score] = []
             for seed in seeds:
                 day = draw(kind, limit_a, seed)
-                scores.append(play(day, policy, frees_phases=frees_phases))
+                scores.append(
+                    play(day, policy, frees_phases=frees_phases, margin_a=margin_a)
+                )
                 print(kind, policy, seed, scores[-1].energy, file=sys.stderr)
             found[f"{kind} {limit_a:g} A {policy}"] = _means(scores)
     return found

@@ -89,16 +89,24 @@ class PolicyWorld(World):
         return super().solver()
 
 
-def setting_of(day: Day, *, step_s: float = 10.0, frees_phases: bool = True) -> Setting:
+def setting_of(
+    day: Day,
+    *,
+    step_s: float = 10.0,
+    frees_phases: bool = True,
+    margin_a: float = 0.0,
+) -> Setting:
     """A day as a site: every car at an EVSE of its own, other loads metered by phase.
 
-    Cars take what they want at full current to the end: as in the plans' benchmark.
+    Cars take what they want at full current to the end: as in the plans' benchmark. A
+    margin comes on top of the limit, so that cars have the same room with any.
     """
     first = max(0, min(car.arrival_step for car in day.cars) - 1)
     last = min(day.n_step, max(car.departure_step for car in day.cars) + 1)
     site = site_of(
         len(day.cars),
-        limit_a=day.limit_a[0],
+        limit_a=day.limit_a[0] + margin_a,
+        margin_a=margin_a,
         default_energy_wh=day.usual_wh,
         default_stay_s=day.usual_stay * STEP_S,
     )
@@ -154,9 +162,11 @@ def setting_of(day: Day, *, step_s: float = 10.0, frees_phases: bool = True) -> 
     )
 
 
-def play(day: Day, policy: str, *, frees_phases: bool = True) -> Score:
+def play(
+    day: Day, policy: str, *, frees_phases: bool = True, margin_a: float = 0.0
+) -> Score:
     """Play a day with one policy."""
-    setting = setting_of(day, frees_phases=frees_phases)
+    setting = setting_of(day, frees_phases=frees_phases, margin_a=margin_a)
     tally = PolicyWorld(setting, policy).run()
     shares = [
         tally.delivered_wh.get(index, 0.0) / visit.energy_wh

@@ -17,8 +17,12 @@ from gateway.domain.spare import margin_draw
 from optimizer import CabinetLimit, CabinetProblem, EvSession
 from optimizer.grid import MAX_CURRENT_A
 
-CAPS_A: Final = (63, 32, 25, 20, 16, 13, 10, 8, 6)
-"""How large the currents of cars that leave phases to others may get, A."""
+CAPS_A: Final = (63, 32, 25, 20, 16)
+"""How large the currents of cars that leave phases to others may get, A.
+
+Not less: a car on one phase that leaves soon needs what it can get. Where even that is
+too much to be left free, plans count all on all phases.
+"""
 
 RAISE_DA: Final = 10
 TOTAL: Final = 3

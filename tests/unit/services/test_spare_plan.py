@@ -53,7 +53,7 @@ def test_without_anybody_on_fewer_phases_nothing_changes() -> None:
 def test_many_cars_on_one_phase_each_leave_room_for_one_of_them() -> None:
     found = heeded(problem(63, *ONES), WIRED, {"A": 0})
     most_a = max(one.max_a for one in found.sessions)
-    assert 6 <= most_a < 32
+    assert 16 <= most_a < 32
     assert reserved_a(found) == [most_a] * 3
     assert [one.phases for one in found.sessions] == [one.phases for one in ONES]
 
@@ -71,6 +71,11 @@ def test_one_car_alone_is_planned_on_all_phases_as_nothing_would_be_gained() -> 
     assert found.sessions[0].phases == ALL
     assert found.sessions[0].n_power_phase == 1
     assert reserved_a(found) == [0.0] * 3
+
+
+def test_no_current_is_cut_below_16_a_for_room() -> None:
+    found = heeded(problem(20, *ONES), WIRED, {"A": 0})
+    assert all(one.phases == ALL and one.max_a == 32 for one in found.sessions)
 
 
 @pytest.mark.parametrize("margin_da", [0, 60, 160])
