@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.domain.phases import Rotation
-from gateway.domain.spare import margin_draw
 from optimizer import CabinetLimit, CabinetProblem, EvSession
 from optimizer.grid import MAX_CURRENT_A
 
@@ -41,8 +40,11 @@ def heeded(
         wired: By session that is counted on fewer: the phases of its EVSE.
         margins: By cabinet: its margin, 0.1 A.
     """
-    if not wired:
-        return problem
+    most_a = max(
+        (one.max_a for one in problem.sessions if one.session_id in wired), default=0.0
+    )
+    if all(margins.get(c.cabinet_id, 0) >= most_a * 10 for c in problem.cabinets):
+        return problem  # nothing has to be left besides
     whole = _Parts(
         cabinets=problem.cabinets,
         sessions=tuple(
@@ -50,7 +52,6 @@ def heeded(
             for one in problem.sessions
         ),
     )
-    most_a = max(s.max_a for s in problem.sessions if s.session_id in wired)
     caps = [most_a, *(cap for cap in CAPS_A if cap < most_a)]
     choices = [whole, *(_capped(problem, wired, margins, cap) for cap in caps)]
     best = max(choices, key=lambda one: _served(one, problem.nominal_v))
@@ -83,7 +84,7 @@ def _capped(
             _with_room(
                 one,
                 rows[one.cabinet_id],
-                max(0.0, cap_a - margin_draw(margins.get(one.cabinet_id, 0))[0] / 10),
+                max(0.0, cap_a - margins.get(one.cabinet_id, 0) / 10),
             )
             for one in problem.cabinets
         ),
