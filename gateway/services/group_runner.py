@@ -107,6 +107,9 @@ RETRY_S: Final = 30
 ENDED_BY_CAR: Final = frozenset({"Other", "StoppedByEV"})
 """Reasons with which a session ends that neither driver nor operator ended."""
 
+PASSING: Final = (FactCommitted, LoadMeasured, Reported)
+"""What may change nothing that limits rest on: see `plan_basis.round_basis`."""
+
 LOAD_DEADBAND_DA: Final = 30
 """Other equipment that changed by less than 1 A per phase is not worth a new plan.
 
@@ -258,7 +261,7 @@ class GroupRunner:
         waited_s = asyncio.get_running_loop().time() - self._looked_s
         return (
             waited_s >= QUIET_S
-            or not all(isinstance(one, FactCommitted | LoadMeasured) for one in items)
+            or not all(isinstance(one, PASSING) for one in items)
             or not items
             or round_basis(self.state) != self._looked
         )
