@@ -8,7 +8,7 @@ from optimizer.document import Node
 from optimizer.grid import MAX_CURRENT_A, MAX_PRICE_MICRO, PHASES
 from optimizer.parts import MAX_ENERGY_WH
 
-MAX_RATE_W: Final = 10**7
+MAX_RATE_W: Final = 10**8
 DEFAULT_EFFICIENCY_PERMILLE: Final = 900
 DEFAULT_WEAR_MICRO: Final = 10_000
 """A hundredth of the currency per kWh that is given back."""

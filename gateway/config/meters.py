@@ -90,6 +90,7 @@ class BatteryControl(StrEnum):
 
     OFF = "off"
     SURPLUS = "surplus"
+    PLAN = "plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ Longitude: TypeAlias = Annotated[float | None, Range(low=-180, high=180)]
 
 MAX_A: Final = 10_000
 MAX_W: Final = 100_000_000
+MAX_PLANNED_WH: Final = 10_000_000
 MAX_WH: Final = 10_000_000
 WEEK_S: Final = 604_800
 HOURS: Final = 24
@@ -361,8 +362,10 @@ class BatteryTable:
         efficiency: Of storing and giving back together.
         control: ``surplus``: we tell it to store what would be fed in, and to give it
             back while energy is dear or the cabinet is full; its discharge never raises
-            a limit.
+            a limit. ``plan``: it is planned with the cars, by prices; without a plan it
+            does as with ``surplus``.
         reserve_percent: Of its capacity; what is below is never discharged by us.
+        target_percent: Of its capacity; what plans leave in it at their end.
         source: ``api``: readings come by PUT; ``modbus``, ``mqtt``: it is read as the
             table of that name says; ``simulated``: made up, for trying out.
         stale_after_s: Age from which a reading does not count.
@@ -382,6 +385,7 @@ class BatteryTable:
     efficiency: Annotated[float, Range(low=0.1, high=1)] = 0.9
     control: BatteryControl = BatteryControl.OFF
     reserve_percent: Annotated[int, Range(low=0, high=100)] = 20
+    target_percent: Annotated[int, Range(low=0, high=100)] = 50
     source: LoadSource = LoadSource.API
     stale_after_s: Annotated[int, Range(low=1, high=86_400)] = 300
     latitude_deg: Latitude = None
@@ -396,6 +400,8 @@ class BatteryTable:
         _check_read(self.source, self.modbus, self.mqtt)
         if self.control is not BatteryControl.OFF:
             check_controlled(self.source, self.modbus, self.mqtt)
+        if self.control is BatteryControl.PLAN and self.capacity_wh > MAX_PLANNED_WH:
+            raise ConfigError("capacity_wh", f"at most {MAX_PLANNED_WH} can be planned")
 
 
 def wired_to(text: str) -> Rotation:

@@ -329,7 +329,9 @@ class Battery:
     Attributes:
         efficiency: Of storing and giving back together.
         is_controlled: It is told its power by us.
+        follows_plan: It is planned with the cars, and told what the plan says.
         reserve_percent: Of its capacity; what is below is never discharged by us.
+        target_percent: Of its capacity; what plans leave in it at their end.
     """
 
     id: str
@@ -344,7 +346,9 @@ class Battery:
     position: Position | None = None
     public: bool = False
     is_controlled: bool = False
+    follows_plan: bool = False
     reserve_percent: int = 20
+    target_percent: int = 50
 
     @property
     def charging(self) -> PerPhase:

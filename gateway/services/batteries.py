@@ -22,6 +22,7 @@ from gateway.domain.phases import PerPhase
 from gateway.domain.topology import Battery, Mode, Site
 from gateway.errors import DeviceError, RequestError, WattproofError
 from gateway.services import loads
+from gateway.services.battery_plans import BatteryPlans
 from gateway.services.battery_rule import (
     DEADBAND_W,
     FULL_SHARE,
@@ -132,6 +133,7 @@ class Batteries:
         put: Put,
         tell: Tell,
         prices: Prices | None,
+        plans: BatteryPlans | None = None,
     ) -> None:
         self._site = site
         self._cabinets = cabinets
@@ -140,6 +142,7 @@ class Batteries:
         self._put = put
         self._tell = tell
         self._prices = prices
+        self._plans = plans or BatteryPlans()
         self._batteries = {b.id: b for b in site.batteries if b.is_controlled}
         self._states = {
             name: BatteryState(reserved_w=battery.max_charge_w)
@@ -210,6 +213,7 @@ class Batteries:
     async def tick(self, battery: Battery) -> None:
         """Decide for one battery, reserve what it may charge, and tell it."""
         state = self._states[battery.id]
+        self._show_to_plans(battery, state)
         wanted = decide(battery, self.facts(battery))
         wanted = replace(wanted, power_w=_calm(wanted.power_w, state.told))
         state.wanted = wanted
@@ -291,9 +295,20 @@ class Batteries:
             is_congested=any(_is_nearly_full(view) for view in views),
             by_hand_w=state.by_hand_w,
             held=self._held(state, feeder),
+            planned_w=(
+                self._plans.power_w(battery.id, now) if battery.follows_plan else None
+            ),
         )
 
     # Inside
+
+    def _show_to_plans(self, battery: Battery, state: BatteryState) -> None:
+        """Let plans count with a battery that does what it is told."""
+        is_free = not (state.is_lost or state.disobeys or state.by_hand_w is not None)
+        if not battery.follows_plan or state.energy_wh is None or not is_free:
+            self._plans.is_gone(battery.id)
+        elif state.heard_at is not None:
+            self._plans.holds(battery.id, state.energy_wh, state.heard_at)
 
     async def _command(
         self,

@@ -1,7 +1,8 @@
 """What a battery shall do now: a rule, without a solver and without a forecast.
 
 It stores what would be fed into the grid, and gives it back while energy is dear or a
-cabinet is nearly full. Its discharge never raises a limit, and it never charges beyond
+cabinet is nearly full; or it does what a plan says, within the same bounds, and gives
+no more than is drawn. Its discharge never raises a limit, and it never charges beyond
 what the limits leave.
 """
 
@@ -23,6 +24,7 @@ TICK_H: Final = 1 / 60
 """What is decided has to fit the energy of so many hours; it is decided more often."""
 DEAR_SHARE: Final = 2 / 3
 """Energy is dear in the upper third between the day's lowest and highest price."""
+BY_PLAN: Final = "the plan says so"
 FULL_SHARE: Final = 0.9
 """From this part of its limit on a cabinet counts as nearly full."""
 
@@ -49,6 +51,7 @@ class Facts:
         by_hand_w: What an operator wants it to do.
         held: What it was told last, while meters do not show yet what came of it: a
             feeder with it less a power without it would be a surplus that never was.
+        planned_w: What the newest plan wants of it; ``None``: the rule decides.
     """
 
     energy_wh: float | None
@@ -59,6 +62,7 @@ class Facts:
     is_congested: bool = False
     by_hand_w: int | None = None
     held: Wanted | None = None
+    planned_w: int | None = None
 
 
 def decide(battery: Battery, facts: Facts) -> Wanted:
@@ -71,12 +75,17 @@ def decide(battery: Battery, facts: Facts) -> Wanted:
         return Wanted(
             power_w=max(least_w, min(most_w, facts.by_hand_w)), why="set by hand"
         )
+    if facts.planned_w is not None and facts.planned_w >= 0:
+        return Wanted(power_w=min(most_w, facts.planned_w), why=BY_PLAN)
     if facts.feeder_w is None or facts.power_w is None:
         return Wanted(power_w=0, why="the feeder or its own power is not measured")
     if facts.held is not None:
         held_w = max(least_w, min(most_w, facts.held.power_w))
         return Wanted(power_w=held_w, why=facts.held.why)
     without_w = facts.feeder_w - facts.power_w
+    if facts.planned_w is not None:
+        given_w = min(-facts.planned_w, max(0, math.floor(without_w)))
+        return Wanted(power_w=max(least_w, -given_w), why=BY_PLAN)
     if without_w < -DEADBAND_W:
         surplus_w = math.floor(-without_w * SURPLUS_SHARE)
         return Wanted(power_w=min(most_w, surplus_w), why="stores a surplus")

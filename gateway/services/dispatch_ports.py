@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.domain.session import Session
 from gateway.domain.topology import Site
 from gateway.services.arrivals import Arrivals
+from gateway.services.battery_plans import BatteryPlans
 from gateway.services.churn import Churn
 from gateway.services.group_problem import Prices, UsualLoad
 from gateway.services.need_policy import NeedDefaults
@@ -86,6 +87,8 @@ class Ports:
         need_defaults: What is assumed beside the configuration; ``None``: nothing.
         arrivals: What is known of cars that still come; ``None``: nothing, and plans
             of mode ``auto`` see only who is there.
+        batteries: What batteries hold that are planned, and what plans say of them;
+            ``None``: none is planned.
         step_s: Length of a step of a plan, site seconds.
         horizon_s: How far plans reach, site seconds.
         mode: What plans care for, a value of ``optimizer.Mode``.
@@ -108,6 +111,7 @@ class Ports:
     need_defaults: NeedDefaults | None = None
     usual_load: UsualLoad | None = None
     arrivals: Arrivals | None = None
+    batteries: BatteryPlans | None = None
     step_s: int = 900
     horizon_s: int = 86_400
     mode: str = "finish"

@@ -24,9 +24,15 @@ from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.spare import SPARE_EVSE, OwnPhases
 from gateway.domain.topology import Cabinet, CurrentType, LoadSource
 from gateway.services import loads, pv_forecast, spare_plan
+from gateway.services.battery_plans import (
+    EnergyWh,
+    sure_draw,
+    units,
+    without_batteries_w,
+)
 from gateway.services.evse_state import EvseState, Expected, key_of
 from gateway.services.group_state import GroupState
-from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
+from optimizer import BatteryUnit, CabinetLimit, CabinetProblem, EvSession, Mode
 from optimizer.grid import MAX_CURRENT_A
 from optimizer.leaving import uncertain
 from optimizer.outcome import Plan
@@ -86,6 +92,7 @@ def build(
     prices: Prices | None = None,
     feed_in: Prices | None = None,
     usual_load: UsualLoad | None = None,
+    battery_wh: EnergyWh | None = None,
     mode: str = "finish",
 ) -> Asked:
     """State what has to be solved from ``now`` on.
@@ -106,6 +113,10 @@ def build(
     needs = {one.session.session_id: one.need for one in steered if one.session}
     start_prices = None if prices is None else prices(now, step_s, n_step)
     earned = None if feed_in is None else feed_in(now, step_s, n_step)
+    batteries = () if start_prices is None else units(state, now, step_s, battery_wh)
+    pv_w, load_w = _surplus(
+        state, now, step_s, n_step, equipment=equipment, batteries=batteries
+    )
     problem = spare_plan.heeded(
         CabinetProblem(
             group_id=state.group.id,
@@ -129,8 +140,10 @@ def build(
             sessions=tuple(sessions),
             import_price_micro_per_kwh=start_prices,
             feed_in_price_micro_per_kwh=earned,
-            pv_w=_surplus(state, now, step_s, n_step, equipment),
+            pv_w=pv_w,
             mode=Mode(mode),
+            batteries=batteries,
+            load_w=load_w,
         ),
         {
             one.session.session_id: one.evse.phases
@@ -458,13 +471,7 @@ def _equipment(
             now=now,
             phase_v=state.site.phase_v,
         )
-        sure = env.highest(
-            env.value_at(stairs, at_s)
-            for at_s in (
-                unix_s(now),
-                *(r.at_s for r in stairs if r.at_s < unix_s(now) + step_s),
-            )
-        )
+        sure = sure_draw(stairs, now, step_s)
         present = stairs[0].draw
         usual = {} if usual_load is None else usual_load(consumer.id)
         series = [sure]
@@ -487,9 +494,18 @@ def _equipment(
 
 
 def _surplus(
-    state: GroupState, now: datetime, step_s: int, n_step: int, equipment: Equipment
-) -> list[float]:
-    """What PV is expected to leave for cars, W: other equipment uses it first."""
+    state: GroupState,
+    now: datetime,
+    step_s: int,
+    n_step: int,
+    *,
+    equipment: Equipment,
+    batteries: Sequence[BatteryUnit],
+) -> tuple[list[float], list[float]]:
+    """What PV is expected to leave, W, and what other equipment draws beyond PV.
+
+    Other equipment uses PV first; batteries that are planned are none of it.
+    """
     zone = ZoneInfo(state.site.timezone)
     pv_w = [0.0] * n_step
     for pv in state.group.pvs:
@@ -502,10 +518,13 @@ def _surplus(
             n_step=n_step,
         )
         pv_w = [total + value for total, value in zip(pv_w, one, strict=True)]
-    if not any(pv_w):
-        return pv_w
+    if not any(pv_w) and not batteries:
+        return pv_w, []
     others_w = [0.0] * n_step
     for _, series in equipment:
         for step, draw in enumerate(series):
             others_w[step] += draw[TOTAL] / 10 * state.site.phase_v
-    return pv_forecast.surplus_w(pv_w, others_w)
+    if batteries:
+        others_w = without_batteries_w(others_w, state, batteries, now, step_s)
+    beyond_w = pv_forecast.surplus_w(others_w, pv_w)
+    return pv_forecast.surplus_w(pv_w, others_w), beyond_w

@@ -548,6 +548,8 @@ class GroupRunner:
             return
         self.plan, self.plan_meta, self.reasons = plan, meta, reasons
         self.asked, self.promises = item.asked, by_session(promised)
+        if self._ports.batteries is not None:
+            self._ports.batteries.take(plan)
         levels = group_problem.levels_of(plan)
         expected = group_problem.expected_of(item.asked, plan)
         for one in self.state.evses.values():
@@ -588,6 +590,7 @@ class GroupRunner:
             prices=ports.prices,
             feed_in=ports.feed_in,
             usual_load=ports.usual_load,
+            battery_wh=None if ports.batteries is None else ports.batteries.energy_wh,
             mode=ports.mode,
         )
         self._is_solving = True

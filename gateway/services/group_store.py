@@ -25,7 +25,7 @@ from gateway.store.capability import CapabilityRow
 from gateway.store.times import to_text
 from optimizer import Fallback, Optimal, Outcome, Relaxed
 from optimizer.document import canonical_json
-from optimizer.outcome import ALGORITHM
+from optimizer.outcome import ALGORITHM, Plan
 from optimizer.session_prices import session_prices
 
 
@@ -264,6 +264,7 @@ def record_plan(
                 for c in plan.congestion
             ],
         }
+        | (_of_batteries(plan) if plan.battery_ids else {})
     )
     certificate = canonical_json(dict(outcome.certificate))
     plan_id = plans.insert_plan(
@@ -325,6 +326,13 @@ def record_plan(
         outcome=word,
         why=outcome.why if isinstance(outcome, Fallback) else None,
     )
+
+
+def _of_batteries(plan: Plan) -> dict[str, object]:
+    return {
+        "battery_ids": list(plan.battery_ids),
+        "battery_w": [list(row) for row in plan.battery_w],
+    }
 
 
 def put_trust(

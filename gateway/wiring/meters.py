@@ -82,6 +82,7 @@ class Meters:
             put=plans.dispatch.put_reading,
             tell=self._tell,
             prices=plan_prices(base.config),
+            plans=plans.battery_plans,
         )
         self.by_hand = BatteriesByHand(
             self.batteries, writer=base.writer, clock=base.clock

@@ -3,6 +3,7 @@
 from gateway.domain.ids import EvseRef
 from gateway.ocpp.inquiries import ChargingNeedsTold, EvScheduleTold
 from gateway.services.arrivals import PastArrivals
+from gateway.services.battery_plans import BatteryPlans
 from gateway.services.charging_needs import ChargingNeeds
 from gateway.services.churn import Churn
 from gateway.services.commissioning import Commissioning
@@ -42,6 +43,7 @@ class Plans:
         self.load_history = LoadHistory(
             bus=base.bus, writer=base.writer, clock=base.clock, site=base.site
         )
+        self.battery_plans = BatteryPlans()
         self.dispatch = Dispatch(
             Ports(
                 site=base.site,
@@ -58,6 +60,7 @@ class Plans:
                 usual_load=self.load_history.of,
                 need_defaults=NeedPolicy(base.queries, base.site),
                 arrivals=PastArrivals(base.queries, base.site),
+                batteries=self.battery_plans,
                 step_s=config.optimizer.step_s,
                 horizon_s=config.optimizer.horizon_s,
                 mode=config.optimizer.mode.value,

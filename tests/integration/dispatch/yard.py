@@ -26,8 +26,10 @@ from gateway.errors import (
 from gateway.ocpp.adapter import Adapter, CallOutcome, Command
 from gateway.ocpp.rpc import CallPriority
 from gateway.services.arrivals import Arrivals
+from gateway.services.battery_plans import BatteryPlans
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports, SessionRequest
+from gateway.services.group_problem import Prices
 from gateway.services.solver_pool import by_rule
 from gateway.services.station_port import OnLate
 from gateway.store.writer import Writer
@@ -486,6 +488,8 @@ async def yard(
     epoch: datetime = EPOCH,
     mode: str = "finish",
     arrivals: Arrivals | None = None,
+    prices: Prices | None = None,
+    batteries: BatteryPlans | None = None,
 ) -> AsyncIterator[Yard]:
     """A running yard; stations are online, but have not booted."""
     clock = JumpyClock(ScaledClock.starting_at(epoch, speed))
@@ -512,6 +516,8 @@ async def yard(
             seal=lambda kind, subject, body, _: leaves.append((kind, subject, body)),
             mode=mode,
             arrivals=arrivals,
+            prices=prices,
+            batteries=batteries,
             call_timeout_s=1.0,
             debounce_s=0.01,
         )

@@ -1,5 +1,6 @@
 """What the configuration says of meters, and what it refuses."""
 
+import re
 from pathlib import Path
 from textwrap import dedent
 
@@ -177,6 +178,17 @@ def test_what_is_simulated_is_said_and_warned_of(tmp_path: Path) -> None:
 CONTROLLED = SITE.replace(
     "max_discharge_w = 3000", 'max_discharge_w = 3000\n    control = "surplus"'
 )
+
+
+def test_a_battery_can_be_planned_if_it_is_not_too_large(tmp_path: Path) -> None:
+    planned = CONTROLLED.replace('"surplus"', '"plan"')
+    (battery,) = load(tmp_path, planned).site.batteries
+    assert battery.is_controlled
+    assert battery.follows_plan
+    assert battery.target_percent == 50
+    large = re.sub(r"capacity_wh = \d+", "capacity_wh = 10000001", planned)
+    with pytest.raises(ConfigError, match="at most 10000000 can be planned"):
+        load(tmp_path, large)
 
 
 @pytest.mark.parametrize(

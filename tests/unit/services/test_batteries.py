@@ -1,6 +1,6 @@
 """Batteries are told only what counts already, and count at worst when in doubt."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,8 +17,10 @@ from gateway.services.batteries import (
     Batteries,
     BatteryState,
 )
+from gateway.services.battery_plans import BatteryPlans
 from gateway.services.group_view import CabinetState, CabinetView
 from gateway.services.loads import Consumer, LoadReading
+from optimizer import CabinetLimit, CabinetProblem, solve
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 A = CabinetId("A")
@@ -65,6 +67,7 @@ class World:
     trouble: str | None = None
     prices: list[int] = field(default_factory=lambda: [200])
     site: Site = SITE
+    plans: BatteryPlans = field(default_factory=BatteryPlans)
 
     def __post_init__(self) -> None:
         self.batteries = Batteries(
@@ -75,6 +78,7 @@ class World:
             put=self._put,
             tell=self._tell,
             prices=lambda _start, _step_s, _n_step: self.prices,
+            plans=self.plans,
         )
 
     @property
@@ -150,7 +154,27 @@ class World:
 
     async def tick(self, seconds: float = 5.0) -> None:
         self.clock.at += timedelta(seconds=seconds)
-        await self.batteries.tick(BATTERY)
+        await self.batteries.tick(self.site.batteries[0])
+
+    def plan(self, *powers_w: int) -> None:
+        """A plan is there whose steps of a quarter of an hour begin now."""
+        problem = CabinetProblem(
+            group_id="A",
+            start=self.clock.at,
+            step_s=900,
+            n_step=len(powers_w),
+            cabinets=(
+                CabinetLimit(
+                    cabinet_id="A",
+                    limit_w=[0] * len(powers_w),
+                    reserved_a=[[0] * len(powers_w)] * 3,
+                ),
+            ),
+        )
+        plan = solve(problem, deadline_s=1).plan
+        self.plans.take(
+            replace(plan, battery_ids=("cellar",), battery_w=(tuple(powers_w),))
+        )
 
     async def _put(self, reading: LoadReading) -> bool:
         self.handed_on.append(reading)
@@ -161,6 +185,67 @@ class World:
         self.told.append(power_w)
         if self.trouble is not None:
             raise DeviceError(self.trouble)
+
+
+PLANNED = replace(SITE, batteries=(replace(BATTERY, follows_plan=True),))
+
+
+async def test_a_planned_battery_is_told_what_the_plan_says_once_that_counts() -> None:
+    world = World(site=PLANNED, feeder_w=500.0)
+    await calm(world)
+    world.plan(1_200, -600)
+    await world.tick()
+    assert world.told == [0]
+    assert world.state.reserved_w == 1_200
+    await world.hear()
+    await world.tick()
+    assert world.told == [0, 1_200]
+    assert world.state.wanted is not None
+    assert world.state.wanted.why == "the plan says so"
+
+
+async def test_a_planned_battery_gets_no_more_than_the_limits_leave() -> None:
+    world = World(site=PLANNED, free_da=(20, 20, 20))
+    await calm(world)
+    world.plan(3_000)
+    for _ in range(4):
+        await world.tick()
+        await world.hear()
+    assert 0 < world.told[-1] < 2 * 690
+
+
+async def test_without_a_plan_of_now_the_rule_decides() -> None:
+    world = World(site=PLANNED)
+    await calm(world)
+    world.plan(0)
+    world.clock.at += timedelta(seconds=901)
+    world.feeder_w = -2_000.0
+    await world.settle()
+    await world.tick()
+    assert world.state.wanted is not None
+    assert world.state.wanted.why == "stores a surplus"
+
+
+async def test_plans_count_with_a_battery_only_while_it_does_what_it_is_told() -> None:
+    world = World(site=PLANNED)
+    await calm(world)
+    assert world.plans.energy_wh("cellar", world.clock.at) == 5_000
+    world.batteries.set_by_hand("cellar", 100, None)
+    await world.tick()
+    assert world.plans.energy_wh("cellar", world.clock.at) is None
+    world.batteries.set_by_hand("cellar", None, None)
+    await world.tick()
+    assert world.plans.energy_wh("cellar", world.clock.at) == 5_000
+    world.trouble = "does not answer"
+    await world.tick(REPEAT_S)
+    await world.tick()
+    assert world.plans.energy_wh("cellar", world.clock.at) is None
+
+
+async def test_a_battery_that_follows_no_plan_is_not_shown_to_plans() -> None:
+    world = World()
+    await calm(world)
+    assert world.plans.energy_wh("cellar", world.clock.at) is None
 
 
 async def calm(world: World) -> None:
