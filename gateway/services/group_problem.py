@@ -23,6 +23,7 @@ from gateway.domain.load_hours import Hours, expected
 from gateway.domain.phases import DC_UNDERVOLTAGE
 from gateway.domain.spare import SPARE_EVSE, OwnPhases
 from gateway.domain.topology import Cabinet, CurrentType, LoadSource
+from gateway.domain.usual_need import NeedSource
 from gateway.services import loads, pv_forecast, spare_plan
 from gateway.services.battery_plans import (
     EnergyWh,
@@ -71,6 +72,7 @@ class Asked:
     Attributes:
         departures: By session: what the promise names.
         defaults: Sessions whose need rests on a default.
+        silent: Sessions of which no driver said when the car leaves.
         delivered: By session: milliwatt-hours delivered when this was asked.
         shares: By session: watt-hours delivered per watt-hour of the problem, which
             counts at the site's voltage and, of DC, on the side of the grid.
@@ -79,6 +81,7 @@ class Asked:
     problem: CabinetProblem
     departures: Mapping[SessionId, datetime]
     defaults: frozenset[SessionId]
+    silent: frozenset[SessionId] = frozenset()
     delivered: Mapping[SessionId, int] = field(default_factory=dict)
     shares: Mapping[SessionId, float] = field(default_factory=dict)
 
@@ -163,6 +166,11 @@ def build(
             session_id
             for session_id, need in needs.items()
             if need is None or need.is_default
+        ),
+        silent=frozenset(
+            session_id
+            for session_id, need in needs.items()
+            if need is None or need.departure_from is not NeedSource.DRIVER
         ),
         delivered={
             one.session.session_id: one.session.energy_milliwh

@@ -598,7 +598,7 @@ class GroupRunner:
 
     async def _solve(self, asked: Asked, *, is_urgent: bool) -> None:
         asked = await self._foreseen(asked)
-        problem = unwaiting(asked.problem, asked.defaults)
+        problem = unwaiting(asked.problem, asked.silent)
         problem = rescued(problem, group_problem.had_wh(asked))
         asked = replace(asked, problem=problem)
         outcome = await self._ports.solver.solve(asked.problem, is_urgent=is_urgent)

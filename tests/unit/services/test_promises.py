@@ -171,9 +171,11 @@ def test_a_silent_driver_who_is_served_later_in_economy_is_not_at_risk() -> None
     state = yard((44_000, 20_000))
     second = one_of(state, NAMES[1])
     assert second.need is not None
-    second.need = dataclasses.replace(second.need, is_default=True)
+    second.need = dataclasses.replace(
+        second.need, is_default=True, departure_from=NeedSource.SITE
+    )
     asked = group_problem.build(state, NOW, step_s=900, n_step=24, mode="economy")
-    asked = dataclasses.replace(asked, problem=unwaiting(asked.problem, asked.defaults))
+    asked = dataclasses.replace(asked, problem=unwaiting(asked.problem, asked.silent))
     plan = solve(asked.problem, deadline_s=20).plan
     for _ in range(PLANS_TO_ALARM):
         promises_of(asked, plan, state, {}, NOW)
@@ -207,6 +209,17 @@ def test_likely_departures_reach_the_plan_and_only_who_said_one_is_at_risk_by_it
         assert promise.departure_at == NOW + HOUR
         assert promise.energy_wh == 32 * 230 * 3
         assert promise.is_at_risk is not is_default
+
+
+def test_who_said_an_energy_but_no_departure_is_not_made_to_wait_for_a_price() -> None:
+    state = yard((10_000, 10_000))
+    first, second = (one_of(state, name) for name in NAMES)
+    for one, source in ((first, NeedSource.DRIVER), (second, NeedSource.HISTORY)):
+        assert one.need is not None
+        one.need = dataclasses.replace(one.need, departure_from=source)
+    asked, _ = planned(state)
+    assert asked.silent == {SessionId(NAMES[1])}
+    assert asked.defaults == frozenset()
 
 
 def test_what_a_car_had_counts_as_the_problem_counts() -> None:
