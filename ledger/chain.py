@@ -87,17 +87,20 @@ class LocalSigner:
         gas_limit: int,
         fees: Fees,
     ) -> tuple[bytes, bytes]:
-        """Sign an EIP-1559 transaction; deterministic (RFC 6979)."""
+        """Sign an EIP-1559 transaction, or EIP-155; deterministic (RFC 6979)."""
         fields: dict[str, Any] = {
-            "type": 2,
             "chainId": chain_id,
             "nonce": nonce,
             "value": 0,
             "data": calldata,
             "gas": gas_limit,
-            "maxFeePerGas": fees.max_fee_wei,
-            "maxPriorityFeePerGas": fees.priority_fee_wei,
         }
+        if fees.is_legacy:
+            fields["gasPrice"] = fees.max_fee_wei
+        else:
+            fields["type"] = 2
+            fields["maxFeePerGas"] = fees.max_fee_wei
+            fields["maxPriorityFeePerGas"] = fees.priority_fee_wei
         if to is not None:
             fields["to"] = bytes.fromhex(to.removeprefix("0x"))
         signed = self._account.sign_transaction(fields)
@@ -249,8 +252,16 @@ class JsonRpcChain:
         return estimate * GAS_MARGIN_PERMILLE // 1000
 
     def fees(self) -> Fees:
-        """Return twice the base fee and the median tip of five blocks."""
-        history = self._ask("eth_feeHistory", "0x5", "latest", [50])
+        """Return twice the base fee and the median tip of five blocks.
+
+        A chain whose blocks have no base fee (PoA, often) is asked for its gas price.
+        """
+        try:
+            history = self._ask("eth_feeHistory", "0x5", "latest", [50])
+        except ChainNonsenseError:
+            if not self._has_no_base_fee():
+                raise
+            return self._legacy_fees()
         if not isinstance(history, dict):
             raise ChainNonsenseError("eth_feeHistory: not an object")
         base_fees = history.get("baseFeePerGas")
@@ -259,11 +270,20 @@ class JsonRpcChain:
         rewards = history.get("reward") or []
         if not isinstance(rewards, list):
             raise ChainNonsenseError("eth_feeHistory: rewards are no list")
+        if not _quantity(base_fees[-1]) and self._has_no_base_fee():
+            return self._legacy_fees()
         tips = [_quantity(row[0]) for row in rewards if isinstance(row, list) and row]
         tip = max(sorted(tips)[len(tips) // 2] if tips else 0, MIN_TIP_WEI)
         return Fees(
             max_fee_wei=2 * _quantity(base_fees[-1]) + tip, priority_fee_wei=tip
         )
+
+    def _has_no_base_fee(self) -> bool:
+        return self._block("latest").get("baseFeePerGas") is None
+
+    def _legacy_fees(self) -> Fees:
+        price_wei = _quantity(self._ask("eth_gasPrice"))
+        return Fees(max_fee_wei=price_wei, priority_fee_wei=price_wei, is_legacy=True)
 
     def send_raw(self, raw: bytes) -> None:
         """Broadcast raw bytes; "already known" is success."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from ledger.contracts import artifact, code_sha256, role
+from ledger.earlier import refuse_a_second
 from ledger.errors import ArtifactError
 from ledger.outbox import WAITING, Deployed, OutboxTx, Purpose, TxDraft
 from ledger.ports import Signers
@@ -115,6 +116,8 @@ def _carry(
     runner: Runner, draft: TxDraft, now: datetime, report: Report
 ) -> OutboxTx | None:
     """Get one transaction mined; ``None`` while it is not."""
+    if draft.purpose is Purpose.DEPLOY:
+        refuse_a_second(runner, draft)
 
     def seal_once(store: SqliteStore) -> bool:
         found = store.find(draft.chain, draft.purpose, draft.purpose_key)

@@ -63,10 +63,16 @@ FEE_BUMP_PERMILLE: Final = 125
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fees:
-    """EIP-1559 fees, in wei per gas."""
+    """EIP-1559 fees, in wei per gas.
+
+    Attributes:
+        is_legacy: The chain knows a gas price only, which is ``max_fee_wei``; rows do
+            not keep it, since the chain says it anew for each signature.
+    """
 
     max_fee_wei: int
     priority_fee_wei: int
+    is_legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +240,11 @@ def bumped(old: Fees, suggested: Fees, *, cap_wei: int) -> Fees | None:
     tip = max(-(-old.priority_fee_wei * factor // 1000), suggested.priority_fee_wei)
     if max_fee > cap_wei:
         return None
-    return Fees(max_fee_wei=max_fee, priority_fee_wei=min(tip, max_fee))
+    return Fees(
+        max_fee_wei=max_fee,
+        priority_fee_wei=min(tip, max_fee),
+        is_legacy=suggested.is_legacy,
+    )
 
 
 def next_nonce(*, chain_nonce: int, max_nonce: int | None) -> int:

@@ -47,12 +47,16 @@ class RunnerSettings:
     Attributes:
         bump_after_s: A transaction that is not mined this long gets higher fees.
         fee_cap_wei: Fees per gas never exceed this; an alarm says so instead.
+        daily_fees_wei: What all transactions that were signed within a day, or are
+            under way, may cost at most; ``None`` for no such limit. An alarm says so
+            instead, and work waits.
         lease_s: How long another process must stay away after our last step.
     """
 
     bump_after_s: float = 180.0
     fee_cap_wei: int = 500 * GWEI
     lease_s: float = 120.0
+    daily_fees_wei: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,6 +154,10 @@ class Runner:
 
     def _sign(self, tx: OutboxTx, now: datetime, report: Report) -> None:
         draft = tx.draft
+        if draft.sender not in self._signers:  # the key was replaced: a new one does it
+            self._give_up(tx, f"no key of {draft.sender}")
+            report.failed += 1
+            return
         try:
             gas_limit = self.chain.gas_limit(draft.sender, draft.to, draft.calldata)
         except ContractRevertedError as error:
@@ -158,6 +166,8 @@ class Runner:
         fees = self.chain.fees()
         if fees.max_fee_wei > self._settings.fee_cap_wei:
             report.alarms.append(f"fees of {fees.max_fee_wei} wei exceed the cap")
+            return
+        if not self._affords(tx, gas_limit, fees, now, report):
             return
         nonce = draft.nonce
         if nonce is None:
@@ -235,7 +245,9 @@ class Runner:
     ) -> None:
         if not receipt.succeeded:
             report.alarms.append(f"{_name(tx)} reverted in its block")
-            self._fail(tx, None, report)
+            # Until the block is final, another one may yet let it succeed.
+            if receipt.block_number <= self.chain.final_block():
+                self._fail(tx, None, report)
             return
         self._note_block(tx, receipt, now)
         report.mined += 1
@@ -279,6 +291,11 @@ class Runner:
         """Add an attempt at the same nonce with fees that replace the last one."""
         assert tx.nonce is not None, "a signed transaction has a nonce"
         assert tx.gas_limit is not None, "a signed transaction has a gas limit"
+        if tx.draft.sender not in self._signers:
+            report.alarms.append(
+                f"{_name(tx)} is stuck: the key of {tx.draft.sender} is not here"
+            )
+            return
         fees = outbox.bumped(
             tx.attempts[-1].fees,
             self.chain.fees(),
@@ -287,8 +304,37 @@ class Runner:
         if fees is None:
             report.alarms.append(f"{_name(tx)} is stuck at the fee cap")
             return
+        if not self._affords(tx, tx.gas_limit, fees, now, report):
+            return
         attempt = self._attempt(tx.draft, tx.nonce, tx.gas_limit, fees, now)
         self.write(lambda store: store.put_attempt(tx.tx_id, attempt))
+
+    def _affords(  # who asks, what for, and whom it is told
+        self,
+        tx: OutboxTx,
+        gas_limit: int,
+        fees: outbox.Fees,
+        now: datetime,
+        report: Report,
+    ) -> bool:
+        """Say whether a signature keeps to what a day may cost; alarm if not."""
+        budget_wei = self._settings.daily_fees_wei
+        if budget_wei is None:
+            return True
+        since = now - timedelta(days=1)
+        others_wei = self.write(
+            lambda store: store.committed_fees_wei(
+                tx.draft.chain, since, other_than=tx.tx_id
+            )
+        )
+        wanted_wei = others_wei + gas_limit * fees.max_fee_wei
+        if wanted_wei <= budget_wei:
+            return True
+        report.alarms.append(
+            f"{_name(tx)} waits: fees of a day could reach {wanted_wei} wei,"
+            f" {budget_wei} are allowed"
+        )
+        return False
 
     def _attempt(
         self,
@@ -311,15 +357,16 @@ class Runner:
     def _fail(
         self, tx: OutboxTx, error: ContractRevertedError | None, report: Report
     ) -> None:
-        text = "not executed" if error is None else str(error)
+        self._give_up(tx, "not executed" if error is None else str(error))
+        report.failed += 1
+        report.failures.append((tx, error))
 
+    def _give_up(self, tx: OutboxTx, text: str) -> None:
         def work(store: SqliteStore) -> None:
             store.move(tx.tx_id, State.FAILED, error=text)
             store.release_work(tx.tx_id)
 
         self.write(work)
-        report.failed += 1
-        report.failures.append((tx, error))
 
     def _fill_gaps(self, opened: Sequence[OutboxTx], now: datetime) -> None:
         """Close nonces below ours that nobody holds (a foreign one reorganised away).
@@ -331,6 +378,8 @@ class Runner:
             if tx.state in {State.SIGNED, State.SENT} and tx.attempts:
                 lowest.setdefault(tx.draft.sender, tx)
         for sender, tx in lowest.items():
+            if sender not in self._signers:
+                continue
             assert tx.nonce is not None, "a signed transaction has a nonce"
             first = self.chain.nonce(sender)
             for nonce in range(first, min(tx.nonce, first + MAX_FILLED)):

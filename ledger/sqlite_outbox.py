@@ -136,6 +136,32 @@ class SqliteOutbox:
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
+    def committed_fees_wei(
+        self, chain: str, since: datetime, *, other_than: int
+    ) -> int:
+        """Return what transactions can have cost or can still cost at most, wei.
+
+        Counted are those under way and those with a signature since then, each at its
+        gas limit and its highest fees.
+
+        Args:
+            chain: `ledger.ports.ChainIdentity.key`.
+            since: Signatures before it count only while their transaction is open.
+            other_than: A transaction that is left out.
+        """
+        rows = self.conn.execute(
+            "SELECT tx_id, gas_limit, max_fee_wei FROM outbox_tx"
+            " JOIN outbox_attempt USING (tx_id)"
+            " WHERE chain = ? AND tx_id <> ?"
+            " AND (state IN ('signed', 'sent', 'mined') OR signed_at >= ?)",
+            (chain, other_than, since.isoformat()),
+        )
+        highest: dict[int, int] = {}
+        for tx_id, gas_limit, max_fee_wei in rows:
+            cost_wei = gas_limit * int(max_fee_wei)
+            highest[tx_id] = max(cost_wei, highest.get(tx_id, 0))
+        return sum(highest.values())
+
     def owns_nonce(self, chain: str, sender: str, nonce: int) -> bool:
         """Say whether an unfailed row holds a nonce."""
         row = self.conn.execute(

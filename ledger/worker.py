@@ -112,6 +112,7 @@ class AnchorWorker:
         signers: Signers,
         settings: WorkerSettings | None = None,
         packed_status: Callable[[], bytes] = bytes,
+        on_status: Callable[[bool], None] = lambda _is_kept: None,
         holder: str = "gateway",
     ) -> None:
         """Wire the worker; nothing is read or sent before the first step.
@@ -123,6 +124,8 @@ class AnchorWorker:
             settings: Intervals and caps.
             packed_status: Returns the packed status of changed public assets (records
                 of 13 bytes) when an anchor is sealed.
+            on_status: Hears ``True`` when what was packed last is kept in the outbox,
+                and ``False`` when an anchor failed: what it carried is not published.
             holder: Name of this installation: a restarted one takes its own lease over
                 at once, another one waits for it to expire.
         """
@@ -137,6 +140,7 @@ class AnchorWorker:
         self._transact = transact
         self._signers = signers
         self._packed_status = packed_status
+        self._on_status = on_status
         self._holder = holder
         self._key: str | None = None
         self._contracts: Contracts | None = None
@@ -285,6 +289,8 @@ class AnchorWorker:
 
         sealed = self._runner.write(work)
         if sealed:
+            if packed:
+                self._on_status(True)  # the one thing it says
             interval = timedelta(seconds=self._settings.anchor_interval_s)
             self._anchor_due = now + interval
         return sealed
@@ -364,6 +370,8 @@ class AnchorWorker:
         failures, report.failures = report.failures, []
         for tx, error in failures:
             purpose = tx.draft.purpose
+            if purpose is Purpose.ANCHOR:
+                self._on_status(False)  # the one thing it says
             reason = "not executed" if error is None else str(error)
             culprit = None if error is None else _culprit(error)
             if culprit is not None and purpose is Purpose.SETTLE:

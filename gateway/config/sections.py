@@ -252,6 +252,15 @@ class OptimizerConfig:
             raise ConfigError("horizon_s", f"must be a multiple of {self.step_s} s")
 
 
+_RPC_ONLY: Final = (
+    "rpc_url",
+    "chain_id",
+    "key_file",
+    "confirmations",
+    "daily_fees_gwei",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerConfig:
     """Where evidence is anchored; all but ``backend`` is for ``rpc`` only.
@@ -265,6 +274,8 @@ class LedgerConfig:
             key for all roles; default: the store's keys.
         confirmations: Blocks on top that make a block final; by default the chain says
             which blocks are.
+        daily_fees_gwei: What transactions of a day may cost at most, gas included, in
+            gwei of the chain's coin; more waits, with an alarm. By default one coin.
     """
 
     backend: LedgerBackend = LedgerBackend.EMBEDDED
@@ -272,10 +283,11 @@ class LedgerConfig:
     chain_id: Annotated[int | None, Range(low=1, high=2**53)] = None
     key_file: Path | None = None
     confirmations: Annotated[int | None, Range(low=0, high=100_000)] = None
+    daily_fees_gwei: Annotated[int | None, Range(low=1, high=10**15)] = None
 
     def __post_init__(self) -> None:
         if self.backend is not LedgerBackend.RPC:
-            for name in ("rpc_url", "chain_id", "key_file", "confirmations"):
+            for name in _RPC_ONLY:
                 if getattr(self, name) is not None:
                     raise ConfigError(name, 'is used with backend = "rpc" only')
         elif self.rpc_url is None:

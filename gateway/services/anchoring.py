@@ -45,6 +45,9 @@ RPC_TIMEOUT_S: Final = 10.0
 MAX_TOLD: Final = 50
 """Alarms told in one trouble; a node that answers something else each time has more."""
 
+DAILY_FEES_GWEI: Final = 10**9
+"""One coin: a brake for what runs away, above what hundreds of anchors cost."""
+
 _ON_CHAIN: Final = (
     "SELECT tx_id, session_id FROM settlement_queue"
     " JOIN outbox_tx USING (tx_id) JOIN bill USING (session_key)"
@@ -274,6 +277,7 @@ class Anchoring:
     def _open(self) -> "AnchorWorker":
         # Imported here: the EVM takes a second to load, and only this thread waits.
         from ledger.chain import load_signers  # noqa: PLC0415 - see above
+        from ledger.runner import RunnerSettings  # noqa: PLC0415 - see above
         from ledger.worker import AnchorWorker, WorkerSettings  # noqa: PLC0415 - see above
 
         ledger, store = self._settings.ledger, self._settings.store
@@ -300,8 +304,12 @@ class Anchoring:
             chain=chain,
             transact=self._transact,
             signers=signers,
-            settings=WorkerSettings(anchor_interval_s=self._settings.step_s),
+            settings=WorkerSettings(
+                anchor_interval_s=self._settings.step_s,
+                runner=RunnerSettings(daily_fees_wei=_daily_fees_wei(ledger)),
+            ),
             packed_status=lambda: self._write(self._public.pack),
+            on_status=self._public.keep,
         )
 
     def _open_embedded(self, signers: "Signers") -> "tuple[Chain, Callable[[], None]]":
@@ -358,6 +366,13 @@ class Anchoring:
             return self._writer.submit(job).result(WRITE_TIMEOUT_S)
         except TimeoutError:
             raise StoreError(f"no commit within {WRITE_TIMEOUT_S:g} s") from None
+
+
+def _daily_fees_wei(ledger: LedgerConfig) -> int | None:
+    """Return what a day may cost; a chain of one's own costs nothing."""
+    if ledger.rpc_url is None:
+        return None
+    return (ledger.daily_fees_gwei or DAILY_FEES_GWEI) * 10**9
 
 
 def _is_settled(notice: Notice) -> bool:

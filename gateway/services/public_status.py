@@ -86,9 +86,26 @@ class PublicStatus:
         self._site = site
         self._limit_w = limit_w
         self._published: dict[bytes, bytes] = {}
+        self._offered: dict[bytes, bytes] = {}
+
+    def keep(self, is_kept: bool) -> None:
+        """Hear that what was packed last will be published, or that an anchor failed.
+
+        After a failure everything is packed again: which part of it was lost is not
+        known, and to publish a state twice is harmless.
+        """
+        if is_kept:
+            self._published |= self._offered
+        else:
+            self._published.clear()
+        self._offered.clear()
 
     def pack(self, conn: sqlite3.Connection) -> bytes:
-        """The records of what changed; a job for the writer or a reader."""
+        """The records of what changed; a job for the writer or a reader.
+
+        It is packed again until `keep` hears that it was taken.
+        """
+        self._offered.clear()
         changed = []
         site = self._site()
         for evse in site.evses:
@@ -104,7 +121,7 @@ class PublicStatus:
                 min(evse.rating_w if limit_w is None else max(0, limit_w), MAX_W),
             )
             if self._published.get(reference) != packed:
-                self._published[reference] = packed
+                self._offered[reference] = packed
                 changed.append(packed)
         return b"".join(changed)
 

@@ -105,6 +105,9 @@ class World:
         self.was_restored = False
         self.running: Process | None = None
         self.checked_final: set[int] = set()
+        self.runner_settings = RunnerSettings(
+            bump_after_s=BUMP_S, fee_cap_wei=FEE_CAP_WEI, lease_s=LEASE_S
+        )
         self.signers = self._signers()
         self.processes = [self._process("north"), self._process("south")]
 
@@ -185,10 +188,12 @@ class World:
 
     # Processes.
 
-    def step(self, process: Process, *, event: str = "") -> StepSummary | None:
+    def step(
+        self, process: Process, *, event: str = "", fuse: int | None = None
+    ) -> StepSummary | None:
         """Let a process make a step; ``None`` when it died in it."""
         process.event = event
-        process.fuse = self.rng.randrange(1, 40) if event else None
+        process.fuse = self.rng.randrange(1, 40) if event and not fuse else fuse
         outer, self.running = self.running, process
         process.is_within = True
         self.counts["steps"] += 1
@@ -216,27 +221,24 @@ class World:
         return Process(name=name, worker=self._worker(name))
 
     def _worker(self, name: str) -> AnchorWorker:
-        plain = Transactor(self.conn)
-
-        def transact(work: Callable[[SqliteStore], T]) -> T:
-            self._boundary()
-            result = plain(work)
-            self._boundary()
-            return result
-
         return AnchorWorker(
             chain=self.chain,
-            transact=transact,
+            transact=self.transact,
             signers=self.signers,
             settings=WorkerSettings(
                 anchor_interval_s=300,
                 hold_s=60,
-                runner=RunnerSettings(
-                    bump_after_s=BUMP_S, fee_cap_wei=FEE_CAP_WEI, lease_s=LEASE_S
-                ),
+                runner=self.runner_settings,
             ),
             holder=name,
         )
+
+    def transact(self, work: Callable[[SqliteStore], T]) -> T:
+        """Run database work between two boundaries."""
+        self._boundary()
+        result = Transactor(self.conn)(work)
+        self._boundary()
+        return result
 
     def _boundary(self) -> None:
         process = self.running
@@ -265,7 +267,7 @@ class World:
         made = {
             name: SimSigner(
                 address="0x" + hashlib.sha256(name.encode()).hexdigest()[:40],
-                on_sign=self._on_sign,
+                on_sign=self.on_sign,
             )
             for name in names
         }
@@ -278,7 +280,7 @@ class World:
             raise ViolationError("the node is asked while the database is held")
         self._boundary()
 
-    def _on_sign(self, tx: SimTx) -> None:
+    def on_sign(self, tx: SimTx) -> None:
         if tx.max_fee_wei > FEE_CAP_WEI:
             raise ViolationError(f"signed {tx.max_fee_wei} wei per gas, above the cap")
         self.signed[tx.tx_hash] = tx

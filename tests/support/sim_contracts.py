@@ -13,6 +13,7 @@ from eth_utils.crypto import keccak
 
 from ledger import merkle
 from ledger.contracts import NAMES, artifact
+from ledger.earlier import created_address
 from ledger.errors import ContractRevertedError
 
 Slots = dict[tuple[str, ...], Any]
@@ -162,7 +163,7 @@ def _creates(calldata: bytes) -> str:
 
 def created(tx: SimTx) -> str:
     """Return the address of the contract that a transaction creates."""
-    return "0x" + keccak(text=f"{tx.sender}:{tx.nonce}")[12:].hex()
+    return created_address(tx.sender, tx.nonce)
 
 
 def _type(item: Mapping[str, Any]) -> str:
