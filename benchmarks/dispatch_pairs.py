@@ -122,7 +122,10 @@ def _played(
 
 
 def table(days: Iterable[Played]) -> str:
-    """Means and paired differences, one row per policy and per pair of them."""
+    """Means and paired differences, one row per policy and per pair of them.
+
+    Of the days that every policy of the cabinet has played.
+    """
     days = tuple(days)
     rows = [
         f"| cabinet | policy | days | {COLUMNS} |",
@@ -139,6 +142,8 @@ def table(days: Iterable[Played]) -> str:
         for day in mine:
             by_seed.setdefault(day["seed"], {})[day["policy"]] = day
         whole = [one for one in by_seed.values() if len(one) == len(policies)]
+        if not whole:
+            continue
         rows += [
             _means(cabinet, name, [one[name] for one in whole]) for name in policies
         ]

@@ -1,0 +1,67 @@
+"""Policies compared day by day: what is played, kept and told."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import dispatch_pairs
+from benchmarks.dispatch_pairs import Played, play_on, read, table
+from benchmarks.dispatch_policies import Score
+from benchmarks.dispatch_tally import Tally
+from benchmarks.optimizer_days import Day, Kind
+
+CASES = ((Kind.WORK, 63.0),)
+
+
+def day(policy: str, seed: int, energy: float) -> Played:
+    return Played(
+        kind="work",
+        limit_a=63.0,
+        seed=seed,
+        policy=policy,
+        frees_phases=True,
+        energy=energy,
+        full=0.5,
+        worst=0.0,
+        above_s=0.0,
+        limits_per_evse_hour=3.0,
+        plans_per_hour=12.0,
+    )
+
+
+def test_differences_are_paired_by_day_and_unfinished_days_are_left_out() -> None:
+    days = [
+        day("edf", 1, 0.50),
+        day("finish", 1, 0.60),
+        day("edf", 2, 0.70),
+        day("finish", 2, 0.84),
+        day("edf", 3, 0.10),  # the other policy was not played
+    ]
+    rows = table(days).splitlines()
+    assert "| work 63 A | edf | 2 | 60.0 | 50.0 | 0.0 | 0 | 3.0 | 12.0 |" in rows
+    assert rows[-1].startswith("| work 63 A | finish - edf | 2 | +12.00 (2.00) | 2/0 |")
+
+
+def test_a_table_without_a_whole_day_has_no_rows() -> None:
+    rows = table([day("edf", 1, 0.5), day("finish", 2, 0.5)]).splitlines()
+    assert not [row for row in rows if "work" in row]
+
+
+def test_a_later_run_plays_only_what_the_file_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    played: list[tuple[int, str]] = []
+
+    def play(given: Day, policy: str, *, frees_phases: bool) -> Score:
+        assert frees_phases
+        played.append((given.seed, policy))
+        tally = Tally(charging_s=3600.0, hours=1.0)
+        return Score(energy=0.9, full=0.8, worst=0.1, tally=tally)
+
+    monkeypatch.setattr(dispatch_pairs, "play", play)
+    path, both = tmp_path / "days.jsonl", ("edf", "finish")
+    play_on(path, CASES, [1], both, minutes=1, frees_phases=True)
+    days = play_on(path, CASES, [1, 2], both, minutes=1, frees_phases=True)
+    assert played == [(1, "edf"), (1, "finish"), (2, "edf"), (2, "finish")]
+    assert read(path) == days
+    assert play_on(path, CASES, [3], both, minutes=0, frees_phases=True) == days
