@@ -6,7 +6,12 @@ import { fileURLToPath } from "node:url";
 import solc from "solc";
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
-const CONTRACTS = ["AlgorithmRegistry", "AssetRegistry", "FlexToken", "Settlement", "StatusAnchor"];
+const CONTRACTS = ["AlgorithmRegistry", "AssetRegistry", "Escrow", "FlexToken", "Settlement", "StatusAnchor"];
+/** Code of earlier releases, which deployments still run: frozen, by the SHA-256 of each file. */
+const RELEASED = {
+  "1/FlexToken.json": "1e9ddaaf648e1f968dbdf12e57abe92a957f488703cc854f3a06e0e77fb1dd59",
+  "1/Settlement.json": "7a6abebd954f4a01262b5000339a812f660fb1db1baf7fdcc2c108b85bd31e0b",
+};
 const EVM_VERSION = "prague";
 const OPTIMIZER_RUNS = 10_000;
 
@@ -73,7 +78,7 @@ function render(output, contractName) {
 
 /** Names every artifact whose committed bytes differ from the rendered ones. */
 function findDifferences(rendered) {
-  const committed = new Set(readdirSync(join(ROOT, "artifacts")));
+  const committed = new Set(readdirSync(join(ROOT, "artifacts")).filter((file) => file !== "releases"));
   const differing = [...rendered].filter(
     ([file, text]) => !committed.has(file) || readFileSync(join(ROOT, "artifacts", file), "utf8") !== text,
   );
@@ -81,12 +86,24 @@ function findDifferences(rendered) {
   return [...differing.map(([file]) => file), ...unexpected];
 }
 
+/** Names every artifact of an earlier release that is missing, unknown or not what was released. */
+function findThawed() {
+  const folder = join(ROOT, "artifacts", "releases");
+  const found = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith(".json"));
+  const changed = Object.entries(RELEASED).filter(
+    ([file, hash]) => !found.includes(file) || sha256(readFileSync(join(folder, file))) !== hash,
+  );
+  return [...changed.map(([file]) => file), ...found.filter((file) => !(file in RELEASED))];
+}
+
 const output = compile();
 const rendered = new Map(CONTRACTS.map((name) => [`${name}.json`, render(output, name)]));
 if (process.argv.includes("--check")) {
   const differing = findDifferences(rendered);
   for (const file of differing) console.error(`artifacts/${file} is not what src/ compiles to`);
-  if (differing.length > 0) process.exit(1);
+  const thawed = findThawed();
+  for (const file of thawed) console.error(`artifacts/releases/${file} is not what was released`);
+  if (differing.length + thawed.length > 0) process.exit(1);
   console.log(`${rendered.size} artifacts are what src/ compiles to`);
 } else {
   mkdirSync(join(ROOT, "artifacts"), { recursive: true });

@@ -8,6 +8,7 @@ no block header is validated, only read.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -35,6 +36,7 @@ from ledger.outbox import Fees
 from ledger.ports import ChainIdentity, LogEntry, Receipt, Signers
 
 KEY_BYTES: Final = 32
+_ADDRESS: Final = re.compile("0x[0-9a-fA-F]{40}")
 HASH_BYTES: Final = 32
 MAX_QUANTITY: Final = 2**62
 """Above any block, nonce, gas or fee that a chain has, and below what SQLite stores."""
@@ -139,6 +141,8 @@ def _make_key(path: Path) -> None:
 def load_signers(folder: Path) -> Signers:
     """Read or make the keys of all roles in one folder (created 0700).
 
+    The key of the pauser may be kept elsewhere: then ``pauser.address`` names it.
+
     Args:
         folder: The folder; or a file with one key, which then has every role.
 
@@ -147,14 +151,39 @@ def load_signers(folder: Path) -> Signers:
     """
     if folder.is_file():
         only = load_key(folder)
-        return Signers(admin=only, anchorer=only, settler=only, registrar=only)
+        return Signers(
+            admin=only,
+            anchorer=only,
+            settler=only,
+            registrar=only,
+            pauser=only.address,
+        )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Signers(
         admin=load_key(folder / "admin.key"),
         anchorer=load_key(folder / "anchorer.key"),
         settler=load_key(folder / "settler.key"),
         registrar=load_key(folder / "registrar.key"),
+        pauser=_pauser_address(folder),
     )
+
+
+def _pauser_address(folder: Path) -> str:
+    """Return who may stop the contracts: ``pauser.address``, else of ``pauser.key``.
+
+    Raises:
+        LedgerError: The file holds no address, or as `load_key`.
+    """
+    named = folder / "pauser.address"
+    if not named.is_file():
+        return load_key(folder / "pauser.key").address
+    try:
+        text = named.read_text(encoding="ascii").strip()
+    except ValueError as error:
+        raise LedgerError(f"{named}: not an address in hex") from error
+    if _ADDRESS.fullmatch(text) is None:
+        raise LedgerError(f"{named}: not an address in hex")
+    return text.lower()
 
 
 class JsonRpcChain:

@@ -30,7 +30,15 @@ NAMES: Final = (
     "StatusAnchor",
     "Settlement",
     "AlgorithmRegistry",
+    "Escrow",
 )
+RELEASE: Final = 2
+"""Of the contracts beside this package."""
+EARLIER: Final[Mapping[str, tuple[int, ...]]] = {
+    "FlexToken": (1,),
+    "Settlement": (1,),
+}
+"""Releases whose code differs from now, newest first: deployments keep theirs."""
 SELECTOR_BYTES: Final = 4
 WORD_BYTES: Final = 32
 _PLACEHOLDER: Final = re.compile(rb"\x7f\x00{32}")
@@ -45,9 +53,11 @@ class Artifact:
         abi: Its ABI as JSON.
         creation_code: What a deployment sends, before the constructor's arguments.
         runtime_code: What stands on chain; immutable values are zero here.
+        release: Of which release of the contracts it is.
     """
 
     name: str
+    release: int
     abi: Sequence[Mapping[str, Any]]
     creation_code: bytes
     runtime_code: bytes
@@ -158,23 +168,40 @@ def artifact_folder() -> Path:
 
 
 @cache
-def artifact(name: str) -> Artifact:
+def artifact(name: str, release: int = RELEASE) -> Artifact:
     """Read one artifact.
+
+    Args:
+        name: Of the contract.
+        release: Of the contracts: the one of now, or one of `EARLIER`.
 
     Raises:
         ArtifactError: The file is missing or not an artifact.
     """
-    path = artifact_folder() / f"{name}.json"
+    folder = artifact_folder()
+    if release != RELEASE:
+        folder = folder / "releases" / str(release)
+    path = folder / f"{name}.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         return Artifact(
             name=name,
+            release=release,
             abi=raw["abi"],
             creation_code=bytes.fromhex(raw["bytecode"].removeprefix("0x")),
             runtime_code=bytes.fromhex(raw["deployedBytecode"].removeprefix("0x")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: not a contract artifact") from error
+
+
+def recognized(name: str, code: bytes) -> Artifact | None:
+    """Return which release of a contract that code on chain is; ``None`` for none."""
+    for release in (RELEASE, *EARLIER.get(name, ())):
+        found = artifact(name, release)
+        if found.matches(code):
+            return found
+    return None
 
 
 def role(name: str) -> bytes:

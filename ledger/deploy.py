@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ledger.contracts import artifact, code_sha256, role
+from ledger.contracts import EARLIER, Artifact, artifact, code_sha256, recognized, role
 from ledger.earlier import refuse_a_second
 from ledger.errors import ArtifactError
 from ledger.outbox import WAITING, Deployed, OutboxTx, Purpose, TxDraft
@@ -22,6 +22,8 @@ ORDER: Final = (
     "Settlement",
     "AlgorithmRegistry",
 )
+_BINDING: Final = "minter"
+"""Stands where a role would: the token takes its minter once, and for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,26 +60,22 @@ def ensure_contracts(
             if not _still_there(runner, key, known[name]):
                 return None
             continue
-        arguments: tuple[str, ...] = (signers.admin.address,)
-        if name == "Settlement":
-            arguments = (*arguments, known["FlexToken"].address)
+        compiled, arguments = _to_deploy(name, known)
         draft = TxDraft(
             chain=key,
             purpose=Purpose.DEPLOY,
             purpose_key=name,
             sender=signers.admin.address,
             to=None,
-            calldata=artifact(name).creation(*arguments),
+            calldata=compiled.creation(signers.admin.address, *arguments),
             facts={"name": name},
         )
         tx = _carry(runner, draft, now, report)
         if tx is None:
             return None
         _remember(runner, key, name, tx)
-    addresses = {
-        name: item.address
-        for name, item in runner.write(lambda store: store.deployed(key)).items()
-    }
+    known = runner.write(lambda store: store.deployed(key))
+    addresses = {name: item.address for name, item in known.items()}
     contracts = Contracts(
         asset_registry=addresses["AssetRegistry"],
         status_anchor=addresses["StatusAnchor"],
@@ -85,14 +83,19 @@ def ensure_contracts(
         flex_token=addresses["FlexToken"],
         algorithm_registry=addresses["AlgorithmRegistry"],
     )
-    for name, role_name, grantee in _grants(addresses, signers):
+    token = _token(known["FlexToken"])
+    for name, role_name, grantee in _grants(addresses, signers, token):
+        if role_name == _BINDING:
+            calldata = token.calldata("bindMinter", grantee)
+        else:
+            calldata = artifact(name).calldata("grantRole", role(role_name), grantee)
         draft = TxDraft(
             chain=key,
             purpose=Purpose.GRANT,
             purpose_key=f"{name}.{role_name}:{grantee}",
             sender=signers.admin.address,
             to=addresses[name],
-            calldata=artifact(name).calldata("grantRole", role(role_name), grantee),
+            calldata=calldata,
             facts={"contract": name, "role": role_name, "grantee": grantee},
         )
         if _carry(runner, draft, now, report) is None:
@@ -101,15 +104,41 @@ def ensure_contracts(
 
 
 def _grants(
-    addresses: Mapping[str, str], signers: Signers
+    addresses: Mapping[str, str], signers: Signers, token: Artifact
 ) -> tuple[tuple[str, str, str], ...]:
+    minting = "MINTER_ROLE" if token.release == 1 else _BINDING
     return (
         ("AssetRegistry", "REGISTRAR_ROLE", signers.registrar.address),
         ("StatusAnchor", "ANCHORER_ROLE", signers.anchorer.address),
         ("Settlement", "SETTLER_ROLE", signers.settler.address),
-        ("FlexToken", "MINTER_ROLE", addresses["Settlement"]),
+        ("FlexToken", minting, addresses["Settlement"]),
         ("AlgorithmRegistry", "PUBLISHER_ROLE", signers.admin.address),
+        *((name, "PAUSER_ROLE", signers.pauser) for name in ORDER),
     )
+
+
+def _to_deploy(
+    name: str, known: Mapping[str, Deployed]
+) -> tuple[Artifact, tuple[str, ...]]:
+    """Return what to deploy, and its arguments after the admin.
+
+    A deployment that an earlier release began is finished with that release's code.
+    """
+    if name != "Settlement":
+        return artifact(name), ()
+    token = known["FlexToken"]
+    if _token(token).release == 1:
+        return artifact(name, 1), (token.address,)
+    return artifact(name), (token.address, known["StatusAnchor"].address)
+
+
+def _token(deployed: Deployed) -> Artifact:
+    """Return which release of the token was deployed; its code has no own values."""
+    for release in EARLIER["FlexToken"]:
+        earlier = artifact("FlexToken", release)
+        if code_sha256(earlier.runtime_code) == deployed.code_sha256:
+            return earlier
+    return artifact("FlexToken")
 
 
 def _carry(
@@ -139,7 +168,7 @@ def _remember(runner: Runner, key: str, name: str, tx: OutboxTx) -> None:
     if receipt is None or receipt.contract_address is None:
         return
     code = runner.chain.code(receipt.contract_address)
-    if not artifact(name).matches(code):
+    if recognized(name, code) is None:
         raise ArtifactError(f"{name}: the chain holds other code than was deployed")
     deployed = Deployed(
         name=name,

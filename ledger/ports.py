@@ -147,13 +147,18 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signers:
-    """The separate keys of an operator, one per role."""
+    """The separate keys of an operator, one per role.
+
+    Attributes:
+        pauser: Address that may stop the contracts; its key is not needed here.
+    """
 
     admin: Signer
     anchorer: Signer
     settler: Signer
     registrar: Signer
+    pauser: str
 
     def all(self) -> Sequence[Signer]:
-        """Return all of them."""
+        """Return those that sign."""
         return (self.admin, self.anchorer, self.settler, self.registrar)

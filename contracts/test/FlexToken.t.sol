@@ -5,7 +5,6 @@ import {FlexToken} from "../src/FlexToken.sol";
 import {TestBase} from "./Vm.sol";
 
 contract FlexTokenTest is TestBase {
-    address private constant _MINTER = address(0xA3);
     address private constant _ENABLER = address(0xA4);
     address private constant _HOLDER = address(0xD1);
 
@@ -14,7 +13,7 @@ contract FlexTokenTest is TestBase {
     function setUp() public {
         _token = new FlexToken(ADMIN);
         vm.startPrank(ADMIN);
-        _token.grantRole(_token.MINTER_ROLE(), _MINTER);
+        _token.bindMinter(address(this));
         _token.grantRole(_token.TRANSFER_ENABLER_ROLE(), _ENABLER);
         _token.grantRole(_token.PAUSER_ROLE(), PAUSER);
         vm.stopPrank();
@@ -77,12 +76,63 @@ contract FlexTokenTest is TestBase {
     }
 
     function test_AStrangerNeitherMintsNorOpensTransfers() public {
-        expectMissingRole(STRANGER, _token.MINTER_ROLE());
+        vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexNotMinter.selector, STRANGER));
         vm.prank(STRANGER);
         _token.mint(STRANGER, 1);
+        vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexNotMinter.selector, STRANGER));
+        vm.prank(STRANGER);
+        _token.takeBack(STRANGER, 1);
         expectMissingRole(STRANGER, _token.TRANSFER_ENABLER_ROLE());
         vm.prank(STRANGER);
         _token.setTransfersEnabled(true);
+    }
+
+    function test_TheMinterIsBoundOnceAndForEver() public {
+        vm.assertEq(_token.minter(), address(this));
+        vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexMinterIsBound.selector, address(this)));
+        vm.prank(ADMIN);
+        _token.bindMinter(address(_token));
+        FlexToken fresh = new FlexToken(ADMIN);
+        expectMissingRole(STRANGER, bytes32(0));
+        vm.prank(STRANGER);
+        fresh.bindMinter(address(this));
+        vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexMinterHasNoCode.selector, STRANGER));
+        vm.prank(ADMIN);
+        fresh.bindMinter(STRANGER);
+        vm.expectEmit(address(fresh));
+        emit FlexToken.MinterBound(address(this));
+        vm.prank(ADMIN);
+        fresh.bindMinter(address(this));
+    }
+
+    function test_NotEvenTheAdminMints() public {
+        vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexNotMinter.selector, ADMIN));
+        vm.prank(ADMIN);
+        _token.mint(ADMIN, 1);
+    }
+
+    function testFuzz_WhatIsTakenBackIsBurntOrOwedAndPaidByMinting(
+        uint96 minted,
+        uint96 redeemed,
+        uint96 taken,
+        uint96 later
+    ) public {
+        vm.assume(redeemed <= minted);
+        _mint(minted);
+        vm.prank(_HOLDER);
+        _token.burn(redeemed);
+        uint256 held = uint256(minted) - redeemed;
+        uint256 burnt = taken < held ? taken : held;
+        vm.expectEmit(address(_token));
+        emit FlexToken.FlexTakenBack(_HOLDER, burnt, taken - burnt);
+        _token.takeBack(_HOLDER, taken);
+        vm.assertEq(_token.balanceOf(_HOLDER), held - burnt);
+        vm.assertEq(_token.debtOf(_HOLDER), taken - burnt);
+        _mint(later);
+        uint256 owed = taken - burnt;
+        uint256 paid = later < owed ? later : owed;
+        vm.assertEq(_token.debtOf(_HOLDER), owed - paid);
+        vm.assertEq(_token.balanceOf(_HOLDER), held - burnt + later - paid);
     }
 
     function test_PauseStopsMintingAndTransfersButNeverRedemption() public {
@@ -102,7 +152,6 @@ contract FlexTokenTest is TestBase {
     }
 
     function _mint(uint256 amountWh) private {
-        vm.prank(_MINTER);
         _token.mint(_HOLDER, amountWh);
     }
 }

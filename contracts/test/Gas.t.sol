@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {AlgorithmRegistry} from "../src/AlgorithmRegistry.sol";
 import {AssetRegistry} from "../src/AssetRegistry.sol";
+import {Escrow} from "../src/Escrow.sol";
 import {FlexToken} from "../src/FlexToken.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {StatusAnchor} from "../src/StatusAnchor.sol";
@@ -22,11 +23,11 @@ contract GasTest is TestBase {
 
     function setUp() public {
         _token = new FlexToken(address(this));
-        _settlement = new Settlement(address(this), address(_token));
-        _registry = new AssetRegistry(address(this));
         _anchor = new StatusAnchor(address(this));
+        _settlement = new Settlement(address(this), address(_token), address(_anchor));
+        _registry = new AssetRegistry(address(this));
         _algorithms = new AlgorithmRegistry(address(this));
-        _token.grantRole(_token.MINTER_ROLE(), address(_settlement));
+        _token.bindMinter(address(_settlement));
         _settlement.grantRole(_settlement.SETTLER_ROLE(), address(this));
         _registry.grantRole(_registry.REGISTRAR_ROLE(), address(this));
         _anchor.grantRole(_anchor.ANCHORER_ROLE(), address(this));
@@ -44,7 +45,10 @@ contract GasTest is TestBase {
         FlexToken token = new FlexToken(ADMIN);
         vm.stopSnapshotGas();
         vm.startSnapshotGas(_GROUP, "deploy Settlement");
-        new Settlement(ADMIN, address(token));
+        Settlement settlement = new Settlement(ADMIN, address(token), address(_anchor));
+        vm.stopSnapshotGas();
+        vm.startSnapshotGas(_GROUP, "deploy Escrow");
+        new Escrow(ADMIN, address(token), address(settlement), "EUR", 10_000);
         vm.stopSnapshotGas();
         vm.startSnapshotGas(_GROUP, "deploy AlgorithmRegistry");
         new AlgorithmRegistry(ADMIN);
@@ -52,14 +56,90 @@ contract GasTest is TestBase {
     }
 
     function test_Anchor() public {
-        bytes32[] memory leaves = Tree.leaves(9, 300);
+        bytes32[] memory leaves = Tree.leaves(9, 200);
         _anchor.anchor(100, Tree.root(leaves, 100), new bytes32[](0), "");
         vm.snapshotGasLastCall(_GROUP, "anchor 1st head");
         _anchor.anchor(200, Tree.root(leaves, 200), Tree.consistency(leaves, 100, 200), "");
         vm.snapshotGasLastCall(_GROUP, "anchor 100 to 200 leaves");
-        bytes memory packed = _packed(100);
-        _anchor.anchor(300, Tree.root(leaves, 300), Tree.consistency(leaves, 200, 300), packed);
-        vm.snapshotGasLastCall(_GROUP, "anchor 200 to 300 leaves with the status of 100 assets");
+    }
+
+    /// @dev 1 000 leaves a step on a log that is well grown: the proof is long on both sides.
+    function test_AnchorAThousandLeavesAStep() public {
+        bytes32[] memory leaves = Tree.leaves(9, 21_000);
+        _anchor.anchor(20_000, Tree.root(leaves, 20_000), new bytes32[](0), "");
+        bytes32 root = Tree.root(leaves, 21_000);
+        bytes32[] memory proof = Tree.consistency(leaves, 20_000, 21_000);
+        _anchor.anchor(21_000, root, proof, "");
+        vm.assertTrue(
+            vm.snapshotGasLastCall(_GROUP, "anchor 20 000 to 21 000 leaves") <= 65_000,
+            "anchor with proof, 1 000 leaves a step"
+        );
+    }
+
+    /// @dev The same head from the same state, with and without status: the difference is the status alone.
+    function test_StatusOfAHundredAssets() public {
+        bytes32[] memory leaves = Tree.leaves(9, 300);
+        bytes32 root = Tree.root(leaves, 300);
+        bytes32[] memory proof = Tree.consistency(leaves, 200, 300);
+        StatusAnchor other = new StatusAnchor(address(this));
+        other.grantRole(other.ANCHORER_ROLE(), address(this));
+        _anchor.anchor(200, Tree.root(leaves, 200), new bytes32[](0), "");
+        other.anchor(200, Tree.root(leaves, 200), new bytes32[](0), "");
+        _anchor.anchor(300, root, proof, "");
+        uint256 without = vm.snapshotGasLastCall(_GROUP, "anchor 200 to 300 leaves");
+        other.anchor(300, root, proof, _packed(100));
+        uint256 with = vm.snapshotGasLastCall(_GROUP, "anchor 200 to 300 leaves with the status of 100 assets");
+        vm.assertTrue(with - without <= 100 * 450, "status of 100 assets");
+    }
+
+    function test_SettleProven() public {
+        bytes32[] memory leaves = Tree.leaves(9, 1000);
+        _anchor.anchor(1000, Tree.root(leaves, 1000), new bytes32[](0), "");
+        Settlement.SettlementRow[] memory rows = _rows(2, 0, 0);
+        rows[0].leafHash = leaves[700];
+        rows[1].leafHash = leaves[701];
+        bytes32[] memory proof = Tree.inclusion(leaves, 700, 1000);
+        _settlement.settleProven(rows[0], 700, proof);
+        vm.snapshotGasLastCall(_GROUP, "settle 1 session with its proof, first");
+        proof = Tree.inclusion(leaves, 701, 1000);
+        _settlement.settleProven(rows[1], 701, proof);
+        vm.snapshotGasLastCall(_GROUP, "settle 1 session with its proof");
+    }
+
+    /// @dev Start leaves of one session a user, 1 000 leaves apart: no two share a word of the book.
+    function test_SettleNetted() public {
+        _anchor.anchor(1_000_000, "root", new bytes32[](0), "");
+        (Settlement.NettedWindow memory window, Settlement.NettedRow[] memory rows) = _netted(0, 10);
+        _settlement.settleNetted(window, rows);
+        vm.snapshotGasLastCall(_GROUP, "settle netted, 10 users");
+        (window, rows) = _netted(window.toLeaf, 100);
+        _settlement.settleNetted(window, rows);
+        vm.assertTrue(vm.snapshotGasLastCall(_GROUP, "settle netted, 100 users") <= 100 * 18_000, "netted, 100 users");
+        (window, rows) = _netted(window.toLeaf, 100);
+        for (uint256 i = 0; i < 100; ++i) {
+            rows[i].flexMilliWh = 2_000_000;
+        }
+        _settlement.settleNetted(window, rows);
+        vm.snapshotGasLastCall(_GROUP, "settle netted, 100 users with flexibility, first of each");
+        _settlement.recordInvoices(window.toLeaf, 900_000, "root", 100, new uint64[](0));
+        vm.snapshotGasLastCall(_GROUP, "record invoices as one root");
+    }
+
+    function _netted(uint64 from, uint256 users)
+        private
+        pure
+        returns (Settlement.NettedWindow memory window, Settlement.NettedRow[] memory rows)
+    {
+        window.fromLeaf = from;
+        window.toLeaf = from + uint64(users) * 1000;
+        window.currency = "EUR";
+        window.listed = new uint64[](users);
+        rows = new Settlement.NettedRow[](users);
+        for (uint160 i = 0; i < users; ++i) {
+            window.listed[i] = from + 77 + uint64(i) * 1000;
+            address user = address((uint160(0xD7) << 152) + (i << 144) + uint144(uint256(keccak256(abi.encode(i)))));
+            rows[i] = Settlement.NettedRow(user, 22_000_000, 990, 0, keccak256(abi.encode("sessions", i)));
+        }
     }
 
     function test_Register() public {
@@ -84,6 +164,10 @@ contract GasTest is TestBase {
         vm.snapshotGasLastCall(_GROUP, "settle 100 sessions again");
         _settlement.recordCredit(Settlement.CreditRow(bytes32(uint256(1)), "credit", "leaf", 5));
         vm.snapshotGasLastCall(_GROUP, "record a credit");
+        Settlement.SettlementRow memory settled = _rows(1, 101, 2_000_000)[0];
+        Settlement.CreditRow memory credit = Settlement.CreditRow(settled.sessionKey, "flex credit", "leaf", 5);
+        _settlement.recordFlexCredit(settled, credit, 1_000_000);
+        vm.snapshotGasLastCall(_GROUP, "record a credit that takes back flexibility");
     }
 
     function test_Publish() public {

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {FlexToken} from "../src/FlexToken.sol";
 import {Settlement} from "../src/Settlement.sol";
+import {StatusAnchor} from "../src/StatusAnchor.sol";
 import {TestBase} from "./Vm.sol";
 
 /// @dev A settler that draws sessions, start leaves and credits from small pools, so that repeats and
@@ -92,10 +93,11 @@ contract SettlementInvariantTest is TestBase {
 
     function setUp() public {
         _token = new FlexToken(ADMIN);
-        _settlement = new Settlement(ADMIN, address(_token));
+        StatusAnchor anchor = new StatusAnchor(ADMIN);
+        _settlement = new Settlement(ADMIN, address(_token), address(anchor));
         _handler = new SettlementHandler(_settlement, _token);
         vm.startPrank(ADMIN);
-        _token.grantRole(_token.MINTER_ROLE(), address(_settlement));
+        _token.bindMinter(address(_settlement));
         _settlement.grantRole(_settlement.SETTLER_ROLE(), address(_handler));
         vm.stopPrank();
         _targets.push(address(_handler));

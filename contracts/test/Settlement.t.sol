@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {FlexToken} from "../src/FlexToken.sol";
 import {Settlement} from "../src/Settlement.sol";
+import {StatusAnchor} from "../src/StatusAnchor.sol";
 import {TestBase, Vm} from "./Vm.sol";
 
 contract SettlementTest is TestBase {
@@ -16,17 +17,19 @@ contract SettlementTest is TestBase {
 
     function setUp() public {
         _token = new FlexToken(ADMIN);
-        _settlement = new Settlement(ADMIN, address(_token));
+        _settlement = new Settlement(ADMIN, address(_token), address(new StatusAnchor(ADMIN)));
         vm.startPrank(ADMIN);
-        _token.grantRole(_token.MINTER_ROLE(), address(_settlement));
+        _token.bindMinter(address(_settlement));
         _settlement.grantRole(_settlement.SETTLER_ROLE(), _SETTLER);
         _settlement.grantRole(_settlement.PAUSER_ROLE(), PAUSER);
         vm.stopPrank();
     }
 
-    function test_TheTokenCannotBeZero() public {
+    function test_TokenAndAnchorCannotBeZero() public {
         vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementTokenIsZero.selector));
-        new Settlement(ADMIN, address(0));
+        new Settlement(ADMIN, address(0), address(1));
+        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementAnchorIsZero.selector));
+        new Settlement(ADMIN, address(1), address(0));
     }
 
     function testFuzz_ASessionSettlesOnceWithItsContent(Settlement.SettlementRow memory row) public {
@@ -142,13 +145,92 @@ contract SettlementTest is TestBase {
         vm.assertEq(_settlement.settledCount(), 2);
     }
 
-    function test_WithoutTheMinterRoleNothingSettlesHalfway() public {
+    function test_WithoutABoundMinterNothingSettlesHalfway() public {
+        FlexToken unbound = new FlexToken(ADMIN);
+        _settlement = new Settlement(ADMIN, address(unbound), address(1));
         vm.startPrank(ADMIN);
-        _token.revokeRole(_token.MINTER_ROLE(), address(_settlement));
+        _settlement.grantRole(_settlement.SETTLER_ROLE(), _SETTLER);
         vm.stopPrank();
-        expectMissingRole(address(_settlement), _token.MINTER_ROLE());
+        vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexNotMinter.selector, address(_settlement)));
         _settle(_row(_KEY, 7));
         vm.assertEq(_settlement.settledCount(), 0);
+    }
+
+    function test_ACreditTakesBackFlexibilityUpToWhatTheSessionBrought() public {
+        Settlement.SettlementRow memory row = _row(_KEY, 7);
+        _settle(row);
+        vm.expectEmit(address(_token));
+        emit FlexToken.FlexTakenBack(_DRIVER, 2000, 0);
+        _flexCredit(row, _CREDIT, 2_000_999);
+        vm.assertEq(_token.balanceOf(_DRIVER), 1000);
+        _flexCredit(row, _CREDIT, 2_000_999);
+        vm.assertEq(_token.balanceOf(_DRIVER), 1000);
+        vm.expectRevert(
+            abi.encodeWithSelector(Settlement.SettlementFlexCreditTooLarge.selector, _KEY, uint64(1000), uint64(1001))
+        );
+        _flexCredit(row, keccak256("second"), 1_001_000);
+        _flexCredit(row, keccak256("second"), 1_000_000);
+        vm.assertEq(_token.totalSupply(), 0);
+    }
+
+    function test_ACreditNeverFailsBecauseTheHolderRedeemed() public {
+        Settlement.SettlementRow memory row = _row(_KEY, 7);
+        _settle(row);
+        vm.prank(_DRIVER);
+        _token.burn(2500);
+        vm.expectEmit(address(_settlement));
+        emit Settlement.FlexCredited(_KEY, _CREDIT, _DRIVER, 3_000_000);
+        _flexCredit(row, _CREDIT, 3_000_000);
+        vm.assertEq(_token.balanceOf(_DRIVER), 0);
+        vm.assertEq(_token.debtOf(_DRIVER), 2500);
+        (, uint64 creditedMinor) = _settlement.settledAmounts(_KEY);
+        vm.assertEq(creditedMinor, 100);
+        _settle(_row(keccak256("next"), 8));
+        vm.assertEq(_token.balanceOf(_DRIVER), 500);
+        vm.assertEq(_token.debtOf(_DRIVER), 0);
+    }
+
+    function test_AFlexCreditWorksWhileTheTokenIsPaused() public {
+        Settlement.SettlementRow memory row = _row(_KEY, 7);
+        _settle(row);
+        vm.startPrank(ADMIN);
+        _token.grantRole(_token.PAUSER_ROLE(), PAUSER);
+        vm.stopPrank();
+        vm.prank(PAUSER);
+        _token.pause();
+        _flexCredit(row, _CREDIT, 3_000_000);
+        vm.assertEq(_token.totalSupply(), 0);
+    }
+
+    function test_AFlexCreditNeedsTheRowOfTheSession() public {
+        _settle(_row(_KEY, 7));
+        Settlement.SettlementRow memory row = _row(_KEY, 7);
+        row.flexTo = STRANGER;
+        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementRowDiffers.selector, _KEY));
+        _flexCredit(row, _CREDIT, 1000);
+        row = _row(_KEY, 7);
+        row.flexMilliWh += 1000;
+        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementRowDiffers.selector, _KEY));
+        _flexCredit(row, _CREDIT, 1000);
+    }
+
+    function test_NothingIsTakenBackWhereNobodyReceived() public {
+        Settlement.SettlementRow memory row = _row(_KEY, 7);
+        row.flexTo = address(0);
+        _settle(row);
+        vm.expectRevert(
+            abi.encodeWithSelector(Settlement.SettlementFlexCreditTooLarge.selector, _KEY, uint64(0), uint64(1))
+        );
+        _flexCredit(row, _CREDIT, 1000);
+        _flexCredit(row, _CREDIT, 999);
+    }
+
+    function test_ACreditKeyServesOneWayOnly() public {
+        Settlement.SettlementRow memory row = _row(_KEY, 7);
+        _settle(row);
+        _credit(_KEY, _CREDIT, 100);
+        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementCreditConflict.selector, _CREDIT));
+        _flexCredit(row, _CREDIT, 0);
     }
 
     function test_CreditsAddUpToTheSettledAmountAndNoFurther() public {
@@ -213,6 +295,9 @@ contract SettlementTest is TestBase {
         expectMissingRole(STRANGER, role);
         vm.prank(STRANGER);
         _settlement.recordCredit(Settlement.CreditRow(_KEY, _CREDIT, "leaf", 1));
+        expectMissingRole(STRANGER, role);
+        vm.prank(STRANGER);
+        _settlement.recordFlexCredit(_row(_KEY, 7), Settlement.CreditRow(_KEY, _CREDIT, "leaf", 1), 0);
     }
 
     function test_PauseStopsSettlementAndCredit() public {
@@ -223,6 +308,8 @@ contract SettlementTest is TestBase {
         _settle(_row(_KEY, 7));
         expectPaused();
         _credit(_KEY, _CREDIT, 1);
+        expectPaused();
+        _flexCredit(_row(_KEY, 7), _CREDIT, 1);
     }
 
     function _row(bytes32 sessionKey, uint64 startLeafIndex) private pure returns (Settlement.SettlementRow memory) {
@@ -255,6 +342,11 @@ contract SettlementTest is TestBase {
     function _credit(bytes32 sessionKey, bytes32 creditKey, uint64 amountMinor) private {
         vm.prank(_SETTLER);
         _settlement.recordCredit(Settlement.CreditRow(sessionKey, creditKey, "leaf", amountMinor));
+    }
+
+    function _flexCredit(Settlement.SettlementRow memory row, bytes32 creditKey, uint64 flexMilliWh) private {
+        vm.prank(_SETTLER);
+        _settlement.recordFlexCredit(row, Settlement.CreditRow(row.sessionKey, creditKey, "leaf", 100), flexMilliWh);
     }
 
     function _refuse(Settlement.SettlementRow memory row, bytes memory reason) private {

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {AlgorithmRegistry} from "../src/AlgorithmRegistry.sol";
 import {AssetRegistry} from "../src/AssetRegistry.sol";
+import {Escrow} from "../src/Escrow.sol";
 import {FlexToken} from "../src/FlexToken.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {StatusAnchor} from "../src/StatusAnchor.sol";
@@ -15,9 +16,12 @@ contract StoppableTest is TestBase {
     function setUp() public {
         FlexToken token = new FlexToken(ADMIN);
         _contracts.push(token);
-        _contracts.push(new Settlement(ADMIN, address(token)));
+        StatusAnchor anchor = new StatusAnchor(ADMIN);
+        Settlement settlement = new Settlement(ADMIN, address(token), address(anchor));
+        _contracts.push(settlement);
+        _contracts.push(anchor);
+        _contracts.push(new Escrow(ADMIN, address(token), address(settlement), "EUR", 1));
         _contracts.push(new AssetRegistry(ADMIN));
-        _contracts.push(new StatusAnchor(ADMIN));
         _contracts.push(new AlgorithmRegistry(ADMIN));
         vm.startPrank(ADMIN);
         for (uint256 i = 0; i < _contracts.length; ++i) {

@@ -319,7 +319,7 @@ class Anchoring:
             chain = EmbeddedChain.create_or_open(
                 self._settings.store.chain_path,
                 clock=self._clock,
-                funded=[signer.address for signer in signers.all()],
+                funded=[*(one.address for one in signers.all()), signers.pauser],
             )
         except (LedgerError, OSError) as error:
             raise StartupError(f"cannot open the embedded chain: {error}") from error
@@ -339,6 +339,7 @@ class Anchoring:
             anchorer=signers.anchorer.address,
             settler=signers.settler.address,
             registrar=signers.registrar.address,
+            pauser=signers.pauser,
         )
         chain = JsonRpcChain(
             rpc_url,

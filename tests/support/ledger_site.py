@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ledger import record
 from ledger.bundle import build_receipt, seal_settlement
@@ -33,10 +33,19 @@ class SteppedClock:
         return self.at
 
 
+PAUSER: Final = LocalSigner(bytes([7]) * 31 + bytes([5]))
+
+
 def fixed_signers() -> Signers:
     """Keys of tests only; distinct per role."""
     keys = [LocalSigner(bytes([7]) * 31 + bytes([number])) for number in range(1, 5)]
-    return Signers(admin=keys[0], anchorer=keys[1], settler=keys[2], registrar=keys[3])
+    return Signers(
+        admin=keys[0],
+        anchorer=keys[1],
+        settler=keys[2],
+        registrar=keys[3],
+        pauser=PAUSER.address,
+    )
 
 
 def open_database(path: Path | str = ":memory:") -> sqlite3.Connection:

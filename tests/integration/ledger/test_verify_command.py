@@ -155,6 +155,21 @@ def test_a_session_with_an_erased_leaf_has_no_receipt(
         site.receipt("s-1")
 
 
+def test_the_pauser_is_a_named_address_or_a_key_of_its_own(tmp_path: Path) -> None:
+    made = load_signers(tmp_path / "keys")
+    assert made.pauser == load_key(tmp_path / "keys" / "pauser.key").address
+    assert made.pauser not in [signer.address for signer in made.all()]
+    named = tmp_path / "keys" / "pauser.address"
+    named.write_text("0x" + "Ab" * 20 + "\n", encoding="ascii")
+    assert load_signers(tmp_path / "keys").pauser == "0x" + "ab" * 20
+    for wrong in (b"0x" + b"ab" * 19, b"ab" * 20, b"\xff", b""):
+        named.write_bytes(wrong)
+        with pytest.raises(LedgerError, match="not an address"):
+            load_signers(tmp_path / "keys")
+    one_key = tmp_path / "keys" / "admin.key"
+    assert load_signers(one_key).pauser == load_key(one_key).address
+
+
 def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
     first = load_signers(tmp_path / "keys")
     again = load_signers(tmp_path / "keys")

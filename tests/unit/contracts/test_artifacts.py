@@ -13,6 +13,8 @@ from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
 from web3 import EthereumTesterProvider, Web3
 
+from ledger import contracts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,6 +24,7 @@ ARTIFACTS: Final = Path(__file__).parents[3] / "contracts" / "artifacts"
 NAMES: Final = (
     "AlgorithmRegistry",
     "AssetRegistry",
+    "Escrow",
     "FlexToken",
     "Settlement",
     "StatusAnchor",
@@ -42,8 +45,58 @@ EIP_3860_LIMIT_BYTES: Final = 49_152
 
 def test_every_contract_has_an_artifact_and_no_other_file_lies_there() -> None:
     assert sorted(path.name for path in ARTIFACTS.iterdir()) == [
-        f"{name}.json" for name in NAMES
+        *(f"{name}.json" for name in NAMES),
+        "releases",
     ]
+    earlier = [path for path in (ARTIFACTS / "releases").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(ARTIFACTS)) for path in earlier) == [
+        f"releases/{number}/{name}.json"
+        for name, numbers in sorted(contracts.EARLIER.items())
+        for number in numbers
+    ]
+    assert set(contracts.NAMES) == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "settleBatch",
+        "recordCredit",
+        "settledContent",
+        "settledAmounts",
+        "isStartLeafSettled",
+        "SessionSettled",
+        "SettlementRepeated",
+        "CreditRecorded",
+        "CreditRepeated",
+        "SettlementConflict",
+        "SettlementRowIncomplete",
+        "SettlementCreditTooLarge",
+    ],
+)
+def test_what_the_gateway_says_to_settlement_reads_the_same_in_every_release(
+    name: str,
+) -> None:
+    found = [
+        entry
+        for release in (contracts.RELEASE, *contracts.EARLIER["Settlement"])
+        for entry in contracts.artifact("Settlement", release).abi
+        if entry.get("name") == name
+    ]
+    assert found == [found[0], found[0]]
+
+
+def test_a_release_is_recognized_by_its_code_whatever_values_it_was_given() -> None:
+    for release in (1, 2):
+        code = contracts.artifact("Settlement", release).runtime_code
+        address = bytes(12) + b"\xab" * 20
+        given = code.replace(b"\x7f" + bytes(32), b"\x7f" + address)
+        assert given != code
+        found = contracts.recognized("Settlement", given)
+        assert found is not None
+        assert found.release == release
+        assert contracts.recognized("FlexToken", given) is None
+        assert contracts.recognized("Settlement", given[:-1] + b"\xff") is None
 
 
 @pytest.mark.parametrize("name", NAMES)
