@@ -7,6 +7,7 @@ import {Escrow} from "../src/Escrow.sol";
 import {FlexToken} from "../src/FlexToken.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {StatusAnchor} from "../src/StatusAnchor.sol";
+import {Coin} from "./Coins.sol";
 import {Tree} from "./Tree.sol";
 import {TestBase} from "./Vm.sol";
 
@@ -123,6 +124,53 @@ contract GasTest is TestBase {
         vm.snapshotGasLastCall(_GROUP, "settle netted, 100 users with flexibility, first of each");
         _settlement.recordInvoices(window.toLeaf, 900_000, "root", 100, new uint64[](0));
         vm.snapshotGasLastCall(_GROUP, "record invoices as one root");
+    }
+
+    function test_Escrow() public {
+        address driver = vm.addr(1);
+        Coin coin = new Coin();
+        Escrow escrow = new Escrow(address(this), address(coin), address(_settlement), "EUR", 10_000);
+        coin.give(driver, 1e12);
+        coin.give(address(this), 1e12);
+        coin.approve(address(escrow), 1e12);
+        escrow.deposit(driver, 1e9);
+        vm.snapshotGasLastCall(_GROUP, "escrow: deposit, first");
+        bytes32 permit = keccak256(
+            abi.encode(
+                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
+                driver,
+                address(escrow),
+                1e9,
+                0,
+                block.timestamp
+            )
+        );
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(1, keccak256(abi.encodePacked(hex"1901", coin.DOMAIN_SEPARATOR(), permit)));
+        escrow.depositWithPermit(driver, 1e9, block.timestamp, v, r, s);
+        vm.snapshotGasLastCall(_GROUP, "escrow: deposit with permit");
+        Settlement.SettlementRow[] memory rows = _rows(3, 0, 0);
+        _settlement.settleBatch(rows);
+        for (uint256 i = 0; i < 2; ++i) {
+            Escrow.SessionLock memory terms =
+                Escrow.SessionLock(rows[i].sessionKey, driver, ADMIN, 2e7, uint64(block.timestamp + 1 days));
+            (v, r, s) = vm.sign(1, escrow.lockDigest(terms));
+            escrow.lock(terms, abi.encodePacked(r, s, v));
+            vm.snapshotGasLastCall(_GROUP, "escrow: lock");
+            escrow.collect(rows[i], driver, ADMIN);
+            vm.snapshotGasLastCall(_GROUP, "escrow: collect from a lock");
+        }
+        Escrow.DriverReceipt memory receipt =
+            Escrow.DriverReceipt(rows[2].sessionKey, driver, ADMIN, 22_000, 2e7, uint64(block.timestamp));
+        (v, r, s) = vm.sign(1, escrow.receiptDigest(receipt));
+        escrow.collectWithReceipt(rows[2], receipt, abi.encodePacked(r, s, v));
+        vm.snapshotGasLastCall(_GROUP, "escrow: collect by receipt");
+        vm.prank(driver);
+        escrow.withdraw(driver, 1e8);
+        vm.snapshotGasLastCall(_GROUP, "escrow: withdraw");
+        vm.prank(ADMIN);
+        escrow.claim(ADMIN);
+        vm.snapshotGasLastCall(_GROUP, "escrow: claim, first");
     }
 
     function _netted(uint64 from, uint256 users)

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Escrow} from "../src/Escrow.sol";
+import {FlexToken} from "../src/FlexToken.sol";
+import {Settlement} from "../src/Settlement.sol";
+import {StatusAnchor} from "../src/StatusAnchor.sol";
+import {Coin} from "./Coins.sol";
+import {TestBase, Vm} from "./Vm.sol";
+
+/// @dev Three drivers, two operators and four sessions, a pauser and the clock. It keeps its own books,
+/// predicts each verdict from them and remembers every surprise. Every session costs 300 units.
+contract EscrowHandler {
+    Vm private constant _VM = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+    uint256 public constant SESSIONS = 4;
+    uint256 private constant _COST = 300;
+
+    address[] private _users;
+    Escrow public immutable escrow;
+    Coin public immutable coin;
+    uint256 public surprises;
+    bool public isPaused;
+    mapping(address user => uint256 amount) public deposits;
+    mapping(address cpo => uint256 amount) public claims;
+    mapping(address cpo => uint256 amount) public everPaid;
+    mapping(bytes32 paymentId => uint256 amount) public locked;
+    mapping(bytes32 paymentId => uint256 expiry) public expiryOf;
+    mapping(bytes32 paymentId => uint256 times) public timesPaid;
+    mapping(bytes32 paymentId => bool isDone) public isDone;
+
+    constructor(Escrow escrow_, Coin coin_) {
+        escrow = escrow_;
+        coin = coin_;
+        for (uint256 i = 0; i < 3; ++i) {
+            _users.push(_VM.addr(0xD000 + i));
+        }
+    }
+
+    function user(uint256 seed) public view returns (address) {
+        return _users[seed % 3];
+    }
+
+    function cpo(uint256 seed) public pure returns (address) {
+        return address(uint160(0xC000 + seed % 2));
+    }
+
+    function row(uint256 seed) public pure returns (Settlement.SettlementRow memory) {
+        uint64 session = uint64(seed % SESSIONS);
+        bytes32 key = keccak256(abi.encode("session", session));
+        return Settlement.SettlementRow(key, session, "leaf", 5_000_000, uint64(_COST), "EUR", 0, address(0));
+    }
+
+    function paymentId(uint256 session, uint256 u, uint256 c) public view returns (bytes32) {
+        return keccak256(abi.encode(row(session).sessionKey, user(u), cpo(c)));
+    }
+
+    function deposit(uint8 u, uint16 amount) external {
+        coin.give(user(u), amount);
+        _VM.startPrank(user(u));
+        coin.approve(address(escrow), amount);
+        bool passed;
+        try escrow.deposit(user(u), amount) {
+            passed = true;
+        } catch {}
+        _VM.stopPrank();
+        _expect(passed, !isPaused && amount != 0);
+        if (passed) deposits[user(u)] += amount;
+    }
+
+    function withdraw(uint8 u, uint16 amount) external {
+        _VM.prank(user(u));
+        bool passed;
+        try escrow.withdraw(user(u), amount) {
+            passed = true;
+        } catch {}
+        _expect(passed, amount <= deposits[user(u)]);
+        if (passed) deposits[user(u)] -= amount;
+    }
+
+    function lock(uint8 session, uint8 u, uint8 c, uint16 amount, uint8 hoursAhead) external {
+        bytes32 id = paymentId(session, u, c);
+        uint64 expiry = uint64(block.timestamp + uint256(hoursAhead % 200) * 1 hours);
+        Escrow.SessionLock memory terms =
+            Escrow.SessionLock(row(session).sessionKey, user(u), cpo(c), uint128(amount % 1000), expiry);
+        _VM.prank(user(u));
+        bool passed;
+        try escrow.lock(terms, "") {
+            passed = true;
+        } catch {}
+        bool inTime = expiry > block.timestamp && expiry <= block.timestamp + 7 days;
+        _expect(passed, !isPaused && inTime && !isDone[id] && expiryOf[id] == 0 && terms.maxAmount <= deposits[user(u)]);
+        if (!passed) return;
+        deposits[user(u)] -= terms.maxAmount;
+        locked[id] = terms.maxAmount;
+        expiryOf[id] = expiry;
+    }
+
+    function release(uint8 session, uint8 u, uint8 c, bool byCpo) external {
+        bytes32 id = paymentId(session, u, c);
+        _VM.prank(byCpo ? cpo(c) : user(u));
+        bool passed;
+        try escrow.release(row(session).sessionKey, user(u), cpo(c)) {
+            passed = true;
+        } catch {}
+        _expect(passed, !isDone[id] && expiryOf[id] != 0 && (byCpo || block.timestamp >= expiryOf[id]));
+        if (passed) _finish(id, user(u));
+    }
+
+    function collect(uint8 session, uint8 u, uint8 c) external {
+        bytes32 id = paymentId(session, u, c);
+        bool passed;
+        try escrow.collect(row(session), user(u), cpo(c)) {
+            passed = true;
+        } catch {}
+        _expect(passed, !isPaused && !isDone[id] && block.timestamp < expiryOf[id]);
+        if (!passed) return;
+        uint256 paid = locked[id] < _COST ? locked[id] : _COST;
+        _finish(id, user(u));
+        _pay(id, user(u), cpo(c), paid);
+    }
+
+    function collectWithReceipt(uint8 session, uint8 u, uint8 c, uint8 signer, bool otherSession) external {
+        bytes32 id = paymentId(session, u, c);
+        bool good = !otherSession && signer % 3 == u % 3 && deposits[user(u)] + locked[id] >= _COST;
+        Escrow.DriverReceipt memory receipt = _receipt(session, u, c);
+        if (otherSession) receipt.sessionId = row(uint256(session) + 1).sessionKey;
+        bytes memory signature = _sign(signer, receipt);
+        bool passed;
+        try escrow.collectWithReceipt(row(session), _receipt(session, u, c), signature) {
+            passed = true;
+        } catch {}
+        _expect(passed, !isPaused && good && !isDone[id]);
+        if (!passed) return;
+        _finish(id, user(u));
+        _pay(id, user(u), cpo(c), _COST);
+    }
+
+    function claim(uint8 c) external {
+        _VM.prank(cpo(c));
+        bool passed;
+        try escrow.claim(cpo(c)) {
+            passed = true;
+        } catch {}
+        _expect(passed, claims[cpo(c)] != 0);
+        if (passed) claims[cpo(c)] = 0;
+    }
+
+    function switchPause(uint8 seed) external {
+        bool pausing = seed % 3 == 0;
+        if (pausing == isPaused) return;
+        if (pausing) escrow.pause();
+        else escrow.unpause();
+        isPaused = pausing;
+    }
+
+    function wait(uint16 seconds_) external {
+        _VM.warp(block.timestamp + seconds_);
+    }
+
+    function _receipt(uint256 session, uint256 u, uint256 c) private view returns (Escrow.DriverReceipt memory) {
+        return
+            Escrow.DriverReceipt(
+                row(session).sessionKey, user(u), cpo(c), 5000, uint128(_COST), uint64(block.timestamp)
+            );
+    }
+
+    function _sign(uint256 signer, Escrow.DriverReceipt memory receipt) private view returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = _VM.sign(0xD000 + signer % 3, escrow.receiptDigest(receipt));
+        return abi.encodePacked(r, s, v);
+    }
+
+    function _expect(bool passed, bool predicted) private {
+        if (passed != predicted) ++surprises;
+    }
+
+    function _finish(bytes32 id, address owner) private {
+        isDone[id] = true;
+        deposits[owner] += locked[id];
+        locked[id] = 0;
+    }
+
+    function _pay(bytes32 id, address payer, address payee, uint256 amount) private {
+        ++timesPaid[id];
+        deposits[payer] -= amount;
+        claims[payee] += amount;
+        everPaid[payee] += amount;
+    }
+}
+
+contract EscrowInvariantTest is TestBase {
+    Coin private _coin;
+    Escrow private _escrow;
+    EscrowHandler private _handler;
+    address[] private _targets;
+
+    function setUp() public {
+        vm.warp(1_800_000_000);
+        _coin = new Coin();
+        FlexToken flex = new FlexToken(ADMIN);
+        Settlement settlement = new Settlement(ADMIN, address(flex), address(new StatusAnchor(ADMIN)));
+        _escrow = new Escrow(ADMIN, address(_coin), address(settlement), "EUR", 1);
+        _handler = new EscrowHandler(_escrow, _coin);
+        Settlement.SettlementRow[] memory rows = new Settlement.SettlementRow[](_handler.SESSIONS());
+        for (uint256 i = 0; i < rows.length; ++i) {
+            rows[i] = _handler.row(i);
+        }
+        vm.startPrank(ADMIN);
+        settlement.grantRole(settlement.SETTLER_ROLE(), ADMIN);
+        settlement.settleBatch(rows);
+        _escrow.grantRole(_escrow.PAUSER_ROLE(), address(_handler));
+        _escrow.grantRole(bytes32(0), address(_handler));
+        vm.stopPrank();
+        _targets.push(address(_handler));
+    }
+
+    /// @dev Read by forge: calls go to the handler only.
+    function targetContracts() external view returns (address[] memory) {
+        return _targets;
+    }
+
+    function invariant_EveryVerdictIsAsPredictedPausedOrNot() public view {
+        vm.assertEq(_handler.surprises(), 0);
+    }
+
+    function invariant_TheBalanceIsWhatIsOwed() public view {
+        uint256 owed = 0;
+        for (uint256 u = 0; u < 3; ++u) {
+            owed += _escrow.depositOf(_handler.user(u));
+            vm.assertEq(_escrow.depositOf(_handler.user(u)), _handler.deposits(_handler.user(u)));
+        }
+        for (uint256 c = 0; c < 2; ++c) {
+            owed += _escrow.claimableOf(_handler.cpo(c));
+            vm.assertEq(_escrow.claimableOf(_handler.cpo(c)), _handler.claims(_handler.cpo(c)));
+        }
+        for (uint256 i = 0; i < _handler.SESSIONS() * 6; ++i) {
+            (uint256 session, uint256 u, uint256 c) = (i / 6, i % 3, i % 2);
+            uint256 amount =
+                _escrow.paymentOf(_handler.row(session).sessionKey, _handler.user(u), _handler.cpo(c)).amount;
+            vm.assertEq(amount, _handler.locked(_handler.paymentId(session, u, c)));
+            owed += amount;
+        }
+        vm.assertEq(_escrow.totalOwed(), owed);
+        vm.assertEq(_coin.balanceOf(address(_escrow)), owed);
+    }
+
+    function invariant_NothingIsPaidTwiceAndOperatorsHaveWhatTheyWerePaid() public view {
+        for (uint256 i = 0; i < _handler.SESSIONS() * 6; ++i) {
+            vm.assertTrue(_handler.timesPaid(_handler.paymentId(i / 6, i % 3, i % 2)) <= 1);
+        }
+        for (uint256 c = 0; c < 2; ++c) {
+            address cpo = _handler.cpo(c);
+            vm.assertEq(_coin.balanceOf(cpo) + _escrow.claimableOf(cpo), _handler.everPaid(cpo));
+        }
+    }
+}
