@@ -33,7 +33,7 @@ function compile() {
       optimizer: { enabled: true, runs: OPTIMIZER_RUNS },
       metadata: { bytecodeHash: "none", appendCBOR: false },
       outputSelection: {
-        "*": { "*": ["abi", "metadata", "evm.bytecode.object", "evm.deployedBytecode.object"] },
+        "*": { "*": ["abi", "metadata", "devdoc", "userdoc", "evm.bytecode.object", "evm.deployedBytecode.object"] },
       },
     },
   };
@@ -76,6 +76,32 @@ function render(output, contractName) {
   return `${JSON.stringify(sortKeys(artifact), null, 2)}\n`;
 }
 
+function sign(entry) {
+  const type = (item) => item.type.replace("tuple", `(${(item.components ?? []).map(type).join(",")})`);
+  return `${entry.name}(${entry.inputs.map(type).join(",")})`;
+}
+
+/** Names every function, event and error of ours without a notice, or with a parameter that is not described. */
+function findUndocumented(output) {
+  const files = Object.entries(output.contracts);
+  const inherited = files.filter(([path]) => path.startsWith("@")).flatMap(([, all]) => Object.values(all));
+  const foreign = new Set(inherited.flatMap((one) => one.abi.filter((entry) => entry.name).map(sign)));
+  const ours = files.filter(([path]) => path.startsWith("src/"));
+  // Public variables have readers whose keys need no description.
+  const variable = /\bpublic (?:(?:constant|immutable) )?(\w+)(?:;| =)/g;
+  const readers = new Set(ours.flatMap(([path]) => [...readSource(path).matchAll(variable)].map((match) => match[1])));
+  const missing = ours.flatMap(([path, all]) =>
+    Object.values(all).flatMap((one) =>
+      one.abi.filter((entry) => entry.name && !foreign.has(sign(entry))).filter((entry) => {
+        const find = (docs) => [docs[{ function: "methods", event: "events", error: "errors" }[entry.type]]?.[sign(entry)]].flat()[0];
+        if (!find(one.userdoc)?.notice) return true;
+        return !readers.has(entry.name) && entry.inputs.some((input) => !find(one.devdoc)?.params?.[input.name]);
+      }).map((entry) => `${path}: ${sign(entry)}`),
+    ),
+  );
+  return [...new Set(missing)];
+}
+
 /** Names every artifact whose committed bytes differ from the rendered ones. */
 function findDifferences(rendered) {
   const committed = new Set(readdirSync(join(ROOT, "artifacts")).filter((file) => file !== "releases"));
@@ -97,6 +123,9 @@ function findThawed() {
 }
 
 const output = compile();
+const undocumented = findUndocumented(output);
+for (const what of undocumented) console.error(`${what} is not documented`);
+if (undocumented.length > 0) process.exit(1);
 const rendered = new Map(CONTRACTS.map((name) => [`${name}.json`, render(output, name)]));
 if (process.argv.includes("--check")) {
   const differing = findDifferences(rendered);
