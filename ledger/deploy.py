@@ -148,17 +148,18 @@ def _carry(
     if draft.purpose is Purpose.DEPLOY:
         refuse_a_second(runner, draft)
 
-    def seal_once(store: SqliteStore) -> bool:
+    def find_or_seal(store: SqliteStore) -> OutboxTx | None:
         found = store.find(draft.chain, draft.purpose, draft.purpose_key)
         if found is None:
             store.seal(draft, now)
-        return found is None
+        return found
 
-    if runner.write(seal_once):
+    tx = runner.write(find_or_seal)
+    if tx is None:
         runner.run(now, report)
-    tx = runner.write(
-        lambda store: store.find(draft.chain, draft.purpose, draft.purpose_key)
-    )
+        tx = runner.write(
+            lambda store: store.find(draft.chain, draft.purpose, draft.purpose_key)
+        )
     return None if tx is None or tx.state in WAITING else tx
 
 

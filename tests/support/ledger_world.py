@@ -271,7 +271,13 @@ class World:
             )
             for name in names
         }
-        return replace(fixed_signers(), **made)
+        return replace(
+            fixed_signers(),
+            admin=made["admin"],
+            anchorer=made["anchorer"],
+            settler=made["settler"],
+            registrar=made["registrar"],
+        )
 
     # What is seen at once.
 
