@@ -10,7 +10,7 @@ from typing import Final
 
 from eth_utils.crypto import keccak
 
-from ledger.contracts import artifact
+from ledger.contracts import recognized
 from ledger.errors import ArtifactError
 from ledger.outbox import TxDraft
 from ledger.runner import Runner
@@ -37,7 +37,7 @@ def refuse_a_second(runner: Runner, draft: TxDraft) -> None:
         return
     for nonce in range(min(chain.nonce(draft.sender), MAX_LOOKED_AT)):
         address = created_address(draft.sender, nonce)
-        if artifact(draft.purpose_key).matches(chain.code(address)):
+        if recognized(draft.purpose_key, chain.code(address)) is not None:
             raise ArtifactError(
                 f"{draft.purpose_key} stands at {address}, made by {draft.sender},"
                 " and this database does not know it: put a newer backup back, or begin"
