@@ -74,7 +74,7 @@ class SiteTable:
     default_stay_s: Annotated[int | None, Range(low=900, high=WEEK_S)] = None
     min_on_s: Annotated[int, Range(low=0, high=3_600)] = 300
     min_off_s: Annotated[int, Range(low=0, high=3_600)] = 300
-    free_unused_phases: bool = True
+    free_unused_phases: bool = False
 
     def __post_init__(self) -> None:
         try:
