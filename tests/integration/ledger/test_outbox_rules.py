@@ -214,7 +214,7 @@ def test_fees_of_a_day_stay_within_the_budget_and_work_waits_for_the_next(
         for block in world.chain.blocks[first_block:]
         for tx, _ in block.done
     ]
-    assert len(spent) == 3
+    assert 0 < len(spent) < 5, "some of it, and not all of it, on the first day"
     assert sum(spent) <= budget_wei
     for _ in range(2):
         stepped(world, 86_400)

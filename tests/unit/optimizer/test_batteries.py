@@ -332,7 +332,7 @@ def test_a_power_beside_cars_above_the_limit_is_found() -> None:
         ({"capacity_wh": 0}, "batteries[0].capacity_wh"),
         ({"energy_wh": 20_001}, "batteries[0].energy_wh"),
         ({"target_wh": -1}, "batteries[0].target_wh"),
-        ({"max_charge_w": 10**8}, "batteries[0].max_charge_w"),
+        ({"max_charge_w": 10**8 + 1}, "batteries[0].max_charge_w"),
         ({"efficiency_permille": 0}, "batteries[0].efficiency_permille"),
         ({"wear_micro_per_kwh": -1}, "batteries[0].wear_micro_per_kwh"),
         ({"held_a": 5.1}, "batteries[0].held_a"),
