@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ledger.contracts import EARLIER, Artifact, artifact, code_sha256, recognized, role
+from ledger.contracts import EARLIER, Artifact, artifact, code_sha256, recognized
 from ledger.earlier import refuse_a_second
 from ledger.errors import ArtifactError
+from ledger.grants import Contracts, grants_needed, is_gated, missing
 from ledger.outbox import WAITING, Deployed, OutboxTx, Purpose, TxDraft
 from ledger.ports import Signers
 from ledger.runner import Report, Runner
@@ -22,19 +22,6 @@ ORDER: Final = (
     "Settlement",
     "AlgorithmRegistry",
 )
-_BINDING: Final = "minter"
-"""Stands where a role would: the token takes its minter once, and for ever."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contracts:
-    """Where the contracts are; addresses in lower-case hex."""
-
-    asset_registry: str
-    status_anchor: str
-    settlement: str
-    flex_token: str
-    algorithm_registry: str
 
 
 def ensure_contracts(
@@ -44,7 +31,9 @@ def ensure_contracts(
 
     Safe to call again after a crash at any point: each deployment and each grant is a
     row of the outbox under its own name. On a known chain nothing is sent; the code at
-    every address is compared with the one that was deployed.
+    every address is compared with the one that was deployed. A grant that stands is not
+    made again; one that the admin's key cannot make is an alarm, and waited for only
+    where anchoring or settling needs it.
 
     Returns:
         The addresses, or ``None`` while transactions are under way: call again later.
@@ -84,37 +73,13 @@ def ensure_contracts(
         algorithm_registry=addresses["AlgorithmRegistry"],
     )
     token = _token(known["FlexToken"])
-    for name, role_name, grantee in _grants(addresses, signers, token):
-        if role_name == _BINDING:
-            calldata = token.calldata("bindMinter", grantee)
-        else:
-            calldata = artifact(name).calldata("grantRole", role(role_name), grantee)
-        draft = TxDraft(
-            chain=key,
-            purpose=Purpose.GRANT,
-            purpose_key=f"{name}.{role_name}:{grantee}",
-            sender=signers.admin.address,
-            to=addresses[name],
-            calldata=calldata,
-            facts={"contract": name, "role": role_name, "grantee": grantee},
-        )
-        if _carry(runner, draft, now, report) is None:
+    for grant in grants_needed(addresses, signers, token):
+        draft = missing(grant, runner, signers.admin.address, report)
+        if draft is None and is_gated(grant, runner):
+            return None
+        if draft is not None and _carry(runner, draft, now, report) is None:
             return None
     return contracts
-
-
-def _grants(
-    addresses: Mapping[str, str], signers: Signers, token: Artifact
-) -> tuple[tuple[str, str, str], ...]:
-    minting = "MINTER_ROLE" if token.release == 1 else _BINDING
-    return (
-        ("AssetRegistry", "REGISTRAR_ROLE", signers.registrar.address),
-        ("StatusAnchor", "ANCHORER_ROLE", signers.anchorer.address),
-        ("Settlement", "SETTLER_ROLE", signers.settler.address),
-        ("FlexToken", minting, addresses["Settlement"]),
-        ("AlgorithmRegistry", "PUBLISHER_ROLE", signers.admin.address),
-        *((name, "PAUSER_ROLE", signers.pauser) for name in ORDER),
-    )
 
 
 def _to_deploy(

@@ -17,7 +17,7 @@ from typing import Final
 from ledger import credits as credit_leaves
 from ledger import log, settle
 from ledger.contracts import artifact
-from ledger.deploy import Contracts, ensure_contracts
+from ledger.deploy import ensure_contracts
 from ledger.errors import (
     ArtifactError,
     ChainError,
@@ -26,6 +26,7 @@ from ledger.errors import (
     LeaseLostError,
     LedgerForkError,
 )
+from ledger.grants import Contracts, Pausers
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
 from ledger.receipt import BundleChain
@@ -142,6 +143,7 @@ class AnchorWorker:
         self._packed_status = packed_status
         self._on_status = on_status
         self._holder = holder
+        self._pausers = Pausers(self._runner, signers)
         self._key: str | None = None
         self._contracts: Contracts | None = None
         self._bundle_chain: BundleChain | None = None
@@ -214,6 +216,7 @@ class AnchorWorker:
         key = self._chain.identity().key
         if key != self._key:  # also when a node came back with another chain
             self._key, self._contracts, self._bundle_chain = key, None, None
+            self._pausers = Pausers(self._runner, self._signers)
             self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
         if self._contracts is None:
@@ -227,6 +230,8 @@ class AnchorWorker:
                 anchor_contract=contracts.status_anchor,
                 settlement_contract=contracts.settlement,
             )
+        if contracts is not None and self._pausers.see(contracts, now, report):
+            self._runner.run(now, report)
         for _round in range(FLUSH_ROUNDS if flush else ROUNDS):
             self._judge_failures(now, report)
             if contracts is None:

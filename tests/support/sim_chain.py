@@ -28,6 +28,8 @@ from tests.support.sim_contracts import (
     called,
     created,
     execute,
+    has_role,
+    minter,
     tx_from,
 )
 
@@ -145,10 +147,14 @@ class SimChain:
 
     def call(self, to: str, calldata: bytes) -> bytes:
         self._answer()
-        name, function, _arguments = called(self.tip, to, calldata)
+        name, function, arguments = called(self.tip, to, calldata)
         if (name, function) == ("StatusAnchor", "head"):
             size, root = self.tip.get(("head", to), (0, bytes(32)))
             return abi_encode(["uint64", "bytes32", "uint64"], (size, root, 0))
+        if function == "hasRole":
+            return abi_encode(["bool"], (has_role(self.tip, to, *arguments),))
+        if function == "minter":
+            return abi_encode(["address"], (minter(self.tip, to),))
         raise AssertionError(f"no model of {name}.{function}")
 
     def gas_limit(self, sender: str, to: str | None, calldata: bytes) -> int:

@@ -86,6 +86,8 @@ def execute(slots: Slots, tx: SimTx) -> None:
         case "registerBatch":
             for row in arguments[0]:
                 slots["asset", to, row["assetId"].hex()] = row
+        case "grantRole" | "bindMinter":
+            _grant(slots, to, arguments)
         case _:
             slots["did", to, f"{name}.{function}", tx.calldata.hex(), tx.sender] = True
 
@@ -143,6 +145,26 @@ def _credit(slots: Slots, to: str, row: Mapping[str, Any]) -> None:
     if ("session", to, session.hex()) not in slots:
         raise _refusal("Settlement", "SettlementSessionUnknown", session)
     slots["credit", to, key.hex()] = row
+
+
+def _grant(slots: Slots, to: str, arguments: list[Any]) -> None:
+    match arguments:
+        case [role, account]:
+            slots["role", to, role.hex(), account] = True
+        case _:
+            slots["minter", to] = arguments[0]
+
+
+def has_role(slots: Slots, to: str, role: bytes, account: str) -> bool:
+    """Say whether a role was granted; everybody is an admin here."""
+    if role == bytes(32):
+        return True
+    return ("role", to, role.hex(), account) in slots
+
+
+def minter(slots: Slots, to: str) -> str:
+    """Return who was bound, the zero address for nobody."""
+    return str(slots.get(("minter", to), "0x" + "00" * 20))
 
 
 def _refusal(name: str, error: str, *arguments: object) -> ContractRevertedError:

@@ -9,8 +9,8 @@ import pytest
 
 from ledger import log
 from ledger.contracts import artifact
-from ledger.deploy import Contracts
 from ledger.embedded import EmbeddedChain
+from ledger.grants import Contracts
 from ledger.ports import Chain
 from ledger.settle import Asset, AssetKind, AssetStatus, asset_id, asset_json
 from ledger.sqlite_queues import queue_asset
