@@ -141,19 +141,20 @@ class SqliteOutbox:
     ) -> int:
         """Return what transactions can have cost or can still cost at most, wei.
 
-        Counted are those under way and those with a signature since then, each at its
-        gas limit and its highest fees.
+        Counted are those that may still be mined and those with a signature since
+        then, each at its gas limit and its highest fees. One that stands in a block
+        has cost what it costs, however late it becomes final.
 
         Args:
             chain: `ledger.ports.ChainIdentity.key`.
-            since: Signatures before it count only while their transaction is open.
+            since: Signatures before it count only while theirs may still be mined.
             other_than: A transaction that is left out.
         """
         rows = self.conn.execute(
             "SELECT tx_id, gas_limit, max_fee_wei FROM outbox_tx"
             " JOIN outbox_attempt USING (tx_id)"
             " WHERE chain = ? AND tx_id <> ?"
-            " AND (state IN ('signed', 'sent', 'mined') OR signed_at >= ?)",
+            " AND (state IN ('signed', 'sent') OR signed_at >= ?)",
             (chain, other_than, since.isoformat()),
         )
         highest: dict[int, int] = {}
