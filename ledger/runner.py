@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,6 +21,7 @@ from ledger.errors import (
     Refusal,
     TransactionRefusedError,
 )
+from ledger.finality import Finality
 from ledger.outbox import (
     WAITING,
     AnchoredHead,
@@ -36,6 +37,7 @@ from ledger.sqlite_store import SqliteStore
 T = TypeVar("T")
 
 GWEI: Final = 10**9
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 MAX_FILLED: Final = 64
 """Nonces closed in one pass: a node that lies about nonces costs no more than that."""
 
@@ -61,7 +63,12 @@ class RunnerSettings:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What one pass did; filled while it runs."""
+    """What one pass did; filled while it runs.
+
+    Attributes:
+        in_line: Rows whose turn it is once a day's fees have room for them.
+        too_dear: Batches that were given back, and how many of their rows may fit.
+    """
 
     signed: int = 0
     sent: int = 0
@@ -70,6 +77,8 @@ class Report:
     failed: int = 0
     reorganised: int = 0
     alarms: list[str] = field(default_factory=list)
+    in_line: set[int] = field(default_factory=set)
+    too_dear: list[tuple[OutboxTx, int]] = field(default_factory=list)
     failures: list[tuple[OutboxTx, ContractRevertedError | None]] = field(
         default_factory=list
     )
@@ -92,6 +101,7 @@ class Runner:
         self._signers: Mapping[str, Signer] = {s.address: s for s in signers.all()}
         self._settings = settings
         self._epoch: int | None = None
+        self._finality = Finality()
 
     def take_lease(self, holder: str, now: datetime) -> bool:
         """Take or renew the lease; ``False`` while another process works."""
@@ -123,14 +133,20 @@ class Runner:
         opened = self.write(lambda store: store.open_txs(key))
         self._fill_gaps(opened, now)
         final = self.chain.final_block()
+        opened = self.write(lambda store: store.open_txs(key))
         busy: set[str] = set()
-        for tx in self.write(lambda store: store.open_txs(key)):
-            is_fresh = tx.state is State.SEALED and tx.draft.nonce is None
-            if is_fresh and tx.draft.sender in busy:
+        first_in_line = False
+        for tx in sorted(opened, key=_turn):
+            if is_unsigned(tx) and (first_in_line or tx.draft.sender in busy):
                 continue
             self._advance(tx.tx_id, now, final, report)
-            if self._tx(tx.tx_id).state in WAITING:
+            advanced = self._tx(tx.tx_id)
+            if advanced.state in WAITING and not is_unsigned(advanced):
                 busy.add(tx.draft.sender)
+            first_in_line = first_in_line or tx.tx_id in report.in_line
+        report.in_line.clear()
+        opened = self.write(lambda store: store.open_txs(key))
+        report.alarms += self._finality.alarms(opened, final, now)
 
     def _advance(self, tx_id: int, now: datetime, final: int, report: Report) -> None:
         tx = self._tx(tx_id)
@@ -327,14 +343,36 @@ class Runner:
                 tx.draft.chain, since, other_than=tx.tx_id
             )
         )
-        wanted_wei = others_wei + gas_limit * fees.max_fee_wei
+        cost_wei = gas_limit * fees.max_fee_wei
+        wanted_wei = others_wei + cost_wei
         if wanted_wei <= budget_wei:
             return True
+        if is_unsigned(tx) and self._shrinks(
+            tx, cost_wei, max(budget_wei - others_wei, 0), report
+        ):
+            return False
+        if is_unsigned(tx) and cost_wei <= budget_wei:
+            report.in_line.add(tx.tx_id)
         report.alarms.append(
             f"{_name(tx)} waits: fees of a day could reach {wanted_wei} wei,"
             f" {budget_wei} are allowed"
         )
         return False
+
+    def _shrinks(
+        self, tx: OutboxTx, cost_wei: int, room_wei: int, report: Report
+    ) -> bool:
+        """Give a settlement of several rows back; a smaller one shall be sealed."""
+        rows = tx.draft.facts.get("rows")
+        if tx.draft.purpose is not Purpose.SETTLE or not isinstance(rows, int):
+            return False
+        if rows <= 1:
+            return False
+        self._give_up(tx, "did not fit the fees of the day")
+        fitting = min(rows * room_wei // cost_wei, rows // 2)
+        report.in_line.add(tx.tx_id)  # its place is kept for the smaller one
+        report.too_dear.append((tx, max(fitting, 1)))
+        return True
 
     def _attempt(
         self,
@@ -394,6 +432,21 @@ class Runner:
                     nonce=nonce,
                 )
                 self.write(partial(_seal_filler, draft=draft, now=now))
+
+
+def is_unsigned(tx: OutboxTx) -> bool:
+    """Say whether a row has no nonce yet, and so holds up nothing."""
+    return tx.state is State.SEALED and tx.draft.nonce is None
+
+
+def _turn(tx: OutboxTx) -> tuple[bool, datetime, bool, int]:
+    """Sort what has a nonce first, as it came; then what waited longest.
+
+    At the same moment anchors come last: a later one covers all that an earlier does.
+    """
+    if not is_unsigned(tx):
+        return (False, _BEGINNING, False, 0)
+    return (True, tx.created_at, tx.draft.purpose is Purpose.ANCHOR, tx.tx_id)
 
 
 def explain(error: ContractRevertedError) -> ContractRevertedError:

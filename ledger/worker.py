@@ -149,6 +149,8 @@ class AnchorWorker:
         self._bundle_chain: BundleChain | None = None
         self._anchor_due: datetime | None = None
         self._held: dict[Purpose, datetime] = {}
+        self._settle_rows = MAX_SETTLE_BATCH
+        self._settle_since: datetime | None = None
 
     def step(self, now: datetime, *, flush: bool = False) -> StepSummary:
         """Do all that can be done now.
@@ -304,9 +306,10 @@ class AnchorWorker:
         if self._blocked(Purpose.SETTLE, now):
             return False
         key = self._chain.identity().key
+        limit, since = self._settle_rows, self._settle_since or now
 
         def work(store: SqliteStore) -> bool:
-            rows = store.waiting_settlements(MAX_SETTLE_BATCH)
+            rows = store.waiting_settlements(limit)
             if not rows:
                 return False
             name = hashlib.sha256(b"".join(row.session_key for row in rows))
@@ -319,9 +322,10 @@ class AnchorWorker:
                 calldata=settle.settle_calldata(rows),
                 facts={"rows": len(rows)},
             )
-            store.assign_settlements(rows, store.seal(draft, now))
+            store.assign_settlements(rows, store.seal(draft, since))
             return True
 
+        self._settle_rows, self._settle_since = MAX_SETTLE_BATCH, None
         return self._runner.write(work)
 
     def _seal_credits(self, contracts: Contracts, now: datetime) -> bool:
@@ -371,7 +375,14 @@ class AnchorWorker:
         return any(tx.draft.purpose is purpose and tx.state in WAITING for tx in opened)
 
     def _judge_failures(self, now: datetime, report: Report) -> None:
-        """Take the row that a contract refuses out of its queue; pause otherwise."""
+        """Take the row that a contract refuses out of its queue; pause otherwise.
+
+        A settlement that did not fit the fees of the day is sealed with fewer rows; the
+        next one may be large again.
+        """
+        too_dear, report.too_dear = report.too_dear, []
+        for tx, fitting in too_dear:
+            self._settle_rows, self._settle_since = fitting, tx.created_at
         failures, report.failures = report.failures, []
         for tx, error in failures:
             purpose = tx.draft.purpose

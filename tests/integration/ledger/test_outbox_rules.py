@@ -10,6 +10,8 @@ from ledger.chain import JsonRpcChain, LocalSigner
 from ledger.errors import ContractRevertedError
 from ledger.outbox import Fees, bumped
 from ledger.runner import RunnerSettings
+from ledger.settle import settle_calldata
+from ledger.sqlite_store import SqliteStore
 from ledger.worker import AnchorWorker, StepSummary, WorkerSettings, WorkerState
 from tests.support import sim_chain
 from tests.support.ledger_chaos import HostileWorld
@@ -284,6 +286,7 @@ def test_status_is_told_kept_once_its_anchor_is_sealed_and_lost_when_that_fails(
     assert heard.told == [True, False]
 
 
+SETTLE = settle_calldata([])[:4]
 ADDRESS = "0x" + "11" * 20
 
 
@@ -327,3 +330,109 @@ def test_zeroes_for_base_fees_are_asked_about(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(chain, "_request", zeroes)
     assert chain.fees().is_legacy
     chain.close()
+
+
+def test_what_is_mined_counts_against_the_day_of_its_signature_only(
+    world: HostileWorld,
+) -> None:
+    settle_and_send(world)
+    key = world.chain.identity().key
+    store = SqliteStore(world.conn)
+    later = world.now + timedelta(days=2)
+    under_way_wei = store.committed_fees_wei(key, later, other_than=0)
+    assert under_way_wei > 0, "what is under way may still cost"
+    world.chain.final_depth = 10**6
+    world.chain.mine()
+    stepped(world)
+    assert states(world, "settle") == ["mined"]
+    assert store.committed_fees_wei(key, later, other_than=0) == 0
+    earlier = world.now - timedelta(days=1)
+    assert store.committed_fees_wei(key, earlier, other_than=0) >= under_way_wei
+
+
+def test_finality_that_stands_still_for_a_day_is_an_alarm(world: HostileWorld) -> None:
+    settle_and_send(world)
+    world.chain.mine()
+    assert stepped(world).alarms == ()
+    assert stepped(world, 86_000).alarms == ()
+    summary = stepped(world, 1_000)
+    assert any("no block became final since" in alarm for alarm in summary.alarms)
+    for _ in range(8):
+        world.chain.mine()
+    assert stepped(world).alarms == ()
+
+
+def gas_by_size(_sender: str, _to: str | None, calldata: bytes) -> int:
+    """Gas that grows with what is called, as that of batches does."""
+    return GAS_LIMIT + 200 * len(calldata)
+
+
+def with_budget(world: HostileWorld, monkeypatch: pytest.MonkeyPatch, gas: int) -> None:
+    monkeypatch.setattr(world.chain, "gas_limit", gas_by_size)
+    world.runner_settings = RunnerSettings(
+        bump_after_s=BUMP_S, daily_fees_wei=gas * world.chain.fees().max_fee_wei
+    )
+    world.now += timedelta(days=2)
+    world.restart(world.processes[0])
+
+
+def with_one_key(world: HostileWorld) -> None:
+    only = world.signers.settler
+    world.signers = replace(world.signers, anchorer=only)
+    for _ in range(4):
+        world.restart(world.processes[0])
+        stepped(world)
+        world.chain.mine()
+
+
+def test_a_batch_too_dear_for_a_day_is_settled_in_smaller_ones(
+    world: HostileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(40):
+        world.add_session()
+    with_budget(world, monkeypatch, 2 * GAS_LIMIT + 200 * 256 * 20)
+    for _ in range(8):
+        for _ in range(4):
+            stepped(world)
+            world.chain.mine()
+        world.now += timedelta(days=1)
+    summary = stepped(world)
+    assert (summary.alarms, summary.settlements_pending) == ((), 0)
+    assert states(world, "settle").count("final") > 1
+
+
+def test_a_row_that_no_day_can_pay_is_an_alarm_and_anchors_go_on(
+    world: HostileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_one_key(world)
+    for _ in range(3):
+        world.add_session()
+
+    def gas(sender: str, to: str | None, calldata: bytes) -> int:
+        dear = calldata[:4] == SETTLE
+        return 10**9 if dear else gas_by_size(sender, to, calldata)
+
+    with_budget(world, monkeypatch, 10**7)
+    monkeypatch.setattr(world.chain, "gas_limit", gas)
+    for _ in range(4):
+        summary = stepped(world, 400)
+        world.chain.mine()
+    assert any("settle" in one and "waits" in one for one in summary.alarms)
+    assert states(world, "settle").count("sealed") == 1
+    assert len(states(world, "settle")) <= 3, "it is not sealed again and again"
+    assert stepped(world).backlog == 0
+
+
+def test_a_settlement_gets_its_turn_before_further_anchors(
+    world: HostileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_one_key(world)
+    monkeypatch.setattr(world.chain, "gas_limit", gas_by_size)
+    with_budget(world, monkeypatch, 4 * GAS_LIMIT + 200 * 2000)
+    for _ in range(60):  # anchors alone would use each day's fees up
+        world.add_leaves(1)
+        if world.now and not world.sessions:
+            world.add_session()
+        stepped(world, 3_600)
+        world.chain.mine()
+    assert "sealed" not in states(world, "settle")
