@@ -74,10 +74,11 @@ def ensure_contracts(
     )
     token = _token(known["FlexToken"])
     for grant in grants_needed(addresses, signers, token):
-        draft = missing(grant, runner, signers.admin.address, report)
-        if draft is None and is_gated(grant, runner):
-            return None
-        if draft is not None and _carry(runner, draft, now, report) is None:
+        to_make = missing(grant, runner, signers.admin.address, report)
+        if to_make is None:
+            if is_gated(grant, runner):
+                return None
+        elif _carry(runner, to_make, now, report) is None:
             return None
     return contracts
 

@@ -87,6 +87,7 @@ def test_a_deployment_whose_admin_left_goes_on_settling(
         stops = may_pause(site, summary.contracts)
         alarms = [one for one in summary.alarms if "PAUSER_ROLE" in one]
         assert len(alarms) == len(summary.alarms) == len(ORDER) - len(stops)
+    summary = site.worker.step(site.clock.advance(10))
     assert (summary.settlements_mined, summary.backlog) == (1, 0)
     assert site.chain.nonce(site.signers.admin.address) == sent
     rows = site.conn.execute("SELECT 1 FROM outbox_tx WHERE purpose = 'grant'")
