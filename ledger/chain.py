@@ -1,4 +1,4 @@
-"""Keys, and any EVM chain over JSON-RPC.
+"""Any EVM chain over JSON-RPC.
 
 The provider of web3 carries the bytes; what comes back is checked here, field by field,
 since a node behind a proxy can answer anything. PoA chains need no special treatment:
@@ -7,17 +7,10 @@ no block header is validated, only read.
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-import tempfile
 import time
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import requests
-from eth_account import Account
 from hexbytes import HexBytes
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint
@@ -27,16 +20,13 @@ from ledger.errors import (
     ChainNonsenseError,
     ChainUnavailableError,
     ContractRevertedError,
-    LedgerError,
     Refusal,
     TransactionRefusedError,
     WrongChainError,
 )
 from ledger.outbox import Fees
-from ledger.ports import ChainIdentity, LogEntry, Receipt, Signers
+from ledger.ports import ChainIdentity, LogEntry, Receipt
 
-KEY_BYTES: Final = 32
-_ADDRESS: Final = re.compile("0x[0-9a-fA-F]{40}")
 HASH_BYTES: Final = 32
 MAX_QUANTITY: Final = 2**62
 """Above any block, nonce, gas or fee that a chain has, and below what SQLite stores."""
@@ -58,132 +48,6 @@ _REFUSALS: Final = (
     ("fee too low", Refusal.UNDERPRICED),
     ("feetoolow", Refusal.UNDERPRICED),
 )
-
-
-class LocalSigner:
-    """A private key in memory."""
-
-    def __init__(self, key: bytes) -> None:
-        """Take a 32-byte secp256k1 key.
-
-        Raises:
-            LedgerError: It is not such a key.
-        """
-        try:
-            self._account = Account.from_key(key)
-        except ValueError as error:
-            raise LedgerError("not a secp256k1 key") from error
-
-    @property
-    def address(self) -> str:
-        """Return the address in lower-case hex with prefix."""
-        return str(self._account.address).lower()
-
-    def sign(
-        self,
-        *,
-        chain_id: int,
-        nonce: int,
-        to: str | None,
-        calldata: bytes,
-        gas_limit: int,
-        fees: Fees,
-    ) -> tuple[bytes, bytes]:
-        """Sign an EIP-1559 transaction, or EIP-155; deterministic (RFC 6979)."""
-        fields: dict[str, Any] = {
-            "chainId": chain_id,
-            "nonce": nonce,
-            "value": 0,
-            "data": calldata,
-            "gas": gas_limit,
-        }
-        if fees.is_legacy:
-            fields["gasPrice"] = fees.max_fee_wei
-        else:
-            fields["type"] = 2
-            fields["maxFeePerGas"] = fees.max_fee_wei
-            fields["maxPriorityFeePerGas"] = fees.priority_fee_wei
-        if to is not None:
-            fields["to"] = bytes.fromhex(to.removeprefix("0x"))
-        signed = self._account.sign_transaction(fields)
-        return bytes(signed.raw_transaction), bytes(signed.hash)
-
-
-def load_key(path: Path) -> LocalSigner:
-    """Read a key file, or make one with a fresh key, readable by its owner only.
-
-    Raises:
-        LedgerError: The file exists but holds no key, or others may read it.
-    """
-    if not path.exists():
-        _make_key(path)
-    if path.stat().st_mode & 0o077:
-        raise LedgerError(f"{path}: open to others: chmod 600 it")
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip().removeprefix("0x"))
-    except ValueError as error:
-        raise LedgerError(f"{path}: not a key in hex") from error
-    return LocalSigner(key)
-
-
-def _make_key(path: Path) -> None:
-    """Write a fresh key whole or not at all; a key made meanwhile stays."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="ascii", dir=path.parent, prefix=path.name, suffix=".new"
-    ) as file:  # created 0600
-        file.write(secrets.token_bytes(KEY_BYTES).hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(file.name, path)
-
-
-def load_signers(folder: Path) -> Signers:
-    """Read or make the keys of all roles in one folder (created 0700).
-
-    The key of the pauser may be kept elsewhere: then ``pauser.address`` names it.
-
-    Args:
-        folder: The folder; or a file with one key, which then has every role.
-
-    Raises:
-        LedgerError: As `load_key`.
-    """
-    if folder.is_file():
-        only = load_key(folder)
-        return Signers(
-            admin=only,
-            anchorer=only,
-            settler=only,
-            registrar=only,
-            pauser=only.address,
-        )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Signers(
-        admin=load_key(folder / "admin.key"),
-        anchorer=load_key(folder / "anchorer.key"),
-        settler=load_key(folder / "settler.key"),
-        registrar=load_key(folder / "registrar.key"),
-        pauser=_pauser_address(folder),
-    )
-
-
-def _pauser_address(folder: Path) -> str:
-    """Return who may stop the contracts: ``pauser.address``, else of ``pauser.key``.
-
-    Raises:
-        LedgerError: The file holds no address, or as `load_key`.
-    """
-    named = folder / "pauser.address"
-    if not named.is_file():
-        return load_key(folder / "pauser.key").address
-    try:
-        text = named.read_text(encoding="ascii").strip()
-    except ValueError as error:
-        raise LedgerError(f"{named}: not an address in hex") from error
-    if _ADDRESS.fullmatch(text) is None:
-        raise LedgerError(f"{named}: not an address in hex")
-    return text.lower()
 
 
 class JsonRpcChain:

@@ -6,6 +6,10 @@ LedgerError
     BundleError        a file is not a receipt: say so in one line, exit 2
     OutboxError        a transaction may not move that way: a bug, stop the worker
         LeaseLostError     another process took over: stop, write nothing more
+    KeyLoadError       a key or passphrase cannot be used: tell the operator
+    SignerError        a remote signer did not sign; nothing was stored or sent
+        SignerUnavailableError  it does not answer: try again later
+        SignerNonsenseError     it refused, or signed something else: raise alarm
     ArtifactError      a compiled contract is missing or broken: fix the installation
     LedgerForkError    the chain contradicts the local log: stop anchoring, raise alarm
     ChainError
@@ -45,6 +49,22 @@ class OutboxError(LedgerError):
 
 class LeaseLostError(OutboxError):
     """The lease belongs to somebody else now; nothing was written."""
+
+
+class KeyLoadError(LedgerError):
+    """A key cannot be used; the text names the file or variable, never the key."""
+
+
+class SignerError(LedgerError):
+    """A remote signer did not sign what it was asked to."""
+
+
+class SignerUnavailableError(SignerError):
+    """The signer does not answer, or not in time."""
+
+
+class SignerNonsenseError(SignerError):
+    """The signer refused, or answered something else than was asked."""
 
 
 class ArtifactError(LedgerError):

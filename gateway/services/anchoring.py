@@ -276,7 +276,7 @@ class Anchoring:
 
     def _open(self) -> "AnchorWorker":
         # Imported here: the EVM takes a second to load, and only this thread waits.
-        from ledger.chain import load_signers  # noqa: PLC0415 - see above
+        from ledger.role_keys import load_signers  # noqa: PLC0415 - see above
         from ledger.runner import RunnerSettings  # noqa: PLC0415 - see above
         from ledger.worker import AnchorWorker, WorkerSettings  # noqa: PLC0415 - see above
 

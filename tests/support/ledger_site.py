@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from ledger import record
 from ledger.bundle import build_receipt, seal_settlement
-from ledger.chain import LocalSigner
 from ledger.credits import SealedCredit, seal_credit
 from ledger.embedded import EmbeddedChain
+from ledger.keys import LocalSigner
 from ledger.ports import Chain, Signers, Transact
 from ledger.sqlite_store import DDL, SqliteStore, Transactor, append_leaf, transaction
 from ledger.worker import AnchorWorker, WorkerSettings

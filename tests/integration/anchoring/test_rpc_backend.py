@@ -12,7 +12,8 @@ from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
 from gateway.domain.ids import SessionId
 from gateway.services.anchoring import Anchoring, AnchoringSettings, AnchorState
 from gateway.services.receipts import Receipts
-from ledger.chain import load_key, load_signers
+from ledger.keys import load_key
+from ledger.role_keys import load_signers
 from ledger.verify import Verdict, VerificationReport, verify
 from tests.support.anvil import Node, running_node
 from tests.support.money import Till, open_till

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from ledger.chain import JsonRpcChain, LocalSigner
+from ledger.chain import JsonRpcChain
 from ledger.errors import ContractRevertedError
+from ledger.keys import LocalSigner
 from ledger.outbox import Fees, bumped
 from ledger.runner import RunnerSettings
 from ledger.settle import settle_calldata

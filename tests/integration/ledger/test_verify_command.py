@@ -10,9 +10,10 @@ import pytest
 
 from ledger import record
 from ledger.__main__ import main
-from ledger.chain import load_key, load_signers
 from ledger.errors import BundleError, LedgerError, RecordError
+from ledger.keys import load_key
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES
+from ledger.role_keys import load_signers
 from ledger.sqlite_store import SqliteStore, erase_leaf
 from tests.support.ledger_site import TARIFF, Site, make_site
 
