@@ -10,77 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from ledger import merkle, pricing, record
 from ledger.errors import BundleError, RecordError
+from ledger.heads import KnownHeads, check_consistency
 from ledger.meter_key import MeterKey
+from ledger.published import PublishedContracts, check_published
 from ledger.receipt import LeafProof, Receipt
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES, parse_receipt
 from ledger.record import Record
+from ledger.strict_json import read_file
+from ledger.verdicts import Check, Verdict, VerificationReport
 from ledger.verify_credits import by_hand, check_credits, check_decision
 from ledger.verify_signed import SignedEvidence, check_signed
 
+__all__ = ["Check", "Verdict", "VerificationReport", "verify", "verify_file"]
 
-class Verdict(Enum):
-    """How much was checked, and with what result."""
-
-    TRUE = "true"
-    SELF_WITNESSED = "self-witnessed"
-    UNCHECKED = "unchecked"
-    FALSE = "false"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One check: what was looked at, the verdict, and why in one line.
-
-    Attributes:
-        is_claimed: Whether the receipt claims it. What it does not claim, as that its
-            meter signed, is listed and takes nothing from the verdict of the file.
-    """
-
-    name: str
-    verdict: Verdict
-    reason: str
-    is_claimed: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationReport:
-    """All checks of one file."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """Return the weakest verdict of all that the receipt claims."""
-        order = list(Verdict)
-        claimed = (check.verdict for check in self.checks if check.is_claimed)
-        return max(claimed, key=order.index)
-
-    def exit_code(self, *, strict: bool = False) -> int:
-        """Return 0 if nothing is false; strict: if everything is true; else 1."""
-        if self.verdict is Verdict.FALSE:
-            return 1
-        return 1 if strict and self.verdict is not Verdict.TRUE else 0
-
-    def to_json(self) -> dict[str, object]:
-        """Return the report as JSON."""
-        return {
-            "verdict": self.verdict.value,
-            "checks": [
-                {
-                    "name": c.name,
-                    "verdict": c.verdict.value,
-                    "reason": c.reason,
-                    "is_claimed": c.is_claimed,
-                }
-                for c in self.checks
-            ],
-        }
+HOW_TO_ASK: Final = "install wattproof-ledger[chain] to ask one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +61,8 @@ def verify_file(
     rpc_url: str | None = None,
     chain_path: Path | None = None,
     meter_key: MeterKey | None = None,
+    heads: KnownHeads | None = None,
+    contracts: PublishedContracts | None = None,
 ) -> VerificationReport:
     """Verify a receipt file.
 
@@ -120,6 +71,8 @@ def verify_file(
         rpc_url: JSON-RPC endpoint to ask about the chain.
         chain_path: File of an embedded chain to ask instead.
         meter_key: As it is printed on the meter; records must be signed with it.
+        heads: Of other times, which the receipt's head must agree with.
+        contracts: That the operator publishes, which the receipt must name.
 
     Raises:
         BundleError: The file cannot be read or is not a receipt, or there is no such
@@ -127,12 +80,14 @@ def verify_file(
     """
     if chain_path is not None and not chain_path.is_file():
         raise BundleError(f"there is no chain file {chain_path}")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BUNDLE_BYTES + 1)
-    except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}") from None
-    return verify(data, rpc_url=rpc_url, chain_path=chain_path, meter_key=meter_key)
+    return verify(
+        read_file(path, MAX_BUNDLE_BYTES),
+        rpc_url=rpc_url,
+        chain_path=chain_path,
+        meter_key=meter_key,
+        heads=heads,
+        contracts=contracts,
+    )
 
 
 def verify(
@@ -141,6 +96,8 @@ def verify(
     rpc_url: str | None = None,
     chain_path: Path | None = None,
     meter_key: MeterKey | None = None,
+    heads: KnownHeads | None = None,
+    contracts: PublishedContracts | None = None,
 ) -> VerificationReport:
     """Verify the bytes of a receipt; see `verify_file`.
 
@@ -177,7 +134,9 @@ def verify(
     if opened.credits or receipt.credit_txs:
         checks.append(_run("credits", _check_credits, receipt, opened))
     checks += _signed_checks(opened, receipt, meter_key)
-    checks += _chain_checks(receipt, opened, rpc_url, chain_path)
+    checks.append(check_consistency(heads, receipt.head.size, receipt.head.root))
+    checks.append(check_published(contracts, receipt.chain))
+    checks += _chain_checks(receipt, opened, rpc_url, chain_path, contracts)
     return VerificationReport(checks=tuple(checks))
 
 
@@ -407,6 +366,7 @@ def _chain_checks(
     opened: _Opened,
     rpc_url: str | None,
     chain_path: Path | None,
+    contracts: PublishedContracts | None,
 ) -> list[Check]:
     names = ["chain", "head", "settlement-on-chain"]
     names += ["credits-on-chain"] if opened.credits else []
@@ -416,8 +376,12 @@ def _chain_checks(
         reason = "no chain was asked: give --rpc URL or --chain PATH"
     else:
         # Imported here: the offline verifier needs neither web3 nor an EVM.
-        from ledger.verify_chain import SettledLeaf, check_chain  # noqa: PLC0415  # see above
-
+        try:
+            from ledger.verify_chain import SettledLeaf, check_chain  # noqa: PLC0415  # see above
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("ledger"):
+                raise
+            return _open_checks(names, f"{error.name} is missing: {HOW_TO_ASK}")
         return check_chain(
             receipt,
             receipt.chain,
@@ -428,7 +392,10 @@ def _chain_checks(
             ),
             rpc_url=rpc_url,
             chain_path=chain_path,
+            published=contracts,
         )
-    return [
-        Check(name=name, verdict=Verdict.UNCHECKED, reason=reason) for name in names
-    ]
+    return _open_checks(names, reason)
+
+
+def _open_checks(names: Sequence[str], reason: str) -> list[Check]:
+    return [Check.open(name, reason) for name in names]

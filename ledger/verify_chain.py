@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.chain import JsonRpcChain
-from ledger.contracts import artifact, currency_bytes, recognized
+from ledger.contracts import artifact, code_sha256, currency_bytes, recognized
 from ledger.embedded import EmbeddedChain
 from ledger.errors import (
     ArtifactError,
@@ -18,8 +18,9 @@ from ledger.errors import (
 )
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
+from ledger.published import PublishedContracts
 from ledger.receipt import BundleChain, BundleTx, Receipt
-from ledger.verify import Check, Verdict
+from ledger.verdicts import Check, Verdict
 from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven
 
@@ -43,6 +44,7 @@ def check_chain(
     *,
     rpc_url: str | None,
     chain_path: Path | None,
+    published: PublishedContracts | None = None,
 ) -> list[Check]:
     """Ask a chain about a receipt.
 
@@ -52,10 +54,10 @@ def check_chain(
     try:
         if chain_path is not None:
             with closing(EmbeddedChain.open_read_only(chain_path)) as embedded:
-                return _checks(receipt, named, settled, embedded)
+                return _checks(receipt, named, settled, embedded, published)
         assert rpc_url is not None, "the caller gives one of the two"
         with closing(JsonRpcChain(rpc_url)) as rpc:
-            return _checks(receipt, named, settled, rpc)
+            return _checks(receipt, named, settled, rpc, published)
     except ChainUnavailableError as error:
         return _all(settled, Verdict.UNCHECKED, f"the chain does not answer: {error}")
     except (ChainError, ArtifactError) as error:
@@ -67,6 +69,7 @@ def _checks(
     named: BundleChain,
     settled: SettledLeaf,
     chain: Chain,
+    published: PublishedContracts | None,
 ) -> list[Check]:
     identity = chain.identity()
     if identity.chain_id != named.chain_id:
@@ -75,7 +78,7 @@ def _checks(
         return _all(settled, Verdict.FALSE, "another chain: its genesis block differs")
     good = Verdict.SELF_WITNESSED if chain.self_witnessed else Verdict.TRUE
     checks = [
-        _check_contracts(named, chain, good),
+        _check_contracts(named, chain, good, published),
         _check_head(receipt, named, chain, good),
         _check_settled(receipt, named, settled, chain, good),
     ]
@@ -84,13 +87,22 @@ def _checks(
     return checks
 
 
-def _check_contracts(named: BundleChain, chain: Chain, good: Verdict) -> Check:
+def _check_contracts(
+    named: BundleChain,
+    chain: Chain,
+    good: Verdict,
+    published: PublishedContracts | None,
+) -> Check:
     for name, address in (
         ("StatusAnchor", named.anchor_contract),
         ("Settlement", named.settlement_contract),
     ):
-        if recognized(name, chain.code(address)) is None:
+        code = chain.code(address)
+        if recognized(name, code) is None:
             return _false("chain", f"the code at {address} is not {name}")
+        known = None if published is None else published.contracts.get(name)
+        if known is not None and code_sha256(code) != known.code_sha256:
+            return _false("chain", f"the code at {address} is not what is published")
     witness = (
         "the operator's own file: independence cannot be checked"
         if chain.self_witnessed

@@ -1,0 +1,136 @@
+"""The arguments of ``verify``, and how its report is shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import BundleError
+from ledger.heads import KnownHeads, read_heads, read_since
+from ledger.meter_key import read_key_argument
+from ledger.published import read_contracts
+from ledger.verdicts import VerificationReport
+from ledger.verify import verify_file
+
+MAX_LINE: Final = 400
+_ABOUT: Final = """\
+Checks a receipt, one check per line, each with a verdict:
+
+  true            checked, and so
+  self-witnessed  so, according to a chain file that the operator alone keeps
+  unchecked       could not be checked now: what is missing is said
+  false           checked, and not so
+
+Exit code 0: nothing is false (with --strict: everything is true); 1: something is
+false; 2: not such a file, or bad usage. Nothing is sent anywhere but to --rpc.
+"""
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``verify``."""
+    command = commands.add_parser(
+        "verify",
+        help="check a receipt",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", type=Path, help="JSON file")
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--rpc", metavar="URL", help="JSON-RPC endpoint to ask")
+    source.add_argument(
+        "--chain", metavar="PATH", type=Path, help="file of an embedded chain to ask"
+    )
+    command.add_argument(
+        "--contracts",
+        metavar="FILE",
+        type=Path,
+        help="addresses that the operator publishes; the file must name these",
+    )
+    command.add_argument(
+        "--heads",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="heads you kept or others cosigned, and proofs; may be repeated",
+    )
+    command.add_argument(
+        "--since",
+        metavar="SIZE:ROOT",
+        action="append",
+        default=[],
+        help="a head you kept, that the log must continue; may be repeated",
+    )
+    command.add_argument(
+        "--meter-key",
+        metavar="KEY",
+        help="key as printed on the meter: a file, or hexadecimal digits, or base64",
+    )
+    command.add_argument(
+        "--strict", action="store_true", help="anything less than true fails"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(run=_run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    try:
+        report = _verify(given)
+    except BundleError as error:
+        if given.json:
+            _print(json.dumps({"error": str(error)}))
+        else:
+            print(_plain(f"error: {error}"), file=sys.stderr)  # noqa: T201  # command line
+        return 2
+    if given.json:
+        _print(json.dumps(report.to_json(), indent=2))
+    else:
+        for line in render(report):
+            _print(line)
+    return report.exit_code(strict=given.strict)
+
+
+def _verify(given: argparse.Namespace) -> VerificationReport:
+    key, pinned = given.meter_key, given.contracts
+    return verify_file(
+        given.file,
+        rpc_url=given.rpc,
+        chain_path=given.chain,
+        meter_key=None if key is None else read_key_argument(key),
+        heads=_known_heads(given),
+        contracts=None if pinned is None else read_contracts(pinned),
+    )
+
+
+def _known_heads(given: argparse.Namespace) -> KnownHeads | None:
+    found = [read_heads(path) for path in given.heads]
+    found += [read_since(text) for text in given.since]
+    if not found:
+        return None
+    known = KnownHeads(heads=())
+    for one in found:
+        known = known.also(one)
+    return known
+
+
+def render(report: VerificationReport) -> list[str]:
+    """Return the lines that show a report: one per check, the verdict last."""
+    width = max(len(check.name) for check in report.checks)
+    lines = [
+        f"{check.name:<{width}}  {check.verdict.value:<14}  {check.reason}"
+        for check in report.checks
+    ]
+    return [_plain(line) for line in (*lines, f"verdict: {report.verdict.value}")]
+
+
+def _plain(text: str) -> str:
+    """Keep text from a file from steering the terminal."""
+    shown = "".join(char if char.isprintable() else "?" for char in text)
+    return shown if len(shown) <= MAX_LINE else shown[:MAX_LINE] + "..."
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201  # command line
