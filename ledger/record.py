@@ -23,6 +23,8 @@ plan           plan_id, cabinet_id, made_at, algorithm_id, algorithm_version,
                inputs_sha256, outputs_sha256, certificate_sha256 or null, outcome
 dispatch       station_id, evse_id, sent_at, plan_id or null, limit_sha256, outcome
 status         subject, occurred_at
+cabinet        cabinet_id, timestep, leaves_root, leaves_count: what of the log belongs
+               to one cabinet
 asset          asset_id, asset_kind
 signed_meter   session_id, station_id, evse_id, format, text: what a meter signed
 meter_key      station_id, evse_id, occurred_at, curve or null, public_key or null,
@@ -132,6 +134,12 @@ REQUIRED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "meter_serial": _TEXT_OR_NULL,
     },
     "status": {"subject": _TEXT, "occurred_at": _TEXT},
+    "cabinet": {
+        "cabinet_id": _TEXT,
+        "timestep": _TEXT,
+        "leaves_root": _HASH,
+        "leaves_count": _COUNT,
+    },
     "asset": {"asset_id": _TEXT, "asset_kind": _TEXT},
     "correction": {"corrects_leaf_index": _COUNT, "reason": _TEXT},
     "decision": {

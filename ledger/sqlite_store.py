@@ -52,7 +52,16 @@ CREATE TABLE log_state (
 );
 INSERT INTO log_state (id, extended_leaf_count) VALUES (1, 0);
 """
-DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL
+CABINET_DDL: Final = """
+CREATE TABLE IF NOT EXISTS cabinet_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    gathered_leaf_count INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO cabinet_state
+    SELECT 1, coalesce(max(leaf_index) + 1, 0) FROM leaf;
+"""
+"""How far `ledger.cabinets` is; it begins at the end of a log that is there already."""
+DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL + CABINET_DDL
 """All tables of the ledger; for ``executescript`` or a migration file."""
 
 _APPEND: Final = (

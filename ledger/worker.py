@@ -29,6 +29,7 @@ from ledger.errors import (
 from ledger.grants import Contracts, Pausers
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
+from ledger.public_leaves import STATUS_RECORD_BYTES, seal_status
 from ledger.receipt import BundleChain
 from ledger.runner import Report, Runner, RunnerSettings
 from ledger.settle import AlgorithmRelease
@@ -39,7 +40,6 @@ MAX_ASSET_BATCH: Final = 50
 ROUNDS: Final = 4
 FLUSH_ROUNDS: Final = 64
 """How often one step seals again, where the chain mines at once."""
-STATUS_RECORD_BYTES: Final = 13
 
 
 class WorkerState(Enum):
@@ -265,6 +265,8 @@ class AnchorWorker:
         key = self._chain.identity().key
 
         def work(store: SqliteStore) -> bool:
+            if packed:  # before the count: its own leaf is under the head, too
+                seal_status(store.conn, packed, now)
             count = store.leaf_count()
             if size > count or (size and log.head(store, size).root != root):
                 raise LedgerForkError(

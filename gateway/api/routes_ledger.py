@@ -22,6 +22,20 @@ async def leaf(leaf_index: int, context: Context, _caller: Viewer) -> dict[str, 
     return await context.receipts.leaf(leaf_index)
 
 
+@router.get("/ledger/cabinets/{cabinet_id}")
+async def cabinet(
+    cabinet_id: str,
+    context: Context,
+    _caller: Auditor,
+    first: Annotated[int, Query(ge=0, le=2**62)] = 0,
+) -> dict[str, Any]:
+    """A cabinet's own part of the log, with proofs; ``first`` a leaf to begin at.
+
+    For auditors, operators and admins: readings name sessions.
+    """
+    return await context.receipts.cabinet(cabinet_id, first=first)
+
+
 @router.get("/audit")
 async def audit(
     context: Context,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import structlog
 
@@ -23,7 +23,9 @@ from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
 from gateway.services.public_status import PublicStatus, register_assets
 from gateway.services.sealing import install_ledger
+from gateway.services.subtrees import Subtrees
 from gateway.store.writer import Writer
+from ledger import log
 from ledger.errors import LedgerError
 from ledger.receipt import BundleChain
 from ledger.sqlite_store import SqliteStore
@@ -130,6 +132,7 @@ class Anchoring:
         self._settings = settings
         self._site = site
         self._public = PublicStatus(site=site, limit_w=limit_w)
+        self._subtrees = Subtrees(site=site, step_s=settings.step_s)
         self._stepping = threading.Lock()
         self._worker: AnchorWorker | None = None
         self._close_chain: Callable[[], None] | None = None
@@ -161,7 +164,7 @@ class Anchoring:
         """Step for ever: on time, and soon after sessions settle."""
         await self._writer.run(install_ledger)
         if self._settings.ledger.backend is LedgerBackend.NONE:
-            return
+            await self._keep_log()
         with self._bus.subscribe(
             "anchoring", wants=_is_settled, of=(SessionSettled,)
         ) as subscription:
@@ -187,6 +190,23 @@ class Anchoring:
     async def close(self) -> None:
         """Wait for a step under way, then let the chain's file go."""
         await asyncio.to_thread(self._close)
+
+    async def _keep_log(self) -> NoReturn:
+        """Do for ever what the log needs where no chain is its witness."""
+        while True:
+            try:
+                await asyncio.to_thread(self._keep_log_in_thread)
+                self._tell(AnchorState(state="off"))
+            except StoreError as error:
+                self._tell(AnchorState(state="off", alarms=(str(error),)))
+            pause_s = self._clock.real_s(self._settings.step_s)
+            await asyncio.sleep(min(pause_s, MAX_PAUSE_S))
+
+    def _keep_log_in_thread(self) -> None:
+        with self._stepping:
+            self._subtrees.step(self._write, self._clock.now())
+            while self._transact(log.extend_nodes):
+                pass
 
     async def _pause(self, subscription: Subscription) -> None:
         pause_s = min(self._clock.real_s(self._settings.step_s), MAX_PAUSE_S)
@@ -264,7 +284,9 @@ class Anchoring:
         with self._stepping:
             if self._worker is None:
                 self._worker = self._open()
-            summary = self._worker.step(self._clock.now(), flush=flush)
+            now = self._clock.now()
+            self._subtrees.step(self._write, now, flush=flush)
+            summary = self._worker.step(now, flush=flush)
             rows = self._write(
                 lambda conn: conn.execute(
                     _ON_CHAIN, (self._last_settled_tx,)

@@ -17,6 +17,7 @@ from gateway.store import api_tokens, money, readings, signed
 from gateway.store.times import to_text
 from ledger import log
 from ledger.bundle import build_receipt
+from ledger.cabinet_proof import build_history
 from ledger.errors import BundleError
 from ledger.sqlite_store import SqliteStore
 
@@ -63,6 +64,15 @@ class Receipts:
         """
         return await asyncio.to_thread(
             self._read, lambda conn: self._leaf(conn, leaf_index)
+        )
+
+    async def cabinet(self, cabinet_id: str, *, first: int) -> dict[str, object]:
+        """A cabinet's history from a leaf on, ready for JSON; it verifies alone.
+
+        It is proven in the newest anchored head, without one in that of the whole log.
+        """
+        return await asyncio.to_thread(
+            self._read, lambda conn: self._cabinet(conn, cabinet_id, first)
         )
 
     async def plan(self, plan_id: int) -> dict[str, object]:
@@ -162,6 +172,15 @@ class Receipts:
             )
         except BundleError as error:
             raise RequestError(409, "no_receipt", str(error)) from error
+
+    def _cabinet(
+        self, conn: sqlite3.Connection, cabinet_id: str, first: int
+    ) -> dict[str, object]:
+        store = SqliteStore(conn)
+        chain = self._anchoring.bundle_chain
+        anchored = None if chain is None else store.anchored_head(chain.key)
+        size = store.leaf_count() if anchored is None else anchored.size
+        return build_history(store, cabinet_id, size=size, first=first)
 
     def _leaf(self, conn: sqlite3.Connection, leaf_index: int) -> dict[str, object]:
         store = SqliteStore(conn)

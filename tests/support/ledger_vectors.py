@@ -162,6 +162,16 @@ BODIES: Final[Mapping[str, tuple[Json, ...]]] = {
             "credited_at": _TIME,
         },
     ),
+    "cabinet": (
+        {
+            "cabinet_id": "C1",
+            "timestep": _TIME,
+            "leaves_root": _HASHES[6].hex(),
+            "leaves_count": 2,
+            "leaf_indexes": [3, 5],
+            "previous_leaf_index": None,
+        },
+    ),
 }
 """At least one body of every kind."""
 

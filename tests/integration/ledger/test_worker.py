@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger import log
+from ledger import log, record
+from ledger.contracts import artifact
 from ledger.embedded import EmbeddedChain
 from ledger.errors import (
     ArtifactError,
@@ -18,6 +19,7 @@ from ledger.errors import (
 )
 from ledger.outbox import Fees, Purpose, SettlementRow, State
 from ledger.ports import Chain, Receipt
+from ledger.public_leaves import PUBLIC_SUBJECT
 from ledger.runner import RunnerSettings
 from ledger.settle import (
     AlgorithmRelease,
@@ -392,11 +394,25 @@ def test_packed_status_travels_with_the_anchor_and_misshapen_is_left_out(
         packed_status=lambda: pieces.pop(0),
     )
     site.add_noise(1)
-    assert worker.step(site.clock.at).alarms == ()
+    first = worker.step(site.clock.at)
+    assert first.alarms == ()
+    assert first.contracts is not None
+    assert first.anchored is not None
+    status = SqliteStore(site.conn).leaves_of(PUBLIC_SUBJECT)
+    (body,) = [record.parse(leaf.record or b"").body for leaf in status]
+    assert (body["packed"], body["status_count"]) == ((b"\1" * 26).hex(), 2)
+    assert first.anchored.size == 2, "the status is under the head it goes with"
+    receipt = made.receipt(first.anchored.tx_hash)
+    assert receipt is not None
+    (event,) = artifact("StatusAnchor").events(
+        "HeadAnchored", first.contracts.status_anchor, receipt.logs
+    )
+    assert event["statusHash"].hex() == body["status_sha256"]
     site.add_noise(1)
     summary = worker.step(site.clock.advance(900))
     assert "packed status of 25 bytes" in summary.alarms[0]
     assert summary.backlog == 0
+    assert len(SqliteStore(site.conn).leaves_of(PUBLIC_SUBJECT)) == 1
 
 
 def test_another_process_stands_by_until_the_lease_expires(site: Site) -> None:

@@ -16,6 +16,7 @@ from gateway.domain.topology import Site
 from gateway.errors import RequestError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.receipts import Receipts
+from ledger.cabinet_proof import check_history
 from ledger.verify import Verdict, verify
 from tests.support.money import Till, open_till
 
@@ -84,6 +85,11 @@ async def test_a_settled_session_reaches_the_chain_and_its_receipt_verifies(
         assert verify(forged).verdict is Verdict.FALSE
         leaf = await receipts.leaf(0)
         assert leaf["kind"] == "session_start"
+        history = check_history(await receipts.cabinet("A", first=0))
+        assert history.root.hex() == state.anchored_root
+        assert (history.steps, history.erased) == (1, 0)
+        counted = [leaf["kind"] for leaf in json.loads(document)["leaves"]]
+        assert history.members == counted.count("meter")
         with pytest.raises(RequestError) as caught:
             await receipts.leaf(10**6)
         assert caught.value.status == 404
