@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch soak-ledger fuzz format lock contracts clean
+.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch soak-ledger fuzz format lock contracts wheels \
+  wheel-check clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +55,12 @@ format: $(VENV)/.test  ## Format the code and fix what can be fixed
 
 contracts:  ## Recompile the contracts (needs node) and compare with the artifacts
 	@bash .ci/contracts.sh
+
+wheels: $(VENV)/.test  ## Build the wheels (wattproof, -optimizer, -ledger) into dist/
+	@$(BIN)/python -m ledger.wheel dist
+
+wheel-check: $(VENV)/.test  ## Build each wheel twice, in different places; they must be the same
+	@$(BIN)/python -m ledger.wheel --check
 
 lock:  ## Pin the dependencies anew (needs uv)
 	uv pip compile -q --upgrade --universal --python-version 3.11 \
