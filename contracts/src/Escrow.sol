@@ -5,8 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {DriverConsent} from "./DriverConsent.sol";
 import {Settlement} from "./Settlement.sol";
 import {Stoppable} from "./Stoppable.sol";
 
@@ -14,54 +13,26 @@ import {Stoppable} from "./Stoppable.sol";
 /// @notice Optional: holds drivers' deposits in one ERC-20 token and pays settled sessions out of them.
 /// @dev No role can move money. It moves only where its owner signed: into a lock at the start of a
 /// session (a maximum amount, until an expiry), or by a receipt at its end. Whoever submits a signature
-/// decides nothing: every field is in it, and so are the chain and this contract. What was signed is
-/// used once for each session, user and operator. What a session costs is read from Settlement, less its
-/// credits; a session that is not settled there costs nothing. Operators and drivers fetch their money
+/// decides nothing: every field is in it, and so are the chain and this contract. A session, user and
+/// operator have one lock, ever; a receipt is good before and after it. What a session costs is read
+/// from Settlement, less its credits; a session that is not settled there costs nothing. An operator is
+/// paid that much for a session and no more, whoever pays. Operators and drivers fetch their money
 /// themselves. Tokens that change balances by themselves (rebasing) are not supported; what a token
 /// takes as a fee is not booked.
 /// @custom:kill PAUSER_ROLE calls `pause()`: no deposit, no lock, no collection. `withdraw`, `release`
 /// and `claim` stay open always, and nobody can close them.
-contract Escrow is Stoppable, EIP712, ReentrancyGuard {
+contract Escrow is Stoppable, DriverConsent, ReentrancyGuard {
     using SafeERC20 for IERC20;
 
-    /// @notice What a driver signs when a session starts.
-    /// @param sessionId Key of the session, as in Settlement.
-    /// @param user The driver, whose deposit is locked.
-    /// @param cpo The operator who may be paid from it.
-    /// @param maxAmount What the session may cost at most, in the token's smallest unit.
-    /// @param expiry From when the driver has it back, in Unix seconds.
-    struct SessionLock {
-        bytes32 sessionId;
-        address user;
-        address cpo;
-        uint128 maxAmount;
-        uint64 expiry;
-    }
-
-    /// @notice What a driver signs when a session has ended.
-    /// @param sessionId Key of the session, as in Settlement.
-    /// @param user The driver, who pays.
-    /// @param cpo The operator who is paid.
-    /// @param energyWh Billed energy in whole Wh.
-    /// @param maxAmount What may be paid at most, in the token's smallest unit.
-    /// @param deadline Until when it may be used, in Unix seconds.
-    struct DriverReceipt {
-        bytes32 sessionId;
-        address user;
-        address cpo;
-        uint256 energyWh;
-        uint128 maxAmount;
-        uint64 deadline;
-    }
-
-    /// @notice Where the payment of a session by one user to one operator stands.
+    /// @notice Where the lock of a user's money for a session and an operator stands. Used: it was collected
+    /// or released, or a receipt came; there is no second one.
     enum PaymentState {
         None,
         Locked,
-        Done
+        Used
     }
 
-    /// @notice The payment of a session by one user to one operator.
+    /// @notice The lock of a user's money for a session and an operator.
     /// @param amount What is locked, in the token's smallest unit.
     /// @param expiry From when the driver has it back, in Unix seconds.
     /// @param state Where it stands.
@@ -73,13 +44,6 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
 
     /// @notice How long money can be locked at most.
     uint64 public constant LOCK_MAX_SECONDS = 7 days;
-    /// @notice EIP-712 type of what is signed at the start.
-    bytes32 public constant SESSION_LOCK_TYPEHASH =
-        keccak256("SessionLock(bytes32 sessionId,address user,address cpo,uint128 maxAmount,uint64 expiry)");
-    /// @notice EIP-712 type of what is signed at the end.
-    bytes32 public constant DRIVER_RECEIPT_TYPEHASH = keccak256(
-        "DriverReceipt(bytes32 sessionId,address user,address cpo,uint256 energyWh,uint128 maxAmount,uint64 deadline)"
-    );
 
     /// @notice The token.
     IERC20 public immutable token;
@@ -96,6 +60,8 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
     mapping(address user => uint256 amount) public depositOf;
     /// @notice What an operator can claim now.
     mapping(address cpo => uint256 amount) public claimableOf;
+    /// @notice What an operator was paid for a session, by all users together.
+    mapping(bytes32 sessionId => mapping(address cpo => uint256 amount)) public paidFor;
     mapping(bytes32 paymentId => Payment) private _payments;
 
     /// @notice A deposit grew by money from outside.
@@ -146,15 +112,19 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
     /// @param available What is there.
     /// @param needed What is asked.
     error EscrowDepositTooSmall(address user, uint256 available, uint256 needed);
-    /// @notice The user, the operator or the session is zero.
-    error EscrowPartyIsZero();
+    /// @notice The session is zero.
+    error EscrowSessionIsZero();
+    /// @notice The user, the operator or the receiver is zero or this contract, where money would stay for ever.
+    /// @param party The address.
+    error EscrowPartyInvalid(address party);
+    /// @notice The operator was paid what the session costs.
+    /// @param sessionId Key of the session.
+    /// @param cpo The operator.
+    error EscrowSessionPaid(bytes32 sessionId, address cpo);
     /// @notice The expiry has passed, or is too far away.
     /// @param expiry The expiry offered.
     error EscrowExpiryOutOfRange(uint64 expiry);
-    /// @notice The signature is not the user's over just these fields, for this contract on this chain.
-    /// @param user The user.
-    error EscrowSignatureInvalid(address user);
-    /// @notice The payment is not in the state that this needs.
+    /// @notice The lock is not in the state that this needs.
     /// @param state The state that it is in.
     error EscrowPaymentState(PaymentState state);
     /// @notice The lock has expired: the money is the driver's again.
@@ -190,7 +160,6 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
     /// @param unitsPerMinor_ Units of the token for one minor unit: 10 000 for cents and 6 decimals.
     constructor(address admin, address token_, address settlement_, bytes3 currency_, uint64 unitsPerMinor_)
         Stoppable(admin)
-        EIP712("Wattproof Escrow", "1")
     {
         if (token_ == address(0) || settlement_ == address(0) || currency_ == bytes3(0) || unitsPerMinor_ == 0) {
             revert EscrowConfigurationIsZero();
@@ -232,6 +201,7 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
     /// @param to Receiver.
     /// @param amount Amount, at most what is not locked.
     function withdraw(address to, uint256 amount) external nonReentrant {
+        _requireParty(to);
         _take(msg.sender, amount);
         totalOwed -= amount;
         emit Withdrawn(msg.sender, to, amount);
@@ -242,13 +212,13 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
     /// @param terms What is locked, for what, until when.
     /// @param signature The user's EIP-712 signature; not looked at if the user calls.
     function lock(SessionLock calldata terms, bytes calldata signature) external whenNotPaused {
-        if (terms.user == address(0) || terms.cpo == address(0) || terms.sessionId == bytes32(0)) {
-            revert EscrowPartyIsZero();
-        }
+        _requireParty(terms.user);
+        _requireParty(terms.cpo);
+        if (terms.sessionId == bytes32(0)) revert EscrowSessionIsZero();
         if (terms.expiry <= block.timestamp || terms.expiry > block.timestamp + LOCK_MAX_SECONDS) {
             revert EscrowExpiryOutOfRange(terms.expiry);
         }
-        if (msg.sender != terms.user) _requireSigned(terms.user, _hashLock(terms), signature);
+        if (msg.sender != terms.user) _requireSigned(terms.user, lockDigest(terms), signature);
         Payment storage payment = _payments[paymentIdOf(terms.sessionId, terms.user, terms.cpo)];
         if (payment.state != PaymentState.None) revert EscrowPaymentState(payment.state);
         _take(terms.user, terms.maxAmount);
@@ -266,13 +236,12 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
         Payment storage payment = _payments[paymentIdOf(sessionId, user, cpo)];
         if (payment.state != PaymentState.Locked) revert EscrowPaymentState(payment.state);
         if (block.timestamp < payment.expiry && msg.sender != cpo) revert EscrowLockStands(payment.expiry);
-        uint256 amount = _finish(payment);
-        depositOf[user] += amount;
+        uint256 amount = _unlock(payment, user);
         emit Released(sessionId, user, cpo, amount);
     }
 
     /// @notice Pays a settled session out of its lock, up to what is locked; the rest is the driver's again.
-    /// Anyone may call it until the lock expires.
+    /// Anyone may call it until the lock expires. What the lock did not cover, a receipt can pay.
     /// @param row The row that the session was settled with.
     /// @param user The driver.
     /// @param cpo The operator.
@@ -280,16 +249,13 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
         Payment storage payment = _payments[paymentIdOf(row.sessionKey, user, cpo)];
         if (payment.state != PaymentState.Locked) revert EscrowPaymentState(payment.state);
         if (block.timestamp >= payment.expiry) revert EscrowLockExpired(payment.expiry);
-        uint256 due = _dueOf(row);
-        uint256 locked = _finish(payment);
-        uint256 amount = due < locked ? due : locked;
-        depositOf[user] += locked - amount;
-        claimableOf[cpo] += amount;
-        emit Paid(row.sessionKey, user, cpo, amount, due);
+        (uint256 due, uint256 left) = _dueOf(row, cpo);
+        uint256 locked = _unlock(payment, user);
+        _pay(row.sessionKey, user, cpo, left < locked ? left : locked, due);
     }
 
-    /// @notice Pays a settled session by the driver's receipt, out of its lock and the driver's deposit.
-    /// Anyone may submit it.
+    /// @notice Pays a settled session by the driver's receipt, out of its lock and the driver's deposit: what
+    /// is not paid yet. Anyone may submit it, before and after the lock has ended.
     /// @param row The row that the session was settled with.
     /// @param receipt What the driver agreed to.
     /// @param signature The driver's EIP-712 signature; demanded of the driver as a caller, too.
@@ -298,27 +264,27 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
         DriverReceipt calldata receipt,
         bytes calldata signature
     ) external whenNotPaused {
-        if (receipt.user == address(0) || receipt.cpo == address(0)) {
-            revert EscrowPartyIsZero();
-        }
+        _requireParty(receipt.user);
+        _requireParty(receipt.cpo);
         if (block.timestamp > receipt.deadline) revert EscrowReceiptExpired(receipt.deadline);
         if (receipt.sessionId != row.sessionKey || receipt.energyWh != row.energyMilliWh / 1000) {
             revert EscrowReceiptOfOtherSession(receipt.sessionId);
         }
-        _requireSigned(receipt.user, _hashReceipt(receipt), signature);
+        _requireSigned(receipt.user, receiptDigest(receipt), signature);
         Payment storage payment = _payments[paymentIdOf(receipt.sessionId, receipt.user, receipt.cpo)];
-        if (payment.state == PaymentState.Done) revert EscrowPaymentState(payment.state);
-        uint256 due = _dueOf(row);
+        (uint256 due, uint256 left) = _dueOf(row, receipt.cpo);
         if (due > receipt.maxAmount) revert EscrowAmountAboveMaximum(receipt.maxAmount, due);
-        depositOf[receipt.user] += _finish(payment);
-        _take(receipt.user, due);
-        claimableOf[receipt.cpo] += due;
-        emit Paid(receipt.sessionId, receipt.user, receipt.cpo, due, due);
+        if (left == 0 && payment.state != PaymentState.Locked) {
+            revert EscrowSessionPaid(receipt.sessionId, receipt.cpo);
+        }
+        _unlock(payment, receipt.user);
+        _pay(receipt.sessionId, receipt.user, receipt.cpo, left, due);
     }
 
     /// @notice Takes out what the caller was paid; open always.
     /// @param to Receiver.
     function claim(address to) external nonReentrant {
+        _requireParty(to);
         uint256 amount = claimableOf[msg.sender];
         if (amount == 0) revert EscrowNothingToClaim(msg.sender);
         claimableOf[msg.sender] = 0;
@@ -327,7 +293,7 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
         token.safeTransfer(to, amount);
     }
 
-    /// @notice The payment of a session by one user to one operator.
+    /// @notice The lock of a user's money for a session and an operator.
     /// @param sessionId Key of the session.
     /// @param user The driver.
     /// @param cpo The operator.
@@ -336,21 +302,7 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
         return _payments[paymentIdOf(sessionId, user, cpo)];
     }
 
-    /// @notice The EIP-712 digest that a driver signs at the start.
-    /// @param terms The fields.
-    /// @return The digest.
-    function lockDigest(SessionLock calldata terms) external view returns (bytes32) {
-        return _hashTypedDataV4(_hashLock(terms));
-    }
-
-    /// @notice The EIP-712 digest that a driver signs at the end.
-    /// @param receipt The fields.
-    /// @return The digest.
-    function receiptDigest(DriverReceipt calldata receipt) external view returns (bytes32) {
-        return _hashTypedDataV4(_hashReceipt(receipt));
-    }
-
-    /// @notice The key of a payment.
+    /// @notice The key of a lock.
     /// @param sessionId Key of the session.
     /// @param user The driver.
     /// @param cpo The operator.
@@ -364,7 +316,7 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
     /// @param user Whose deposit.
     /// @param amount What is sent.
     function _deposit(address payer, address user, uint256 amount) private {
-        if (user == address(0)) revert EscrowPartyIsZero();
+        _requireParty(user);
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(payer, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;
@@ -383,60 +335,53 @@ contract Escrow is Stoppable, EIP712, ReentrancyGuard {
         depositOf[user] = available - amount;
     }
 
-    /// @dev Ends a payment for good.
-    /// @param payment The payment.
+    /// @dev Ends a lock for good: what it held is the driver's again.
+    /// @param payment The lock, or what stands where none is.
+    /// @param user The driver.
     /// @return amount What was locked.
-    function _finish(Payment storage payment) private returns (uint256 amount) {
+    function _unlock(Payment storage payment, address user) private returns (uint256 amount) {
         amount = payment.amount;
         payment.amount = 0;
-        payment.state = PaymentState.Done;
+        payment.state = PaymentState.Used;
+        depositOf[user] += amount;
     }
 
-    /// @dev Refuses what the user did not sign.
-    /// @param user The user: a key, or a contract wallet (ERC-1271).
-    /// @param structHash EIP-712 hash of the struct.
-    /// @param signature The signature.
-    function _requireSigned(address user, bytes32 structHash, bytes calldata signature) private view {
-        if (!SignatureChecker.isValidSignatureNowCalldata(user, _hashTypedDataV4(structHash), signature)) {
-            revert EscrowSignatureInvalid(user);
-        }
+    /// @dev Pays an operator out of a deposit.
+    /// @param sessionId Key of the session.
+    /// @param user The driver.
+    /// @param cpo The operator.
+    /// @param amount What is paid.
+    /// @param due What the session costs, less credits.
+    function _pay(bytes32 sessionId, address user, address cpo, uint256 amount, uint256 due) private {
+        _take(user, amount);
+        paidFor[sessionId][cpo] += amount;
+        claimableOf[cpo] += amount;
+        emit Paid(sessionId, user, cpo, amount, due);
     }
 
-    /// @dev What a session costs less its credits, in the token's smallest unit.
+    /// @dev Refuses who could never take money out again.
+    /// @param party The address.
+    function _requireParty(address party) private view {
+        if (party == address(0) || party == address(this)) revert EscrowPartyInvalid(party);
+    }
+
+    /// @dev What a session costs, in the token's smallest unit.
     /// @param row The row that it was settled with.
-    /// @return The amount.
-    function _dueOf(Settlement.SettlementRow calldata row) private view returns (uint256) {
+    /// @param cpo The operator who is paid.
+    /// @return due What it costs less its credits.
+    /// @return left What of it the operator was not paid yet.
+    function _dueOf(Settlement.SettlementRow calldata row, address cpo)
+        private
+        view
+        returns (uint256 due, uint256 left)
+    {
         if (row.currency != currency) revert EscrowOtherCurrency(row.currency);
         if (settlement.settledContent(row.sessionKey) != keccak256(abi.encode(row))) {
             revert EscrowSessionNotSettled(row.sessionKey);
         }
         (uint64 amountMinor, uint64 creditedMinor) = settlement.settledAmounts(row.sessionKey);
-        return uint256(amountMinor - creditedMinor) * unitsPerMinor;
-    }
-
-    /// @dev EIP-712 hash of a lock.
-    /// @param terms The fields.
-    /// @return The hash.
-    function _hashLock(SessionLock calldata terms) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(SESSION_LOCK_TYPEHASH, terms.sessionId, terms.user, terms.cpo, terms.maxAmount, terms.expiry)
-        );
-    }
-
-    /// @dev EIP-712 hash of a receipt.
-    /// @param receipt The fields.
-    /// @return The hash.
-    function _hashReceipt(DriverReceipt calldata receipt) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                DRIVER_RECEIPT_TYPEHASH,
-                receipt.sessionId,
-                receipt.user,
-                receipt.cpo,
-                receipt.energyWh,
-                receipt.maxAmount,
-                receipt.deadline
-            )
-        );
+        due = uint256(amountMinor - creditedMinor) * unitsPerMinor;
+        uint256 paid = paidFor[row.sessionKey][cpo];
+        left = due > paid ? due - paid : 0;
     }
 }

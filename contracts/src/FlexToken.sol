@@ -2,17 +2,19 @@
 pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {Handover} from "./Handover.sol";
 import {Stoppable} from "./Stoppable.sol";
 
 /// @title FlexToken
 /// @notice Counts accepted flexibility: 1 FLEX is 1 kWh of shifted charging, the smallest unit 1 Wh.
-/// @dev Minted by one contract alone, bound once and for ever, and burnt by its holder on redemption.
-/// That contract can also take back what it minted too much: what the holder does not hold any more
+/// @dev Minted by one contract alone, bound once, and burnt by its holder on redemption. Another one can take
+/// its place a week after it was announced: a faulty Settlement does not end the token. The minter
+/// can also take back what was minted too much: what the holder does not hold any more
 /// becomes a debt, which further minting pays first. It is a unit of account and not money, so transfers
 /// between holders are closed until TRANSFER_ENABLER_ROLE opens them.
 /// @custom:kill PAUSER_ROLE calls `pause()`: no minting, no transfers. Redemption (`burn`) and taking
 /// back stay open always.
-contract FlexToken is ERC20, Stoppable {
+contract FlexToken is ERC20, Handover {
     /// @notice May open and close transfers between holders.
     bytes32 public constant TRANSFER_ENABLER_ROLE = keccak256("TRANSFER_ENABLER_ROLE");
 
@@ -32,7 +34,7 @@ contract FlexToken is ERC20, Stoppable {
     /// @param amountWh Burnt amount in Wh, the smallest unit.
     event FlexRedeemed(address indexed holder, uint256 amountWh);
 
-    /// @notice The minter was bound; it is never another one.
+    /// @notice The minter was bound: the first, or the next after an announced week.
     /// @param minter The contract.
     event MinterBound(address indexed minter);
 
@@ -68,13 +70,12 @@ contract FlexToken is ERC20, Stoppable {
         _;
     }
 
-    /// @notice Binds the minter, once.
+    /// @notice Binds the first minter.
     /// @param minter_ The Settlement contract.
     function bindMinter(address minter_) external onlyRole(DEFAULT_ADMIN_ROLE) {
         if (minter != address(0)) revert FlexMinterIsBound(minter);
         if (minter_.code.length == 0) revert FlexMinterHasNoCode(minter_);
-        minter = minter_;
-        emit MinterBound(minter_);
+        _handOver(minter_);
     }
 
     /// @notice Creates tokens, after what the receiver owes.
@@ -121,6 +122,13 @@ contract FlexToken is ERC20, Stoppable {
     /// @return 3.
     function decimals() public pure override returns (uint8) {
         return 3;
+    }
+
+    /// @dev The minter is another contract.
+    /// @param next The contract.
+    function _handOver(address next) internal override {
+        minter = next;
+        emit MinterBound(next);
     }
 
     /// @dev Closes the path between two holders; minting and burning have a zero end.

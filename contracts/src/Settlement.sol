@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {FlexToken} from "./FlexToken.sol";
-import {LeafBook} from "./LeafBook.sol";
-import {StatusAnchor} from "./StatusAnchor.sol";
-import {Stoppable} from "./Stoppable.sol";
+import {SettlementWindows} from "./SettlementWindows.sol";
 
 /// @title Settlement (SC3)
 /// @notice Records what each session delivered and cost, exactly once, and mints its flexibility.
@@ -14,10 +11,10 @@ import {Stoppable} from "./Stoppable.sol";
 /// alone, in a batch (`settleBatch`) or with the proof that its settlement leaf is in the anchored log
 /// (`settleProven`); or in a window of the log, netted per user (`settleNetted`) or as one root
 /// (`recordInvoices`). Sending any of them again is harmless. Corrections are credits against the
-/// settled amount; in windows they are netted off chain, in a later window.
+/// settled amount; in windows they may also be netted off chain, in a later window.
 /// @custom:kill PAUSER_ROLE calls `pause()`: no settlement and no credit. Reading stays open, and
 /// redemption of FLEX is not affected.
-contract Settlement is Stoppable, LeafBook {
+contract Settlement is SettlementWindows {
     /// @notice One settled session.
     /// @param sessionKey Salted key of the session; never zero.
     /// @param startLeafIndex Index of the session's start leaf in the log.
@@ -50,34 +47,6 @@ contract Settlement is Stoppable, LeafBook {
         uint64 amountMinor;
     }
 
-    /// @notice A part of the log whose sessions are settled together.
-    /// @param fromLeaf Its first start leaf: where the window before it ended.
-    /// @param toLeaf The first start leaf after it; not beyond the anchored head.
-    /// @param listed Start leaves of the sessions that it settles, rising.
-    /// @param open Start leaves inside of it that stay open, rising.
-    /// @param currency ISO 4217 code in ASCII; never zero.
-    struct NettedWindow {
-        uint64 fromLeaf;
-        uint64 toLeaf;
-        uint64[] listed;
-        uint64[] open;
-        bytes3 currency;
-    }
-
-    /// @notice What one user owes for a window, less credits.
-    /// @param user The user's address for this operator; rising from row to row.
-    /// @param energyMilliWh Billed energy in mWh.
-    /// @param amountMinor Billed amount in minor units of the currency.
-    /// @param flexMilliWh Accepted flexibility in mWh, minted to the user.
-    /// @param sessionsRoot Root over the leaf hashes of the user's settlements and credits.
-    struct NettedRow {
-        address user;
-        uint64 energyMilliWh;
-        uint64 amountMinor;
-        uint64 flexMilliWh;
-        bytes32 sessionsRoot;
-    }
-
     struct SettledSession {
         bytes32 content;
         uint64 amountMinor;
@@ -85,20 +54,8 @@ contract Settlement is Stoppable, LeafBook {
         uint64 flexTakenBackWh;
     }
 
-    /// @notice May settle sessions and record credits.
-    bytes32 public constant SETTLER_ROLE = keccak256("SETTLER_ROLE");
-    /// @notice Energy of one smallest unit of FLEX: 1 Wh.
-    uint64 public constant MILLI_WH_PER_FLEX_UNIT = 1000;
-
-    /// @notice The token that carries accepted flexibility.
-    FlexToken public immutable flexToken;
-    /// @notice The contract that holds the head of the log.
-    StatusAnchor public immutable statusAnchor;
-
     /// @notice Number of settled sessions.
     uint256 public settledCount;
-    /// @notice Keccak-256 of the recorded credit with a key; zero when there is none.
-    mapping(bytes32 creditKey => bytes32 content) public creditContent;
     mapping(bytes32 sessionKey => SettledSession) private _sessions;
 
     bytes private constant _SESSION_DOMAIN = "wattproof/session/1\x00";
@@ -130,43 +87,6 @@ contract Settlement is Stoppable, LeafBook {
     /// @param flexMilliWh Accepted flexibility in mWh, before the rounding.
     event FlexAwarded(bytes32 indexed sessionKey, address indexed flexTo, uint64 flexMilliWh);
 
-    /// @notice A user's sessions of a window were settled as one row.
-    /// @param user The user.
-    /// @param fromLeaf First start leaf of the window.
-    /// @param energyMilliWh Billed energy in mWh.
-    /// @param amountMinor Billed amount in minor units.
-    /// @param flexMilliWh Accepted flexibility in mWh, before the rounding.
-    /// @param sessionsRoot Root over the leaf hashes of the user's settlements and credits.
-    event UserNetted(
-        address indexed user,
-        uint64 indexed fromLeaf,
-        uint64 energyMilliWh,
-        uint64 amountMinor,
-        uint64 flexMilliWh,
-        bytes32 sessionsRoot
-    );
-
-    /// @notice A window was settled, netted per user.
-    /// @param fromLeaf Its first start leaf.
-    /// @param toLeaf The first start leaf after it.
-    /// @param currency ISO 4217 code.
-    /// @param sessionCount Number of its sessions.
-    /// @param userCount Number of its users.
-    event WindowNetted(
-        uint64 indexed fromLeaf, uint64 toLeaf, bytes3 currency, uint256 sessionCount, uint256 userCount
-    );
-
-    /// @notice The invoices of a window were recorded as one root.
-    /// @param fromLeaf Its first start leaf.
-    /// @param toLeaf The first start leaf after it.
-    /// @param invoicesRoot Root over the leaf hashes of its settlements.
-    /// @param sessionCount Number of its sessions.
-    event InvoicesRecorded(uint64 indexed fromLeaf, uint64 toLeaf, bytes32 invoicesRoot, uint64 sessionCount);
-
-    /// @notice A window arrived again with the same content and was skipped.
-    /// @param fromLeaf Its first start leaf.
-    event WindowRepeated(uint64 indexed fromLeaf);
-
     /// @notice A credit was recorded.
     /// @param sessionKey Key of the session.
     /// @param creditKey Key of the credit.
@@ -188,10 +108,6 @@ contract Settlement is Stoppable, LeafBook {
         bytes32 indexed sessionKey, bytes32 indexed creditKey, address indexed flexTo, uint64 flexMilliWh
     );
 
-    /// @notice The address of the token is zero.
-    error SettlementTokenIsZero();
-    /// @notice The address of the anchor is zero.
-    error SettlementAnchorIsZero();
     /// @notice A window closed the start leaf: the session is settled in it, or will be in a later one.
     /// @param sessionKey Key of the session offered.
     /// @param startLeafIndex Index of the start leaf offered.
@@ -200,13 +116,6 @@ contract Settlement is Stoppable, LeafBook {
     /// @param sessionKey Key of the session offered.
     /// @param leafIndex Index of the settlement leaf offered.
     error SettlementNotIncluded(bytes32 sessionKey, uint64 leafIndex);
-    /// @notice The window reaches beyond the anchored head.
-    /// @param headSize Number of anchored leaves.
-    /// @param toLeaf End of the window offered.
-    error SettlementWindowBeyondHead(uint64 headSize, uint64 toLeaf);
-    /// @notice The currency of a window or its root is zero, or the users do not rise.
-    /// @param fromLeaf First start leaf of the window offered.
-    error SettlementWindowMisshapen(uint64 fromLeaf);
     /// @notice The session was settled with another row than the one given.
     /// @param sessionKey Key of the session.
     error SettlementRowDiffers(bytes32 sessionKey);
@@ -226,13 +135,6 @@ contract Settlement is Stoppable, LeafBook {
     /// @notice The session of a credit is not settled.
     /// @param sessionKey Key offered.
     error SettlementSessionUnknown(bytes32 sessionKey);
-    /// @notice The key or the leaf hash of a credit is zero.
-    /// @param sessionKey Key of the session offered.
-    /// @param creditKey Key of the credit offered.
-    error SettlementCreditIncomplete(bytes32 sessionKey, bytes32 creditKey);
-    /// @notice The credit is recorded already, with other content.
-    /// @param creditKey Key of the credit offered.
-    error SettlementCreditConflict(bytes32 creditKey);
     /// @notice The credits of a session would exceed what it was charged.
     /// @param sessionKey Key of the session.
     /// @param leftMinor What can still be credited, in minor units.
@@ -242,12 +144,9 @@ contract Settlement is Stoppable, LeafBook {
     /// @param admin Holder of DEFAULT_ADMIN_ROLE.
     /// @param flexToken_ The FlexToken; its admin binds this contract as its minter.
     /// @param statusAnchor_ The StatusAnchor of the same log.
-    constructor(address admin, address flexToken_, address statusAnchor_) Stoppable(admin) {
-        if (flexToken_ == address(0)) revert SettlementTokenIsZero();
-        if (statusAnchor_ == address(0)) revert SettlementAnchorIsZero();
-        flexToken = FlexToken(flexToken_);
-        statusAnchor = StatusAnchor(statusAnchor_);
-    }
+    constructor(address admin, address flexToken_, address statusAnchor_)
+        SettlementWindows(admin, flexToken_, statusAnchor_)
+    {}
 
     /// @notice Settles sessions, all or none; rows that are settled already are skipped.
     /// @param rows The sessions.
@@ -270,52 +169,6 @@ contract Settlement is Stoppable, LeafBook {
             if (leafIndex <= row.startLeafIndex || !statusAnchor.isIncluded(row.leafHash, leafIndex, proof)) {
                 revert SettlementNotIncluded(row.sessionKey, leafIndex);
             }
-        }
-    }
-
-    /// @notice Settles the listed sessions of a window, one row for each user.
-    /// @param window The window; skipped if it is settled already with the same rows.
-    /// @param rows The users, rising by address.
-    function settleNetted(NettedWindow calldata window, NettedRow[] calldata rows)
-        external
-        onlyRole(SETTLER_ROLE)
-        whenNotPaused
-    {
-        if (window.currency == bytes3(0)) revert SettlementWindowMisshapen(window.fromLeaf);
-        bytes32 content = keccak256(abi.encode(window, rows));
-        if (!_closeNew(window.fromLeaf, window.toLeaf, window.listed, window.open, content)) return;
-        address last = address(0);
-        for (uint256 i = 0; i < rows.length; ++i) {
-            NettedRow calldata row = rows[i];
-            if (row.user <= last) revert SettlementWindowMisshapen(window.fromLeaf);
-            last = row.user;
-            emit UserNetted(
-                row.user, window.fromLeaf, row.energyMilliWh, row.amountMinor, row.flexMilliWh, row.sessionsRoot
-            );
-            _mint(row.user, row.flexMilliWh);
-        }
-        emit WindowNetted(window.fromLeaf, window.toLeaf, window.currency, window.listed.length, rows.length);
-    }
-
-    /// @notice Records the invoices of all sessions of a window as one root: no amounts, no users.
-    /// @dev The contract does not see which sessions the root covers; it closes all start leaves of the
-    /// window but the open ones to any other settlement.
-    /// @param fromLeaf Its first start leaf: where the window before it ended.
-    /// @param toLeaf The first start leaf after it; not beyond the anchored head.
-    /// @param invoicesRoot Root over the leaf hashes of its settlements; never zero.
-    /// @param sessionCount Number of its sessions.
-    /// @param open Start leaves inside of it that stay open, rising.
-    function recordInvoices(
-        uint64 fromLeaf,
-        uint64 toLeaf,
-        bytes32 invoicesRoot,
-        uint64 sessionCount,
-        uint64[] calldata open
-    ) external onlyRole(SETTLER_ROLE) whenNotPaused {
-        if (invoicesRoot == bytes32(0)) revert SettlementWindowMisshapen(fromLeaf);
-        bytes32 content = keccak256(abi.encode(fromLeaf, toLeaf, invoicesRoot, sessionCount, open));
-        if (_closeNew(fromLeaf, toLeaf, open[:0], open, content)) {
-            emit InvoicesRecorded(fromLeaf, toLeaf, invoicesRoot, sessionCount);
         }
     }
 
@@ -412,50 +265,18 @@ contract Settlement is Stoppable, LeafBook {
         if (row.creditKey == bytes32(0) || row.leafHash == bytes32(0)) {
             revert SettlementCreditIncomplete(row.sessionKey, row.creditKey);
         }
-        bytes32 known = creditContent[row.creditKey];
-        if (known == content) {
+        if (!_noteCredit(row.creditKey, content)) {
             emit CreditRepeated(row.sessionKey, row.creditKey);
             return false;
         }
-        if (known != bytes32(0)) revert SettlementCreditConflict(row.creditKey);
         SettledSession storage session = _sessions[row.sessionKey];
         if (session.content == bytes32(0)) revert SettlementSessionUnknown(row.sessionKey);
         uint64 leftMinor = session.amountMinor - session.creditedMinor;
         if (row.amountMinor > leftMinor) {
             revert SettlementCreditTooLarge(row.sessionKey, leftMinor, row.amountMinor);
         }
-        creditContent[row.creditKey] = content;
         session.creditedMinor += row.amountMinor;
         emit CreditRecorded(row.sessionKey, row.creditKey, row.leafHash, row.amountMinor);
         return true;
-    }
-
-    /// @dev Closes a window that the anchored log covers, or tells of its repetition.
-    /// @param fromLeaf Its first start leaf.
-    /// @param toLeaf The first start leaf after it.
-    /// @param listed Start leaves that it settles.
-    /// @param open Start leaves that stay open.
-    /// @param content Keccak-256 of all that it says.
-    /// @return Whether it is new.
-    function _closeNew(
-        uint64 fromLeaf,
-        uint64 toLeaf,
-        uint64[] calldata listed,
-        uint64[] calldata open,
-        bytes32 content
-    ) private returns (bool) {
-        (uint64 headSize,,) = statusAnchor.head();
-        if (toLeaf > headSize) revert SettlementWindowBeyondHead(headSize, toLeaf);
-        if (_closeWindow(fromLeaf, toLeaf, listed, open, content)) return true;
-        emit WindowRepeated(fromLeaf);
-        return false;
-    }
-
-    /// @dev Mints whole Wh of flexibility.
-    /// @param to Receiver.
-    /// @param flexMilliWh Flexibility in mWh.
-    function _mint(address to, uint64 flexMilliWh) private {
-        uint256 flexWh = flexMilliWh / MILLI_WH_PER_FLEX_UNIT;
-        if (flexWh != 0) flexToken.mint(to, flexWh);
     }
 }

@@ -1,45 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {DriverConsent} from "../src/DriverConsent.sol";
 import {Escrow} from "../src/Escrow.sol";
-import {FlexToken} from "../src/FlexToken.sol";
 import {Settlement} from "../src/Settlement.sol";
-import {StatusAnchor} from "../src/StatusAnchor.sol";
-import {Coin, Wallet} from "./Coins.sol";
-import {TestBase} from "./Vm.sol";
+import {Wallet} from "./Coins.sol";
+import {EscrowTestBase} from "./EscrowBase.sol";
 
-contract EscrowTest is TestBase {
-    uint256 private constant _DRIVER_KEY = 0xD217E2;
-    uint256 private constant _OTHER_KEY = 0x07E2;
-    address private constant _CPO = address(0xC90);
-    address private constant _SETTLER = address(0xA6);
-    bytes32 private constant _SESSION = keccak256("session");
-    uint64 private constant _UNITS = 10_000;
-    uint256 private constant _PRICE = 1000 * uint256(_UNITS);
-    uint64 private constant _NOW = 1_800_000_000;
-
-    address private _driver;
-    Coin private _coin;
-    Settlement private _settlement;
-    Escrow private _escrow;
-
-    function setUp() public {
-        vm.warp(_NOW);
-        _driver = vm.addr(_DRIVER_KEY);
-        _coin = new Coin();
-        FlexToken flex = new FlexToken(ADMIN);
-        _settlement = new Settlement(ADMIN, address(flex), address(new StatusAnchor(ADMIN)));
-        _escrow = new Escrow(ADMIN, address(_coin), address(_settlement), "EUR", _UNITS);
-        vm.startPrank(ADMIN);
-        flex.bindMinter(address(_settlement));
-        _settlement.grantRole(_settlement.SETTLER_ROLE(), _SETTLER);
-        _escrow.grantRole(_escrow.PAUSER_ROLE(), PAUSER);
-        vm.stopPrank();
-        _coin.give(_driver, 100 * _PRICE);
-        vm.prank(_driver);
-        _coin.approve(address(_escrow), type(uint256).max);
-    }
-
+contract EscrowTest is EscrowTestBase {
     function test_ItNeedsTokenSettlementCurrencyAndScale() public {
         bytes memory reason = abi.encodeWithSelector(Escrow.EscrowConfigurationIsZero.selector);
         vm.expectRevert(reason);
@@ -80,7 +48,7 @@ contract EscrowTest is TestBase {
         _escrow.deposit(_driver, 50);
         vm.stopPrank();
         vm.assertEq(_escrow.depositOf(_driver), 50);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyInvalid.selector, address(0)));
         vm.prank(_driver);
         _escrow.deposit(address(0), 50);
         vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowNothingReceived.selector));
@@ -127,7 +95,7 @@ contract EscrowTest is TestBase {
 
     function test_ALockedAmountPaysASessionAndTheRestIsFree() public {
         _deposit(5 * _PRICE);
-        Escrow.SessionLock memory terms = _terms(3 * _PRICE);
+        DriverConsent.SessionLock memory terms = _terms(3 * _PRICE);
         bytes memory signature = _sign(_DRIVER_KEY, _escrow.lockDigest(terms));
         vm.expectEmit(address(_escrow));
         emit Escrow.Locked(_SESSION, _driver, _CPO, uint128(3 * _PRICE), terms.expiry);
@@ -150,9 +118,9 @@ contract EscrowTest is TestBase {
         vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowNothingToClaim.selector, _CPO));
         vm.prank(_CPO);
         _escrow.claim(_CPO);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Done));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Used));
         _escrow.collect(row, _driver, _CPO);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Done));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Used));
         _escrow.lock(terms, signature);
     }
 
@@ -182,9 +150,9 @@ contract EscrowTest is TestBase {
 
     function test_ALockIsForWhatTheDriverSignedOnly() public {
         _deposit(5 * _PRICE);
-        Escrow.SessionLock memory signed = _terms(_PRICE);
+        DriverConsent.SessionLock memory signed = _terms(_PRICE);
         bytes memory signature = _sign(_DRIVER_KEY, _escrow.lockDigest(signed));
-        Escrow.SessionLock memory terms = _terms(_PRICE);
+        DriverConsent.SessionLock memory terms = _terms(_PRICE);
         terms.sessionId = keccak256("another session");
         _refuseLock(terms, signature);
         terms = _terms(_PRICE);
@@ -204,7 +172,7 @@ contract EscrowTest is TestBase {
 
     function test_MoneyIsLockedForAWeekAtMost() public {
         _deposit(5 * _PRICE);
-        Escrow.SessionLock memory terms = _terms(_PRICE);
+        DriverConsent.SessionLock memory terms = _terms(_PRICE);
         terms.expiry = _NOW + 7 days + 1;
         _refuseExpiry(terms);
         terms.expiry = _NOW;
@@ -220,19 +188,19 @@ contract EscrowTest is TestBase {
             abi.encodeWithSelector(Escrow.EscrowDepositTooSmall.selector, _driver, _PRICE, uint256(_PRICE + 1))
         );
         _lock(_PRICE + 1);
-        Escrow.SessionLock memory terms = _terms(1);
+        DriverConsent.SessionLock memory terms = _terms(1);
         terms.cpo = address(0);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyInvalid.selector, address(0)));
         vm.prank(_driver);
         _escrow.lock(terms, "");
         terms = _terms(1);
         terms.sessionId = bytes32(0);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowSessionIsZero.selector));
         vm.prank(_driver);
         _escrow.lock(terms, "");
         terms = _terms(1);
         terms.user = address(0);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyInvalid.selector, address(0)));
         _escrow.lock(terms, "");
     }
 
@@ -254,7 +222,7 @@ contract EscrowTest is TestBase {
         vm.prank(STRANGER);
         _escrow.release(_SESSION, _driver, _CPO);
         vm.assertEq(_escrow.depositOf(_driver), 2 * _PRICE);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Done));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Used));
         _escrow.release(_SESSION, _driver, _CPO);
         _checkBooks();
     }
@@ -306,7 +274,7 @@ contract EscrowTest is TestBase {
     function test_AReceiptPaysOutOfTheDeposit() public {
         _deposit(5 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         vm.warp(receipt.deadline);
         vm.expectEmit(address(_escrow));
         emit Escrow.Paid(_SESSION, _driver, _CPO, _PRICE, _PRICE);
@@ -315,7 +283,7 @@ contract EscrowTest is TestBase {
         vm.assertEq(_escrow.claimableOf(_CPO), _PRICE);
         vm.assertEq(_escrow.depositOf(_driver), 4 * _PRICE);
         bytes memory signature = _signReceipt(receipt);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Done));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowSessionPaid.selector, _SESSION, _CPO));
         _escrow.collectWithReceipt(row, receipt, signature);
         _checkBooks();
     }
@@ -325,11 +293,11 @@ contract EscrowTest is TestBase {
         _lock(2 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
         vm.warp(_terms(0).expiry + 1);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         receipt.deadline = _NOW + 30 days;
         _escrow.collectWithReceipt(row, receipt, _signReceipt(receipt));
         vm.assertEq(_escrow.depositOf(_driver), _PRICE);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Done));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPaymentState.selector, Escrow.PaymentState.Used));
         _escrow.release(_SESSION, _driver, _CPO);
         _checkBooks();
     }
@@ -337,7 +305,7 @@ contract EscrowTest is TestBase {
     /// @dev The replay of the reference design: the same signature with another session.
     function test_AReceiptIsNotGoodForAnotherSession() public {
         _deposit(5 * _PRICE);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         bytes memory signature = _signReceipt(receipt);
         Settlement.SettlementRow memory other = _row(1000);
         other.sessionKey = keccak256("another session");
@@ -352,7 +320,7 @@ contract EscrowTest is TestBase {
     function test_AReceiptIsNotGoodOnAnotherChain() public {
         _deposit(5 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         bytes memory signature = _signReceipt(receipt);
         vm.chainId(4711);
         _refuseReceipt(row, receipt, signature);
@@ -364,7 +332,7 @@ contract EscrowTest is TestBase {
         Escrow other = new Escrow(ADMIN, address(_coin), address(_settlement), "EUR", _UNITS);
         _deposit(5 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         _refuseReceipt(row, receipt, _sign(_DRIVER_KEY, other.receiptDigest(receipt)));
     }
 
@@ -376,7 +344,7 @@ contract EscrowTest is TestBase {
         _escrow.deposit(other, _PRICE);
         vm.stopPrank();
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         bytes memory signature = _signReceipt(receipt);
         receipt.user = other;
         _refuseReceipt(row, receipt, signature);
@@ -386,7 +354,7 @@ contract EscrowTest is TestBase {
         _deposit(5 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
         bytes memory signature = _signReceipt(_receipt());
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         receipt.cpo = STRANGER;
         _refuseReceipt(row, receipt, signature);
         receipt = _receipt();
@@ -410,18 +378,18 @@ contract EscrowTest is TestBase {
     function test_AReceiptHasADeadlineAMaximumAndParties() public {
         _deposit(5 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         receipt.maxAmount = uint128(_PRICE - 1);
         bytes memory signature = _signReceipt(receipt);
         vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowAmountAboveMaximum.selector, _PRICE - 1, _PRICE));
         _escrow.collectWithReceipt(row, receipt, signature);
         receipt = _receipt();
         receipt.cpo = address(0);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyInvalid.selector, address(0)));
         _escrow.collectWithReceipt(row, receipt, "");
         receipt = _receipt();
         receipt.user = address(0);
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowPartyInvalid.selector, address(0)));
         _escrow.collectWithReceipt(row, receipt, "");
         receipt = _receipt();
         signature = _signReceipt(receipt);
@@ -435,7 +403,7 @@ contract EscrowTest is TestBase {
         _deposit(5 * _PRICE);
         _lock(_PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         receipt.cpo = _driver;
         _escrow.collectWithReceipt(row, receipt, _signReceipt(receipt));
         _escrow.collect(row, _driver, _CPO);
@@ -449,7 +417,7 @@ contract EscrowTest is TestBase {
         _coin.approve(address(_escrow), _PRICE);
         _escrow.deposit(address(wallet), _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         receipt.user = address(wallet);
         _refuseReceipt(row, receipt, "");
         wallet.agree(_escrow.receiptDigest(receipt));
@@ -487,7 +455,7 @@ contract EscrowTest is TestBase {
         _deposit(5 * _PRICE);
         _lock(2 * _PRICE);
         Settlement.SettlementRow memory row = _settle(1000);
-        Escrow.SessionLock memory next = _terms(1);
+        DriverConsent.SessionLock memory next = _terms(1);
         next.sessionId = keccak256("next");
         vm.prank(_driver);
         _escrow.lock(next, "");
@@ -502,7 +470,7 @@ contract EscrowTest is TestBase {
         _lock(1);
         expectPaused();
         _escrow.collect(row, _driver, _CPO);
-        Escrow.DriverReceipt memory receipt = _receipt();
+        DriverConsent.DriverReceipt memory receipt = _receipt();
         expectPaused();
         _escrow.collectWithReceipt(row, receipt, "");
         vm.prank(_CPO);
@@ -513,94 +481,5 @@ contract EscrowTest is TestBase {
         _escrow.withdraw(_driver, 4 * _PRICE);
         vm.assertEq(_coin.balanceOf(address(_escrow)), 0);
         vm.assertEq(_escrow.totalOwed(), 0);
-    }
-
-    function _checkBooks() private view {
-        uint256 owed = _escrow.depositOf(_driver) + _escrow.claimableOf(_CPO) + _escrow.claimableOf(_driver)
-            + _escrow.paymentOf(_SESSION, _driver, _CPO).amount;
-        vm.assertEq(_escrow.totalOwed(), owed);
-        vm.assertEq(_coin.balanceOf(address(_escrow)), owed);
-    }
-
-    function _deposit(uint256 amount) private {
-        vm.prank(_driver);
-        _escrow.deposit(_driver, amount);
-    }
-
-    function _revokeAllowance() private {
-        vm.prank(_driver);
-        _coin.approve(address(_escrow), 0);
-    }
-
-    function _lock(uint256 amount) private {
-        vm.prank(_driver);
-        _escrow.lock(_terms(amount), "");
-    }
-
-    function _terms(uint256 amount) private view returns (Escrow.SessionLock memory) {
-        return Escrow.SessionLock(_SESSION, _driver, _CPO, uint128(amount), _NOW + 1 days);
-    }
-
-    function _receipt() private view returns (Escrow.DriverReceipt memory) {
-        return Escrow.DriverReceipt(_SESSION, _driver, _CPO, 22_000, uint128(_PRICE), _NOW + 1 hours);
-    }
-
-    function _row(uint64 amountMinor) private pure returns (Settlement.SettlementRow memory) {
-        return Settlement.SettlementRow(_SESSION, 7, "leaf", 22_000_999, amountMinor, "EUR", 0, address(0));
-    }
-
-    function _settle(uint64 amountMinor) private returns (Settlement.SettlementRow memory row) {
-        row = _row(amountMinor);
-        _settleRow(row);
-    }
-
-    function _settleRow(Settlement.SettlementRow memory row) private {
-        Settlement.SettlementRow[] memory rows = new Settlement.SettlementRow[](1);
-        rows[0] = row;
-        vm.prank(_SETTLER);
-        _settlement.settleBatch(rows);
-    }
-
-    function _sign(uint256 key, bytes32 digest) private pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(r, s, v);
-    }
-
-    function _signReceipt(Escrow.DriverReceipt memory receipt) private view returns (bytes memory) {
-        return _sign(_DRIVER_KEY, _escrow.receiptDigest(receipt));
-    }
-
-    function _permit(uint256 amount) private view returns (uint8 v, bytes32 r, bytes32 s) {
-        bytes32 permit = keccak256(
-            abi.encode(
-                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
-                _driver,
-                address(_escrow),
-                amount,
-                _coin.nonces(_driver),
-                _NOW
-            )
-        );
-        return vm.sign(_DRIVER_KEY, keccak256(abi.encodePacked(hex"1901", _coin.DOMAIN_SEPARATOR(), permit)));
-    }
-
-    function _refuseLock(Escrow.SessionLock memory terms, bytes memory signature) private {
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowSignatureInvalid.selector, terms.user));
-        _escrow.lock(terms, signature);
-    }
-
-    function _refuseExpiry(Escrow.SessionLock memory terms) private {
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowExpiryOutOfRange.selector, terms.expiry));
-        vm.prank(_driver);
-        _escrow.lock(terms, "");
-    }
-
-    function _refuseReceipt(
-        Settlement.SettlementRow memory row,
-        Escrow.DriverReceipt memory receipt,
-        bytes memory signature
-    ) private {
-        vm.expectRevert(abi.encodeWithSelector(Escrow.EscrowSignatureInvalid.selector, receipt.user));
-        _escrow.collectWithReceipt(row, receipt, signature);
     }
 }

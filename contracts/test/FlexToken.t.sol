@@ -87,7 +87,7 @@ contract FlexTokenTest is TestBase {
         _token.setTransfersEnabled(true);
     }
 
-    function test_TheMinterIsBoundOnceAndForEver() public {
+    function test_TheFirstMinterIsBoundOnce() public {
         vm.assertEq(_token.minter(), address(this));
         vm.expectRevert(abi.encodeWithSelector(FlexToken.FlexMinterIsBound.selector, address(this)));
         vm.prank(ADMIN);

@@ -3,8 +3,10 @@ pragma solidity 0.8.37;
 
 import {AlgorithmRegistry} from "../src/AlgorithmRegistry.sol";
 import {AssetRegistry} from "../src/AssetRegistry.sol";
+import {DriverConsent} from "../src/DriverConsent.sol";
 import {Escrow} from "../src/Escrow.sol";
 import {FlexToken} from "../src/FlexToken.sol";
+import {SettlementWindows} from "../src/SettlementWindows.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {StatusAnchor} from "../src/StatusAnchor.sol";
 import {Coin} from "./Coins.sol";
@@ -110,7 +112,7 @@ contract GasTest is TestBase {
     /// @dev Start leaves of one session a user, 1 000 leaves apart: no two share a word of the book.
     function test_SettleNetted() public {
         _anchor.anchor(1_000_000, "root", new bytes32[](0), "");
-        (Settlement.NettedWindow memory window, Settlement.NettedRow[] memory rows) = _netted(0, 10);
+        (SettlementWindows.NettedWindow memory window, SettlementWindows.NettedRow[] memory rows) = _netted(0, 10);
         _settlement.settleNetted(window, rows);
         vm.snapshotGasLastCall(_GROUP, "settle netted, 10 users");
         (window, rows) = _netted(window.toLeaf, 100);
@@ -122,7 +124,7 @@ contract GasTest is TestBase {
         }
         _settlement.settleNetted(window, rows);
         vm.snapshotGasLastCall(_GROUP, "settle netted, 100 users with flexibility, first of each");
-        _settlement.recordInvoices(window.toLeaf, 900_000, "root", 100, new uint64[](0));
+        _settlement.recordInvoices(window.toLeaf, 900_000, "root", 100, new uint64[](0), new uint64[](0));
         vm.snapshotGasLastCall(_GROUP, "record invoices as one root");
     }
 
@@ -152,16 +154,16 @@ contract GasTest is TestBase {
         Settlement.SettlementRow[] memory rows = _rows(3, 0, 0);
         _settlement.settleBatch(rows);
         for (uint256 i = 0; i < 2; ++i) {
-            Escrow.SessionLock memory terms =
-                Escrow.SessionLock(rows[i].sessionKey, driver, ADMIN, 2e7, uint64(block.timestamp + 1 days));
+            DriverConsent.SessionLock memory terms =
+                DriverConsent.SessionLock(rows[i].sessionKey, driver, ADMIN, 2e7, uint64(block.timestamp + 1 days));
             (v, r, s) = vm.sign(1, escrow.lockDigest(terms));
             escrow.lock(terms, abi.encodePacked(r, s, v));
             vm.snapshotGasLastCall(_GROUP, "escrow: lock");
             escrow.collect(rows[i], driver, ADMIN);
             vm.snapshotGasLastCall(_GROUP, "escrow: collect from a lock");
         }
-        Escrow.DriverReceipt memory receipt =
-            Escrow.DriverReceipt(rows[2].sessionKey, driver, ADMIN, 22_000, 2e7, uint64(block.timestamp));
+        DriverConsent.DriverReceipt memory receipt =
+            DriverConsent.DriverReceipt(rows[2].sessionKey, driver, ADMIN, 22_000, 2e7, uint64(block.timestamp));
         (v, r, s) = vm.sign(1, escrow.receiptDigest(receipt));
         escrow.collectWithReceipt(rows[2], receipt, abi.encodePacked(r, s, v));
         vm.snapshotGasLastCall(_GROUP, "escrow: collect by receipt");
@@ -176,17 +178,17 @@ contract GasTest is TestBase {
     function _netted(uint64 from, uint256 users)
         private
         pure
-        returns (Settlement.NettedWindow memory window, Settlement.NettedRow[] memory rows)
+        returns (SettlementWindows.NettedWindow memory window, SettlementWindows.NettedRow[] memory rows)
     {
         window.fromLeaf = from;
         window.toLeaf = from + uint64(users) * 1000;
         window.currency = "EUR";
         window.listed = new uint64[](users);
-        rows = new Settlement.NettedRow[](users);
+        rows = new SettlementWindows.NettedRow[](users);
         for (uint160 i = 0; i < users; ++i) {
             window.listed[i] = from + 77 + uint64(i) * 1000;
             address user = address((uint160(0xD7) << 152) + (i << 144) + uint144(uint256(keccak256(abi.encode(i)))));
-            rows[i] = Settlement.NettedRow(user, 22_000_000, 990, 0, keccak256(abi.encode("sessions", i)));
+            rows[i] = SettlementWindows.NettedRow(user, 22_000_000, 990, 0, keccak256(abi.encode("sessions", i)));
         }
     }
 

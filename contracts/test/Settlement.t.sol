@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {FlexToken} from "../src/FlexToken.sol";
+import {SettlementWindows} from "../src/SettlementWindows.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {StatusAnchor} from "../src/StatusAnchor.sol";
 import {TestBase, Vm} from "./Vm.sol";
@@ -26,9 +27,9 @@ contract SettlementTest is TestBase {
     }
 
     function test_TokenAndAnchorCannotBeZero() public {
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementTokenIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementTokenIsZero.selector));
         new Settlement(ADMIN, address(0), address(1));
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementAnchorIsZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementAnchorIsZero.selector));
         new Settlement(ADMIN, address(1), address(0));
     }
 
@@ -229,7 +230,7 @@ contract SettlementTest is TestBase {
         Settlement.SettlementRow memory row = _row(_KEY, 7);
         _settle(row);
         _credit(_KEY, _CREDIT, 100);
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementCreditConflict.selector, _CREDIT));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementCreditConflict.selector, _CREDIT));
         _flexCredit(row, _CREDIT, 0);
     }
 
@@ -267,9 +268,9 @@ contract SettlementTest is TestBase {
         _settle(_row(_KEY, 7));
         _settle(_row(keccak256("next"), 8));
         _credit(_KEY, _CREDIT, 100);
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementCreditConflict.selector, _CREDIT));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementCreditConflict.selector, _CREDIT));
         _credit(_KEY, _CREDIT, 101);
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementCreditConflict.selector, _CREDIT));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementCreditConflict.selector, _CREDIT));
         _credit(keccak256("next"), _CREDIT, 100);
     }
 
@@ -280,9 +281,9 @@ contract SettlementTest is TestBase {
 
     function test_AnIncompleteCreditIsRefused() public {
         _settle(_row(_KEY, 7));
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementCreditIncomplete.selector, _KEY, bytes32(0)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementCreditIncomplete.selector, _KEY, bytes32(0)));
         _credit(_KEY, bytes32(0), 1);
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementCreditIncomplete.selector, _KEY, _CREDIT));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementCreditIncomplete.selector, _KEY, _CREDIT));
         vm.prank(_SETTLER);
         _settlement.recordCredit(Settlement.CreditRow(_KEY, _CREDIT, bytes32(0), 1));
     }

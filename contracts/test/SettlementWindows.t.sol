@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {FlexToken} from "../src/FlexToken.sol";
 import {LeafBook} from "../src/LeafBook.sol";
 import {Settlement} from "../src/Settlement.sol";
+import {SettlementWindows} from "../src/SettlementWindows.sol";
 import {StatusAnchor} from "../src/StatusAnchor.sol";
 import {Tree} from "./Tree.sol";
 import {TestBase, Vm} from "./Vm.sol";
@@ -82,11 +83,11 @@ contract SettlementWindowsTest is TestBase {
 
     function test_AWindowSettlesOneRowAUser() public {
         vm.expectEmit(address(_settlement));
-        emit Settlement.UserNetted(_ANN, 0, 5_000_000, 200, 1_999, "ann");
+        emit SettlementWindows.UserNetted(_ANN, 0, 5_000_000, 200, 1_999, "ann");
         vm.expectEmit(address(_settlement));
-        emit Settlement.UserNetted(_BOB, 0, 7_000_000, 300, 0, "bob");
+        emit SettlementWindows.UserNetted(_BOB, 0, 7_000_000, 300, 0, "bob");
         vm.expectEmit(address(_settlement));
-        emit Settlement.WindowNetted(0, 20, "EUR", 3, 2);
+        emit SettlementWindows.WindowNetted(0, 20, "EUR", 3, 2);
         _net(_window(0, 20, _list(2, 5, 11), _list()));
         vm.assertEq(_settlement.closedBefore(), 20);
         vm.assertEq(_token.balanceOf(_ANN), 1);
@@ -95,13 +96,13 @@ contract SettlementWindowsTest is TestBase {
     }
 
     function test_TheSameWindowAgainIsSkippedAndAnotherIsRefused() public {
-        Settlement.NettedWindow memory window = _window(0, 20, _list(2), _list());
+        SettlementWindows.NettedWindow memory window = _window(0, 20, _list(2), _list());
         _net(window);
         vm.recordLogs();
         _net(window);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         vm.assertEq(logs.length, 1);
-        vm.assertEq(logs[0].topics[0], Settlement.WindowRepeated.selector);
+        vm.assertEq(logs[0].topics[0], SettlementWindows.WindowRepeated.selector);
         vm.assertEq(_token.totalSupply(), 1);
         window.listed = _list(3);
         _refuseWindow(window, abi.encodeWithSelector(LeafBook.WindowNotNext.selector, 20, 0, 20));
@@ -163,14 +164,14 @@ contract SettlementWindowsTest is TestBase {
     function test_AWindowEndsWithTheAnchoredLog() public {
         _refuseWindow(
             _window(0, _SIZE + 1, _list(), _list()),
-            abi.encodeWithSelector(Settlement.SettlementWindowBeyondHead.selector, _SIZE, _SIZE + 1)
+            abi.encodeWithSelector(SettlementWindows.SettlementWindowBeyondHead.selector, _SIZE, _SIZE + 1)
         );
         _net(_window(0, _SIZE, _list(), _list()));
     }
 
     function test_AUserHasOneRowAndAWindowACurrency() public {
-        bytes memory misshapen = abi.encodeWithSelector(Settlement.SettlementWindowMisshapen.selector, 0);
-        Settlement.NettedRow[] memory rows = _rows();
+        bytes memory misshapen = abi.encodeWithSelector(SettlementWindows.SettlementWindowMisshapen.selector, 0);
+        SettlementWindows.NettedRow[] memory rows = _rows();
         rows[1].user = _ANN;
         vm.expectRevert(misshapen);
         vm.prank(_SETTLER);
@@ -179,27 +180,45 @@ contract SettlementWindowsTest is TestBase {
         vm.expectRevert(misshapen);
         vm.prank(_SETTLER);
         _settlement.settleNetted(_window(0, 20, _list(5), _list()), rows);
-        Settlement.NettedWindow memory window = _window(0, 20, _list(5), _list());
+        SettlementWindows.NettedWindow memory window = _window(0, 20, _list(5), _list());
         window.currency = bytes3(0);
         _refuseWindow(window, misshapen);
     }
 
     function test_InvoicesAreOneRootAndCloseTheirWindow() public {
         vm.expectEmit(address(_settlement));
-        emit Settlement.InvoicesRecorded(0, 20, "root", 4);
+        emit SettlementWindows.InvoicesRecorded(0, 20, "root", 4);
         _invoice(0, 20, "root", _list(7));
         vm.expectEmit(address(_settlement));
-        emit Settlement.WindowRepeated(0);
+        emit SettlementWindows.WindowRepeated(0);
         _invoice(0, 20, "root", _list(7));
         _refuseSettle(_row("k", 5, "leaf"));
         _settle(_row("k", 7, "leaf"));
         vm.expectRevert(abi.encodeWithSelector(LeafBook.WindowNotNext.selector, 20, 0, 20));
         _invoice(0, 20, "other", _list(7));
-        vm.expectRevert(abi.encodeWithSelector(Settlement.SettlementWindowMisshapen.selector, 20));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementWindowMisshapen.selector, 20));
         _invoice(20, 30, bytes32(0), _list());
         vm.expectRevert(abi.encodeWithSelector(LeafBook.WindowNotNext.selector, 20, 0, 20));
         _net(_window(0, 20, _list(5), _list()));
         _net(_window(20, 30, _list(25), _list()));
+    }
+
+    function test_InvoicesCloseWhatEarlierWindowsLeftOpen() public {
+        _invoice(0, 20, "root", _list(7, 8));
+        _settle(_row("alone", 8, "leaf"));
+        vm.expectEmit(address(_settlement));
+        emit SettlementWindows.InvoicesRecorded(20, 30, "later", 2);
+        _invoiceListed(20, 30, 2, _list(7, 25));
+        vm.expectEmit(address(_settlement));
+        emit SettlementWindows.WindowRepeated(20);
+        _invoiceListed(20, 30, 2, _list(7, 25));
+        _refuseSettle(_row("k", 7, "leaf"));
+        vm.expectRevert(abi.encodeWithSelector(LeafBook.WindowLeafSettled.selector, 7));
+        _invoiceListed(30, 40, 2, _list(7));
+        vm.expectRevert(abi.encodeWithSelector(LeafBook.WindowLeafSettled.selector, 8));
+        _invoiceListed(30, 40, 2, _list(8));
+        vm.expectRevert(abi.encodeWithSelector(SettlementWindows.SettlementWindowMisshapen.selector, 30));
+        _invoiceListed(30, 40, 1, _list(31, 32));
     }
 
     function test_AStrangerSettlesNothing() public {
@@ -212,7 +231,7 @@ contract SettlementWindowsTest is TestBase {
         _settlement.settleNetted(_window(0, 20, _list(), _list()), _rows());
         expectMissingRole(STRANGER, role);
         vm.prank(STRANGER);
-        _settlement.recordInvoices(0, 20, "root", 1, _list());
+        _settlement.recordInvoices(0, 20, "root", 1, _list(), _list());
     }
 
     function test_PauseStopsEveryWayToSettle() public {
@@ -234,18 +253,18 @@ contract SettlementWindowsTest is TestBase {
         return Settlement.SettlementRow(sessionKey, startLeaf, leafHash, 5_000_000, 200, "EUR", 0, address(0));
     }
 
-    function _rows() private pure returns (Settlement.NettedRow[] memory rows) {
-        rows = new Settlement.NettedRow[](2);
-        rows[0] = Settlement.NettedRow(_ANN, 5_000_000, 200, 1_999, "ann");
-        rows[1] = Settlement.NettedRow(_BOB, 7_000_000, 300, 0, "bob");
+    function _rows() private pure returns (SettlementWindows.NettedRow[] memory rows) {
+        rows = new SettlementWindows.NettedRow[](2);
+        rows[0] = SettlementWindows.NettedRow(_ANN, 5_000_000, 200, 1_999, "ann");
+        rows[1] = SettlementWindows.NettedRow(_BOB, 7_000_000, 300, 0, "bob");
     }
 
     function _window(uint64 from, uint64 to, uint64[] memory listed, uint64[] memory open)
         private
         pure
-        returns (Settlement.NettedWindow memory)
+        returns (SettlementWindows.NettedWindow memory)
     {
-        return Settlement.NettedWindow(from, to, listed, open, "EUR");
+        return SettlementWindows.NettedWindow(from, to, listed, open, "EUR");
     }
 
     function _list() private pure returns (uint64[] memory) {
@@ -279,14 +298,19 @@ contract SettlementWindowsTest is TestBase {
         _settlement.settleProven(row, leafIndex, proof);
     }
 
-    function _net(Settlement.NettedWindow memory window) private {
+    function _net(SettlementWindows.NettedWindow memory window) private {
         vm.prank(_SETTLER);
         _settlement.settleNetted(window, _rows());
     }
 
     function _invoice(uint64 from, uint64 to, bytes32 root, uint64[] memory open) private {
         vm.prank(_SETTLER);
-        _settlement.recordInvoices(from, to, root, 4, open);
+        _settlement.recordInvoices(from, to, root, 4, _list(), open);
+    }
+
+    function _invoiceListed(uint64 from, uint64 to, uint64 count, uint64[] memory listed) private {
+        vm.prank(_SETTLER);
+        _settlement.recordInvoices(from, to, "later", count, listed, _list());
     }
 
     function _refuseSettle(Settlement.SettlementRow memory row) private {
@@ -301,7 +325,7 @@ contract SettlementWindowsTest is TestBase {
         _prove(row, leafIndex, proof);
     }
 
-    function _refuseWindow(Settlement.NettedWindow memory window, bytes memory reason) private {
+    function _refuseWindow(SettlementWindows.NettedWindow memory window, bytes memory reason) private {
         vm.expectRevert(reason);
         _net(window);
     }
