@@ -43,6 +43,11 @@ def main() -> None:
         action="store_true",
         help="energy: as with `[site] free_unused_phases = false`",
     )
+    parser.add_argument(
+        "--wired-alike",
+        action="store_true",
+        help="energy, pairs: EVSEs have the phases that their car uses, not three",
+    )
     parser.add_argument("--days", help="pairs: file of days", default="pairs.jsonl")
     parser.add_argument("--minutes", type=float, default=60.0, help="pairs: at most")
     parser.add_argument(
@@ -63,6 +68,7 @@ def main() -> None:
                 options.policies.split(","),
                 frees_phases=not options.all_phases,
                 margin_a=options.margin_a,
+                is_wired_alike=options.wired_alike,
             )
         case "pairs":
             days = play_on(
@@ -72,6 +78,7 @@ def main() -> None:
                 options.policies.split(","),
                 minutes=options.minutes,
                 frees_phases=not options.all_phases,
+                is_wired_alike=options.wired_alike,
             )
             print(table(days))
             return
@@ -93,6 +100,7 @@ def energy(
     *,
     frees_phases: bool = True,
     margin_a: float = 0.0,
+    is_wired_alike: bool = False,
 ) -> dict[str, Any]:
     """Play days with each policy; means over the seeds."""
     seeds, policies = tuple(seeds), tuple(policies)
@@ -103,7 +111,13 @@ def energy(
             for seed in seeds:
                 day = draw(kind, limit_a, seed)
                 scores.append(
-                    play(day, policy, frees_phases=frees_phases, margin_a=margin_a)
+                    play(
+                        day,
+                        policy,
+                        frees_phases=frees_phases,
+                        margin_a=margin_a,
+                        is_wired_alike=is_wired_alike,
+                    )
                 )
                 print(kind, policy, seed, scores[-1].energy, file=sys.stderr)
             found[f"{kind} {limit_a:g} A {policy}"] = _means(scores)

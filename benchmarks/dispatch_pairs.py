@@ -13,20 +13,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, NotRequired, TypeAlias, TypedDict
 
 from benchmarks.dispatch_policies import play
-from benchmarks.optimizer_days import Kind, draw
+from benchmarks.optimizer_days import Day, Kind, draw
 
 
 class Played(TypedDict):
-    """A day that was played with one policy; shares of 1."""
+    """A day that was played with one policy; shares of 1.
+
+    ``is_wired_alike``: see `dispatch_policies.setting_of`; older files lack it.
+    """
 
     kind: str
     limit_a: float
     seed: int
     policy: str
     frees_phases: bool
+    is_wired_alike: NotRequired[bool]
     energy: float
     full: float
     worst: float
@@ -56,6 +60,7 @@ def play_on(
     *,
     minutes: float,
     frees_phases: bool,
+    is_wired_alike: bool = False,
 ) -> list[Played]:
     """Play days that a file does not have yet, seed by seed, until the time is over.
 
@@ -68,11 +73,19 @@ def play_on(
     for seed in seeds:
         for kind, limit_a in cases:
             for policy in policies:
-                if (str(kind), limit_a, seed, policy, frees_phases) in done:
+                ways = (frees_phases, is_wired_alike)
+                if (str(kind), limit_a, seed, policy, *ways) in done:
                     continue
                 if time.monotonic() >= ends_s:
                     return days
-                days.append(_played(kind, limit_a, seed, policy, frees_phases))
+                days.append(
+                    _played(
+                        draw(kind, limit_a, seed),
+                        policy,
+                        frees_phases=frees_phases,
+                        is_wired_alike=is_wired_alike,
+                    )
+                )
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(days[-1]) + "\n")
                 print(json.dumps(days[-1]), file=sys.stderr)
@@ -86,31 +99,29 @@ def read(path: Path) -> list[Played]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def _key(day: Played) -> tuple[str, float, int, str, bool]:
+def _key(day: Played) -> tuple[str, float, int, str, bool, bool]:
     return (
         day["kind"],
         day["limit_a"],
         day["seed"],
         day["policy"],
         day["frees_phases"],
+        day.get("is_wired_alike", False),
     )
 
 
 def _played(
-    kind: Kind,
-    limit_a: float,
-    seed: int,
-    policy: str,
-    frees_phases: bool,
+    day: Day, policy: str, *, frees_phases: bool, is_wired_alike: bool
 ) -> Played:
-    score = play(draw(kind, limit_a, seed), policy, frees_phases=frees_phases)
+    score = play(day, policy, frees_phases=frees_phases, is_wired_alike=is_wired_alike)
     tally = score.tally
     return Played(
-        kind=str(kind),
-        limit_a=limit_a,
-        seed=seed,
+        kind=str(day.kind),
+        limit_a=day.limit_a[0],
+        seed=day.seed,
         policy=policy,
         frees_phases=frees_phases,
+        is_wired_alike=is_wired_alike,
         energy=score.energy,
         full=score.full,
         worst=score.worst,
@@ -135,8 +146,8 @@ def table(days: Iterable[Played]) -> str:
         "| cabinet | | days | energy pp | won/lost | full pp | worst driver pp |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for cabinet in dict.fromkeys(f"{d['kind']} {d['limit_a']:g} A" for d in days):
-        mine = [d for d in days if f"{d['kind']} {d['limit_a']:g} A" == cabinet]
+    for cabinet in dict.fromkeys(map(_cabinet, days)):
+        mine = [d for d in days if _cabinet(d) == cabinet]
         policies = tuple(dict.fromkeys(d["policy"] for d in mine))
         by_seed: dict[int, dict[str, Played]] = {}
         for day in mine:
@@ -152,6 +163,11 @@ def table(days: Iterable[Played]) -> str:
             for one, other in combinations(policies, 2)
         ]
     return "\n".join([*rows, "", *differences])
+
+
+def _cabinet(day: Played) -> str:
+    wiring = ", wired alike" if day.get("is_wired_alike", False) else ""
+    return f"{day['kind']} {day['limit_a']:g} A{wiring}"
 
 
 def _means(cabinet: str, policy: str, days: Sequence[Played]) -> str:

@@ -95,11 +95,13 @@ def setting_of(
     step_s: float = 10.0,
     frees_phases: bool = True,
     margin_a: float = 0.0,
+    is_wired_alike: bool = False,
 ) -> Setting:
     """A day as a site: every car at an EVSE of its own, other loads metered by phase.
 
     Cars take what they want at full current to the end: as in the plans' benchmark. A
-    margin comes on top of the limit, so that cars have the same room with any.
+    margin comes on top of the limit, so that cars have the same room with any. EVSEs
+    have three phases or, ``is_wired_alike``, those that their car uses.
     """
     first = max(0, min(car.arrival_step for car in day.cars) - 1)
     last = min(day.n_step, max(car.departure_step for car in day.cars) + 1)
@@ -113,7 +115,12 @@ def setting_of(
     stations = tuple(
         replace(
             station,
-            evses=(replace(station.evses[0], phases=_rotated(car.phases)),),
+            evses=(
+                replace(
+                    station.evses[0],
+                    phases=car.phases if is_wired_alike else _rotated(car.phases),
+                ),
+            ),
         )
         for station, car in zip(site.stations, day.cars, strict=True)
     )
@@ -163,10 +170,20 @@ def setting_of(
 
 
 def play(
-    day: Day, policy: str, *, frees_phases: bool = True, margin_a: float = 0.0
+    day: Day,
+    policy: str,
+    *,
+    frees_phases: bool = True,
+    margin_a: float = 0.0,
+    is_wired_alike: bool = False,
 ) -> Score:
-    """Play a day with one policy."""
-    setting = setting_of(day, frees_phases=frees_phases, margin_a=margin_a)
+    """Play a day with one policy; see ``setting_of``."""
+    setting = setting_of(
+        day,
+        frees_phases=frees_phases,
+        margin_a=margin_a,
+        is_wired_alike=is_wired_alike,
+    )
     tally = PolicyWorld(setting, policy).run()
     shares = [
         tally.delivered_wh.get(index, 0.0) / visit.energy_wh

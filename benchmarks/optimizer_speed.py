@@ -12,15 +12,33 @@ from random import Random
 from typing import Any, Final
 
 from benchmarks import harness
-from benchmarks.optimizer_days import NOMINAL_V, STEP_S, Day, Kind, draw
+from benchmarks.optimizer_days import NOMINAL_V, STEP_S, Day, Disturbance, Kind, draw
+from benchmarks.optimizer_past import past_stays
+from optimizer.battery import BatteryUnit
+from optimizer.leaving import uncertain
 from optimizer.outcome import Fallback
 from optimizer.parts import CabinetLimit, EvSession
 from optimizer.problem import CabinetProblem, Mode
 from optimizer.solve import solve, warm_up
 
 SIZES: Final = (6, 20, 54, 100)
+_CELLAR: Final = BatteryUnit(
+    battery_id="cellar",
+    cabinet_id="A",
+    capacity_wh=40_000,
+    energy_wh=20_000,
+    reserve_wh=8_000,
+    target_wh=20_000,
+    max_charge_w=20_000,
+    max_discharge_w=20_000,
+)
 GROUPS: Final = 10_000
 _N_STEP: Final = 96
+_VARIANTS: Final[dict[str, dict[str, bool]]] = {
+    "": {},
+    ", likely departures": {"is_uncertain": True},
+    ", likely departures and a battery": {"is_uncertain": True, "has_battery": True},
+}
 _DEADLINE_S: Final = 60.0
 _A_PER_CAR: Final = 3.5
 _LEAST_A: Final = 25.0
@@ -35,8 +53,19 @@ solve_in_worker(problem, 60.0, "auto")
 """What a worker loads and does."""
 
 
-def problem_of(n: int, seed: int) -> CabinetProblem:
-    """``n`` cars of a working day behind a tight cabinet, all plugged in now."""
+def problem_of(
+    n: int, seed: int, *, is_uncertain: bool = False, has_battery: bool = False
+) -> CabinetProblem:
+    """``n`` cars of a working day behind a tight cabinet, all plugged in now.
+
+    Args:
+        n: How many.
+        seed: Of the day.
+        is_uncertain: With likely departures, as past days tell them where every driver
+            is wrong by an hour.
+        has_battery: With one, whose power is planned.
+    """
+    later = past_stays(Kind.WORK, Disturbance.WRONG).later if is_uncertain else ()
     day = draw(Kind.WORK, max(_LEAST_A, _A_PER_CAR * n), seed, n=n)
     return CabinetProblem(
         group_id=f"speed{seed}",
@@ -50,13 +79,16 @@ def problem_of(n: int, seed: int) -> CabinetProblem:
             ),
         ),
         sessions=tuple(
-            EvSession(
-                session_id=str(index),
-                cabinet_id="A",
-                phases=car.phases,
-                energy_wh=car.energy_wh,
-                departure_step=car.departure_step - car.arrival_step,
-                max_a=car.max_a,
+            uncertain(
+                EvSession(
+                    session_id=str(index),
+                    cabinet_id="A",
+                    phases=car.phases,
+                    energy_wh=car.energy_wh,
+                    departure_step=car.departure_step - car.arrival_step,
+                    max_a=car.max_a,
+                ),
+                (car.departure_step - car.arrival_step + one for one in later),
             )
             for index, car in enumerate(day.cars)
         ),
@@ -64,6 +96,8 @@ def problem_of(n: int, seed: int) -> CabinetProblem:
         feed_in_price_micro_per_kwh=[day.feed_in_micro] * _N_STEP,
         pv_w=day.sun_w,
         mode=Mode.FINISH,
+        batteries=(_CELLAR,) if has_battery else (),
+        load_w=[2_000.0] * _N_STEP if has_battery else None,
     )
 
 
@@ -72,28 +106,38 @@ def measure(*, quick: bool) -> dict[str, Any]:
     warm_up()
     solve(problem_of(6, 0), deadline_s=_DEADLINE_S)
     found: dict[str, Any] = {"machine": harness.machine(), "solves": {}}
-    for n in SIZES[:2] if quick else SIZES:
-        rounds = 3 if quick else max(5, 120 // n)
-        times_ms, engines = _times_ms([problem_of(n, seed) for seed in range(rounds)])
-        found["solves"][str(n)] = {
-            "cpu_ms": round(statistics.median(times_ms), 2),
-            "least_ms": round(min(times_ms), 2),
-            "most_ms": round(max(times_ms), 2),
-            "engines": engines,
-            "rounds": rounds,
-            "peak_mib": _peak_mib(problem_of(n, 0)),
-        }
-        harness.say(f"{n} cars: {found['solves'][str(n)]}")
-    found["fleet"] = _fleet(40 if quick else 400)
-    harness.say(f"fleet: {found['fleet']}")
+    for name, extras in _VARIANTS.items():
+        for n in SIZES[:2] if quick else SIZES:
+            rounds = 3 if quick else max(5, 120 // n)
+            row = _solves(n, rounds, extras)
+            found["solves"][f"{n}{name}"] = row
+            harness.say(f"{n} cars{name}: {row}")
+        found[f"fleet{name}"] = _fleet(40 if quick else 400, extras)
+        harness.say(f"fleet{name}: {found[f'fleet{name}']}")
     return found
 
 
-def _fleet(n_group: int) -> dict[str, Any]:
+def _solves(n: int, rounds: int, extras: dict[str, bool]) -> dict[str, Any]:
+    """CPU time of the solves of ``n`` cars, and the memory of a worker."""
+    days = [problem_of(n, seed, **extras) for seed in range(rounds)]
+    times_ms, engines = _times_ms(days)
+    return {
+        "cpu_ms": round(statistics.median(times_ms), 2),
+        "least_ms": round(min(times_ms), 2),
+        "most_ms": round(max(times_ms), 2),
+        "engines": engines,
+        "rounds": rounds,
+        "peak_mib": _peak_mib(days[0]),
+    }
+
+
+def _fleet(n_group: int, extras: dict[str, bool]) -> dict[str, Any]:
     """CPU time of many small groups, of six cars in the mean."""
     rng = Random("fleet")
     sizes = [min(20, max(1, round(rng.gammavariate(3, 2)))) for _ in range(n_group)]
-    times_ms, engines = _times_ms([problem_of(n, seed) for seed, n in enumerate(sizes)])
+    times_ms, engines = _times_ms(
+        [problem_of(n, seed, **extras) for seed, n in enumerate(sizes)]
+    )
     return {
         "groups": n_group,
         "mean_cars": round(statistics.fmean(sizes), 2),

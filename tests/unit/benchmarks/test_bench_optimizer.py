@@ -44,8 +44,9 @@ def test_results_made_in_parts_give_the_table_of_one_run(
     call(monkeypatch, "report", str(tmp_path / "1.json"), str(tmp_path / "2.json"))
     parts = capsys.readouterr().out
     assert "**public 50 A** (2 days)" in parts
-    assert [line.split(" | ")[0] for line in parts.splitlines()[4:7]] == [
+    assert [line.split(" | ")[0] for line in parts.splitlines()[4:8]] == [
         "| offline",
+        "| offline in whole A",
         "| edf",
         "| llf",
     ]

@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks import dispatch_pairs
 from benchmarks.dispatch_pairs import Played, play_on, read, table
-from benchmarks.dispatch_policies import Score
+from benchmarks.dispatch_policies import Score, setting_of
 from benchmarks.dispatch_tally import Tally
-from benchmarks.optimizer_days import Day, Kind
+from benchmarks.optimizer_days import Day, Kind, draw
 
 CASES = ((Kind.WORK, 63.0),)
 
@@ -52,8 +52,11 @@ def test_a_later_run_plays_only_what_the_file_does_not_have(
 ) -> None:
     played: list[tuple[int, str]] = []
 
-    def play(given: Day, policy: str, *, frees_phases: bool) -> Score:
+    def play(
+        given: Day, policy: str, *, frees_phases: bool, is_wired_alike: bool
+    ) -> Score:
         assert frees_phases
+        assert not is_wired_alike
         played.append((given.seed, policy))
         tally = Tally(charging_s=3600.0, hours=1.0)
         return Score(energy=0.9, full=0.8, worst=0.1, tally=tally)
@@ -65,3 +68,20 @@ def test_a_later_run_plays_only_what_the_file_does_not_have(
     assert played == [(1, "edf"), (1, "finish"), (2, "edf"), (2, "finish")]
     assert read(path) == days
     assert play_on(path, CASES, [3], both, minutes=0, frees_phases=True) == days
+
+
+def test_evses_wired_like_their_cars_are_days_of_their_own() -> None:
+    days = [day("edf", 1, 0.5), day("edf", 2, 0.7)]
+    days[1]["is_wired_alike"] = True
+    rows = table(days).splitlines()
+    assert "| work 63 A | edf | 1 | 50.0 | 50.0 | 0.0 | 0 | 3.0 | 12.0 |" in rows
+    assert [row for row in rows if row.startswith("| work 63 A, wired alike | edf |")]
+
+
+def test_an_evse_has_three_phases_or_those_of_its_car() -> None:
+    drawn = draw(Kind.WORK, 63.0, 1)
+    three = setting_of(drawn).site.stations
+    alike = setting_of(drawn, is_wired_alike=True).site.stations
+    assert {len(one.evses[0].phases) for one in three} == {3}
+    assert [one.evses[0].phases for one in alike] == [car.phases for car in drawn.cars]
+    assert {len(car.phases) for car in drawn.cars} == {1, 3}

@@ -85,8 +85,10 @@ def test_nobody_delivers_more_than_the_offline_optimum(policy: Policy) -> None:
     for seed in (1, 2):
         day = draw(Kind.WORK, 22, seed, n=SMALL)
         best = bound(day)
+        in_whole_a = bound(day, in_whole_a=True)
         score = run(day, policy)
-        assert score.energy <= best.energy + 1e-9
+        assert score.energy <= in_whole_a.energy + 1e-9
+        assert in_whole_a.energy <= best.energy + 1e-9
         assert best.energy <= 1 + 1e-9
 
 
@@ -94,6 +96,11 @@ def test_the_offline_optimum_of_one_car_is_the_limit() -> None:
     best = bound(one_car(limit_a=8.5, energy_wh=11_000))
     assert best.delivered_wh[0] == pytest.approx(8.5 * 690)
     assert best.cost_per_kwh == pytest.approx(0.30)
+
+
+def test_in_whole_ampere_the_part_of_one_is_nobodys() -> None:
+    best = bound(one_car(limit_a=8.5, energy_wh=11_000), in_whole_a=True)
+    assert best.delivered_wh[0] == pytest.approx(8 * 690)
 
 
 def test_paired_differences_have_the_error_of_their_mean() -> None:
@@ -117,9 +124,12 @@ def test_the_share_of_the_gap_and_who_loses_are_counted() -> None:
     rows = summary(
         {
             "offline": {"1": {"energy": 1.0, "cost_per_kwh": 0.2}},
+            "offline in whole A": {"1": {"energy": 0.95, "cost_per_kwh": 0.2}},
             "edf": {"1": figures(0.8, [1.0, 0.6])},
             "finish": {"1": figures(0.9, [0.9, 0.9])},
         }
     )
     assert rows["finish"]["gap_share"] == pytest.approx(0.5)
+    assert rows["finish"]["whole_gap_share"] == pytest.approx(2 / 3)
+    assert "gap_share" not in rows["offline in whole A"]
     assert rows["finish"]["gain_share"] == rows["finish"]["lose_share"] == 0.5
