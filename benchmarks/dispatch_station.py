@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gateway.domain.events import ChargingState
 from gateway.domain.ids import SessionId, StationId
+from gateway.domain.metering import ALL_TOLD, Sample
 from gateway.domain.session import Session, SessionPhase
 from gateway.ocpp.adapter import Adapter, Command
 from sim_chargers.evse import Charging, Evse
@@ -309,6 +310,22 @@ class SimStation:
         if self.forgets:
             self.profiles.clear()
         self.changed()
+
+
+def samples_of(session: Session) -> tuple[Sample, ...]:
+    """What its meter told last: of all phases."""
+    if session.current_at is None:
+        return ()
+    return (
+        Sample(
+            sampled_at=session.current_at,
+            context="Sample.Periodic",
+            power_w=session.power_w,
+            current_a=session.current_a,
+            current_told=ALL_TOLD,
+            power_told=ALL_TOLD,
+        ),
+    )
 
 
 def _later(moment: datetime, seconds: float) -> datetime:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from benchmarks import virtual_time
 from benchmarks.dispatch_parts import MemoryStore, Request, RuleOrOptimum
 from benchmarks.dispatch_setting import Setting, Trouble
-from benchmarks.dispatch_station import EVSE_ID, SimStation
+from benchmarks.dispatch_station import EVSE_ID, SimStation, samples_of
 from benchmarks.dispatch_tally import Drop, Judge, Tally
 from gateway.bus import Bus, FactCommitted, LinkChanged, LoadMeasured
 from gateway.domain.events import SessionUpdated, StationBooted
@@ -252,6 +252,7 @@ class World:
             occurred_at=now,
             received_at=now,
             transaction_id=session.transaction_id,
+            samples=samples_of(session),
         )
         told = replace(session, received_at=now)
         self._bus.publish(

@@ -103,6 +103,7 @@ class Capability:
         max_level: Highest stack level by its own word; ours is 0 everywhere.
         max_periods: Most periods in a schedule; ``None``: not said.
         at_zero: What its sessions do at 0 A.
+        ends_unplugged: It says that it ends a session whose cable is out of the car.
         sources: Where each refusal, ``max_level``, ``max_periods`` and ``at_zero`` come
             from.
     """
@@ -112,6 +113,7 @@ class Capability:
     max_level: int | None = None
     max_periods: int | None = None
     at_zero: AtZero = AtZero.UNKNOWN
+    ends_unplugged: bool = False
     sources: Mapping[str, Source] = field(default_factory=lambda: MappingProxyType({}))
 
     def without(self, features: Iterable[Feature]) -> Self:

@@ -7,7 +7,7 @@ and a register that was added up from phases says from which.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,11 @@ OUTLET: Final = "Outlet"
 INLET: Final = "Inlet"
 
 
+Told: TypeAlias = tuple[bool, bool, bool]
+NONE_TOLD: Final = (False, False, False)
+ALL_TOLD: Final = (True, True, True)
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All readings of one instant, the usual ones sorted out.
 
@@ -53,7 +58,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         register_milliwh: Total import register, floored; ``None`` when not given.
         power_w: Total active power, W.
         current_a: L1..L3, A. A value without a phase counts on all three: that is
-            the safe side for a limit.
+            the safe side for a limit. One that was not told stands as 0.
+        current_told: Of each of L1..L3 whether its own current was told.
+        power_told: Of each of L1..L3 whether ``power_w`` counts what flows there.
         others: The remaining readings as ``measurand[/phase][@location] -> value``,
             exact text; `SUMMED_LABEL` and `CLOCK_MARK` are among them.
     """
@@ -63,6 +70,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     register_milliwh: int | None = None
     power_w: float | None = None
     current_a: tuple[float, float, float] | None = None
+    current_told: Told = NONE_TOLD
+    power_told: Told = NONE_TOLD
     soc_percent: float | None = None
     others: tuple[tuple[str, str], ...] = ()
 
@@ -95,6 +104,8 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
     power_w: float | None = None
     soc_percent: float | None = None
     currents: list[float | None] = [None, None, None]
+    told = [False, False, False]
+    power_told: Told = NONE_TOLD
     context = readings[0].context
     others: list[tuple[str, str]] = []
     place = _meter_place(readings)
@@ -110,12 +121,12 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
         elif not _is_plausible(value):
             others.append((label, str(value)))
         elif role <= _L3:
-            currents[role] = float(value)
+            currents[role], told[role] = float(value), True
         elif role == _EACH_PHASE:
             each = float(value)
             currents = [each if known is None else known for known in currents]
         elif role == _POWER and power_w is None:
-            power_w = float(value)
+            power_w, power_told = float(value), _summed_from(reading.provenance)
         elif role == _SOC and soc_percent is None:
             soc_percent = float(value)
         else:
@@ -128,6 +139,8 @@ def _sample(at: datetime, readings: Sequence[Reading]) -> Sample:
         register_milliwh=register,
         power_w=power_w,
         current_a=(l1, l2, l3) if has_current else None,
+        current_told=(told[0], told[1], told[2]),
+        power_told=power_told,
         soc_percent=soc_percent,
         others=tuple(others),
     )
@@ -145,6 +158,15 @@ _PHASES: Final = {
     "L3-N": _L3,
 }
 _NO_CURRENT: Final = [None, None, None]
+
+
+@lru_cache(maxsize=64)
+def _summed_from(provenance: str) -> Told:
+    """Of which phases a total is: of all that there are where the station told it."""
+    if provenance == SAMPLED:
+        return ALL_TOLD
+    found = {_PHASES.get(name) for name in provenance.split("+")}
+    return _L1 in found, _L2 in found, _L3 in found
 
 
 @lru_cache(maxsize=1024)  # a station sends the same few again and again

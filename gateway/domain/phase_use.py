@@ -10,7 +10,8 @@ shows it ends this for the session. `gateway.domain.spare` says what is kept fre
 the time until then.
 
 What is known belongs to one car: it ends with the session, with a restart of the
-station, when the cable was out, and when samples stay away.
+station, when the cable may have been out, and when samples stay away. What was seen
+against it stays for the session: where current ever flowed is never taken for unused.
 """
 
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ LEARN_FOR: Final = timedelta(seconds=110)
 STALE_AFTER: Final = timedelta(seconds=180)
 """Site time without a sample after which nothing is known any more."""
 
+ALL_TOLD: Final = frozenset({0, 1, 2})
+
 UNEXPLAINED_SHARE: Final = 0.2
 """Power and currents of one sample agree this well, or the sample tells nothing."""
 
@@ -43,8 +46,9 @@ class PhaseSample:
     Attributes:
         at: By the station's clock.
         heard_at: By ours.
-        terminals_da: Currents of terminals L1..L3, 0.1 A.
-        power_w: Power of the same instant, or ``None``.
+        terminals_da: Currents of terminals L1..L3, 0.1 A; 0 where none was reported.
+        told: Terminals whose current was reported.
+        power_w: Power of the same instant, of all wired terminals, or ``None``.
         phase_v: Effective V per phase.
         n_wired: Terminals that are wired.
     """
@@ -55,6 +59,12 @@ class PhaseSample:
     power_w: float | None
     phase_v: float
     n_wired: int
+    told: frozenset[int] = ALL_TOLD
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it says of each wired terminal what flows there."""
+        return self.told >= set(range(self.n_wired))
 
     @property
     def loud(self) -> frozenset[int]:
@@ -93,10 +103,11 @@ class PhaseUse:
     """What the samples of one session show.
 
     Attributes:
-        used: Terminals on which more than noise was ever seen.
+        used: Terminals on which more than noise was ever seen in this session.
         since: First of the samples in a row that agree, by the station's clock.
+        heard_since: When that reached us.
         n_agree: How many they are.
-        at: The newest sample, by the station's clock.
+        at: The newest whole sample, by the station's clock; older ones teach nothing.
         heard_at: When it reached us.
         is_known: It draws on ``used`` and nowhere else.
         is_barred: It drew elsewhere after that: never known again in this session.
@@ -104,6 +115,7 @@ class PhaseUse:
 
     used: frozenset[int] = frozenset()
     since: datetime | None = None
+    heard_since: datetime | None = None
     n_agree: int = 0
     at: datetime | None = None
     heard_at: datetime | None = None
@@ -111,8 +123,10 @@ class PhaseUse:
     is_barred: bool = False
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether samples have not stayed away."""
-        return self.heard_at is not None and now - self.heard_at < STALE_AFTER
+        """Whether samples have not stayed away; never one that is heard later on."""
+        return self.heard_at is not None and (
+            timedelta(0) <= now - self.heard_at < STALE_AFTER
+        )
 
     def phases(self, wired: Rotation, now: datetime) -> Rotation | None:
         """Supply phases that the car is counted on; ``None``: on all of them."""
@@ -120,35 +134,66 @@ class PhaseUse:
             return None
         return tuple(phase for index, phase in enumerate(wired) if index in self.used)
 
+    @property
+    def against(self) -> tuple[frozenset[int], bool]:
+        """What speaks against fewer phases, whatever else is forgotten."""
+        return self.used, self.is_barred
+
 
 NOTHING_SEEN: Final = PhaseUse()
 
 
-def restarted(use: PhaseUse) -> PhaseUse:
-    """Its station restarted, its cable was out or samples stayed away: look anew."""
-    return PhaseUse(is_barred=use.is_barred)
+def restarted(use: PhaseUse, at: datetime | None = None) -> PhaseUse:
+    """Look anew: its station restarted, its cable was out or samples stayed away.
+
+    Args:
+        use: What was known; what speaks against fewer phases stays.
+        at: No sample of before this teaches anything, by the station's clock.
+    """
+    known = [moment for moment in (use.at, at) if moment is not None]
+    return PhaseUse(used=use.used, is_barred=use.is_barred, at=max(known, default=None))
+
+
+def witness(use: PhaseUse, sample: PhaseSample) -> PhaseUse:
+    """Take what speaks against fewer phases from a sample, however old it is."""
+    if use.is_barred:
+        return use
+    loud = sample.loud
+    used = use.used | loud
+    is_elsewhere = used != use.used or (
+        sample.told >= use.used and sample.is_more_than_shown
+    )
+    is_unwired = max(loud, default=0) >= sample.n_wired
+    if is_unwired or (use.is_known and is_elsewhere):
+        return PhaseUse(used=used, at=use.at, is_barred=True)
+    if used != use.used:
+        return replace(use, used=used, since=None, heard_since=None, n_agree=0)
+    return use
 
 
 def observe(use: PhaseUse, sample: PhaseSample) -> PhaseUse:
-    """Fold one sample in; one that is not newer than the last says nothing."""
-    if use.is_barred or (use.at is not None and sample.at <= use.at):
+    """Fold one sample in.
+
+    One that is not newer than the last, or leaves out a wired terminal, speaks against
+    fewer phases at most: it neither teaches them nor keeps them known.
+    """
+    use = witness(use, sample)
+    if use.is_barred or not sample.is_whole:
         return use
-    if use.heard_at is not None and sample.heard_at - use.heard_at >= STALE_AFTER:
+    if use.at is not None and sample.at <= use.at:
+        return use
+    if use.heard_at is not None and not use.is_fresh(sample.heard_at):
         use = restarted(use)
-    loud = sample.loud
-    is_elsewhere = not loud <= use.used or sample.is_more_than_shown
-    if use.is_known and is_elsewhere:
-        return PhaseUse(is_barred=True)
     use = replace(use, at=sample.at, heard_at=sample.heard_at)
     if use.is_known:
         return use
-    if max(loud, default=0) >= sample.n_wired:
-        return PhaseUse(is_barred=True)
-    is_same = bool(use.used) and loud == use.used and use.n_agree > 0
-    use = replace(use, used=use.used | loud)
-    if not sample.is_clear or loud != use.used:
-        return replace(use, since=None, n_agree=0)
-    since = use.since if is_same and use.since is not None else sample.at
-    n_agree = use.n_agree + 1 if is_same else 1
-    is_known = n_agree >= LEARN_SAMPLES and sample.at - since >= LEARN_FOR
-    return replace(use, since=since, n_agree=n_agree, is_known=is_known)
+    if not sample.is_clear or sample.loud != use.used:
+        return replace(use, since=None, heard_since=None, n_agree=0)
+    if use.since is None or use.heard_since is None:
+        return replace(use, since=sample.at, heard_since=sample.heard_at, n_agree=1)
+    is_known = (
+        use.n_agree + 1 >= LEARN_SAMPLES
+        and sample.at - use.since >= LEARN_FOR
+        and sample.heard_at - use.heard_since >= LEARN_FOR
+    )
+    return replace(use, n_agree=use.n_agree + 1, is_known=is_known)

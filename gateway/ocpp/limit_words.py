@@ -13,9 +13,16 @@ KEYS: Final = (
 )
 """Settings of 1.6 (9.4)."""
 
-COMPONENT: Final = "SmartChargingCtrlr"
 VARIABLES: Final = ("ProfileStackLevel", "RateUnit", "PeriodsPerSchedule")
 """Variables of 2.0.1 (part 2, 2.9), in the order of ``KEYS``."""
+
+ENDS_UNPLUGGED: Final = (
+    "StopTransactionOnEVSideDisconnect",
+    "StopTxOnEVSideDisconnect",
+)
+"""Whether a session ends when the cable is out of the car, in 1.6 and 2.0.1."""
+
+COMPONENTS: Final = ("SmartChargingCtrlr", "TxCtrlr")
 
 MAX_TOLD: Final = 10_000
 MAX_START_S: Final = 604_800
@@ -30,6 +37,8 @@ _UNITS: Final = {
 }
 """Words for units in the field; the specification of 1.6 has the long ones."""
 
+_TRUTHS: Final = {"true": True, "false": False}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldLimits:
@@ -37,11 +46,13 @@ class ToldLimits:
 
     Attributes:
         units: Not empty.
+        ends_unplugged: A session ends when the cable is out of the car.
     """
 
     units: frozenset[LimitUnit] | None = None
     max_level: int | None = None
     max_periods: int | None = None
+    ends_unplugged: bool | None = None
 
 
 def told_limits(settings: Mapping[str, str]) -> ToldLimits:
@@ -52,6 +63,7 @@ def told_limits(settings: Mapping[str, str]) -> ToldLimits:
     level, unit, periods = (
         _first(settings, names) for names in zip(KEYS, VARIABLES, strict=True)
     )
+    ends = _first(settings, ENDS_UNPLUGGED)
     words = [] if unit is None else unit.replace(";", ",").split(",")
     units = frozenset(
         _UNITS[word.strip().casefold()]
@@ -62,6 +74,7 @@ def told_limits(settings: Mapping[str, str]) -> ToldLimits:
         units=units or None,
         max_level=_number(level, least=0),
         max_periods=_number(periods, least=1),
+        ends_unplugged=_TRUTHS.get("" if ends is None else ends.strip().casefold()),
     )
 
 

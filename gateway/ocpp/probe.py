@@ -101,6 +101,8 @@ class Probe:
                 self._source_or_none(sample.soc_percent),
             ),
             has_currents=currents is not None,
+            current_told=sample.current_told,
+            power_told=sample.power_told,
             others=tuple(
                 (label, *self._source(Decimal(text))) for label, text in sample.others
             ),

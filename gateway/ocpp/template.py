@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from gateway.domain.events import Deviation, SessionUpdated
 from gateway.domain.ids import EvseRef, StationId
-from gateway.domain.metering import Sample
+from gateway.domain.metering import Sample, Told
 from gateway.ocpp.adapter import Decoded
 from gateway.ocpp.readings import POWERS, timestamp
 
@@ -40,6 +40,7 @@ class Template:
         transaction: ``None`` if the text names none; likewise the others.
         numbers: Power, currents of L1 to L3, state of charge.
         has_currents: One of the currents was told; one that was not is none then.
+        current_told: See `Sample`, as is ``power_told``.
     """
 
     decoded: Decoded
@@ -54,6 +55,8 @@ class Template:
     register: Spot | None
     numbers: tuple[Spot | None, ...]
     has_currents: bool
+    current_told: Told
+    power_told: Told
     others: tuple[tuple[str, int, int], ...]
 
     def fill(
@@ -93,6 +96,8 @@ class Template:
             current_a=(
                 (l1_a or 0.0, l2_a or 0.0, l3_a or 0.0) if self.has_currents else None
             ),
+            current_told=self.current_told,
+            power_told=self.power_told,
             soc_percent=soc_percent,
             others=tuple(
                 [

@@ -11,11 +11,21 @@ from gateway.domain.capability import (
     unit_feature,
 )
 from gateway.domain.limits import LimitUnit, Purpose
-from gateway.ocpp.limit_words import COMPONENT, KEYS, VARIABLES, told_limits
+from gateway.ocpp.limit_words import (
+    COMPONENTS,
+    ENDS_UNPLUGGED,
+    KEYS,
+    VARIABLES,
+    told_limits,
+)
 from gateway.ocpp.quirks import Quirks, quirks_of
 from gateway.store.capability import CapabilityRow, ToldBy
 
-TOLD_BY: Final = ToldBy(keys=KEYS, component=COMPONENT, variables=VARIABLES)
+TOLD_BY: Final = ToldBy(
+    keys=(*KEYS, ENDS_UNPLUGGED[0]),
+    components=COMPONENTS,
+    variables=(*VARIABLES, ENDS_UNPLUGGED[1]),
+)
 
 _PURPOSES: Final = {
     Purpose.SESSION: (Feature.SESSION,),
@@ -78,6 +88,7 @@ def capability_of(row: CapabilityRow, learnt: Learnt) -> Capability:
         max_level=max_level,
         max_periods=told.max_periods,
         at_zero=at_zero,
+        ends_unplugged=told.ends_unplugged is True,
         sources={
             name: sources[name] for name in sorted(sources) if _is_so(name, refused)
         },

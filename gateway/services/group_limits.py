@@ -244,13 +244,11 @@ def limit_as_sent(one: EvseState, session: Session, held: HeldLimit) -> Outgoing
 
 def next_deadline(group: GroupState, now: datetime) -> datetime | None:
     """When something has to be refreshed or counted anew, if nothing happens."""
-    found: list[datetime] = []
+    stale = (phase_watch.stale_at(group.site, one) for one in group.evses.values())
+    found = [stale_at for stale_at in stale if stale_at is not None]
     for one in _wishing(group):
         if one.session is None:
             continue
-        stale_at = phase_watch.stale_at(group.site, one)
-        if stale_at is not None:
-            found.append(stale_at)
         last = group.holding(one).latest(one.session.session_id)
         if last is None:
             continue

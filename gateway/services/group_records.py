@@ -1,16 +1,17 @@
 """What a group keeps: every write of its runner, and what to do when one fails."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
 from gateway.domain.capability import Learnt
 from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
 from gateway.domain.envelope import Progress
-from gateway.domain.ids import CabinetId, StationId
+from gateway.domain.ids import CabinetId, SessionId, StationId
+from gateway.domain.phase_use import NOTHING_SEEN
 from gateway.domain.session import Session, SessionPhase
 from gateway.errors import StoreError
 from gateway.services import group_limits, group_store
@@ -18,11 +19,14 @@ from gateway.services.dispatch_ports import Ports
 from gateway.services.evse_state import Outgoing, Trust, sample_of, session_ref
 from gateway.services.group_items import LimitAnswered
 from gateway.services.group_state import GroupState
-from gateway.store import capability, car_facts
+from gateway.store import capability, car_facts, car_phases
 from gateway.store import limits as rows
+from gateway.store.car_phases import Against
 from gateway.store.jobs import Job
 
 T = TypeVar("T")
+
+NOTHING_AGAINST: Final = NOTHING_SEEN.against
 
 _log = structlog.get_logger()
 
@@ -34,6 +38,7 @@ class GroupRecords:
         self._root = root
         self._ports = ports
         self._unstored: dict[StationId, Trust] = {}
+        self._against: dict[SessionId, Against] = {}
 
     async def write(self, job: Job[T]) -> T | None:
         """Run a job; ``None``, and a line in the log, if it could not be stored."""
@@ -71,12 +76,33 @@ class GroupRecords:
         elif before.kept() != known.kept():
             await self.write(lambda conn: car_facts.put(conn, name, known))
 
+    async def phases(self, session: Session, against: Against) -> None:
+        """Keep what speaks against fewer phases; tried again with the next sample."""
+        name = session.session_id
+        known = self._against.get(name, NOTHING_AGAINST)
+        if session.phase is SessionPhase.ENDED:
+            if self._against.pop(name, None) is not None:
+                await self.write(lambda conn: car_phases.forget(conn, name))
+        elif against != known:
+
+            def job(conn: sqlite3.Connection) -> bool:
+                car_phases.put(conn, name, against)
+                return True
+
+            if await self.write(job):
+                self._against[name] = against
+
+    def phases_stored(self, stored: Mapping[SessionId, Against]) -> None:
+        """What was read from the store."""
+        self._against = dict(stored)
+
     async def prune(self, now: datetime) -> None:
         """Delete what is old."""
 
         def job(conn: sqlite3.Connection) -> None:
             rows.prune(conn, now)
             car_facts.prune(conn)
+            car_phases.prune(conn)
 
         await self.write(job)
 

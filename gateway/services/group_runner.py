@@ -30,8 +30,9 @@ from gateway.domain.car_facts import NOTHING_KNOWN
 from gateway.domain.envelope import Violation, unix_s
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
+from gateway.domain.metering import Sample, samples_in
 from gateway.domain.phase_use import NOTHING_SEEN
-from gateway.domain.session import Session, SessionPhase
+from gateway.domain.session import Session, SessionEvent, SessionPhase
 from gateway.errors import (
     StoreError,
 )
@@ -73,7 +74,7 @@ from gateway.services.group_items import (
     Withheld,
 )
 from gateway.services.group_problem import Asked
-from gateway.services.group_records import GroupRecords
+from gateway.services.group_records import NOTHING_AGAINST, GroupRecords
 from gateway.services.group_state import GroupState
 from gateway.services.group_store import PlanMeta
 from gateway.services.late_limits import LateLimits
@@ -344,7 +345,10 @@ class GroupRunner:
         if before is None and session.phase is SessionPhase.RUNNING:
             need = await self._need_of(session)
             await self._learning.refresh(self.state, session.station_id)
-        await self._fold(session, need, now, is_live=not notice.is_backlog)
+        samples = samples_in(event) if isinstance(event, SessionEvent) else ()
+        await self._fold(
+            session, need, now, is_live=not notice.is_backlog, samples=samples
+        )
         if (
             before is None
             or session.phase is not before.phase
@@ -358,7 +362,13 @@ class GroupRunner:
         self.state.link(station_id, is_online=can)
 
     async def _fold(
-        self, session: Session, need: Need | None, now: datetime, *, is_live: bool
+        self,
+        session: Session,
+        need: Need | None,
+        now: datetime,
+        *,
+        is_live: bool,
+        samples: Sequence[Sample],
     ) -> None:
         """Take over a session; record what its sample shows about its limits."""
         ref = session_ref(session)
@@ -367,10 +377,15 @@ class GroupRunner:
         use = NOTHING_SEEN if one is None else one.use
         if one is not None and is_live:
             await self._note_pause(one, session, now)
-        gone = self.state.session(session, need, now, is_live=is_live)
+        gone = self.state.session(session, need, now, is_live=is_live, samples=samples)
         if gone:
             await self._records.forget(gone)
-        if one is None or not is_live:
+        if one is None:
+            return
+        is_over = session.phase is SessionPhase.ENDED
+        if is_over or self._known_session(session) is not None:
+            await self._records.phases(session, one.use.against)
+        if not is_live:
             return
         if gone and session.phase is SessionPhase.RUNNING:
             await self._records.seen(self.state, session, now)
@@ -698,6 +713,7 @@ class GroupRunner:
         for station_id, station in state.stations.items():
             station.is_online = ports.stations.is_online(station_id)
         state.succeed(old, now)
+        self._records.phases_stored(stored.car_phases)
         self._learning.take(state, stored.capabilities)
         self.state = state
         for session in await ports.sessions.open_sessions():
@@ -706,7 +722,12 @@ class GroupRunner:
                 gone = state.session(session, need, now, is_live=False)
                 await self._records.forget(gone)
                 car = stored.cars.get(session.session_id, NOTHING_KNOWN)
-                state.evses[session_ref(session)].car = car.at(now)
+                one = state.evses[session_ref(session)]
+                one.car = car.at(now)
+                used, is_barred = stored.car_phases.get(
+                    session.session_id, NOTHING_AGAINST
+                )
+                phase_watch.restore(one, used, is_barred=is_barred)
                 state.resume(session, old, now)
         self._needs_plan = True
 

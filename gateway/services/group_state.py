@@ -28,6 +28,7 @@ from gateway.domain.envelope import (
 )
 from gateway.domain.ids import CabinetId, EvseRef, StationId
 from gateway.domain.limits import Purpose
+from gateway.domain.metering import Sample
 from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import CurrentType, Group, Mode, Site
 from gateway.services import car_watch, loads, phase_watch
@@ -364,6 +365,7 @@ class GroupState:
         now: datetime,
         *,
         is_live: bool = True,
+        samples: Sequence[Sample] = (),
     ) -> set[int]:
         """A session started, changed or ended.
 
@@ -372,6 +374,7 @@ class GroupState:
             need: ``None`` keeps what is known.
             now: Site time.
             is_live: False: told from an offline queue; its samples confirm nothing.
+            samples: That came with it.
 
         Returns:
             Sequences of limits that are surely gone now.
@@ -380,6 +383,7 @@ class GroupState:
         one = self.evses.get(ref)
         if one is None:
             return set()
+        station = self.stations[session.station_id]
         before = self._sequences(session.station_id)
         self._note_bound(one, now)
         if session.phase is SessionPhase.ENDED:
@@ -417,7 +421,15 @@ class GroupState:
                     is_by_choice=one.car.is_idle_by_choice,
                 )
                 self._look(one, now)
-                phase_watch.look(one, now, skew_s=self.skew_s(one))
+                phase_watch.look(
+                    one,
+                    samples,
+                    now,
+                    skew_s=self.skew_s(one),
+                    ends_unplugged=station.capability.ends_unplugged,
+                )
+            else:
+                phase_watch.contradict(one, samples, now)
         return before - self._sequences(session.station_id)
 
     def misbehaves(self, ref: EvseRef, now: datetime) -> bool:

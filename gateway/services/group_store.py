@@ -19,9 +19,17 @@ from gateway.services.group_problem import Asked
 from gateway.services.group_state import GroupState
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.promises import Promise
-from gateway.store import capability, car_facts, flexibility, plans, settings
+from gateway.store import (
+    capability,
+    car_facts,
+    car_phases,
+    flexibility,
+    plans,
+    settings,
+)
 from gateway.store import limits as rows
 from gateway.store.capability import CapabilityRow
+from gateway.store.car_phases import Against
 from gateway.store.times import to_text
 from optimizer import Fallback, Optimal, Outcome, Relaxed
 from optimizer.document import canonical_json
@@ -41,6 +49,7 @@ class Stored:
     readings: dict[str, LoadReading]
     capabilities: dict[StationId, CapabilityRow]
     cars: dict[SessionId, CarFacts]
+    car_phases: dict[SessionId, Against]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,7 @@ def load(
         },
         capabilities=capability.load(conn, station_ids, TOLD_BY),
         cars=car_facts.load(conn),
+        car_phases=car_phases.load(conn),
         manual=settings.manual_limits(conn),
         thresholds=tuple(
             Threshold(

@@ -4,6 +4,7 @@
 cars that break it. Whatever is doubtful counts on every phase of its EVSE.
 """
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,6 +12,7 @@ import structlog
 
 from gateway.domain.events import ChargingState
 from gateway.domain.limits import LimitUnit
+from gateway.domain.metering import Sample
 from gateway.domain.phase_use import (
     NOTHING_SEEN,
     STALE_AFTER,
@@ -18,20 +20,23 @@ from gateway.domain.phase_use import (
     PhaseUse,
     observe,
     restarted,
+    witness,
 )
 from gateway.domain.phases import Grid, Rotation
-from gateway.domain.session import Session
 from gateway.domain.spare import OwnPhases
 from gateway.domain.topology import CurrentType, Site
 from gateway.services.evse_state import EvseState
-
-POWER_WITHIN: Final = timedelta(seconds=5)
-"""Power and currents of one sample are not further apart."""
 
 UNPLUGGED: Final = frozenset(
     {ChargingState.IDLE, ChargingState.PREPARING, ChargingState.FINISHING}
 )
 """In these states the cable may be out: the next car may be another one."""
+
+NOT_CHARGING: Final = UNPLUGGED | {
+    ChargingState.SUSPENDED_EV,
+    ChargingState.SUSPENDED_EVSE,
+}
+"""In these as well where a session goes on without a cable (1.6, 4.9 and 9.1.34)."""
 
 _log = structlog.get_logger()
 
@@ -85,31 +90,67 @@ def forget(one: EvseState) -> None:
 def forget_stale(one: EvseState, now: datetime) -> None:
     """Samples stayed away: whatever is known has to be seen anew."""
     if one.use.heard_at is not None and not one.use.is_fresh(now):
-        one.use = restarted(one.use)
+        restart(one)
 
 
 def restart(one: EvseState) -> None:
-    """Its station restarted."""
-    one.use = restarted(one.use)
+    """Its station restarted, or another car may be there.
+
+    Whatever was sampled until what is known of the session tells nothing of it.
+    """
+    session = one.session
+    if session is None:
+        one.use = restarted(one.use)
+        return
+    for at in (session.current_at, session.charging_state_at):
+        one.use = restarted(one.use, at)
 
 
-def look(one: EvseState, now: datetime, *, skew_s: int) -> None:
+def restore(one: EvseState, used: frozenset[int], *, is_barred: bool) -> None:
+    """What was seen before the gateway restarted still speaks against fewer phases."""
+    one.use = PhaseUse(used=used | one.use.used, is_barred=is_barred)
+    restart(one)
+
+
+def look(
+    one: EvseState,
+    samples: Iterable[Sample],
+    now: datetime,
+    *,
+    skew_s: int,
+    ends_unplugged: bool,
+) -> None:
     """Learn from what a live session tells.
 
     Args:
         one: The EVSE; what is known is put there.
+        samples: That were told now, whenever they were taken.
         now: Site time.
         skew_s: How wrong the clock of its station may be.
+        ends_unplugged: Its sessions end when the cable is out. Otherwise that may look
+            like a pause, and another car may be plugged in after it.
     """
     session = one.session
     if session is None:
         return
-    if session.charging_state in UNPLUGGED:
+    may_be_out = session.charging_state in (
+        UNPLUGGED if ends_unplugged else NOT_CHARGING
+    )
+    for found in _samples(one, samples, now):
+        one.use = witness(one.use, found)
+        if may_be_out or now - found.at >= STALE_AFTER + timedelta(seconds=skew_s):
+            continue
+        one.use = observe(one.use, found)
+        if not found.loud and not ends_unplugged:
+            restart(one)
+    if may_be_out:
         restart(one)
-        return
-    sample = _sample(one, session, now)
-    if sample is not None and now - sample.at < STALE_AFTER + timedelta(seconds=skew_s):
-        one.use = observe(one.use, sample)
+
+
+def contradict(one: EvseState, samples: Iterable[Sample], now: datetime) -> None:
+    """Take from a backlog what speaks against fewer phases; it teaches nothing else."""
+    for found in _samples(one, samples, now):
+        one.use = witness(one.use, found)
 
 
 def tell(one: EvseState, before: PhaseUse, site: Site) -> None:
@@ -125,20 +166,22 @@ def tell(one: EvseState, before: PhaseUse, site: Site) -> None:
         _log.info("car.phases_unknown", evse=evse)
 
 
-def _sample(one: EvseState, session: Session, now: datetime) -> PhaseSample | None:
-    """The newest currents; power alone tells no phases."""
-    if session.current_a is None or session.current_at is None:
-        return None
-    l1, l2, l3 = session.current_a
-    power_at = session.power_at
-    is_same = power_at is not None and (
-        abs(power_at - session.current_at) <= POWER_WITHIN
-    )
-    return PhaseSample(
-        at=session.current_at,
-        heard_at=now,
-        terminals_da=(round(l1 * 10), round(l2 * 10), round(l3 * 10)),
-        power_w=session.power_w if is_same else None,
-        phase_v=one.evse.phase_v,
-        n_wired=len(one.evse.phases),
-    )
+def _samples(
+    one: EvseState, samples: Iterable[Sample], now: datetime
+) -> Iterator[PhaseSample]:
+    """Those with currents; power alone tells no phases."""
+    n_wired = len(one.evse.phases)
+    for sample in samples:
+        if sample.current_a is None:
+            continue
+        l1, l2, l3 = sample.current_a
+        is_all = all(sample.power_told[:n_wired])
+        yield PhaseSample(
+            at=sample.sampled_at,
+            heard_at=now,
+            terminals_da=(round(l1 * 10), round(l2 * 10), round(l3 * 10)),
+            power_w=sample.power_w if is_all else None,
+            phase_v=one.evse.phase_v,
+            n_wired=n_wired,
+            told=frozenset(i for i in range(3) if sample.current_told[i]),
+        )

@@ -222,8 +222,11 @@ class Board:
         own, ref = wish.own, wish.evse.ref
         if own is None:
             return quantised(wish, cap)
+        noise = own.noise(wish.evse)
+        if any(cap[row] < noise[row] for row in ROWS):
+            return 0  # whatever it is allowed, it is noisy
         narrow = replace(wish, evse=own.narrowed(wish.evse), own=None)
-        level_da = quantised(narrow, subtract(cap, own.noise(wish.evse)))
+        level_da = quantised(narrow, subtract(cap, noise))
         whole = self._spare.whole_cap(
             own,
             _last_by(self._counting(ref), index),
@@ -246,7 +249,9 @@ class Board:
             return add(drawn, room)
         at_s = self._grid[index]
         settled = _settled(value_at(self._envelopes[ref], at_s), wish, at_s)
-        floor = wish.least
+        floor = lowest(
+            wish.least, highest((drawn, draw_of(wish.evse, wish.evse.floor_da)))
+        )
         shares = [self._share_of(one, index) for one in self._paths[ref]]
         cap = [0, 0, 0, 0]
         for row in ROWS:

@@ -23,12 +23,12 @@ class ToldBy:
 
     Attributes:
         keys: Of settings of 1.6.
-        component: Of the device model of 2.0.1.
-        variables: Of that component.
+        components: Of the device model of 2.0.1.
+        variables: Of these components; no two of the same name.
     """
 
     keys: Sequence[str]
-    component: str
+    components: Sequence[str]
     variables: Sequence[str]
 
 
@@ -101,9 +101,14 @@ def _load(
             ),
             *conn.execute(
                 "SELECT variable, value FROM device_variable WHERE station_id = ?"
-                " AND component = ? AND attribute = 'Actual' AND value IS NOT NULL"
+                " AND component IN (SELECT value FROM json_each(?))"
+                " AND attribute = 'Actual' AND value IS NOT NULL"
                 " AND variable IN (SELECT value FROM json_each(?))",
-                (station_id, told_by.component, json.dumps(list(told_by.variables))),
+                (
+                    station_id,
+                    json.dumps(list(told_by.components)),
+                    json.dumps(list(told_by.variables)),
+                ),
             ),
         )
     }

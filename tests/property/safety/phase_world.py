@@ -16,7 +16,9 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
+from benchmarks.dispatch_station import samples_of
 from gateway.domain import envelope as env
+from gateway.domain.capability import Capability
 from gateway.domain.envelope import unix_s
 from gateway.domain.events import ChargingState
 from gateway.domain.ids import CabinetId, EvseRef, StationId
@@ -29,15 +31,22 @@ PHASE_OPS: Final = (
     *("minute",) * 8,
     *("plug", "switch") * 3,
     *("advance", "unplug", "sample", "wish", "round") * 2,
-    *("reboot", "link", "swap", "skew"),
+    *("reboot", "link", "swap", "skew", "replug"),
 )
 LIMIT_DA: Final = 800
 N_STATION: Final = 6
+SEEN_DA: Final = 20
+"""A meter that shows so much more than a limit is taken for one that shows it."""
 ROTATIONS: Final = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 1, 2), (0, 1, 2), (1, 0))
+SWAPPED: Final = (
+    ChargingState.PREPARING,
+    ChargingState.SUSPENDED_EV,
+    ChargingState.CHARGING,
+)
 
 
 class PhaseWorld(World):
-    """Six proven stations behind two cabinets."""
+    """Six proven stations behind two cabinets; three tell when a cable is out."""
 
     def __init__(self, *, margin_da: int = 0) -> None:
         self.n_cover = max(1, margin_da // RATING_DA)
@@ -45,6 +54,8 @@ class PhaseWorld(World):
         self.is_lowering = False
         self.n_freed = self.n_switch = 0
         super().__init__(n_unproven=0, site=_site(margin_da))
+        for station_id in self.ids[::2]:
+            self.state.set_capability(station_id, Capability(ends_unplugged=True))
 
     @override
     def apply(self, op: tuple[str, int, int]) -> None:
@@ -69,7 +80,7 @@ class PhaseWorld(World):
         for ref, one in self.state.evses.items():
             bound = env.value_at(self.state.envelope(one, self.now), unix_s(self.now))
             drawn = self.sims[ref.station_id].draw(self.now)
-            if any(drawn[row] > bound[row] for row in env.ROWS):
+            if any(drawn[row] > bound[row] + 3 * SEEN_DA for row in env.ROWS):
                 yield f"{ref.station_id} draws {drawn}, envelope {bound}"
         yield from self._overloads()
 
@@ -95,6 +106,13 @@ class PhaseWorld(World):
         super()._unplug(station_id, value)
         self.unseen.pop(station_id, None)
 
+    def _replug(self, station_id: StationId, _: int) -> None:
+        """The next car comes at once, and takes all phases."""
+        self._unplug(station_id, 0)
+        self._plug(station_id, 4)
+        self._wish(station_id, 26)
+        self._round(station_id, 0)
+
     @override
     def _sample(self, station_id: StationId, value: int) -> None:
         super()._sample(station_id, value)
@@ -111,14 +129,23 @@ class PhaseWorld(World):
         self.unseen[station_id] = self.now
 
     def _swap(self, station_id: StationId, value: int) -> None:
-        """Another car is plugged in while the transaction goes on, and this is told."""
+        """Another car is plugged in while the transaction goes on.
+
+        This is told, or the cable looks like a pause: by the state, or by the meter.
+        """
         sim = self.sims[station_id]
         if sim.session_id is None or not self._may_switch():
             return
+        is_told = self.state.stations[station_id].capability.ends_unplugged
+        state = ChargingState.PREPARING if is_told else SWAPPED[value % 7 % 3]
+        sim.changes.clear()  # the contactor opened
         told = msgspec.structs.replace(
-            self._session(station_id), charging_state=ChargingState.PREPARING
+            self._session(station_id),
+            charging_state=state,
+            current_a=(0.0, 0.0, 0.0),
+            power_w=0.0,
         )
-        self.state.session(told, None, self.now)
+        self.state.session(told, None, self.now, samples=samples_of(told))
         sim.n_used = (None, 2, 1)[value % 3]
         self.unseen[station_id] = None
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from benchmarks.dispatch_station import samples_of
 from gateway.domain import envelope as env
 from gateway.domain.envelope import unix_s
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
@@ -360,7 +361,7 @@ class World:
     def _report(self, station_id: StationId) -> None:
         session = self._session(station_id)
         need = Need(energy_wh=20_000, departure_at=self.now + timedelta(hours=4))
-        self.state.session(session, need, self.now)
+        self.state.session(session, need, self.now, samples=samples_of(session))
 
     def _session(self, station_id: StationId) -> Session:
         sim = self.sims[station_id]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.domain.phase_use import (
     PhaseUse,
     observe,
     restarted,
+    witness,
 )
 from gateway.domain.phases import PerPhase
 
@@ -124,9 +126,66 @@ def test_without_samples_it_counts_on_all_phases_and_has_to_be_seen_anew() -> No
     assert phases(use, stale) is None
 
 
-def test_an_old_sample_says_nothing() -> None:
+def test_an_old_sample_teaches_nothing_but_speaks_against() -> None:
     use = after(ONE, ONE, ONE)
-    assert observe(use, sample((160, 160, 160), 2)) == use
+    assert observe(use, sample(ONE, 1.5)) == use
+    assert observe(use, sample((160, 160, 160), 2)).is_barred
+    assert witness(use, sample(ONE, 3)) == use
+
+
+L1_ONLY = frozenset({0})
+
+
+def test_a_phase_that_is_not_reported_is_not_taken_for_unused() -> None:
+    use = NOTHING_SEEN
+    for minute in range(10):
+        use = observe(use, replace(sample((160, 0, 0), minute), told=L1_ONLY))
+    assert not use.is_known
+
+
+def test_samples_without_all_phases_keep_nothing_known() -> None:
+    use = after(ONE, ONE, ONE)
+    for minute in range(3, 6):
+        use = observe(use, replace(sample((160, 0, 0), minute), told=L1_ONLY))
+    assert phases(use, 2 + STALE_AFTER / MINUTE) is None
+
+
+def test_samples_without_all_phases_speak_against_all_the_same() -> None:
+    other = replace(sample((0, 160, 0), 3), told=frozenset({1}))
+    assert observe(after(ONE, ONE, ONE), other).is_barred
+    power = replace(sample((160, 0, 0), 3, power_w=11_040.0), told=L1_ONLY)
+    assert observe(after(ONE, ONE, ONE), power).is_barred
+
+
+def test_what_speaks_against_survives_restarts_and_silence() -> None:
+    use = restarted(after((160, 160, 160)))
+    for minute in range(4, 20):
+        use = observe(use, sample(ONE, minute))
+    assert not use.is_known
+    use = after((160, 160, 160))
+    for minute in range(10, 20):
+        use = observe(use, sample(ONE, minute))
+    assert not use.is_known
+
+
+def test_what_was_sampled_before_a_restart_is_not_the_first_of_a_new_car() -> None:
+    use = restarted(after(ONE), NOW + 5 * MINUTE)
+    for minute in (4, 5, 6, 7):
+        use = observe(use, sample(ONE, minute))
+    assert not use.is_known
+    assert observe(use, sample(ONE, 8)).is_known
+
+
+def test_samples_that_come_all_at_once_do_not_tell_the_phases_of_a_car() -> None:
+    use = NOTHING_SEEN
+    for minute in range(4):
+        late = replace(sample(ONE, minute), heard_at=NOW + 4 * MINUTE)
+        use = observe(use, late)
+    assert not use.is_known
+
+
+def test_a_clock_that_was_set_back_makes_nothing_last_longer() -> None:
+    assert phases(after(ONE, ONE, ONE), 1.9) is None
 
 
 def test_a_terminal_that_is_not_wired_bars() -> None:
@@ -148,8 +207,6 @@ def test_nothing_is_known_that_any_sample_contradicts(
 ) -> None:
     use, seconds, seen = NOTHING_SEEN, 0, set[int]()
     for terminals_da, wait_s in told:
-        if wait_s >= STALE_AFTER.total_seconds():
-            seen.clear()  # whoever comes back is looked at anew
         seconds += wait_s
         use = observe(use, sample(terminals_da, seconds / 60))
         seen |= {index for index, da in enumerate(terminals_da) if da > QUIET_DA}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as told
 
+from benchmarks.dispatch_station import samples_of
 from gateway.domain import envelope as env
 from gateway.domain.capability import Capability, Feature
 from gateway.domain.envelope import unix_s
@@ -17,7 +18,7 @@ from gateway.domain.phases import Grid
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.spare import spare_ref
 from gateway.domain.topology import Cabinet, Evse, Site, Station
-from gateway.services import group_limits, group_problem
+from gateway.services import group_limits, group_problem, phase_watch
 from gateway.services.evse_state import EvseState, Need, Trust
 from gateway.services.group_state import GroupState
 from gateway.services.plan_basis import plan_basis, round_basis
@@ -80,7 +81,13 @@ def tell(
     current_a: tuple[float, float, float],
     **changes: Any,
 ) -> None:
-    session = Session(
+    session = told(running(now, current_a), **changes)
+    need = Need(energy_wh=30_000, departure_at=NOW + timedelta(hours=4))
+    state.session(session, need, now, samples=samples_of(session))
+
+
+def running(now: datetime, current_a: tuple[float, float, float]) -> Session:
+    return Session(
         session_id=SessionId("s1"),
         station_id=NAMES[0],
         evse_id=1,
@@ -96,8 +103,6 @@ def tell(
         power_at=now,
         charging_state=ChargingState.CHARGING,
     )
-    need = Need(energy_wh=30_000, departure_at=NOW + timedelta(hours=4))
-    state.session(told(session, **changes), need, now)
 
 
 def learned(place: Site) -> GroupState:
@@ -211,6 +216,85 @@ def test_it_counts_on_all_phases_again_at_once(
         assert group_limits.next_deadline(state, LEARNED) <= now  # type: ignore[operator]  # there is one
     else:
         assert (round_basis(state), plan_basis(state)) != before
+
+
+def pauses(state: GroupState, *, says_so: bool) -> datetime:
+    at = LEARNED + MINUTE
+    changes = {"charging_state": ChargingState.SUSPENDED_EV} if says_so else {}
+    tell(state, at, (0.0, 0.0, 0.0), **changes)
+    return at
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_pause_may_be_another_cable_where_sessions_do_not_end_by_that(
+    says_so: bool,
+) -> None:
+    state = learned(site())
+    assert state.own_phases(one_of(state), pauses(state, says_so=says_so)) is None
+    assert one_of(state).use.used == {0}
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_pause_is_a_pause_where_sessions_end_when_the_cable_is_out(
+    says_so: bool,
+) -> None:
+    state = learned(site())
+    state.set_capability(NAMES[0], Capability(ends_unplugged=True))
+    assert state.own_phases(one_of(state), pauses(state, says_so=says_so)) is not None
+
+
+def test_a_backlog_takes_back_what_it_speaks_against() -> None:
+    state = learned(site())
+    at = NOW + MINUTE / 2
+    session = running(at, (16.0, 16.0, 16.0))
+    now = running(LEARNED, (16.0, 0.0, 0.0))
+    state.session(now, None, LEARNED, is_live=False, samples=samples_of(session))
+    assert spare(state) is None
+    assert one_of(state).use.is_barred
+
+
+def test_one_message_with_several_samples_is_heard_to_its_end() -> None:
+    state = learned(site())
+    first = running(LEARNED + MINUTE / 2, (16.0, 16.0, 0.0))
+    last = running(LEARNED + MINUTE, (16.0, 0.0, 0.0))
+    samples = (*samples_of(first), *samples_of(last))
+    state.session(last, None, LEARNED + MINUTE, samples=samples)
+    assert one_of(state).use.is_barred
+
+
+def test_after_a_restart_of_the_gateway_a_car_is_looked_at_anew() -> None:
+    state = yard(site())
+    one = one_of(state)
+    phase_watch.restore(one, frozenset({0, 1}), is_barred=False)
+    for minute in range(1, 6):
+        tell(state, NOW + minute * MINUTE, (16.0, 0.0, 0.0))
+    assert not one.use.is_known
+    phase_watch.restore(one, frozenset({0}), is_barred=True)
+    tell(state, NOW + 6 * MINUTE, (16.0, 0.0, 0.0))
+    assert one.use.is_barred
+
+
+def test_a_sample_from_before_a_restart_is_not_the_first_of_a_new_car() -> None:
+    state = yard(site())
+    old = running(NOW + MINUTE, (16.0, 0.0, 0.0))
+    state.session(old, None, NOW + MINUTE, is_live=False)
+    phase_watch.restore(one_of(state), frozenset({0}), is_barred=False)
+    later = NOW + MINUTE * 3 / 2
+    state.session(old, None, later, samples=samples_of(old))
+    assert one_of(state).use.n_agree == 0
+
+
+def test_a_clock_that_is_set_back_makes_all_count_again() -> None:
+    state = learned(site())
+    assert spare(state, LEARNED - MINUTE / 60) is None
+    phase_watch.forget_stale(one_of(state), LEARNED - MINUTE / 60)
+    assert spare(state) is None
+
+
+def test_cars_of_offline_stations_go_stale_in_time() -> None:
+    state = learned(site())
+    state.link(NAMES[0], is_online=False)
+    assert group_limits.next_deadline(state, LEARNED) == LEARNED + STALE_AFTER
 
 
 def test_a_backlog_teaches_nothing() -> None:
