@@ -21,8 +21,6 @@ from gateway.errors import ConfigError, StartupError
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-MAX_VERIFIED_BYTES: Final = 32 * 2**20
-PLAN_FORMATS: Final = ("wattproof-plan/", "wattproof-plan-row/")
 
 _PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 _PASS_ON_AFTER_NAME: Final = {**_PASS_ON, "allow_interspersed_args": False}
@@ -243,8 +241,7 @@ def solve(context: typer.Context) -> None:
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def verify(context: typer.Context) -> None:
     """Verify a receipt or a plan; exit 1 when a check is false."""
-    part = "optimizer" if _holds_plan(context.args) else "ledger"
-    _become("-m", part, "verify", *context.args)
+    _become("-m", "ledger", "verify", *context.args)
 
 
 @app.command(context_settings=_PASS_ON_AFTER_NAME)
@@ -290,26 +287,6 @@ def _configure_log(level: str) -> None:
     if level not in {"debug", "info", "warning", "error"}:
         raise typer.BadParameter(f"no such level: {level}", param_hint="--log-level")
     _part("gateway.log").configure(level=level)
-
-
-def _holds_plan(arguments: Sequence[str]) -> bool:
-    """Tell whether one of the arguments is a file with a plan, by its format.
-
-    Whatever cannot be read is left to the verifier of receipts, which says why.
-    """
-    for argument in arguments:
-        path = Path(argument)
-        if argument.startswith("-") or not path.is_file():
-            continue
-        try:
-            with path.open("rb") as file:
-                document = json.loads(file.read(MAX_VERIFIED_BYTES))
-        except (OSError, ValueError, RecursionError):
-            continue
-        found = document.get("format") if isinstance(document, dict) else None
-        if isinstance(found, str) and found.startswith(PLAN_FORMATS):
-            return True
-    return False
 
 
 def _become(*arguments: str) -> NoReturn:

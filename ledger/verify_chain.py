@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ledger.errors import (
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
 from ledger.published import PublishedContracts
-from ledger.receipt import BundleChain, BundleTx, Receipt
+from ledger.receipt import BundleChain, BundleHead, BundleTx, Receipt
 from ledger.verdicts import Check, Verdict
 from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven
@@ -51,17 +52,34 @@ def check_chain(
     A chain that does not answer, or answers nonsense, leaves everything unchecked; one
     that is another chain, or contradicts, makes it false.
     """
+    return ask(
+        lambda chain: _checks(receipt, named, settled, chain, published),
+        (*NAMES, CREDITS) if settled.credits else NAMES,
+        rpc_url=rpc_url,
+        chain_path=chain_path,
+    )
+
+
+def ask(
+    question: Callable[[Chain], list[Check]],
+    names: Sequence[str],
+    *,
+    rpc_url: str | None,
+    chain_path: Path | None,
+) -> list[Check]:
+    """Ask a chain; one that does not answer leaves all the names unchecked."""
     try:
         if chain_path is not None:
             with closing(EmbeddedChain.open_read_only(chain_path)) as embedded:
-                return _checks(receipt, named, settled, embedded, published)
+                return question(embedded)
         assert rpc_url is not None, "the caller gives one of the two"
         with closing(JsonRpcChain(rpc_url)) as rpc:
-            return _checks(receipt, named, settled, rpc, published)
+            return question(rpc)
     except ChainUnavailableError as error:
-        return _all(settled, Verdict.UNCHECKED, f"the chain does not answer: {error}")
+        reason = f"the chain does not answer: {error}"
     except (ChainError, ArtifactError) as error:
-        return _all(settled, Verdict.UNCHECKED, f"the chain cannot be asked: {error}")
+        reason = f"the chain cannot be asked: {error}"
+    return [Check.open(name, reason) for name in names]
 
 
 def _checks(
@@ -79,7 +97,7 @@ def _checks(
     good = Verdict.SELF_WITNESSED if chain.self_witnessed else Verdict.TRUE
     checks = [
         _check_contracts(named, chain, good, published),
-        _check_head(receipt, named, chain, good),
+        check_anchored(receipt.head, named.anchor_contract, chain, good),
         _check_settled(receipt, named, settled, chain, good),
     ]
     if settled.credits:
@@ -115,17 +133,17 @@ def _check_contracts(
     )
 
 
-def _check_head(
-    receipt: Receipt, named: BundleChain, chain: Chain, good: Verdict
+def check_anchored(
+    head: BundleHead, anchor_contract: str, chain: Chain, good: Verdict
 ) -> Check:
-    head = receipt.head
+    """Check that a head stands in the block of a chain that it names."""
     if head.tx_hash is None or head.block is None:
         return Check(name="head", verdict=Verdict.UNCHECKED, reason="not anchored yet")
     found = _mined(chain, BundleTx(tx_hash=head.tx_hash, block=head.block))
     if isinstance(found, str):
         return _false("head", found)
     events = artifact("StatusAnchor").events(
-        "HeadAnchored", named.anchor_contract, found.logs
+        "HeadAnchored", anchor_contract, found.logs
     )
     if not any(e["size"] == head.size and e["root"] == head.root for e in events):
         return _false("head", "that transaction anchored another head")

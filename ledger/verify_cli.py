@@ -1,8 +1,9 @@
-"""The arguments of ``verify``, and how its report is shown."""
+"""The command ``verify``: its arguments, which verifier, how the report is shown."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -12,12 +13,18 @@ from ledger.errors import BundleError
 from ledger.heads import KnownHeads, read_heads, read_since
 from ledger.meter_key import read_key_argument
 from ledger.published import read_contracts
+from ledger.receipt_parsing import MAX_BUNDLE_BYTES
+from ledger.second_opinion import with_second_opinion
+from ledger.strict_json import parse, read_file
 from ledger.verdicts import VerificationReport
-from ledger.verify import verify_file
+from ledger.verify import verify
+from ledger.verify_plan import PlanTrust, verify_plan
 
 MAX_LINE: Final = 400
+MAX_WHEEL_BYTES: Final = 2**26
 _ABOUT: Final = """\
-Checks a receipt, one check per line, each with a verdict:
+Checks a receipt, a plan or one session's row of a plan; one check per line, each with
+a verdict:
 
   true            checked, and so
   self-witnessed  so, according to a chain file that the operator alone keeps
@@ -33,7 +40,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add ``verify``."""
     command = commands.add_parser(
         "verify",
-        help="check a receipt",
+        help="check a receipt or a plan",
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -65,9 +72,15 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="a head you kept, that the log must continue; may be repeated",
     )
     command.add_argument(
+        "--wheel",
+        metavar="FILE",
+        type=Path,
+        help="plans: the optimizer's wheel, that the published algorithm must be",
+    )
+    command.add_argument(
         "--meter-key",
         metavar="KEY",
-        help="key as printed on the meter: a file, or hexadecimal digits, or base64",
+        help="receipts: key as printed on the meter: file, hexadecimal or base64",
     )
     command.add_argument(
         "--strict", action="store_true", help="anything less than true fails"
@@ -94,14 +107,33 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> VerificationReport:
-    key, pinned = given.meter_key, given.contracts
-    return verify_file(
-        given.file,
+    if given.chain is not None and not given.chain.is_file():
+        raise BundleError(f"there is no chain file {given.chain}")
+    data = read_file(given.file, MAX_BUNDLE_BYTES)
+    document = parse(data, "a receipt or a plan", MAX_BUNDLE_BYTES)
+    pinned = None if given.contracts is None else read_contracts(given.contracts)
+    is_plan = str(document.get("format")).startswith("wattproof-plan")
+    unfit = "--meter-key" if is_plan else "--wheel"
+    if (given.meter_key if is_plan else given.wheel) is not None:
+        raise BundleError(f"{unfit} says nothing of such a file")
+    if is_plan:
+        wheel = None if given.wheel is None else read_file(given.wheel, MAX_WHEEL_BYTES)
+        trust = PlanTrust(
+            rpc_url=given.rpc,
+            chain_path=given.chain,
+            heads=_known_heads(given),
+            contracts=pinned,
+            wheel_sha256=None if wheel is None else hashlib.sha256(wheel).digest(),
+        )
+        return with_second_opinion(verify_plan(document, trust), given.file)
+    key = given.meter_key
+    return verify(
+        data,
         rpc_url=given.rpc,
         chain_path=given.chain,
         meter_key=None if key is None else read_key_argument(key),
         heads=_known_heads(given),
-        contracts=None if pinned is None else read_contracts(pinned),
+        contracts=pinned,
     )
 
 

@@ -23,6 +23,8 @@ CHECKS = [
     "bill",
     "settlement",
     "meter-signature",
+    "consistency",
+    "contracts",
     "chain",
     "head",
     "settlement-on-chain",
@@ -99,10 +101,10 @@ def test_json_lists_every_check_with_its_verdict_and_reason(
     assert (done.returncode, report["verdict"]) == (0, "self-witnessed")
     assert [check["name"] for check in report["checks"]] == CHECKS
     verdicts = [check["verdict"] for check in report["checks"]]
-    assert verdicts == ["true"] * 7 + ["unchecked"] + ["self-witnessed"] * 3
-    (unclaimed,) = [check for check in report["checks"] if not check["is_claimed"]]
-    assert unclaimed["name"] == "meter-signature"
-    assert unclaimed["reason"].startswith("not signed by the meter")
+    assert verdicts == ["true"] * 7 + ["unchecked"] * 3 + ["self-witnessed"] * 3
+    unclaimed = [check for check in report["checks"] if not check["is_claimed"]]
+    assert [one["name"] for one in unclaimed] == CHECKS[7:10]
+    assert unclaimed[0]["reason"].startswith("not signed by the meter")
     assert all(check["reason"] for check in report["checks"])
     report = json.loads(wattproof(receipt, "--json").stdout)
     verdicts = [check["verdict"] for check in report["checks"]]
@@ -179,4 +181,4 @@ def test_a_plan_is_recognised_by_its_format_and_checked_with_the_same_exit_codes
     del plan["problem"]
     done = wattproof(written(tmp_path, plan))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: problem: is missing\n"
+    assert done.stderr == "error: plan lacks 'problem'\n"

@@ -1,0 +1,280 @@
+"""Checks the certificate of a plan with the standard library, and code of its own.
+
+What it proves here: the commitment is to this problem and these currents, every limit
+is kept exactly, batteries are told what follows from the relaxed plan, and the relaxed
+plan costs no more than a proven distance above the best there is. That the currents
+are the *best rounding* of the relaxed plan takes the packing of the optimizer: that
+check is left to its own verifier.
+
+Format and mathematics: docs/optimizer.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger import merkle
+from ledger.errors import BundleError
+from ledger.plan_bound import (
+    UNIT_PER_MICRO,
+    Duals,
+    broken_constraint,
+    cost,
+    is_small,
+    lower_bound,
+    told_w,
+)
+from ledger.plan_limits import Currents, broken_limit, limits_of
+from ledger.plan_problem import PlanProblem, read_problem, series
+from ledger.plan_relaxed import RelaxedPlan, relaxed_plan
+from ledger.record import MAX_SAFE_INT
+from ledger.strict_json import HASH, as_list, as_object, hexed, members, text
+from ledger.verdicts import Check
+
+FORMAT: Final = "wattproof-certificate/3"
+ALGORITHM: Final = "wattproof-optimizer/3"
+"""What this verifier knows; others are told, not judged."""
+METHODS: Final = ("relaxed", "edf", "none")
+OPTIMALITY: Final = "optimality"
+ROUNDING: Final = "rounding"
+_COMMON: Final = ("format", "algorithm", "method", "salt", "commitment", "currents_da")
+_RELAXED: Final = (
+    *("current_ua", "energy_nano", "limit_nano", "sun_nano"),
+    *("cost_micro", "bound_micro"),
+)
+_BATTERIES: Final = ("stored_nano", "battery_w")
+_MOST_CURRENT: Final = 100_000
+_SALT_DOMAIN: Final = b"wattproof/plan-salt/1\0"
+_ROW_DOMAIN: Final = b"wattproof/plan-row/1\0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """A problem with its certificate, their shapes checked.
+
+    Attributes:
+        currents: Per session, per step, 0.1 A.
+        battery_w: Per battery, per step; empty where nothing is said.
+    """
+
+    problem: PlanProblem
+    document: Mapping[str, object]
+    method: str
+    currents: Currents
+    battery_w: Sequence[Sequence[int]]
+
+
+def read_certified(problem: object, certificate: object) -> Certified | None:
+    """Read a problem and its certificate.
+
+    Returns:
+        ``None`` where another version made it.
+
+    Raises:
+        BundleError: They are not what they should be; the text says which member.
+    """
+    document = as_object(certificate, "certificate")
+    found = [document.get("format"), document.get("algorithm")]
+    if found != [FORMAT, ALGORITHM]:
+        for one, known in zip(found, (FORMAT, ALGORITHM), strict=True):
+            if not isinstance(one, str) or not one.startswith(known.split("/")[0]):
+                raise BundleError("certificate is of no format known here")
+        return None
+    read = read_problem(problem)
+    method = document.get("method")
+    if method not in METHODS:
+        raise BundleError(f"method must be one of {', '.join(METHODS)}")
+    wanted: tuple[str, ...] = _RELAXED if method == "relaxed" else ()
+    if wanted and read.stores:
+        wanted = (*wanted, *_BATTERIES)
+    members(document, "certificate", (*_COMMON, *wanted))
+    rows = as_list(document["currents_da"], "currents_da", len(read.cars))
+    if len(rows) != len(read.cars):
+        raise BundleError(f"currents_da must hold {len(read.cars)} rows")
+    return Certified(
+        problem=read,
+        document=document,
+        method=str(method),
+        currents=[_currents(row, read.n_step) for row in rows],
+        battery_w=_powers(document.get("battery_w", []), read, method=str(method)),
+    )
+
+
+def check_certificate(plan: Certified) -> list[Check]:
+    """Return the checks of a plan: what it is committed to, its limits, its cost."""
+    checks = [_check_commitment(plan)]
+    why = broken_limit(plan.problem, limits_of(plan.problem), plan.currents)
+    if why is not None:
+        checks.append(Check.false("limits", why))
+        return [*checks, *_nothing_proven()]
+    count = len(plan.currents)
+    held = f"every limit is kept: {count} sessions, {plan.problem.n_step} steps"
+    if plan.method != "relaxed":
+        checks.append(Check.true("limits", held))
+        return [*checks, *_by_rule(plan)]
+    try:
+        relaxed = relaxed_plan(plan.problem)
+        values, duals = _numbers(plan, relaxed)
+    except BundleError as error:
+        checks.append(Check.true("limits", held))
+        return [*checks, Check.false(OPTIMALITY, str(error)), _unrounded()]
+    wrong = broken_constraint(relaxed, values)
+    if wrong is not None:
+        checks.append(Check.true("limits", held))
+        return [
+            *checks,
+            Check.false(OPTIMALITY, f"relaxed plan: {wrong}"),
+            _unrounded(),
+        ]
+    told, taken = told_w(relaxed, values)
+    if told != [list(row) for row in plan.battery_w]:
+        why = "the powers of batteries do not follow from the relaxed plan"
+    else:
+        why = broken_limit(plan.problem, relaxed.limits, plan.currents, taken)
+    batteries = ", with what batteries are told" if plan.problem.stores else ""
+    checks.append(
+        Check.true("limits", held + batteries)
+        if why is None
+        else Check.false("limits", why)
+    )
+    return [*checks, _check_cost(plan, relaxed, values, duals), _unrounded()]
+
+
+def commitment_of(
+    problem: Mapping[str, object], currents: Currents, salt: bytes
+) -> bytes:
+    """Return the commitment to a problem and the currents of its sessions."""
+    sessions = problem["sessions"]
+    assert isinstance(sessions, list), "the problem was read"
+    texts = [
+        canonical({k: v for k, v in problem.items() if k != "sessions"}),
+        *(
+            row_text(problem, session, row)
+            for session, row in zip(sessions, currents, strict=True)
+        ),
+    ]
+    return merkle.root(
+        [row_leaf(row_salt(salt, row), data) for row, data in enumerate(texts)]
+    )
+
+
+def row_text(
+    problem: Mapping[str, object], session: object, currents: Sequence[int]
+) -> bytes:
+    """Return the text of one session's row."""
+    shared = {
+        name: problem[name] for name in ("start", "step_s", "n_step", "nominal_v")
+    }
+    return canonical(shared | {"session": session, "currents_da": list(currents)})
+
+
+def row_salt(salt: bytes, row: int) -> bytes:
+    """Return the salt of one row of a plan."""
+    return hashlib.sha256(_SALT_DOMAIN + salt + row.to_bytes(8, "big")).digest()
+
+
+def row_leaf(salt: bytes, data: bytes) -> bytes:
+    """Return the leaf hash of a row with its own salt."""
+    return merkle.leaf_hash(hashlib.sha256(_ROW_DOMAIN + salt + data).digest())
+
+
+def canonical(document: object) -> bytes:
+    """Return the JSON of RFC 8785, for documents of integers and text."""
+    written = json.dumps(
+        document,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    try:
+        return written.encode()
+    except UnicodeEncodeError:
+        raise BundleError("text with a lone surrogate has no UTF-8 form") from None
+
+
+def _check_commitment(plan: Certified) -> Check:
+    salt = hexed(plan.document["salt"], HASH, "salt")
+    root = commitment_of(plan.problem.document, plan.currents, salt)
+    if text(plan.document, "commitment") != root.hex():
+        return Check.false("commitment", "is not to this problem and these currents")
+    return Check.true("commitment", "to this problem and these currents")
+
+
+def _check_cost(
+    plan: Certified, relaxed: RelaxedPlan, values: Sequence[int], duals: Duals
+) -> Check:
+    if min((*duals.limit, *duals.sun), default=0) < 0:
+        return Check.false(OPTIMALITY, "a price of a limit is negative")
+    paid, least = cost(relaxed, values), lower_bound(relaxed, duals)
+    for name, value in (
+        ("cost_micro", -(-paid // UNIT_PER_MICRO)),
+        ("bound_micro", least // UNIT_PER_MICRO),
+    ):
+        if plan.document[name] != value:
+            return Check.false(OPTIMALITY, f"{name} is {value}")
+    gap = -(-(paid - least) // UNIT_PER_MICRO)
+    reason = (
+        f"the relaxed plan is at most {gap / 1e6:.6f} of the currency from the optimum"
+    )
+    if is_small(paid, least):
+        return Check.true(OPTIMALITY, reason)
+    return Check.false(OPTIMALITY, reason)
+
+
+def _by_rule(plan: Certified) -> Iterator[Check]:
+    yield Check.open(OPTIMALITY, "a plan by a rule claims none", is_claimed=False)
+    if plan.method == "edf":
+        yield _unrounded("the rule of the fallback")
+    elif any(current for row in plan.currents for current in row):
+        yield Check.false(ROUNDING, "nothing for anybody, it says, and there is more")
+    else:
+        yield Check.true(ROUNDING, "nothing for anybody, as it says")
+
+
+def _nothing_proven() -> list[Check]:
+    return [Check.false(OPTIMALITY, "nothing is proven"), _unrounded()]
+
+
+def _unrounded(origin: str = "the relaxed plan") -> Check:
+    return Check.open(
+        ROUNDING,
+        f"that the currents follow from {origin} needs wattproof-optimizer",
+    )
+
+
+def _numbers(plan: Certified, relaxed: RelaxedPlan) -> tuple[Sequence[int], Duals]:
+    def numbers(name: str, size: int) -> tuple[int, ...]:
+        return series(plan.document[name], name, size, -MAX_SAFE_INT, MAX_SAFE_INT)
+
+    values = numbers("current_ua", len(relaxed.columns) + len(relaxed.cells))
+    return values, Duals(
+        energy=numbers("energy_nano", len(plan.problem.cars)),
+        limit=numbers("limit_nano", len(relaxed.bounds)),
+        sun=numbers("sun_nano", len(relaxed.shared)),
+        stored=(
+            numbers("stored_nano", len(relaxed.moves)) if plan.problem.stores else ()
+        ),
+    )
+
+
+def _currents(row: object, n_step: int) -> tuple[int, ...]:
+    return series(row, "currents_da", n_step, -_MOST_CURRENT, _MOST_CURRENT)
+
+
+def _powers(
+    value: object, problem: PlanProblem, *, method: str
+) -> Sequence[Sequence[int]]:
+    if method != "relaxed" or not problem.stores:
+        return []
+    rows = as_list(value, "battery_w", len(problem.stores))
+    if len(rows) != len(problem.stores):
+        raise BundleError(f"battery_w must hold {len(problem.stores)} rows")
+    n_step = problem.n_step
+    return [
+        series(row, "battery_w", n_step, -MAX_SAFE_INT, MAX_SAFE_INT) for row in rows
+    ]

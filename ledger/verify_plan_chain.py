@@ -1,0 +1,97 @@
+"""The verifier's questions to a chain about a plan: its head, and its algorithm."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from ledger.algorithms import PublishedAlgorithm, published_algorithm
+from ledger.contracts import code_sha256, recognized
+from ledger.ports import Chain
+from ledger.pricing import parse_time
+from ledger.published import PublishedContracts
+from ledger.verdicts import Check, Verdict
+from ledger.verify_chain import ask, check_anchored
+from ledger.verify_plan import CHAIN_NAMES, PlanTrust, Sealed
+
+_ASKED: Final = ("StatusAnchor", "AlgorithmRegistry")
+
+
+def check_plan_chain(
+    sealed: Sealed, algorithm: str, trust: PlanTrust, published: PublishedContracts
+) -> list[Check]:
+    """Ask a chain about a plan, at the addresses that the operator publishes."""
+
+    def question(chain: Chain) -> list[Check]:
+        identity = chain.identity()
+        if (identity.chain_id, identity.genesis_hash) != (
+            published.chain_id,
+            published.genesis_hash,
+        ):
+            return [Check.false(name, "another chain") for name in CHAIN_NAMES]
+        good = Verdict.SELF_WITNESSED if chain.self_witnessed else Verdict.TRUE
+        contracts = _check_contracts(published, chain, good)
+        if contracts.verdict is Verdict.FALSE:
+            left = [Check.open(name, "see above") for name in CHAIN_NAMES[1:]]
+            return [contracts, *left]
+        anchor, registry = (published.contracts[name].address for name in _ASKED)
+        return [
+            contracts,
+            check_anchored(sealed.head, anchor, chain, good),
+            _check_algorithm(
+                published_algorithm(chain, registry, algorithm),
+                algorithm,
+                parse_time(sealed.body["made_at"]),
+                trust.wheel_sha256,
+                good,
+            ),
+        ]
+
+    return ask(
+        question,
+        CHAIN_NAMES,
+        rpc_url=trust.rpc_url,
+        chain_path=trust.chain_path,
+    )
+
+
+def _check_contracts(
+    published: PublishedContracts, chain: Chain, good: Verdict
+) -> Check:
+    for name in _ASKED:
+        known = published.contracts.get(name)
+        if known is None:
+            return Check.false("chain", f"no {name} is published")
+        code = chain.code(known.address)
+        if recognized(name, code) is None:
+            return Check.false("chain", f"the code at {known.address} is not {name}")
+        if code_sha256(code) != known.code_sha256:
+            why = f"the code at {known.address} is not what is published"
+            return Check.false("chain", why)
+    reason = f"chain {published.chain_id} with the published contracts"
+    return Check(name="chain", verdict=good, reason=reason)
+
+
+def _check_algorithm(
+    found: PublishedAlgorithm | None,
+    algorithm: str,
+    made_at: datetime,
+    wheel_sha256: bytes | None,
+    good: Verdict,
+) -> Check:
+    if found is None:
+        return Check.open("algorithm", f"{algorithm} is not published there")
+    if found.version != algorithm:
+        return Check.false("algorithm", f"{algorithm} is published as another version")
+    if made_at < found.active_from:
+        since = found.active_from.isoformat()
+        return Check.false("algorithm", f"the plan is older than its release, {since}")
+    wheel = found.wheel_sha256.hex()
+    if wheel_sha256 is None:
+        reason = f"{algorithm} is published; compare its wheel with {wheel}: --wheel"
+        return Check(name="algorithm", verdict=good, reason=reason)
+    if wheel_sha256 != found.wheel_sha256:
+        given = wheel_sha256.hex()
+        return Check.false("algorithm", f"published is {wheel}, the wheel is {given}")
+    reason = f"{algorithm} is published, and the wheel is the one"
+    return Check(name="algorithm", verdict=good, reason=reason)
