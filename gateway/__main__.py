@@ -244,6 +244,12 @@ def verify(context: typer.Context) -> None:
     _become("-m", "ledger", "verify", *context.args)
 
 
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def ledger(context: typer.Context) -> None:
+    """Contracts on a chain: deploy them, list roles, replace keys."""
+    _become("-m", "ledger", *context.args)
+
+
 @app.command(context_settings=_PASS_ON_AFTER_NAME)
 def bench(
     context: typer.Context,

@@ -8,6 +8,7 @@ no block header is validated, only read.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final, cast
 
 import requests
@@ -126,6 +127,28 @@ class JsonRpcChain:
         """Return the number of mined transactions of an address."""
         at = "latest" if block is None else hex(max(block, 0))
         return _quantity(self._ask("eth_getTransactionCount", address, at))
+
+    def pending_nonce(self, address: str) -> int:
+        """Return the same with what the node has in its pool."""
+        return _quantity(self._ask("eth_getTransactionCount", address, "pending"))
+
+    def events(
+        self, addresses: Sequence[str], topic: bytes, *, from_block: int
+    ) -> list[LogEntry]:
+        """Return the events of one kind that contracts emitted from a block on.
+
+        Nodes bound how much they list: for commands of an operator, not for daily work.
+        """
+        wanted = {
+            "address": list(addresses),
+            "topics": [_hex(topic)],
+            "fromBlock": hex(from_block),
+            "toBlock": "latest",
+        }
+        found = self._ask("eth_getLogs", wanted)
+        if not isinstance(found, list):
+            raise ChainNonsenseError("eth_getLogs: not a list")
+        return [_log_entry(item) for item in found]
 
     def code(self, address: str) -> bytes:
         """Return the code at an address."""

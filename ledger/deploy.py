@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from ledger.contracts import EARLIER, Artifact, artifact, code_sha256, recognized
+from ledger.contracts import Artifact, artifact, code_sha256, recognized
 from ledger.earlier import refuse_a_second
 from ledger.errors import ArtifactError
-from ledger.grants import Contracts, grants_needed, is_gated, missing
+from ledger.grants import (
+    Contracts,
+    contracts_of,
+    grants_needed,
+    is_gated,
+    missing,
+    token_of,
+)
 from ledger.outbox import WAITING, Deployed, OutboxTx, Purpose, TxDraft
-from ledger.ports import Signers
+from ledger.ports import Holders
 from ledger.runner import Report, Runner
 from ledger.sqlite_store import SqliteStore
 
@@ -25,7 +32,11 @@ ORDER: Final = (
 
 
 def ensure_contracts(
-    runner: Runner, signers: Signers, now: datetime, report: Report
+    runner: Runner,
+    admin: str | None,
+    holders: Holders,
+    now: datetime,
+    report: Report,
 ) -> Contracts | None:
     """Deploy what is missing, grant the roles, and return the addresses.
 
@@ -35,13 +46,37 @@ def ensure_contracts(
     made again; one that the admin's key cannot make is an alarm, and waited for only
     where anchoring or settling needs it.
 
+    Args:
+        runner: Has the admin's key, if anybody is to deploy or grant.
+        admin: Its address; ``None``: nothing is deployed or granted here.
+        holders: Who shall have the roles.
+        now: Site time.
+        report: Hears the alarms.
+
     Returns:
         The addresses, or ``None`` while transactions are under way: call again later.
 
     Raises:
         ArtifactError: A contract that was deployed is not on this chain any more, or is
-            another one.
+            another one. Or none is deployed, and the admin's key is not here.
     """
+    known = ensure_deployed(runner, admin, now, report)
+    if known is None:
+        return None
+    for grant in grants_needed(known, holders):
+        to_make = missing(grant, runner, admin, report)
+        if to_make is None:
+            if is_gated(grant, runner):
+                return None
+        elif _carry(runner, to_make, now, report) is None:
+            return None
+    return contracts_of(known)
+
+
+def ensure_deployed(
+    runner: Runner, admin: str | None, now: datetime, report: Report
+) -> Mapping[str, Deployed] | None:
+    """Deploy what is missing, nothing else; as `ensure_contracts` otherwise."""
     key = runner.chain.identity().key
     for name in ORDER:
         known = runner.write(lambda store: store.deployed(key))
@@ -49,14 +84,19 @@ def ensure_contracts(
             if not _still_there(runner, key, known[name]):
                 return None
             continue
+        if admin is None:
+            raise ArtifactError(
+                f"{name} is not known on chain {key}: deploy with `wattproof ledger"
+                " deploy`, and name its file in ledger.contracts_file"
+            )
         compiled, arguments = _to_deploy(name, known)
         draft = TxDraft(
             chain=key,
             purpose=Purpose.DEPLOY,
             purpose_key=name,
-            sender=signers.admin.address,
+            sender=admin,
             to=None,
-            calldata=compiled.creation(signers.admin.address, *arguments),
+            calldata=compiled.creation(admin, *arguments),
             facts={"name": name},
         )
         tx = _carry(runner, draft, now, report)
@@ -64,23 +104,7 @@ def ensure_contracts(
             return None
         _remember(runner, key, name, tx)
     known = runner.write(lambda store: store.deployed(key))
-    addresses = {name: item.address for name, item in known.items()}
-    contracts = Contracts(
-        asset_registry=addresses["AssetRegistry"],
-        status_anchor=addresses["StatusAnchor"],
-        settlement=addresses["Settlement"],
-        flex_token=addresses["FlexToken"],
-        algorithm_registry=addresses["AlgorithmRegistry"],
-    )
-    token = _token(known["FlexToken"])
-    for grant in grants_needed(addresses, signers, token):
-        to_make = missing(grant, runner, signers.admin.address, report)
-        if to_make is None:
-            if is_gated(grant, runner):
-                return None
-        elif _carry(runner, to_make, now, report) is None:
-            return None
-    return contracts
+    return known if set(known) >= set(ORDER) else None
 
 
 def _to_deploy(
@@ -93,18 +117,9 @@ def _to_deploy(
     if name != "Settlement":
         return artifact(name), ()
     token = known["FlexToken"]
-    if _token(token).release == 1:
+    if token_of(token).release == 1:
         return artifact(name, 1), (token.address,)
     return artifact(name), (token.address, known["StatusAnchor"].address)
-
-
-def _token(deployed: Deployed) -> Artifact:
-    """Return which release of the token was deployed; its code has no own values."""
-    for release in EARLIER["FlexToken"]:
-        earlier = artifact("FlexToken", release)
-        if code_sha256(earlier.runtime_code) == deployed.code_sha256:
-            return earlier
-    return artifact("FlexToken")
 
 
 def _carry(

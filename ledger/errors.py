@@ -10,6 +10,8 @@ LedgerError
     SignerError        a remote signer did not sign; nothing was stored or sent
         SignerUnavailableError  it does not answer: try again later
         SignerNonsenseError     it refused, or signed something else: raise alarm
+    AddressBookError   a file of contracts' addresses cannot be used: fix it
+    OperationFailedError   a command of the admin ended early: say so, exit 1
     ArtifactError      a compiled contract is missing or broken: fix the installation
     LedgerForkError    the chain contradicts the local log: stop anchoring, raise alarm
     ChainError
@@ -65,6 +67,14 @@ class SignerUnavailableError(SignerError):
 
 class SignerNonsenseError(SignerError):
     """The signer refused, or answered something else than was asked."""
+
+
+class AddressBookError(LedgerError, ValueError):
+    """A file of contracts' addresses cannot be read or written."""
+
+
+class OperationFailedError(LedgerError):
+    """A command of the admin could not do what it was asked to."""
 
 
 class ArtifactError(LedgerError):

@@ -39,6 +39,7 @@ class Purpose(Enum):
 
     DEPLOY = "deploy"
     GRANT = "grant"
+    REVOKE = "revoke"
     ANCHOR = "anchor"
     SETTLE = "settle"
     CREDIT = "credit"

@@ -146,14 +146,30 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holders:
+    """Who shall have which role, by address; whoever keeps their keys.
+
+    Attributes:
+        publisher: Who publishes releases of the optimizer; ``None``: not our business.
+    """
+
+    anchorer: str
+    settler: str
+    registrar: str
+    publisher: str | None
+    pauser: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signers:
     """The separate keys of an operator, one per role.
 
     Attributes:
+        admin: Deploys and grants; ``None`` where that is done elsewhere.
         pauser: Address that may stop the contracts; its key is not needed here.
     """
 
-    admin: Signer
+    admin: Signer | None
     anchorer: Signer
     settler: Signer
     registrar: Signer
@@ -161,4 +177,15 @@ class Signers:
 
     def all(self) -> Sequence[Signer]:
         """Return those that sign."""
-        return (self.admin, self.anchorer, self.settler, self.registrar)
+        working = (self.anchorer, self.settler, self.registrar)
+        return working if self.admin is None else (self.admin, *working)
+
+    def holders(self) -> Holders:
+        """Return who shall have the roles; the admin also publishes."""
+        return Holders(
+            anchorer=self.anchorer.address,
+            settler=self.settler.address,
+            registrar=self.registrar.address,
+            publisher=None if self.admin is None else self.admin.address,
+            pauser=self.pauser,
+        )

@@ -19,6 +19,7 @@ from ledger.errors import (
     ContractRevertedError,
     LeaseLostError,
     Refusal,
+    SignerError,
     TransactionRefusedError,
 )
 from ledger.finality import Finality
@@ -31,7 +32,7 @@ from ledger.outbox import (
     State,
     TxDraft,
 )
-from ledger.ports import Chain, Receipt, Signer, Signers, Transact
+from ledger.ports import Chain, Receipt, Signer, Transact
 from ledger.sqlite_store import SqliteStore
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class Report:
 
     Attributes:
         in_line: Rows whose turn it is once a day's fees have room for them.
+        silent: Senders whose signer failed; it is asked again in the next step.
         too_dear: Batches that were given back, and how many of their rows may fit.
     """
 
@@ -78,6 +80,7 @@ class Report:
     reorganised: int = 0
     alarms: list[str] = field(default_factory=list)
     in_line: set[int] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     too_dear: list[tuple[OutboxTx, int]] = field(default_factory=list)
     failures: list[tuple[OutboxTx, ContractRevertedError | None]] = field(
         default_factory=list
@@ -92,13 +95,13 @@ class Runner:
         *,
         chain: Chain,
         transact: Transact,
-        signers: Signers,
+        signers: Sequence[Signer],
         settings: RunnerSettings,
     ) -> None:
         """Remember the parts; nothing is read or sent yet."""
         self.chain = chain
         self._transact = transact
-        self._signers: Mapping[str, Signer] = {s.address: s for s in signers.all()}
+        self._signers: Mapping[str, Signer] = {s.address: s for s in signers}
         self._settings = settings
         self._epoch: int | None = None
         self._finality = Finality()
@@ -170,6 +173,8 @@ class Runner:
 
     def _sign(self, tx: OutboxTx, now: datetime, report: Report) -> None:
         draft = tx.draft
+        if draft.sender in report.silent:
+            return
         if draft.sender not in self._signers:  # the key was replaced: a new one does it
             self._give_up(tx, f"no key of {draft.sender}")
             report.failed += 1
@@ -193,7 +198,11 @@ class Runner:
                     lambda store: store.max_nonce(draft.chain, draft.sender)
                 ),
             )
-        attempt = self._attempt(draft, nonce, gas_limit, fees, now)
+        try:
+            attempt = self._attempt(draft, nonce, gas_limit, fees, now)
+        except SignerError as error:  # nothing is stored, so no nonce is used up
+            _fall_silent(draft.sender, error, report)
+            return
         self.write(
             lambda store: store.put_signed(
                 tx.tx_id, nonce=nonce, gas_limit=gas_limit, attempt=attempt
@@ -307,6 +316,8 @@ class Runner:
         """Add an attempt at the same nonce with fees that replace the last one."""
         assert tx.nonce is not None, "a signed transaction has a nonce"
         assert tx.gas_limit is not None, "a signed transaction has a gas limit"
+        if tx.draft.sender in report.silent:
+            return
         if tx.draft.sender not in self._signers:
             report.alarms.append(
                 f"{_name(tx)} is stuck: the key of {tx.draft.sender} is not here"
@@ -322,7 +333,11 @@ class Runner:
             return
         if not self._affords(tx, tx.gas_limit, fees, now, report):
             return
-        attempt = self._attempt(tx.draft, tx.nonce, tx.gas_limit, fees, now)
+        try:
+            attempt = self._attempt(tx.draft, tx.nonce, tx.gas_limit, fees, now)
+        except SignerError as error:
+            _fall_silent(tx.draft.sender, error, report)
+            return
         self.write(lambda store: store.put_attempt(tx.tx_id, attempt))
 
     def _affords(  # who asks, what for, and whom it is told
@@ -462,6 +477,11 @@ def _seal_filler(store: SqliteStore, draft: TxDraft, now: datetime) -> None:
     assert draft.nonce is not None, "a filler has its nonce"
     if not store.owns_nonce(draft.chain, draft.sender, draft.nonce):
         store.seal(draft, now)
+
+
+def _fall_silent(sender: str, error: SignerError, report: Report) -> None:
+    report.silent.add(sender)
+    report.alarms.append(str(error))
 
 
 def _unmine(store: SqliteStore, tx_id: int) -> None:

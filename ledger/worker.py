@@ -16,6 +16,7 @@ from typing import Final
 
 from ledger import credits as credit_leaves
 from ledger import log, settle
+from ledger.address_book import AddressBook, adopt
 from ledger.contracts import artifact
 from ledger.deploy import ensure_contracts
 from ledger.errors import (
@@ -115,6 +116,7 @@ class AnchorWorker:
         packed_status: Callable[[], bytes] = bytes,
         on_status: Callable[[bool], None] = lambda _is_kept: None,
         holder: str = "gateway",
+        book: AddressBook | None = None,
     ) -> None:
         """Wire the worker; nothing is read or sent before the first step.
 
@@ -129,21 +131,25 @@ class AnchorWorker:
                 and ``False`` when an anchor failed: what it carried is not published.
             holder: Name of this installation: a restarted one takes its own lease over
                 at once, another one waits for it to expire.
+            book: Where the contracts are; without it, those that the database knows,
+                and new ones where the admin's key is here.
         """
         self._settings = settings or WorkerSettings()
         self._runner = Runner(
             chain=chain,
             transact=transact,
-            signers=signers,
+            signers=signers.all(),
             settings=self._settings.runner,
         )
         self._chain = chain
         self._transact = transact
         self._signers = signers
+        self._admin = None if signers.admin is None else signers.admin.address
+        self._book = book
         self._packed_status = packed_status
         self._on_status = on_status
         self._holder = holder
-        self._pausers = Pausers(self._runner, signers)
+        self._pausers = Pausers(self._runner, self._admin, signers.pauser)
         self._key: str | None = None
         self._contracts: Contracts | None = None
         self._bundle_chain: BundleChain | None = None
@@ -193,16 +199,19 @@ class AnchorWorker:
         """Queue a release for the AlgorithmRegistry, once per identifier.
 
         Raises:
-            ArtifactError: The contracts are not deployed yet; step first.
+            ArtifactError: The contracts are not deployed yet; step first. Or the key
+                that publishes is not here.
         """
         contracts = self._contracts
+        if self._admin is None:
+            raise ArtifactError("the key that publishes releases is not here")
         if contracts is None:
             raise ArtifactError("the contracts are not deployed yet")
         draft = TxDraft(
             chain=self._chain.identity().key,
             purpose=Purpose.PUBLISH,
             purpose_key=release.algorithm_id.hex(),
-            sender=self._signers.admin.address,
+            sender=self._admin,
             to=contracts.algorithm_registry,
             calldata=settle.publish_calldata(release),
             facts={"version": release.version},
@@ -218,11 +227,11 @@ class AnchorWorker:
         key = self._chain.identity().key
         if key != self._key:  # also when a node came back with another chain
             self._key, self._contracts, self._bundle_chain = key, None, None
-            self._pausers = Pausers(self._runner, self._signers)
+            self._pausers = Pausers(self._runner, self._admin, self._signers.pauser)
             self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
         if self._contracts is None:
-            self._contracts = ensure_contracts(self._runner, self._signers, now, report)
+            self._contracts = self._find_contracts(now, report)
         contracts = self._contracts
         if contracts is not None and self._bundle_chain is None:
             identity = self._chain.identity()
@@ -248,6 +257,12 @@ class AnchorWorker:
                 break
             self._runner.run(now, report)
         self._judge_failures(now, report)
+
+    def _find_contracts(self, now: datetime, report: Report) -> Contracts | None:
+        if self._book is not None:
+            adopt(self._runner, self._book)
+        holders = self._signers.holders()
+        return ensure_contracts(self._runner, self._admin, holders, now, report)
 
     def _seal_anchor(
         self, contracts: Contracts, now: datetime, report: Report, *, flush: bool

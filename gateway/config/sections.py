@@ -1,5 +1,6 @@
 """One frozen dataclass per section of ``config.toml`` that is not about the site."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -255,10 +256,22 @@ class OptimizerConfig:
 _RPC_ONLY: Final = (
     "rpc_url",
     "chain_id",
+    "contracts_file",
     "key_file",
+    "anchorer_key",
+    "settler_key",
+    "registrar_key",
+    "passphrase_file",
+    "passphrase_env",
+    "signer_url",
     "confirmations",
     "daily_fees_gwei",
 )
+
+
+_KEY_REFERENCES: Final = ("anchorer_key", "settler_key", "registrar_key")
+_VARIABLE: Final = re.compile("env:[A-Za-z_][A-Za-z0-9_]*")
+_REMOTE_KEY: Final = re.compile("remote:0x[0-9a-fA-F]{40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,8 +283,18 @@ class LedgerConfig:
             or nowhere.
         rpc_url: JSON-RPC endpoint of an EVM node, http or https.
         chain_id: The chain that must be there; without it any chain is taken.
+        contracts_file: Where the contracts are, as ``wattproof ledger deploy`` wrote
+            it; without it those that the database knows from an earlier version.
         key_file: A folder with one key per role (made on first use), or a file with one
             key for all roles; default: the store's keys.
+        anchorer_key: Where the anchorer's key is instead: ``env:NAME`` (hexadecimal, in
+            that environment variable) or ``remote:0xADDRESS`` (at ``signer_url``).
+        settler_key: The same of the settler.
+        registrar_key: The same of the registrar.
+        passphrase_file: Opens keystores (``ROLE.json`` in the folder of keys).
+        passphrase_env: Name of an environment variable with that passphrase instead.
+        signer_url: JSON-RPC endpoint of the service that signs for remote keys, http or
+            https: Web3Signer, or what answers ``eth_signTransaction`` as it does.
         confirmations: Blocks on top that make a block final; by default the chain says
             which blocks are.
         daily_fees_gwei: What transactions of a day may cost at most, gas included, in
@@ -281,7 +304,14 @@ class LedgerConfig:
     backend: LedgerBackend = LedgerBackend.EMBEDDED
     rpc_url: str | None = None
     chain_id: Annotated[int | None, Range(low=1, high=2**53)] = None
+    contracts_file: Path | None = None
     key_file: Path | None = None
+    anchorer_key: str | None = None
+    settler_key: str | None = None
+    registrar_key: str | None = None
+    passphrase_file: Path | None = None
+    passphrase_env: str | None = None
+    signer_url: str | None = None
     confirmations: Annotated[int | None, Range(low=0, high=100_000)] = None
     daily_fees_gwei: Annotated[int | None, Range(low=1, high=10**15)] = None
 
@@ -294,6 +324,21 @@ class LedgerConfig:
             raise ConfigError("rpc_url", 'is required with backend = "rpc"')
         elif not _is_http(self.rpc_url):
             raise ConfigError("rpc_url", "must be an http or https URL with a host")
+        if self.signer_url is not None and not _is_http(self.signer_url):
+            raise ConfigError("signer_url", "must be an http or https URL with a host")
+        if self.passphrase_file is not None and self.passphrase_env is not None:
+            raise ConfigError("passphrase_env", "passphrase_file is given, too")
+        for name in _KEY_REFERENCES:
+            self._check_reference(name, getattr(self, name))
+
+    def _check_reference(self, name: str, reference: str | None) -> None:
+        """Refuse what is no reference, without repeating it: it may be a key."""
+        if reference is None or _VARIABLE.fullmatch(reference):
+            return
+        if _REMOTE_KEY.fullmatch(reference) is None:
+            raise ConfigError(name, "must be env:NAME or remote:0xADDRESS")
+        if self.signer_url is None:
+            raise ConfigError(name, "is remote: signer_url is required")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from gateway.config import LedgerBackend, LedgerConfig, StoreConfig
 from gateway.domain.ids import EvseRef, SessionId
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
+from gateway.services.ledger_access import open_access
 from gateway.services.public_status import PublicStatus, register_assets
 from gateway.services.sealing import install_ledger
 from gateway.services.subtrees import Subtrees
@@ -298,21 +299,16 @@ class Anchoring:
 
     def _open(self) -> "AnchorWorker":
         # Imported here: the EVM takes a second to load, and only this thread waits.
-        from ledger.role_keys import load_signers  # noqa: PLC0415 - see above
         from ledger.runner import RunnerSettings  # noqa: PLC0415 - see above
         from ledger.worker import AnchorWorker, WorkerSettings  # noqa: PLC0415 - see above
 
-        ledger, store = self._settings.ledger, self._settings.store
-        keys_path = store.keys_path if ledger.key_file is None else ledger.key_file
-        try:
-            store.path.mkdir(parents=True, exist_ok=True)
-            signers = load_signers(keys_path)
-        except (LedgerError, OSError, UnicodeDecodeError) as error:
-            raise StartupError(f"cannot read the ledger's keys: {error}") from error
+        ledger = self._settings.ledger
+        access = open_access(ledger, self._settings.store)
+        signers = access.signers
         if ledger.rpc_url is None:
             chain, close = self._open_embedded(signers)
         else:
-            chain, close = self._open_rpc(ledger.rpc_url, signers)
+            chain, close = self._open_rpc(ledger.rpc_url)
         self._close_chain = close
         try:
             self._write(
@@ -332,6 +328,7 @@ class Anchoring:
             ),
             packed_status=lambda: self._write(self._public.pack),
             on_status=self._public.keep,
+            book=access.book,
         )
 
     def _open_embedded(self, signers: "Signers") -> "tuple[Chain, Callable[[], None]]":
@@ -347,22 +344,10 @@ class Anchoring:
             raise StartupError(f"cannot open the embedded chain: {error}") from error
         return chain, chain.close
 
-    def _open_rpc(
-        self, rpc_url: str, signers: "Signers"
-    ) -> "tuple[Chain, Callable[[], None]]":
+    def _open_rpc(self, rpc_url: str) -> "tuple[Chain, Callable[[], None]]":
         from ledger.chain import JsonRpcChain  # noqa: PLC0415 - loads web3
 
         ledger = self._settings.ledger
-        # These addresses pay the gas; the URL may carry a key and is not logged.
-        _log.info(
-            "anchor.rpc",
-            chain_id=ledger.chain_id,
-            admin=signers.admin.address,
-            anchorer=signers.anchorer.address,
-            settler=signers.settler.address,
-            registrar=signers.registrar.address,
-            pauser=signers.pauser,
-        )
         chain = JsonRpcChain(
             rpc_url,
             chain_id=ledger.chain_id,

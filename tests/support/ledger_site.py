@@ -36,6 +36,9 @@ class SteppedClock:
 PAUSER: Final = LocalSigner(bytes([7]) * 31 + bytes([5]))
 
 
+ADMIN: Final = LocalSigner(bytes([7]) * 31 + bytes([1]))
+
+
 def fixed_signers() -> Signers:
     """Keys of tests only; distinct per role."""
     keys = [LocalSigner(bytes([7]) * 31 + bytes([number])) for number in range(1, 5)]

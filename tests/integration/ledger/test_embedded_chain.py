@@ -23,6 +23,7 @@ from ledger.errors import (
 from ledger.outbox import Fees
 from ledger.ports import Chain, Receipt, Signer
 from tests.support.ledger_site import (
+    ADMIN,
     START,
     SteppedClock,
     embedded_chain,
@@ -66,9 +67,8 @@ def send(
 
 
 def deploy_anchor(chain: Chain) -> str:
-    admin = fixed_signers().admin
-    creation = artifact("StatusAnchor").creation(admin.address)
-    address = send(chain, admin, None, creation).contract_address
+    creation = artifact("StatusAnchor").creation(ADMIN.address)
+    address = send(chain, ADMIN, None, creation).contract_address
     assert address is not None
     return address
 

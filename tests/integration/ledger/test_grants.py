@@ -10,9 +10,10 @@ from ledger import deploy
 from ledger.contracts import Artifact, artifact, role
 from ledger.deploy import ORDER
 from ledger.grants import Contracts
+from ledger.ports import Signer
 from ledger.sqlite_store import SqliteStore
 from ledger.worker import WorkerState
-from tests.support.ledger_site import PAUSER, Site, fixed_signers, make_site
+from tests.support.ledger_site import ADMIN, PAUSER, Site, fixed_signers, make_site
 
 OTHER = fixed_signers().registrar
 
@@ -38,7 +39,7 @@ def handed_over(
         calls = [("grantRole", bytes(32), OTHER.address)]
         if request.param == 1:
             calls.append(("revokeRole", role("PAUSER_ROLE"), PAUSER.address))
-        calls.append(("renounceRole", bytes(32), site.signers.admin.address))
+        calls.append(("renounceRole", bytes(32), ADMIN.address))
         for call in calls:
             send(site, address, artifact(name).calldata(*call))
     site.conn.execute("PRAGMA foreign_keys = OFF")
@@ -49,8 +50,7 @@ def handed_over(
     site.chain.close()  # type: ignore[attr-defined]  # embedded
 
 
-def send(site: Site, to: str, calldata: bytes) -> None:
-    admin = site.signers.admin
+def send(site: Site, to: str, calldata: bytes, admin: Signer = ADMIN) -> None:
     raw, tx_hash = admin.sign(
         chain_id=site.chain.identity().chain_id,
         nonce=site.chain.nonce(admin.address),
@@ -78,7 +78,7 @@ def may_pause(site: Site, contracts: Contracts) -> set[str]:
 def test_a_deployment_whose_admin_left_goes_on_settling(
     handed_over: Site, tmp_path: Path
 ) -> None:
-    sent = handed_over.chain.nonce(handed_over.signers.admin.address)
+    sent = handed_over.chain.nonce(ADMIN.address)
     site = make_site(tmp_path, chain=handed_over.chain, clock=handed_over.clock)
     site.add_session("s-1")
     for _ in range(2):
@@ -89,7 +89,7 @@ def test_a_deployment_whose_admin_left_goes_on_settling(
         assert len(alarms) == len(summary.alarms) == len(ORDER) - len(stops)
     summary = site.worker.step(site.clock.advance(10))
     assert (summary.settlements_mined, summary.backlog) == (1, 0)
-    assert site.chain.nonce(site.signers.admin.address) == sent
+    assert site.chain.nonce(ADMIN.address) == sent
     rows = site.conn.execute("SELECT 1 FROM outbox_tx WHERE purpose = 'grant'")
     assert rows.fetchall() == [], "nothing is sealed that stands or cannot be made"
     site.conn.close()
@@ -101,10 +101,9 @@ def test_the_alarm_of_a_pauser_ends_once_the_new_admin_granted_it(
     site = make_site(tmp_path, chain=handed_over.chain, clock=handed_over.clock)
     contracts = site.worker.step(site.clock.advance(10)).contracts
     assert contracts is not None
-    site.signers = replace(site.signers, admin=OTHER)
     for name, address in contracts.by_name().items():
         call = ("grantRole", role("PAUSER_ROLE"), PAUSER.address)
-        send(site, address, artifact(name).calldata(*call))
+        send(site, address, artifact(name).calldata(*call), OTHER)
     summary = site.worker.step(site.clock.advance(301))
     assert (summary.state, summary.alarms) == (WorkerState.WORKING, ())
     site.conn.close()
