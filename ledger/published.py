@@ -91,7 +91,9 @@ def read_contracts(path: Path) -> PublishedContracts:
             raise BundleError(f"{what} lacks {name!r}")
     contracts = {}
     for name, value in as_object(top["contracts"], "contracts").items():
-        one = members(value, name[:40], ("address", "code_sha256"), ("block", "tx_hash"))
+        one = members(
+            value, name[:40], ("address", "code_sha256"), ("block", "tx_hash")
+        )
         contracts[name] = PublishedContract(
             address="0x" + hexed(one["address"], ADDRESS, "address").hex(),
             code_sha256=hexed(one["code_sha256"], HASH, "code_sha256"),

@@ -100,8 +100,8 @@ async def test_trouble_is_told_once_without_the_url_and_bills_are_made(
 async def test_keys_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.mkdir()
-    (keys / "admin.key").write_bytes(b"\xff not a key")
-    (keys / "admin.key").chmod(0o600)
+    (keys / "anchorer.key").write_bytes(b"\xff not a key")
+    (keys / "anchorer.key").chmod(0o600)
     async with (
         open_till(tmp_path) as till,
         anchoring_at(till, tmp_path, "http://127.0.0.1:9") as anchoring,
