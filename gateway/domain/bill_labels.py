@@ -99,6 +99,7 @@ class Labels:
     waiting: str
     verify: str
     receipt: str
+    verify_here: str
     credits_: str
     reason: str
     amount: str
@@ -190,6 +191,7 @@ ENGLISH = Labels(
     verify="Save the receipt and run {command}. It recomputes the bill from the sealed"
     " registers and needs neither us nor the operator.",
     receipt="Receipt to keep and check",
+    verify_here="Verify this bill",
     credits_="Money back",
     reason="Reason",
     amount="Amount",

@@ -86,6 +86,7 @@ GERMAN: Final = Labels(
     verify="Den Beleg speichern und {command} ausführen. Das berechnet die Rechnung aus"
     " den versiegelten Zählerständen neu und braucht weder uns noch den Betreiber.",
     receipt="Beleg zum Aufheben und Prüfen",
+    verify_here="Diese Rechnung prüfen",
     credits_="Gutschriften",
     reason="Grund",
     amount="Betrag",
@@ -178,6 +179,7 @@ FRENCH: Final = Labels(
     verify="Enregistrez le reçu et lancez {command}. La facture est recalculée à partir"
     " des index scellés, sans nous ni l'exploitant.",
     receipt="Reçu à garder et à vérifier",
+    verify_here="Vérifier cette facture",
     credits_="Avoirs",
     reason="Motif",
     amount="Montant",
@@ -270,6 +272,7 @@ DUTCH: Final = Labels(
     verify="Bewaar het bewijs en voer {command} uit. Dat berekent de rekening opnieuw"
     " uit de verzegelde meterstanden en heeft ons noch de exploitant nodig.",
     receipt="Bewijs om te bewaren en te controleren",
+    verify_here="Deze rekening controleren",
     credits_="Teruggaven",
     reason="Reden",
     amount="Bedrag",

@@ -13,6 +13,7 @@ from gateway.domain.bill_labels_more import ALL
 from gateway.domain.bill_paper import Paper
 from gateway.domain.bill_tables import Table
 from gateway.errors import RequestError, StoreError
+from gateway.web.headers import VERIFY_PATH
 from gateway.web.plain import Markup, PlainPage
 
 LANGUAGES: Final = {
@@ -43,6 +44,7 @@ class BillPage:
         base: str,
         back: str,
         receipt: str | None,
+        verify: str = VERIFY_PATH,
         decide: str | None = None,
     ) -> HTMLResponse:
         """A bill.
@@ -52,11 +54,12 @@ class BillPage:
             base: Path of this page; that of the PDF is ``{base}.pdf``.
             back: Where it came from.
             receipt: Path of the receipt; ``None``: there is none.
+            verify: Path of the page that checks a receipt.
             decide: Path where it is corrected; ``None`` for a driver.
         """
         return self.page(
             title=f"{paper.title} {paper.number}",
-            nav=_nav(paper, base, back, receipt, decide),
+            nav=_nav(paper, base, back, (receipt, verify), decide),
             body=_body(paper),
             language=paper.labels.language,
         )
@@ -137,7 +140,11 @@ async def answered(
 
 
 def _nav(
-    paper: Paper, base: str, back: str, receipt: str | None, decide: str | None
+    paper: Paper,
+    base: str,
+    back: str,
+    paths: tuple[str | None, str],
+    decide: str | None,
 ) -> str:
     said = paper.labels
     mine = f"lang={said.language}"
@@ -145,7 +152,9 @@ def _nav(
     for size, name in PAPERS.items():
         path = f"{base}.pdf?{mine}&paper={size}"
         items.append(link(path, f"{said.pdf} ({name})", css="button"))
+    receipt, verify = paths
     if receipt is not None:
+        items.append(link(f"{verify}?{mine}", said.verify_here))
         items.append(link(receipt, said.receipt))
     if decide is not None:
         items.append(link(decide, "Decide, correct, credit"))

@@ -116,7 +116,9 @@ class DriverPages:
         answer = f'<p class="note {kind}" role="alert">{escape(note)}</p>'
         url = str(view.get("receipt_url") or "")
         receipt = (
-            f'<a class="button" href="{escape(url)}">Receipt to keep and check</a>'
+            f'<a class="button" href="/d/{quote(token, safe="")}/verify">Verify this'
+            f' bill</a><a class="button" href="{escape(url)}">Receipt to keep and check'
+            "</a>"
             if url
             else ""
         )

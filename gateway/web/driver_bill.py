@@ -18,6 +18,7 @@ from gateway.web.bill_pages import ask_of, pdf_answer
 from gateway.web.driver import MAX_TOKEN, gone
 from gateway.web.plain import Markup, PlainPage
 from gateway.web.ports import BillDesk, LiveView
+from gateway.web.verify_page import verify_response
 
 Language = Annotated[Literal["en", "de", "fr", "nl"] | None, Query(alias="lang")]
 
@@ -43,6 +44,7 @@ class DriverBill:
             base=f"{path}/bill",
             back=path,
             receipt=f"{path}/receipt" if paper.verify else None,
+            verify=f"{path}/verify",
         )
 
     async def pdf(self, token: str, ask: Ask, size: PaperSize) -> Response:
@@ -51,6 +53,12 @@ class DriverBill:
         if session_id is None:
             return gone(self._plain)
         return pdf_answer(await self._bills.pdf(session_id, ask, size))
+
+    async def verify(self, token: str) -> Response:
+        """The receipt in a page that checks it, to be kept as one file."""
+        if self._session(token) is None:
+            return gone(self._plain)
+        return verify_response(await self._live.receipt(token))
 
     def trouble(self, words: str, status: int) -> Response:
         """A page that says why there is no bill."""
@@ -72,7 +80,7 @@ class DriverBill:
 
 
 def add_driver_bill(app: FastAPI, live: LiveView, bills: BillDesk) -> None:
-    """Add ``/d/{token}/bill`` and its PDF."""
+    """Add ``/d/{token}/bill``, its PDF, and ``/d/{token}/verify``."""
     pages = DriverBill(live, bills)
 
     async def answered(make: Callable[[], Awaitable[Response]]) -> Response:
@@ -98,3 +106,7 @@ def add_driver_bill(app: FastAPI, live: LiveView, bills: BillDesk) -> None:
     ) -> Response:
         ask = ask_of(request, language, is_for_driver=True)
         return await answered(partial(pages.pdf, token, ask, paper))
+
+    @app.get("/d/{token}/verify", include_in_schema=False)
+    async def verify(token: str) -> Response:
+        return await answered(partial(pages.verify, token))

@@ -11,6 +11,7 @@ Headers: TypeAlias = dict[str, str]
 COCKPIT_PATH: Final = "/cockpit"
 BILLS_PATH: Final = "/bills"
 CORRECTIONS_PATH: Final = "/corrections"
+VERIFY_PATH: Final = "/verify"
 
 BASE: Final[Headers] = {
     "X-Content-Type-Options": "nosniff",
@@ -69,7 +70,7 @@ def _added_for(scope: Scope) -> Headers | None:
             "Content-Security-Policy": COCKPIT_CSP,
             "Cache-Control": "no-store",
         }
-    if path in {"/login", BILLS_PATH, CORRECTIONS_PATH} or path.startswith(
+    if path in {"/login", BILLS_PATH, CORRECTIONS_PATH, VERIFY_PATH} or path.startswith(
         ("/d/", "/meter-keys/", f"{BILLS_PATH}/", f"{CORRECTIONS_PATH}/")
     ):
         return BASE | {"Cache-Control": "no-store"}

@@ -19,6 +19,7 @@ from gateway.web.meter_key_page import add_meter_keys
 from gateway.web.missing import add_missing
 from gateway.web.ports import Access, BillDesk, CorrectionDesk, LiveView, MeterKeys
 from gateway.web.station_page import add_station_page
+from gateway.web.verify_page import add_verify
 
 RECONNECT_S: Final = 10.0
 """Real seconds for which a page that lost its connection keeps its place."""
@@ -63,6 +64,7 @@ def mount(
     add_meter_keys(app, live, access, keys)
     add_bills(app, live, access, bills)
     add_corrections(app, live, access, corrections)
+    add_verify(app)
 
     @app.get("/", include_in_schema=False)
     @app.get(COCKPIT_PATH, include_in_schema=False)

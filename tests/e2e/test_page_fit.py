@@ -43,6 +43,7 @@ PAGES = {
     "settled bill to credit": f"/corrections/{SETTLED}",
     "nothing to correct": "/corrections/nope",
     "driver's bill": f"/d/{DRIVER}/bill?lang=nl",
+    "verifier": "/verify?lang=fr",
 }
 IS_DRAWN = (
     "document.readyState === 'complete' && !document.querySelector('#pulse:not(.live)')"

@@ -20,6 +20,7 @@ from gateway.web.pages import mount
 from tests.support.pages_bills import FakeBills
 from tests.support.pages_corrections import FakeCorrections
 from tests.support.pages_station import full_station
+from tests.support.signed_receipt import Forge
 
 ADMIN = "wp_admin_secret"
 LINK = "one-time-link"
@@ -347,7 +348,7 @@ class FakeSite:
         assert token == DRIVER
         if not self.is_ended:
             raise RequestError(409, "not_settled", "The bill is not made yet.")
-        return {"format": "wattproof-receipt/1"}
+        return Forge().receipt()
 
     async def plan_row(self, token: str) -> dict[str, Any]:
         assert token == DRIVER

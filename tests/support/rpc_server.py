@@ -57,8 +57,16 @@ def running_rpc(answer: Answer) -> Iterator[RpcServer]:
             status, body = (said, b"") if isinstance(said, int) else (200, said)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Access-Control-Allow-Origin", "*")
             self.end_headers()
             self.wfile.write(body)
+
+        def do_OPTIONS(self) -> None:
+            """A browser asks whether a page may ask."""
+            self.send_response(204)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Allow-Headers", "content-type")
+            self.end_headers()
 
         @override
         def log_message(self, *_arguments: object) -> None:

@@ -309,7 +309,7 @@ async def test_a_receipt_is_a_file_once_the_bill_is_made(
     assert "The bill is not made yet." in early.text
     site.is_ended = True
     answer = await client.get(f"/d/{DRIVER}/receipt")
-    assert answer.json() == {"format": "wattproof-receipt/1"}
+    assert answer.json()["format"] == "wattproof-receipt/2"
     assert "receipt.json" in answer.headers["content-disposition"]
     assert (await client.get("/d/other/receipt")).status_code == 404
 

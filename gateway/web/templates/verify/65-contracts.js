@@ -1,0 +1,43 @@
+// Written by tests/support/page_contracts.py from the artifacts: size of the code, where
+// values are fixed at deployment, SHA-256 with those at zero.
+const CONTRACTS = {
+ "code": {
+  "StatusAnchor": [
+   [
+    4588,
+    [],
+    "5edef5e1b6cf8fef86fda3217ba77bbdaaf595ee1d080ef8da155fcc83c8c580"
+   ]
+  ],
+  "Settlement": [
+   [
+    12280,
+    [ 926, 1272, 2831, 3933, 4799, 5245 ],
+    "4d8cedaac9d6394f016ad39a72e2d0f8a632b5e176ed8db8ea0e87efdc36a4f6"
+   ],
+   [
+    5566,
+    [ 732, 4056 ],
+    "c6c4a538570f937037094d5158b92c8162230f31eda5cdc8ee5cca65ea5c53cf"
+   ]
+  ]
+ },
+ "events": {
+  "HeadAnchored": {
+   "topic": "797ac3c08f47afe4a82982960a16c3c3ce30dfe9eb9629490718f41a2f98bc47",
+   "topics": [ "size" ],
+   "data": [ "root", "statusHash" ]
+  },
+  "SessionSettled": {
+   "topic": "bf92ea2e6883baae7aa2b39c12e384fb4e170846742538c29876cfb0d0e04c63",
+   "topics": [ "sessionKey", "startLeafIndex" ],
+   "data": [ "leafHash", "energyMilliWh", "amountMinor", "currency" ]
+  },
+  "CreditRecorded": {
+   "topic": "0df45b7ee73b7d3878e6dfc4ec4dafbae59290e6c56109a3cdb06688fc376b51",
+   "topics": [ "sessionKey", "creditKey" ],
+   "data": [ "leafHash", "amountMinor" ]
+  }
+ },
+ "settledAmounts": "59c3669e"
+};

@@ -1,0 +1,153 @@
+// Questions to a node of the reader's choice; the only requests that this page makes.
+class Unasked extends Error {}
+
+const quantity = (value) => {
+  if (!isText(value) || !/^0x[0-9a-fA-F]+$/.test(value)) throw new Unasked("the node answers nonsense");
+  return BigInt(value);
+};
+const blob = (value) => {
+  if (!isText(value) || !/^0x([0-9a-fA-F]{2})*$/.test(value)) throw new Unasked("the node answers nonsense");
+  return value.slice(2).toLowerCase();
+};
+
+function nodeAt(url) {
+  return async (method, ...params) => {
+    let answer;
+    try {
+      const response = await fetch(url, {
+        method: "POST", credentials: "omit", referrerPolicy: "no-referrer", redirect: "error",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+        signal: AbortSignal.timeout(15_000),
+      });
+      answer = await response.json();
+    } catch (error) {
+      throw new Unasked(`the chain does not answer: ${error.message}`);
+    }
+    if (!answer || typeof answer !== "object" || !("result" in answer)) throw new Unasked("the node refuses " + method);
+    return answer.result;
+  };
+}
+
+// Code of a release of a contract, values fixed at deployment aside.
+function isContract(name, code) {
+  return CONTRACTS.code[name].some(([size, holes, digest]) => {
+    if (code.length !== size) return false;
+    const own = code.slice();
+    for (const hole of holes) own.fill(0, hole, hole + 32);
+    return hex(sha256(own)) === digest;
+  });
+}
+
+function eventsOf(name, address, logs) {
+  const { topic, topics, data } = CONTRACTS.events[name];
+  return logs
+    .filter((log) => log.address === address && log.topics[0] === topic)
+    .map((log) => {
+      if (log.topics.length !== topics.length + 1 || log.data.length < 64 * data.length)
+        throw new Unasked("malformed event " + name);
+      const found = {};
+      topics.forEach((one, at) => (found[one] = log.topics[at + 1]));
+      data.forEach((one, at) => (found[one] = log.data.slice(64 * at, 64 * at + 64)));
+      return found;
+    });
+}
+
+const word = (number) => BigInt(number).toString(16).padStart(64, "0");
+
+async function checkChain(receipt, opened, url) {
+  const names = ["chain", "head", "settlement-on-chain"];
+  if (opened.credits.length) names.push("credits-on-chain");
+  const all = (verdict, reason) => names.map((name) => made(name, verdict, reason));
+  if (!receipt.chain) return all("unchecked", "the receipt names no chain: no anchor was made");
+  if (!url) return all("unchecked", "no chain was asked: give the address of a node");
+  try {
+    return await askedChain(receipt, opened, nodeAt(url), all);
+  } catch (error) {
+    if (error instanceof Unasked) return all("unchecked", error.message);
+    throw error;
+  }
+}
+
+async function askedChain(receipt, opened, ask, all) {
+  const { chain: named, head, settlementTx, session, bill } = receipt;
+  const id = quantity(await ask("eth_chainId"));
+  if (id !== named.id) return all("false", `another chain: id ${id}`);
+  const genesis = await ask("eth_getBlockByNumber", "0x0", false);
+  if ("0x" + blob(genesis?.hash) !== named.genesis) return all("false", "another chain: its genesis block differs");
+
+  const minedIn = async (tx) => {
+    const found = await ask("eth_getTransactionReceipt", "0x" + tx.txHash);
+    if (found === null) throw new Wrong("the transaction is not on this chain");
+    if (quantity(found.status) !== 1n) throw new Wrong("the transaction failed");
+    const block = quantity(found.blockNumber);
+    if (block !== tx.block) throw new Wrong(`the transaction is in block ${block}, not ${tx.block}`);
+    if (!Array.isArray(found.logs)) throw new Unasked("the node answers nonsense");
+    return found.logs.map((log) => {
+      if (!Array.isArray(log?.topics)) throw new Unasked("the node answers nonsense");
+      return { address: "0x" + blob(log.address), topics: log.topics.map(blob), data: blob(log.data) };
+    });
+  };
+
+  const found = [
+    await outcome("chain", async () => {
+      for (const name of ["StatusAnchor", "Settlement"])
+        if (!isContract(name, unhex(blob(await ask("eth_getCode", named[name], "latest")))))
+          throw new Wrong(`the code at ${named[name]} is not ${name}`);
+      return `chain ${id} with the known contracts; asked over RPC`;
+    }),
+    await outcome("head", async () => {
+      if (head.txHash === null || head.block === null) throw new Unproven("not anchored yet");
+      const events = eventsOf("HeadAnchored", named.StatusAnchor, await minedIn(head));
+      if (!events.some((one) => one.size === word(head.size) && one.root === hex(head.root)))
+        throw new Wrong("that transaction anchored another head");
+      const depth = quantity(await ask("eth_blockNumber")) - head.block;
+      return `anchored in block ${head.block}, ${counted(Number(depth), "block")} deep`;
+    }),
+    await outcome("settlement-on-chain", async () => {
+      if (!settlementTx) throw new Unproven("not settled on chain yet");
+      const events = eventsOf("SessionSettled", named.Settlement, await minedIn(settlementTx));
+      const mine = events.find((one) => one.sessionKey === session.get("session_key"));
+      if (!mine) throw new Wrong("that transaction did not settle this session");
+      const expected = {
+        startLeafIndex: word(opened.start.index),
+        leafHash: hex(opened.settlement.hash),
+        energyMilliWh: isInt(bill.get("energy_milliwh")) ? word(bill.get("energy_milliwh")) : null,
+        amountMinor: isInt(bill.get("amount_minor")) ? word(bill.get("amount_minor")) : null,
+        currency: hex(toBytes(String(bill.get("currency")))).padEnd(64, "0"),
+      };
+      for (const [name, value] of Object.entries(expected))
+        if (mine[name] !== value) throw new Wrong(`settled on chain with another ${name}`);
+      return `settled in block ${settlementTx.block}`;
+    }),
+  ];
+  if (opened.credits.length)
+    found.push(await outcome("credits-on-chain", () => checkRecorded(receipt, opened, ask, minedIn)));
+  return found;
+}
+
+async function checkRecorded({ creditTxs, chain, session }, { credits }, ask, minedIn) {
+  if (creditTxs.map((one) => one.leafIndex).join() !== credits.map((one) => one.index).join())
+    throw new Wrong("the receipt tells of other credits than it proves");
+  let recorded = 0n;
+  for (const [at, { hash, body }] of credits.entries()) {
+    const { tx } = creditTxs[at];
+    if (!tx) continue;
+    const events = eventsOf("CreditRecorded", chain.Settlement, await minedIn(tx));
+    const expected = {
+      sessionKey: session.get("session_key"), creditKey: body.get("credit_key"), leafHash: hex(hash),
+      amountMinor: word(body.get("amount_minor")),
+    };
+    if (!events.some((event) => Object.entries(expected).every(([name, value]) => event[name] === value)))
+      throw new Wrong(`credit ${body.get("ordinal")}: that transaction recorded another`);
+    recorded += body.get("amount_minor");
+  }
+  const call = { to: chain.Settlement, data: "0x" + CONTRACTS.settledAmounts + session.get("session_key") };
+  const amounts = blob(await ask("eth_call", call, "latest"));
+  if (amounts.length < 128) throw new Unasked("the node answers nonsense");
+  const credited = BigInt("0x" + amounts.slice(64, 128));
+  if (credited < recorded) throw new Wrong(`the contract counts credits of ${credited}, not ${recorded}`);
+  if (creditTxs.some((one) => !one.tx)) throw new Unproven("a credit is not on chain yet");
+  const later = credited > recorded ? `; ${credited - recorded} more were credited since` : "";
+  return `credits of ${recorded} minor units are recorded${later}`;
+}

@@ -1,0 +1,235 @@
+"""The page that verifies receipts comes to what the command line comes to."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.bill import RegisterPoint, price
+from gateway.domain.tariff import Tariff
+from gateway.web.verify_page import verify_page
+from ledger import pricing
+from ledger.errors import BundleError
+from tests.property import test_bill_against_verifier as plain
+from tests.property.domain import test_full_tariffs as full
+from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
+from tests.support import receipt_cases
+from tests.support.browser import Page, browser_page, require_browser
+from tests.support.page_checks import (
+    CUT_TEXTS,
+    LOW_CONTRAST,
+    SIDEWAYS,
+    SMALL_TARGETS,
+    UNREACHABLE,
+)
+from tests.support.receipt_cases import Case
+from tests.support.signed_receipt import Forge
+
+pytestmark = [pytest.mark.browser, pytest.mark.e2e]
+
+ASK = """
+(async () => {
+  const found = [];
+  for (const [text, meterKey] of CASES) {
+    const one = await wattproof.verify(text, { meterKey });
+    found.push(one.error ? "refused"
+      : one.checks.map((check) => [check.name, check.verdict, check.is_claimed]));
+  }
+  return found;
+})()
+"""
+SCREENS = [(1280, 800), (390, 844), (360, 740)]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    require_browser()
+    kept = tmp_path_factory.mktemp("kept") / "wattproof-verify.html"
+    kept.write_text(verify_page(), encoding="utf-8")
+    with browser_page() as one:
+        one.open(kept.as_uri())
+        yield one
+
+
+@pytest.fixture(scope="module")
+def credited() -> dict[str, Any]:
+    return receipt_cases.credited_receipt()
+
+
+def asked(page: Page, cases: list[Case]) -> list[object]:
+    pairs = json.dumps([[one.text, one.key] for one in cases])
+    found: list[object] = page.evaluate(ASK.replace("CASES", pairs))
+    return found
+
+
+def test_page_and_command_agree_check_by_check_on_good_and_tampered_receipts(
+    page: Page, credited: dict[str, Any]
+) -> None:
+    cases = [
+        *receipt_cases.field_cases(credited),
+        *receipt_cases.leaf_cases(credited),
+        *receipt_cases.text_cases(credited),
+        *receipt_cases.signed_cases(),
+        *receipt_cases.field_cases(Forge().receipt()),
+    ]
+    expected = [one.verdicts() for one in cases]
+    assert expected[0] != "refused"
+    assert sum(any("false" in check for check in one) for one in expected) > 20
+    found = asked(page, cases)
+    differing = [
+        (case.text[:2_000], theirs, mine)
+        for case, theirs, mine in zip(cases, expected, found, strict=True)
+        if theirs != mine
+    ]
+    assert differing == []
+
+
+def test_without_the_browsers_cryptography_the_page_comes_to_the_same(
+    page: Page,
+) -> None:
+    cases = [Case(json.dumps(Forge().receipt())), *receipt_cases.signed_cases()]
+    own = page.evaluate("isSecureContext && !!crypto.subtle")
+    assert own is True
+    page.evaluate(
+        "void Object.defineProperty(crypto, 'subtle', {value: undefined,"
+        " configurable: true})"
+    )
+    try:
+        assert page.evaluate("crypto.subtle === undefined")
+        assert asked(page, cases) == [one.verdicts() for one in cases]
+    finally:
+        page.evaluate("void delete crypto.subtle")
+
+
+def bills() -> list[tuple[str, str, bool]]:
+    """Bills of the gateway, as they are and with a number changed; whether right."""
+    found: list[tuple[str, str, bool]] = []
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+    )
+    @given(
+        st.tuples(plain.tariffs(), plain.registers())
+        | st.tuples(full.tariffs(), full.registers()),
+        st.randoms(use_true_random=False),
+    )
+    def draw(drawn: tuple[Tariff, list[RegisterPoint]], random: Any) -> None:
+        tariff, points = drawn
+        snapshot, bill = tariff.snapshot(), price(tariff, points).to_json()
+        places = sorted(leaves(bill), key=repr)
+        changed = [
+            replaced(bill, at, flipped(value, 0))
+            for at, value in random.sample(places, min(6, len(places)))
+        ]
+        for one in (bill, *changed):
+            try:
+                is_right = pricing.check_bill(one, snapshot) == ()
+            except BundleError:
+                is_right = False
+            found.append((json.dumps(one), json.dumps(snapshot), is_right))
+
+    draw()
+    return found
+
+
+def test_page_and_command_agree_on_bills_of_all_kinds_of_tariffs(page: Page) -> None:
+    drawn = bills()
+    expected = [is_right for _, _, is_right in drawn]
+    assert len(drawn) > 150
+    assert 30 < sum(expected) < len(drawn) - 100
+    pairs = json.dumps([one[:2] for one in drawn])
+    found = page.evaluate(f"{pairs}.map(([b, t]) => wattproof.price(b, t))")
+    assert [
+        (bill, why)
+        for (bill, _, is_right), why in zip(drawn, found, strict=True)
+        if (why == []) is not is_right
+    ] == []
+
+
+HEADS = {
+    "en": ("Nothing is wrong", "Something is wrong"),
+    "de": ("Nichts ist falsch", "Etwas ist falsch"),
+    "fr": ("Rien n'est faux", "Quelque chose est faux"),
+    "nl": ("Niets is fout", "Er is iets fout"),
+}
+
+
+@pytest.mark.parametrize("is_bent", [False, True])
+def test_a_page_that_carries_a_receipt_says_at_once_what_is_found(
+    page: Page, tmp_path: Path, credited: dict[str, Any], *, is_bent: bool
+) -> None:
+    bill = credited["bill"]
+    bent = {**credited, "bill": {**bill, "amount_minor": bill["amount_minor"] + 1}}
+    path = tmp_path / "kept.html"
+    path.write_text(verify_page(bent if is_bent else credited), encoding="utf-8")
+    page.requests.clear()
+    page.open(f"{path.as_uri()}?lang=de")
+    for language, heads in HEADS.items():
+        page.evaluate(f"document.querySelector('button[lang={language}]').click()")
+        said = page.wait_for(
+            "document.querySelector('.verdict.open,.verdict.bad')"
+            "?.querySelector('h2')?.textContent"
+        )
+        assert said == heads[is_bent]
+        assert page.evaluate("document.documentElement.lang") == language
+    names = page.evaluate(
+        "[...document.querySelectorAll('.checks code')].map((e) => e.textContent)"
+    )
+    texts = page.evaluate(
+        "[...document.querySelectorAll('.checks b')].map((e) => e.textContent)"
+    )
+    assert len(names) == len(set(texts)) == 13
+    assert names[0] == ("bill" if is_bent else "format")
+    for width, height in SCREENS:
+        page.set_size(width, height)
+        page.evaluate(
+            "document.querySelectorAll('details').forEach((e) => { e.open = true; })"
+        )
+        assert page.evaluate(SIDEWAYS) <= 0
+        assert page.evaluate(CUT_TEXTS) == []
+        assert page.evaluate(UNREACHABLE) == []
+        if width < 640:
+            assert page.evaluate(SMALL_TARGETS) == []
+        for is_dark in (False, True):
+            page.set_dark(is_dark=is_dark)
+            assert page.evaluate(LOW_CONTRAST) == []
+        page.set_dark(is_dark=False)
+    assert [
+        url for url in page.requests if not url.startswith(("file:", "data:"))
+    ] == []
+
+
+def test_a_receipt_is_taken_from_a_file_and_what_it_says_is_no_markup(
+    page: Page, tmp_path: Path, credited: dict[str, Any]
+) -> None:
+    path = tmp_path / "page.html"
+    evil = "</script><img src=x onerror=window.hurt=1>"
+    session = {**credited["session"], "station_id": evil}
+    path.write_text(verify_page({**credited, "session": session}), encoding="utf-8")
+    page.open(path.as_uri())
+    page.wait_for("!!document.querySelector('.verdict.bad')")
+    assert page.evaluate("document.images.length") == 0
+    assert page.evaluate("window.hurt") is None
+    file = tmp_path / "receipt.json"
+    file.write_text(json.dumps(credited), encoding="utf-8")
+    root = page.call("DOM.getDocument")["root"]["nodeId"]
+    found = page.call("DOM.querySelector", nodeId=root, selector="#file")
+    page.call("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
+    page.wait_for(
+        "!!document.querySelector('.verdict.open h2')?.textContent"
+        " && document.querySelectorAll('.checks li').length === 13"
+    )
+    file = tmp_path / "other.json"
+    file.write_text("no receipt", encoding="utf-8")
+    page.call("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
+    page.wait_for(
+        "!document.querySelector('.checks') && !!document.querySelector('.verdict.bad')"
+    )

@@ -1,0 +1,136 @@
+"""Receipts, good and tampered with, to hold one verifier against another."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.domain.ocmf import Curve
+from ledger.errors import BundleError
+from ledger.meter_key import read_key
+from ledger.verify import verify
+from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
+from tests.support.ledger_site import make_site
+from tests.support.ocmf import Meter
+from tests.support.signed_receipt import Forge
+
+Verdicts = str | list[list[object]]
+"""``refused``, or name, verdict and whether it is claimed, of each check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is verified.
+
+    Attributes:
+        text: Of the receipt.
+        key: As printed on the meter; empty: none is given.
+    """
+
+    text: str
+    key: str = ""
+
+    def verdicts(self, rpc_url: str | None = None) -> Verdicts:
+        """What the verifier of the command line says."""
+        key = read_key(self.key) if self.key else None
+        data = self.text.encode("utf-8", "surrogatepass")
+        try:
+            report = verify(data, rpc_url=rpc_url, meter_key=key)
+        except BundleError:
+            return "refused"
+        return [[one.name, one.verdict.value, one.is_claimed] for one in report.checks]
+
+
+def credited_receipt() -> dict[str, Any]:
+    """A settled session with money back, on an embedded chain."""
+    with tempfile.TemporaryDirectory() as folder:
+        site = make_site(Path(folder))
+        site.add_noise(21)
+        site.add_session("s-1")
+        site.worker.step(site.clock.at)
+        site.add_credit("s-1", 3)
+        site.worker.step(site.clock.at)
+        found = site.receipt("s-1")
+        site.conn.close()
+        site.chain.close()  # type: ignore[attr-defined]  # embedded
+    return found
+
+
+def field_cases(receipt: dict[str, Any]) -> Iterator[Case]:
+    """The receipt, and once for each of its fields with that field changed."""
+    yield Case(json.dumps(receipt))
+    for at, value in leaves(receipt):
+        if at[0] != "leaves" or at[1] in {0, 3, len(receipt["leaves"]) - 1}:
+            yield Case(json.dumps(replaced(receipt, at, flipped(value, 0))))
+
+
+def leaf_cases(receipt: dict[str, Any]) -> Iterator[Case]:
+    """Leaves dropped, doubled and swapped."""
+    items = receipt["leaves"]
+    for index in range(len(items)):
+        for forged in (
+            items[:index] + items[index + 1 :],
+            [*items[:index], items[index], *items[index:]],
+            [*items[1 : index + 1], items[0], *items[index + 1 :]],
+        ):
+            yield Case(json.dumps({**receipt, "leaves": forged}))
+
+
+def text_cases(receipt: dict[str, Any]) -> Iterator[Case]:
+    """Texts that readers of JSON take for the same, or for something else."""
+    text = json.dumps(receipt)
+    yield from (
+        Case(text[:-1] + ',"format":"wattproof-receipt/1"}'),
+        Case(text.replace('"evse_id": 1', '"evse_id": 1, "evse_id": 1', 1)),
+        Case(text.replace('"evse_id": 1', '"evse_id": 1.0', 1)),
+        Case(text.replace('"evse_id": 1', '"evse_id": 1e0', 1)),
+        Case(text.replace('"evse_id": 1', '"evse_id": -0', 1)),
+        Case(text.replace('"evse_id": 1', '"evse_id": 01', 1)),
+        Case(text.replace('"evse_id": 1', '"evse_id": true', 1)),
+        Case(text.replace('"evse_id": 1', f'"evse_id": {2**53}', 1)),
+        Case(text.replace('"evse_id": 1', f'"evse_id": {2**53 + 1}', 1)),
+        Case(text.replace('"evse_id": 1', '"evse_id": NaN', 1)),
+        Case(text.replace('"s-1"', '"\\u0073-1"')),
+        Case(text.replace('"s-1"', '"\\ud800"')),
+        Case(text.replace('\\"k\\"', '\\"k\\" ')),
+        Case(text.replace('"bill": {', '"bill": {"__proto__": null, ')),
+        Case(text.replace('"bill": {', '"bill": {"\\ud800": 1, ')),
+        Case("\ufeff" + text),
+        Case(" \n" + text + "\t"),
+        Case(text + "x"),
+        Case("[" * 40 + "]" * 40),
+        *(Case(one) for one in ("", "null", "{}", '{"format": []}', '"\n"')),
+    )
+
+
+def signed_cases() -> Iterator[Case]:
+    """Receipts of meters that sign, on every curve; right and wrong keys."""
+    other = Meter(Curve.SECP256K1, secret=77).public_key
+    for curve in Curve:
+        meter = Meter(curve)
+        text = json.dumps(Forge(meter).receipt())
+        yield Case(text)
+        yield Case(text, meter.public_key)
+        yield Case(text, other)
+        bent = meter.both("1.0004", "3.0008").replace("3.0008", "3.0009")
+        yield Case(json.dumps(Forge(meter, [bent]).receipt()))
+    meter = Meter()
+    pieces = ("-----BEGIN PUBLIC KEY-----\n", "\n-----END PUBLIC KEY-----")
+    text = json.dumps(Forge(meter).receipt())
+    yield Case(text, meter.public_key.join(pieces))
+    yield Case(text, "04 " + meter.point.hex())
+    one, two = meter.begin("1.0004"), meter.end("3.0008")
+    for records in ([one], [two, one], [one, one], [one, two, two], ["OCMF|{}|{}"], []):
+        yield Case(json.dumps(Forge(meter, records).receipt()))
+    yield Case(json.dumps(Forge(registers=(1_000_400, 3_000_801)).receipt()))
+    yield Case(json.dumps(Forge(pinned_late=True).receipt()))
+    for pin in (
+        {"evse_id": 2},
+        {"meter_serial": "X"},
+        {"curve": None, "public_key": None},
+        {"curve": "secp256k1"},
+        {"public_key": "00"},
+    ):
+        yield Case(json.dumps(Forge(pin=dict(pin)).receipt()))
