@@ -19,6 +19,8 @@ from tests.property.domain import test_full_tariffs as full
 from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
 from tests.support import receipt_cases
 from tests.support.browser import Page, browser_page, require_browser
+from tests.support.chain_node import served_chain
+from tests.support.ledger_site import make_site
 from tests.support.page_checks import (
     CUT_TEXTS,
     LOW_CONTRAST,
@@ -27,6 +29,7 @@ from tests.support.page_checks import (
     UNREACHABLE,
 )
 from tests.support.receipt_cases import Case
+from tests.support.rpc_server import Answer, error, result
 from tests.support.signed_receipt import Forge
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
@@ -35,7 +38,7 @@ ASK = """
 (async () => {
   const found = [];
   for (const [text, meterKey] of CASES) {
-    const one = await wattproof.verify(text, { meterKey });
+    const one = await wattproof.verify(text, { meterKey, rpc: NODE });
     found.push(one.error ? "refused"
       : one.checks.map((check) => [check.name, check.verdict, check.is_claimed]));
   }
@@ -60,10 +63,46 @@ def credited() -> dict[str, Any]:
     return receipt_cases.credited_receipt()
 
 
-def asked(page: Page, cases: list[Case]) -> list[object]:
+def asked(page: Page, cases: list[Case], node: str = "") -> list[object]:
     pairs = json.dumps([[one.text, one.key] for one in cases])
-    found: list[object] = page.evaluate(ASK.replace("CASES", pairs))
+    script = ASK.replace("NODE", json.dumps(node)).replace("CASES", pairs)
+    found: list[object] = page.evaluate(script)
     return found
+
+
+def saying(said: bytes | int | None) -> Answer:
+    return lambda _method, _params: said
+
+
+def chain_cases(receipt: dict[str, Any]) -> Iterator[Case]:
+    """The receipt, and what it says of the chain changed field by field."""
+    yield Case(json.dumps(receipt))
+    for at, value in leaves(receipt):
+        if at[0] in {"chain", "settlement_tx", "credits"} or at[-1] in {
+            "tx_hash",
+            "block",
+        }:
+            yield Case(json.dumps(replaced(receipt, at, flipped(value, 3))))
+    contracts = receipt["chain"]
+    swapped = {
+        "anchor_contract": contracts["settlement_contract"],
+        "settlement_contract": contracts["anchor_contract"],
+    }
+    tx = receipt["settlement_tx"]
+    anchored = {name: receipt["head"][name] for name in ("tx_hash", "block")}
+    changes: tuple[dict[str, Any], ...] = (
+        {"chain": contracts | swapped},
+        {"chain": None},
+        {"settlement_tx": None},
+        {"settlement_tx": anchored},
+        {"head": receipt["head"] | tx},
+        {"head": receipt["head"] | {"tx_hash": None, "block": None}},
+        {"credits": [one | {"tx": None} for one in receipt["credits"]]},
+        {"credits": [one | {"tx": tx} for one in receipt["credits"]]},
+        {"credits": []},
+    )
+    for change in changes:
+        yield Case(json.dumps({**receipt, **change}))
 
 
 def test_page_and_command_agree_check_by_check_on_good_and_tampered_receipts(
@@ -103,6 +142,30 @@ def test_without_the_browsers_cryptography_the_page_comes_to_the_same(
         assert asked(page, cases) == [one.verdicts() for one in cases]
     finally:
         page.evaluate("void delete crypto.subtle")
+
+
+def test_page_and_command_hear_the_same_from_a_node(page: Page, tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    site.add_session("s-1")
+    site.worker.step(site.clock.at)
+    site.add_credit("s-1", 3)
+    site.add_noise(2)
+    site.worker.step(site.clock.advance(60), flush=True)
+    cases = list(chain_cases(site.receipt("s-1")))
+    with served_chain(site.chain) as node:
+        expected = [one.verdicts(node.url) for one in cases]
+        assert all(check[1] == "true" for check in expected[0] if check[2])
+        found = asked(page, cases, node.url)
+        assert list(zip(cases, found, strict=True)) == list(
+            zip(cases, expected, strict=True)
+        )
+        for said in (500, b"{", error("busy"), result(None), result("0x"), None):
+            node.answer = saying(said)
+            here = [cases[0].verdicts(node.url)]
+            assert asked(page, cases[:1], node.url) == here
+            assert here[0][-1][1] == "unchecked"
+    site.conn.close()
+    site.chain.close()  # type: ignore[attr-defined]  # embedded
 
 
 def bills() -> list[tuple[str, str, bool]]:

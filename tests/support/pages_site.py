@@ -339,6 +339,7 @@ class FakeSite:
             "signed_url": (
                 f"/d/{DRIVER}/signed-data.xml" if self.meter_signature == "ok" else None
             ),
+            "receipt_url": f"/d/{DRIVER}/receipt" if self.is_ended else None,
             "plan_url": None if self.is_ended else f"/d/{DRIVER}/plan",
             "register_start_milliwh": 10_432_118_000,
             "register_end_milliwh": 10_443_518_000,

@@ -14,9 +14,13 @@ from fastapi import FastAPI
 from gateway.domain.bill_labels import ENGLISH
 from gateway.domain.bill_labels_more import ALL
 from gateway.web.compact import compact_script, compact_style
+from gateway.web.driver import add_driver
+from gateway.web.driver_bill import add_driver_bill
 from gateway.web.headers import PageHeaders
 from gateway.web.verify_page import add_verify, page_policy, verify_page
 from tests.support.page_contracts import FILE, contracts_script
+from tests.support.pages_bills import FakeBills
+from tests.support.pages_site import DRIVER, fake_site
 
 MAX_BYTES = 84_000
 """Uncompressed; compressed it is a third of that."""
@@ -50,6 +54,30 @@ def test_a_receipt_it_carries_is_data_and_reads_back_as_it_was() -> None:
         r'<script type="application/json" id="receipt">([^<]*)</script>', page
     )
     assert [json.loads(one) for one in kept] == [receipt]
+
+
+async def test_a_drivers_link_has_it_with_the_receipt_once_the_bill_is_made() -> None:
+    site = fake_site()
+    bills = FakeBills(DRIVER)
+    app = FastAPI()
+    add_driver(app, site, site.clock)
+    add_driver_bill(app, site, bills)
+    app.add_middleware(PageHeaders)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        early = await client.get(f"/d/{DRIVER}/verify")
+        assert early.status_code == 404
+        assert "There is no bill yet" in early.text
+        site.is_ended = True
+        answer = await client.get(f"/d/{DRIVER}/verify")
+        assert answer.text.count('<script type="application/json" id="receipt">') == 1
+        assert "wattproof-receipt/2" in answer.text
+        assert page_policy() in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert (await client.get("/d/other/verify")).status_code == 404
+        linked = f'href="/d/{DRIVER}/verify'
+        assert linked in (await client.get(f"/d/{DRIVER}")).text
+        assert linked in (await client.get(f"/d/{DRIVER}/bill")).text
 
 
 async def test_it_is_served_to_anybody_with_its_policy() -> None:

@@ -24,7 +24,7 @@ function nodeAt(url) {
     } catch (error) {
       throw new Unasked(`the chain does not answer: ${error.message}`);
     }
-    if (!answer || typeof answer !== "object" || !("result" in answer)) throw new Unasked("the node refuses " + method);
+    if (!answer || typeof answer !== "object" || answer.error || !("result" in answer)) throw new Unasked("the node refuses " + method);
     return answer.result;
   };
 }
@@ -78,7 +78,8 @@ async function askedChain(receipt, opened, ask, all) {
 
   const minedIn = async (tx) => {
     const found = await ask("eth_getTransactionReceipt", "0x" + tx.txHash);
-    if (found === null) throw new Wrong("the transaction is not on this chain");
+    if (found === null || found.blockNumber === null) throw new Wrong("the transaction is not on this chain");
+    if (blob(found.transactionHash) !== tx.txHash) throw new Unasked("the node answers nonsense");
     if (quantity(found.status) !== 1n) throw new Wrong("the transaction failed");
     const block = quantity(found.blockNumber);
     if (block !== tx.block) throw new Wrong(`the transaction is in block ${block}, not ${tx.block}`);
