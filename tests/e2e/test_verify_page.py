@@ -45,6 +45,17 @@ ASK = """
   return found;
 })()
 """
+VECTORS = Path(__file__).parents[2] / "docs" / "vectors" / "ledger.json"
+BILL = ("bill", "tariff")
+IN_RECEIPTS = {
+    "session_start",
+    "meter",
+    "settlement",
+    "decision",
+    "credit",
+    "signed_meter",
+    "meter_key",
+}
 SCREENS = [(1280, 800), (390, 844), (360, 740)]
 
 
@@ -217,6 +228,24 @@ def test_page_and_command_agree_on_bills_of_all_kinds_of_tariffs(page: Page) -> 
     ] == []
 
 
+def test_the_page_comes_to_the_vectors_for_strangers(page: Page) -> None:
+    vectors = json.loads(VECTORS.read_text("utf-8"))
+    known = [one for one in vectors["records"] if one["kind"] in IN_RECEIPTS]
+    assert {one["kind"] for one in known} == IN_RECEIPTS
+    pairs = json.dumps([[one["record"], one["salt"]] for one in known])
+    found = page.evaluate(
+        f"{pairs}.map(([text, salt]) => wattproof.record(text, salt))"
+    )
+    assert found == [one["commitment"] for one in known]
+    refused = [bytes.fromhex(one["record_hex"]) for one in vectors["refused"]]
+    texts = json.dumps([one.decode("utf-8", "surrogateescape") for one in refused])
+    found = page.evaluate(f"{texts}.map((text) => wattproof.record(text, ''))")
+    assert found == [None] * len(refused)
+    bills = json.dumps([[json.dumps(one[k]) for k in BILL] for one in vectors["bills"]])
+    found = page.evaluate(f"{bills}.map(([b, t]) => wattproof.price(b, t))")
+    assert [one == [] for one in found] == [one["holds"] for one in vectors["bills"]]
+
+
 HEADS = {
     "en": ("Nothing is wrong", "Something is wrong"),
     "de": ("Nichts ist falsch", "Etwas ist falsch"),
@@ -249,7 +278,7 @@ def test_a_page_that_carries_a_receipt_says_at_once_what_is_found(
     texts = page.evaluate(
         "[...document.querySelectorAll('.checks b')].map((e) => e.textContent)"
     )
-    assert len(names) == len(set(texts)) == 13
+    assert len(names) == len(set(texts)) == 15
     assert names[0] == ("bill" if is_bent else "format")
     for width, height in SCREENS:
         page.set_size(width, height)
@@ -288,7 +317,7 @@ def test_a_receipt_is_taken_from_a_file_and_what_it_says_is_no_markup(
     page.call("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
     page.wait_for(
         "!!document.querySelector('.verdict.open h2')?.textContent"
-        " && document.querySelectorAll('.checks li').length === 13"
+        " && document.querySelectorAll('.checks li').length === 15"
     )
     file = tmp_path / "other.json"
     file.write_text("no receipt", encoding="utf-8")

@@ -11,9 +11,9 @@ const CONTRACTS = {
   ],
   "Settlement": [
    [
-    12280,
-    [ 926, 1272, 2831, 3933, 4799, 5245 ],
-    "4d8cedaac9d6394f016ad39a72e2d0f8a632b5e176ed8db8ea0e87efdc36a4f6"
+    15352,
+    [ 1255, 4660, 6578, 10445 ],
+    "51bdc04ed85841fb5a8c3cd0a347b7e1848a89ec248bdd30a8b57a6a9d9fe02b"
    ],
    [
     5566,

@@ -1,7 +1,7 @@
 const LANGUAGES = { en: "English", de: "Deutsch", fr: "Français", nl: "Nederlands" };
 const NAMES = [
   "format", "records", "inclusion", "readings", "registers", "bill", "settlement", "decision", "credits",
-  "signed-data", "meter-signature", "signed-registers", "meter-key", "chain", "head",
+  "signed-data", "meter-signature", "signed-registers", "meter-key", "consistency", "contracts", "chain", "head",
   "settlement-on-chain", "credits-on-chain",
 ];
 const WORDS = {
@@ -42,6 +42,7 @@ const WORDS = {
       "The amount follows from energy and tariff", "The bill is the one that was sealed",
       "What the operator decided by hand", "Money back was booked rightly", "All that the meter signed is there",
       "The meter signed it", "The bill has what the meter signed", "The key is that of your meter",
+      "The log is the one that others saw", "The contracts are those that everybody is told of",
       "The blockchain is the one named", "The log is fixed on the blockchain", "The settlement is on the blockchain",
       "Money back is on the blockchain",
     ],
@@ -83,6 +84,7 @@ const WORDS = {
       "Der Betrag folgt aus Energie und Tarif", "Es ist die Rechnung, die versiegelt wurde",
       "Was der Betreiber von Hand entschied", "Gutschriften sind richtig gebucht", "Alles vom Zähler Signierte ist da",
       "Der Zähler hat signiert", "Die Rechnung hat, was der Zähler signierte", "Der Schlüssel ist der Ihres Zählers",
+      "Es ist das Protokoll, das andere sahen", "Die Verträge sind die, die allen genannt werden",
       "Es ist die genannte Blockchain", "Das Protokoll ist auf der Blockchain festgehalten", "Die Abrechnung steht auf der Blockchain",
       "Gutschriften stehen auf der Blockchain",
     ],
@@ -124,6 +126,7 @@ const WORDS = {
       "Le montant découle de l'énergie et du tarif", "C'est la facture qui a été scellée",
       "Ce que l'opérateur a décidé à la main", "Les avoirs sont justes", "Tout ce que le compteur a signé est là",
       "Le compteur l'a signé", "La facture a ce que le compteur a signé", "La clé est celle de votre compteur",
+      "Le journal est celui que d'autres ont vu", "Les contrats sont ceux qui sont annoncés à tous",
       "La blockchain est celle indiquée", "Le journal est fixé sur la blockchain", "Le décompte est sur la blockchain",
       "Les avoirs sont sur la blockchain",
     ],
@@ -165,6 +168,7 @@ const WORDS = {
       "Het bedrag volgt uit energie en tarief", "Het is de rekening die verzegeld werd",
       "Wat de exploitant met de hand besliste", "Tegoeden zijn juist geboekt", "Alles wat de meter ondertekende is er",
       "De meter heeft het ondertekend", "De rekening heeft wat de meter ondertekende", "De sleutel is die van uw meter",
+      "Het logboek is dat wat anderen zagen", "De contracten zijn die welke aan iedereen worden genoemd",
       "De blockchain is de genoemde", "Het logboek ligt vast op de blockchain", "De afrekening staat op de blockchain",
       "Tegoeden staan op de blockchain",
     ],

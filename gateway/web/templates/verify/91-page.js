@@ -165,6 +165,15 @@ globalThis.wattproof = {
       throw error;
     }
   },
+  record(text, salt) {
+    try {
+      parseRecord(text);
+      return hex(sha256(commitment(unhex(salt), toBytes(text))));
+    } catch (error) {
+      if (error instanceof Wrong) return null;
+      throw error;
+    }
+  },
   price(bill, tariff) {
     try {
       return checkBill(parseJson(bill), parseJson(tariff));
