@@ -250,6 +250,12 @@ def ledger(context: typer.Context) -> None:
     _become("-m", "ledger", *context.args)
 
 
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def release(context: typer.Context) -> None:
+    """Build a release and name it on the chain by its hashes."""
+    _become("-m", "ledger", "release", *context.args)
+
+
 @app.command(context_settings=_PASS_ON_AFTER_NAME)
 def bench(
     context: typer.Context,

@@ -7,30 +7,30 @@ point and run again. Exit codes: 0 done, 1 it could not be done, 2 bad usage.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 
-from ledger.clock import SystemClock
 from ledger.errors import (
     AddressBookError,
     ChainNonsenseError,
     KeyLoadError,
-    LedgerError,
     OperationFailedError,
 )
+from ledger.operator_args import (
+    BOOK,
+    AnyChain,
+    Parsers,
+    add_book,
+    add_chain,
+    add_signer,
+    guarded,
+    open_chain,
+    open_operation,
+    passphrase,
+    print_line,
+    say,
+)
 
-if TYPE_CHECKING:
-    from ledger.chain import JsonRpcChain
-    from ledger.embedded import EmbeddedChain
-    from ledger.operating import Operation
-
-    AnyChain: TypeAlias = JsonRpcChain | EmbeddedChain
-
-BOOK: Final = Path("contracts.json")
 ROLE_NAMES: Final = (
     "anchorer",
     "settler",
@@ -39,12 +39,6 @@ ROLE_NAMES: Final = (
     "pauser",
     "admin",
 )
-PATIENCE_S: Final = 3_600.0
-GWEI: Final = 10**9
-EXIT_FAILED: Final = 1
-
-Say: TypeAlias = Callable[[str], None]
-Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # argparse has no public name for it
 
 
 def add_commands(commands: Parsers) -> None:
@@ -56,8 +50,8 @@ def add_commands(commands: Parsers) -> None:
         " file that ledger.contracts_file names. Run it again after an interruption,"
         " with the same --out: it goes on where it was.",
     )
-    _add_chain(deploy)
-    _add_admin(deploy)
+    add_chain(deploy)
+    add_signer(deploy)
     deploy.add_argument(
         "--keys",
         type=Path,
@@ -69,11 +63,11 @@ def add_commands(commands: Parsers) -> None:
         more = "; default: the admin" if role == "publisher" else ""
         deploy.add_argument(f"--{role}", metavar="ADDRESS", help=f"the {role}{more}")
     deploy.add_argument("--out", type=Path, default=BOOK, help=f"default: {BOOK}")
-    deploy.set_defaults(run=_guarded(_deploy))
+    deploy.set_defaults(run=guarded(_deploy))
 
     roles = commands.add_parser("roles", help="list who has which role, by the chain")
-    _add_chain(roles)
-    _add_book(roles)
+    add_chain(roles)
+    add_book(roles)
     roles.add_argument(
         "--address",
         action="append",
@@ -81,7 +75,7 @@ def add_commands(commands: Parsers) -> None:
         metavar="ADDRESS",
         help="ask about this one, too; may be repeated",
     )
-    roles.set_defaults(run=_guarded(_roles))
+    roles.set_defaults(run=guarded(_roles))
 
     rotate = commands.add_parser(
         "rotate-key",
@@ -91,9 +85,9 @@ def add_commands(commands: Parsers) -> None:
         " final.",
     )
     rotate.add_argument("role", choices=ROLE_NAMES)
-    _add_chain(rotate)
-    _add_admin(rotate)
-    _add_book(rotate)
+    add_chain(rotate)
+    add_signer(rotate)
+    add_book(rotate)
     which = rotate.add_mutually_exclusive_group(required=True)
     which.add_argument("--to", metavar="ADDRESS", help="grant the role to it, too")
     which.add_argument("--revoke", metavar="ADDRESS", help="take the role from it")
@@ -108,7 +102,7 @@ def add_commands(commands: Parsers) -> None:
         action="store_true",
         help="ask the node only whether OLD has transactions under way",
     )
-    rotate.set_defaults(run=_guarded(_rotate))
+    rotate.set_defaults(run=guarded(_rotate))
 
     contracts = commands.add_parser(
         "contracts",
@@ -117,73 +111,7 @@ def add_commands(commands: Parsers) -> None:
     contracts.add_argument("--database", type=Path, required=True, metavar="FILE")
     contracts.add_argument("--chain-id", type=int, help="needed if there are several")
     contracts.add_argument("--out", type=Path, default=BOOK, help=f"default: {BOOK}")
-    contracts.set_defaults(run=_guarded(_contracts))
-
-
-def _guarded(
-    command: Callable[[argparse.Namespace], None],
-) -> Callable[[argparse.Namespace], int]:
-    """Return the command with its expected errors as one line and an exit code."""
-
-    def run(arguments: argparse.Namespace) -> int:
-        try:
-            command(arguments)
-        except LedgerError as error:
-            _say(f"error: {error}")
-            return EXIT_FAILED
-        except KeyboardInterrupt:
-            _say("interrupted: run the same command again to go on")
-            return EXIT_FAILED
-        return 0
-
-    return run
-
-
-def _add_chain(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "--rpc", metavar="URL", help="JSON-RPC endpoint, or env:NAME of a variable"
-    )
-    where.add_argument(
-        "--chain",
-        type=Path,
-        metavar="PATH",
-        help="file of an embedded chain, while its gateway is stopped",
-    )
-    parser.add_argument("--chain-id", type=int, help="the chain that must be there")
-    parser.add_argument(
-        "--confirmations",
-        type=int,
-        metavar="N",
-        help="blocks on top that make a block final; default: the node says",
-    )
-
-
-def _add_admin(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--admin-key",
-        required=True,
-        metavar="KEY",
-        help="a file (hexadecimal or keystore), env:NAME or remote:0xADDRESS",
-    )
-    parser.add_argument("--passphrase-file", type=Path, help="opens a keystore")
-    parser.add_argument("--passphrase-env", metavar="NAME", help="variable with it")
-    parser.add_argument("--signer-url", metavar="URL", help="Web3Signer of remote keys")
-    parser.add_argument(
-        "--fee-cap-gwei", type=int, default=500, help="per gas; default: 500"
-    )
-    parser.add_argument(
-        "--patience-s",
-        type=float,
-        default=PATIENCE_S,
-        help=f"end after this long without progress; default: {PATIENCE_S:g}",
-    )
-
-
-def _add_book(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--contracts", type=Path, default=BOOK, metavar="FILE", help=f"default: {BOOK}"
-    )
+    contracts.set_defaults(run=guarded(_contracts))
 
 
 def _deploy(arguments: argparse.Namespace) -> None:
@@ -191,7 +119,7 @@ def _deploy(arguments: argparse.Namespace) -> None:
     from ledger.ports import Holders  # noqa: PLC0415 - see above
 
     addresses = _addresses(arguments)
-    with _operation(arguments, arguments.out) as operation:
+    with open_operation(arguments, arguments.out) as operation:
         holders = Holders(
             anchorer=addresses["anchorer"],
             settler=addresses["settler"],
@@ -201,8 +129,8 @@ def _deploy(arguments: argparse.Namespace) -> None:
         )
         book = deploy(operation, holders, arguments.out)
     for name, one in book.contracts.items():
-        _print(f"{name} {one.address}")
-    _say(f"written: {arguments.out}; name it in ledger.contracts_file")
+        print_line(f"{name} {one.address}")
+    say(f"written: {arguments.out}; name it in ledger.contracts_file")
 
 
 def _addresses(arguments: argparse.Namespace) -> dict[str, str]:
@@ -226,7 +154,7 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, str]:
             for role in ("anchorer", "settler", "registrar")
             if role in given
         },
-        passphrase=_passphrase(arguments),
+        passphrase=passphrase(arguments),
         signer_url="http://127.0.0.1:9",  # only its address is asked for
         pauser=given.get("pauser"),
     )
@@ -242,7 +170,7 @@ def _roles(arguments: argparse.Namespace) -> None:
 
     book = read_book(arguments.contracts)
     named = {one: role for role, one in book.roles.items()}
-    with _chain(arguments) as chain:
+    with open_chain(arguments) as chain:
         asked = {read_address(one, "--address") for one in arguments.address}
         asked |= _ever_granted(chain, book)
         for line in list_roles(chain, book, asked):
@@ -250,7 +178,9 @@ def _roles(arguments: argparse.Namespace) -> None:
                 f"{one} ({named[one]})" if one in named else f"{one} (not in the file)"
                 for one in line.holders
             ]
-            _print(f"{line.contract}.{line.role_name}: {', '.join(shown) or 'nobody'}")
+            print_line(
+                f"{line.contract}.{line.role_name}: {', '.join(shown) or 'nobody'}"
+            )
 
 
 def _rotate(arguments: argparse.Namespace) -> None:
@@ -262,9 +192,9 @@ def _rotate(arguments: argparse.Namespace) -> None:
     role = arguments.role
     if arguments.to is not None:
         to = read_address(arguments.to, "--to")
-        with _operation(arguments, arguments.contracts) as operation:
+        with open_operation(arguments, arguments.contracts) as operation:
             rotation.give(operation, book, role, to).write(arguments.contracts)
-        _say(
+        say(
             f"{to} is the {role} now, too. Give the gateway its key, start it again,"
             f" then: rotate-key {role} --revoke {book.roles.get(role, 'OLD')}"
         )
@@ -275,7 +205,7 @@ def _rotate(arguments: argparse.Namespace) -> None:
             "--revoke needs --database (or --without-database, if no gateway works"
             " with that key)"
         )
-    with _operation(arguments, arguments.contracts) as operation:
+    with open_operation(arguments, arguments.contracts) as operation:
 
         def in_flight() -> int:
             chain: Any = operation.chain
@@ -289,7 +219,7 @@ def _rotate(arguments: argparse.Namespace) -> None:
             return waiting
 
         rotation.take_back(operation, book, role, old, in_flight)
-    _say(f"{old} is no {role} any more")
+    say(f"{old} is no {role} any more")
 
 
 def _contracts(arguments: argparse.Namespace) -> None:
@@ -299,72 +229,7 @@ def _contracts(arguments: argparse.Namespace) -> None:
     if arguments.out.exists():
         raise AddressBookError(f"{arguments.out}: exists already")
     book.write(arguments.out)
-    _say(f"written: {arguments.out}; name it in ledger.contracts_file")
-
-
-@contextmanager
-def _operation(arguments: argparse.Namespace, book: Path) -> Iterator[Operation]:
-    from ledger.keys import load  # noqa: PLC0415 - see `_deploy`
-    from ledger.operating import begin  # noqa: PLC0415 - see `_deploy`
-    from ledger.runner import RunnerSettings  # noqa: PLC0415 - see `_deploy`
-
-    admin = load(
-        arguments.admin_key,
-        passphrase=_passphrase(arguments),
-        signer_url=arguments.signer_url,
-    )
-    _say(f"admin: {admin.address}")
-    with (
-        _chain(arguments) as chain,
-        begin(
-            chain=chain,
-            admin=admin,
-            work=book.with_name(book.name + ".work"),
-            clock=SystemClock(),
-            say=_say,
-            patience_s=arguments.patience_s,
-            settings=RunnerSettings(fee_cap_wei=arguments.fee_cap_gwei * GWEI),
-        ) as operation,
-    ):
-        yield operation
-
-
-@contextmanager
-def _chain(arguments: argparse.Namespace) -> Iterator[AnyChain]:
-    if arguments.chain is not None:
-        from ledger.embedded import EmbeddedChain  # noqa: PLC0415 - loads the EVM
-
-        if not arguments.chain.is_file():
-            raise OperationFailedError(f"{arguments.chain}: no such file")
-        chain: AnyChain = EmbeddedChain.create_or_open(
-            arguments.chain, clock=SystemClock(), funded=[]
-        )
-    else:
-        from ledger.chain import JsonRpcChain  # noqa: PLC0415 - loads web3
-
-        chain = JsonRpcChain(
-            _url(arguments.rpc),
-            chain_id=arguments.chain_id,
-            confirmations=arguments.confirmations,
-        )
-    try:
-        yield chain
-    finally:
-        chain.close()
-
-
-def _url(given: str) -> str:
-    """Return the URL; one that holds a key is better kept out of the list of processes.
-
-    Raises:
-        OperationFailedError: The variable is not set.
-    """
-    if not given.startswith("env:"):
-        return given
-    found = os.environ.get(given.removeprefix("env:"))
-    if found is None:
-        raise OperationFailedError(f"the environment variable {given[4:]} is not set")
-    return found
+    say(f"written: {arguments.out}; name it in ledger.contracts_file")
 
 
 def _ever_granted(chain: AnyChain, book: Any) -> set[str]:  # noqa: ANN401 - imported late
@@ -388,22 +253,6 @@ def _ever_granted(chain: AnyChain, book: Any) -> set[str]:  # noqa: ANN401 - imp
     try:
         found = chain.events(addresses, topic, from_block=first)
     except ChainNonsenseError as error:
-        _say(f"only known addresses are asked about: {error}")
+        say(f"only known addresses are asked about: {error}")
         return set()
     return {"0x" + event.topics[2][12:].hex() for event in found if event.topics[2:]}
-
-
-def _passphrase(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - imported late
-    from ledger.keys import Passphrase  # noqa: PLC0415 - see `_deploy`
-
-    return Passphrase(path=arguments.passphrase_file, variable=arguments.passphrase_env)
-
-
-def _say(line: str) -> None:
-    """Progress, beside the results on stdout."""
-    shown = "".join(char if char.isprintable() else "?" for char in line)
-    print(shown, file=sys.stderr, flush=True)  # noqa: T201  # command line
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201  # command line

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ledger.clock import SystemClock
-from ledger.errors import AddressBookError, OperationFailedError
-from ledger.operator_cli import (
+from ledger.errors import OperationFailedError
+from ledger.operator_args import (
     Parsers,
     add_book,
     add_chain,
@@ -27,7 +27,6 @@ from ledger.operator_cli import (
 )
 
 if TYPE_CHECKING:
-    from ledger.address_book import AddressBook
     from ledger.release import PreparedRelease
     from ledger.settle import AlgorithmRelease
 
@@ -84,7 +83,7 @@ def _algorithm(arguments: argparse.Namespace) -> None:
         "uri": entry.uri,
     }
     has_chain = arguments.rpc is not None or arguments.chain is not None
-    if arguments.publish and not (has_chain and arguments.publisher_key):
+    if arguments.publish and not (has_chain and arguments.signing_key):
         raise OperationFailedError(
             "--publish needs --rpc or --chain, and --publisher-key"
         )
@@ -99,10 +98,11 @@ def _told(
     """Return whether the chain has it, in the end."""
     from ledger.address_book import read_book  # noqa: PLC0415 - see `_algorithm`
     from ledger.release import differences, is_published  # noqa: PLC0415 - see above
+    from ledger.release_publish import publish, registered  # noqa: PLC0415 - see above
 
     book = read_book(arguments.contracts)
     with open_chain(arguments) as chain:
-        found = _registered(chain, book, prepared.algorithm)
+        found = registered(chain, book, prepared.algorithm)
     if is_published(prepared, found):
         assert found is not None, "it is published"
         say(f"{prepared.algorithm} is published already, with this wheel")
@@ -117,11 +117,19 @@ def _told(
             f"not as committed: {', '.join(prepared.changed[:5])}; nobody could build"
             " this wheel again"
         )
-    from ledger.release_publish import publish  # noqa: PLC0415 - see `_algorithm`
-
     with open_operation(
-        arguments, arguments.contracts, arguments.publisher_key, "publisher"
+        arguments, arguments.contracts, "publisher", ".release"
     ) as operation:
         publish(operation, book, entry)
     say(f"published: {prepared.algorithm}")
     return True
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a time: {text!r}") from None
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"without a time zone: {text!r}")
+    return found

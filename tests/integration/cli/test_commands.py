@@ -98,6 +98,7 @@ def test_help_is_there(arguments: list[str]) -> None:
         "sim",
         "solve",
         "verify",
+        "release algorithm",
         "bench",
         "bench messages",
         "bench durable",

@@ -1,0 +1,152 @@
+"""``release algorithm``: what is shown, what is sent, and that it is sent once."""
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger import release, wheel
+from ledger.__main__ import main
+from ledger.address_book import read_book
+from ledger.algorithms import PublishedAlgorithm, published_algorithm
+from ledger.certificate import ALGORITHM as KNOWN
+from ledger.embedded import EmbeddedChain
+from ledger.errors import ArtifactError
+from ledger.release import PreparedRelease, is_published, prepare_release
+from ledger.stored_book import book_of
+from optimizer.outcome import ALGORITHM
+from tests.support.ledger_site import make_site
+
+ADMIN = bytes([7]) * 31 + bytes([1])
+STRANGER = bytes([7]) * 31 + bytes([3])
+URI = "https://example.invalid/wattproof_optimizer.whl"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedRelease:
+    return prepare_release(tmp_path_factory.mktemp("dist"))
+
+
+class Command:
+    """The command in a folder with a chain, its contracts and keys."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capsys = folder, capsys
+        self.chain = folder / "chain.db"
+        self.book = folder / "contracts.json"
+
+    def key(self, name: str, secret: bytes) -> str:
+        path = self.folder / name
+        path.write_text(secret.hex())
+        path.chmod(0o600)
+        return str(path)
+
+    def __call__(self, *options: str) -> tuple[int, dict[str, Any], str]:
+        code = main(
+            [
+                *("release", "algorithm", "--out", str(self.folder / "dist")),
+                *("--chain", str(self.chain), "--contracts", str(self.book)),
+                *("--patience-s", "60", *options),
+            ]
+        )
+        said = self.capsys.readouterr()
+        return code, json.loads(said.out or "{}"), said.err
+
+    def registered(self) -> PublishedAlgorithm | None:
+        registry = read_book(self.book).contracts["AlgorithmRegistry"].address
+        with closing(EmbeddedChain.open_read_only(self.chain)) as chain:
+            return published_algorithm(chain, registry, ALGORITHM)
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    prepared: PreparedRelease,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    site = make_site(tmp_path)
+    site.worker.step(site.clock.at, flush=True)
+    site.conn.close()
+    site.chain.close()  # type: ignore[attr-defined]  # it is the embedded one
+    command = Command(tmp_path, capsys)
+    book_of(tmp_path / "gateway.db", None).write(command.book)
+    clean = replace(prepared, changed=())
+    monkeypatch.setattr(release, "prepare_release", lambda _out: clean)
+    return command
+
+
+def test_the_optimizer_is_known_by_name_and_every_hash_can_be_made_again(
+    prepared: PreparedRelease, tmp_path: Path
+) -> None:
+    assert prepared.algorithm == ALGORITHM == KNOWN
+    again = wheel.build_wheel("wattproof-optimizer", tmp_path)
+    assert wheel.wheel_sha256(again) == prepared.wheel_sha256
+    entry = prepared.entry(datetime(2026, 11, 1, tzinfo=UTC), URI)
+    assert (entry.version, entry.uri) == (ALGORITHM, URI)
+
+
+def test_it_is_shown_then_sent_and_then_sent_no_more(
+    command: Command, prepared: PreparedRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, shown, said = command("--uri", URI)
+    assert (code, shown["published"]) == (0, False)
+    assert shown["wheel_sha256"] == prepared.wheel_sha256.hex()
+    assert "nothing is sent without --publish" in said
+    assert command.registered() is None
+    stranger = ("--publish", "--publisher-key", command.key("stranger", STRANGER))
+    code, _, said = command(*stranger)
+    assert code == 1
+    assert "lacks PUBLISHER_ROLE" in said
+    signed = ("--publish", "--publisher-key", command.key("admin.key", ADMIN))
+    clean = replace(prepared, changed=())
+    dirty = replace(prepared, changed=("optimizer/solve.py",))
+    monkeypatch.setattr(release, "prepare_release", lambda _out: dirty)
+    code, _, said = command(*signed)
+    assert (code, command.registered()) == (1, None)
+    assert "not as committed: optimizer/solve.py" in said
+    monkeypatch.setattr(release, "prepare_release", lambda _out: clean)
+    code, shown, _ = command(
+        *signed, "--uri", URI, "--active-from", "2026-11-01T00:00:00+00:00"
+    )
+    assert (code, shown["published"]) == (0, True)
+    found = command.registered()
+    assert found is not None
+    assert (found.version, found.uri) == (ALGORITHM, URI)
+    assert found.wheel_sha256 == prepared.wheel_sha256
+    assert found.environment_sha256 == prepared.environment_sha256
+    assert found.active_from == datetime(2026, 11, 1, tzinfo=UTC)
+    code, shown, said = command(*signed)
+    assert (code, shown["published"]) == (0, True)
+    assert "is published already" in said
+    assert command.registered() == found
+
+
+def test_what_is_published_never_changes(prepared: PreparedRelease) -> None:
+    known = PublishedAlgorithm(
+        version=ALGORITHM,
+        wheel_sha256=prepared.wheel_sha256,
+        source_sha256=bytes(32),
+        environment_sha256=prepared.environment_sha256,
+        active_from=datetime(2026, 11, 1, tzinfo=UTC),
+        published_at=datetime(2026, 11, 1, tzinfo=UTC),
+        uri=URI,
+    )
+    assert is_published(prepared, known)
+    assert list(release.differences(prepared, known)) == ["source"]
+    with pytest.raises(ArtifactError, match="raise ALGORITHM"):
+        is_published(prepared, replace(known, wheel_sha256=bytes(32)))
+
+
+def test_bad_usage_and_a_folder_without_a_checkout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["release", "algorithm", "--active-from", "2026-11-01"])
+    assert "without a time zone" in capsys.readouterr().err
+    with pytest.raises(ArtifactError, match="no checkout"):
+        prepare_release(tmp_path / "dist", tmp_path)
