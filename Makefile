@@ -3,11 +3,12 @@
 
 PYTHON ?= python3
 VENV := .venv
+SLITHER := .venv-slither
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch soak-ledger fuzz format lock contracts wheels \
+.PHONY: help run test check demo-check soak-crash soak-chaos soak-dispatch soak-ledger fuzz format lock contracts contracts-mutants slither wheels \
   wheel-check clean
 
 help:  ## Show what can be made
@@ -53,6 +54,12 @@ format: $(VENV)/.test  ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
+slither: $(SLITHER)/.done  ## Static analysis of the contracts (needs node); fails on what is not accepted
+	@node contracts/slither.mjs $(SLITHER)/bin/slither
+
+contracts-mutants:  ## Break the contracts' rules one by one; a part: ARGS="Escrow:" (needs node)
+	@cd contracts && node mutants.mjs $(ARGS)
+
 contracts:  ## Recompile the contracts (needs node) and compare with the artifacts
 	@bash .ci/contracts.sh
 
@@ -70,9 +77,16 @@ lock:  ## Pin the dependencies anew (needs uv)
 	  --prerelease if-necessary --no-header --no-annotate --generate-hashes \
 	  pyproject.toml --group build --group test --group bench -c requirements.lock \
 	  -o requirements-test.lock
+	uv pip compile -q --universal --python-version 3.11 \
+	  --no-header --no-annotate --generate-hashes --group slither -o requirements-slither.lock
 
 clean:  ## Remove the environment and the demo's data
-	rm -rf $(VENV) data/demo
+	rm -rf $(VENV) $(SLITHER) data/demo
+
+$(SLITHER)/.done: requirements-slither.lock
+	@$(PYTHON) -m venv $(SLITHER)
+	@$(SLITHER)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
 
 $(BIN)/python:
 	@echo "[1/3] creating $(VENV)"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Recompiles the contracts, compares the committed artifacts byte for byte, and runs their tests.
-# Needs node >= 20 and npm; everything else comes pinned from contracts/package-lock.json.
+# Recompiles the contracts, compares the committed artifacts byte for byte, runs their tests, and compares
+# what slither finds with what is accepted. Needs node >= 20, npm and Python 3.11; everything else comes pinned
+# from contracts/package-lock.json and requirements-slither.lock.
 set -euo pipefail
 cd "$(dirname "$0")/../contracts"
 
@@ -9,3 +10,4 @@ npm run check
 npm test
 npm run gas:check
 npm run lint
+make --no-print-directory -C .. slither
