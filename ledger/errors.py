@@ -45,6 +45,14 @@ class BundleError(LedgerError, ValueError):
     """The input is not a bundle that this version can read."""
 
 
+class NoteError(LedgerError, ValueError):
+    """Not a signed note, checkpoint, key or tile, or not one that can be read."""
+
+
+class SourceError(LedgerError):
+    """A public export cannot be read now, or holds something else than it should."""
+
+
 class OutboxError(LedgerError):
     """A transaction was asked to make a move that its state does not allow."""
 

@@ -133,6 +133,15 @@ def consistency_proof(
     return tuple(merkle.consistency_proof(old_size, new_size, _source(store)))
 
 
+def node(store: LogStore, level: int, index: int) -> bytes:
+    """Return the hash of a complete subtree, stored or computed.
+
+    Raises:
+        ProofError: The log does not have all of its leaves.
+    """
+    return _source(store)(level, index)
+
+
 def _checked_size(store: LogStore, size: int | None) -> int:
     count = store.leaf_count()
     if size is None:
