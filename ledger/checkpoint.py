@@ -140,7 +140,7 @@ MAX_PATH: Final = 64
 
 def width_at(level: int, index: int, size: int) -> int:
     """How many hashes a tile has in a log of this size; 0: it is not there."""
-    n_hash = size // TILE_WIDTH**level - index * TILE_WIDTH
+    n_hash = (size >> 8 * level) - index * TILE_WIDTH
     return max(0, min(n_hash, TILE_WIDTH))
 
 

@@ -1,9 +1,9 @@
 """The public export: what strangers may have of the log, in pieces by path.
 
 ``checkpoint`` is a signed note of size and root, ``key`` what it is signed with,
-``tile`` holds hashes and commitments, ``disclosed`` the records that may be seen, with their
-salts. Nothing else of a record leaves: no kind, no subject, no time. The same pieces
-make a folder that any web server can serve, or are answered one by one.
+``tile`` holds hashes and commitments, ``disclosed`` the records that may be seen, with
+their salts. Nothing else of a record leaves: no kind, no subject, no time. The same
+pieces make a folder that any web server can serve, or are answered one by one.
 """
 
 from __future__ import annotations
