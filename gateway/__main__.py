@@ -226,6 +226,21 @@ def export(
         _say(line)
 
 
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Made, or brought up to date.")],
+    config: ConfigPath = Path("config.toml"),
+    for_auditors: Annotated[
+        bool, typer.Option("--for-auditors", help="Plans and settlements, too.")
+    ] = False,
+) -> None:
+    """Write the log's public export for witnesses; a gateway may be running."""
+    store = _part("gateway.config").Config.load(config).store
+    files = _part("gateway.services.log_files")
+    now = SystemClock().now()
+    typer.echo(files.publish(store, folder, now=now, discloses_private=for_auditors))
+
+
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def sim(context: typer.Context) -> None:
     """Simulated chargers against any central system."""
@@ -254,6 +269,12 @@ def ledger(context: typer.Context) -> None:
 def release(context: typer.Context) -> None:
     """Build a release and name it on the chain by its hashes."""
     _become("-m", "ledger", "release", *context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def witness(context: typer.Context) -> None:
+    """Follow a log from its public export; an alarm when it is not one log."""
+    _become("-m", "ledger", "witness", *context.args)
 
 
 @app.command(context_settings=_PASS_ON_AFTER_NAME)

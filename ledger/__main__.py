@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from ledger import operator_cli, release_cli, verify_cli
+from ledger import operator_cli, release_cli, verify_cli, witness_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verify_cli.add_command(commands)
     operator_cli.add_commands(commands)
     release_cli.add_commands(commands)
+    witness_cli.add_command(commands)
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     return run(arguments)

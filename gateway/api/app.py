@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from gateway.api import (
+    public_log,
     routes_access,
     routes_batteries,
     routes_bills,
@@ -124,6 +125,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
     ):
         app.include_router(routes.router, prefix=PREFIX, responses=ERRORS)
     app.include_router(routes_transfers.arrivals)
+    app.include_router(public_log.router)
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(StoreError, _store_failed)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -28,6 +28,7 @@ from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.needs import Needs
 from gateway.services.obedience_tests import ObedienceTests
 from gateway.services.overview import Overview
+from gateway.services.public_log import PublicLog
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.stations import StationDirectory
@@ -100,6 +101,7 @@ class ApiContext:
     needs: Needs
     settlement: Settlement
     receipts: Receipts
+    public_log: PublicLog | None
     bills: Bills
     cdrs: Cdrs
     drivers: DriverParts

@@ -127,6 +127,11 @@ class StoreConfig:
         return self.path / "uploads"
 
     @property
+    def log_key_path(self) -> Path:
+        """Key that signs the log's checkpoints."""
+        return self.path / "log.key"
+
+    @property
     def pepper_path(self) -> Path:
         """Key file for password hashes."""
         return self.path / "keys" / "pepper.key"
@@ -276,7 +281,9 @@ _REMOTE_KEY: Final = re.compile("remote:0x[0-9a-fA-F]{40}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerConfig:
-    """Where evidence is anchored; all but ``backend`` is for ``rpc`` only.
+    """Where evidence is anchored, and what of it is public.
+
+    ``rpc_url`` to ``daily_fees_gwei`` are for ``rpc`` only.
 
     Attributes:
         backend: Where heads are anchored: a chain of one's own in a file, an EVM node,
@@ -297,6 +304,8 @@ class LedgerConfig:
             https: Web3Signer, or what answers ``eth_signTransaction`` as it does.
         confirmations: Blocks on top that make a block final; by default the chain says
             which blocks are.
+        public_log: Answer for the log's public export below ``/log``; needs no token.
+        witnesses: Keys of witnesses whose cosignatures are kept.
         daily_fees_gwei: What transactions of a day may cost at most, gas included, in
             gwei of the chain's coin; more waits, with an alarm. By default one coin.
     """
@@ -314,6 +323,8 @@ class LedgerConfig:
     signer_url: str | None = None
     confirmations: Annotated[int | None, Range(low=0, high=100_000)] = None
     daily_fees_gwei: Annotated[int | None, Range(low=1, high=10**15)] = None
+    public_log: bool = False
+    witnesses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.backend is not LedgerBackend.RPC:

@@ -1,17 +1,18 @@
 """Receipts and proofs on request: read from one snapshot, checked by anyone."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.domain.ids import SessionId
 from gateway.errors import RequestError, StoreError
 from gateway.services import plan_bundle, signed_download
-from gateway.services.anchoring import Anchoring
+from gateway.services.anchoring import AnchorState
 from gateway.services.bill_view import corrections_of
 from gateway.store import api_tokens, money, readings, signed
 from gateway.store.times import to_text
@@ -19,9 +20,24 @@ from ledger import log
 from ledger.bundle import build_receipt
 from ledger.cabinet_proof import build_history
 from ledger.errors import BundleError
-from ledger.sqlite_store import SqliteStore
+from ledger.receipt import BundleChain
+from ledger.sqlite_store import Leaf, SqliteStore
 
 T = TypeVar("T")
+
+
+class KnowsChain(Protocol):
+    """Knows which chain the heads are on, as `Anchoring` does."""
+
+    @property
+    def bundle_chain(self) -> BundleChain | None:
+        """What receipts say of the chain; ``None`` without one."""
+        ...
+
+    @property
+    def state(self) -> AnchorState:
+        """Where the evidence stands."""
+        ...
 
 
 class Receipts:
@@ -32,7 +48,7 @@ class Receipts:
         anchoring: Knows which chain the heads are on.
     """
 
-    def __init__(self, *, database: Path, anchoring: Anchoring) -> None:
+    def __init__(self, *, database: Path, anchoring: KnowsChain) -> None:
         self._database = database
         self._anchoring = anchoring
 
@@ -142,6 +158,21 @@ class Receipts:
         )
         return [{**asdict(entry), "at": to_text(entry.at)} for entry in entries]
 
+    def document(
+        self, conn: sqlite3.Connection, leaf: Leaf
+    ) -> dict[str, object] | None:
+        """What proves a plan or a settlement beyond its record; ``None``: nothing."""
+        try:
+            if leaf.kind == "settlement":
+                return self._receipt(conn, SessionId(leaf.subject))
+            if leaf.kind == "plan":
+                plan_id = json.loads(leaf.record or b"{}").get("plan_id", "")
+                number = int(plan_id) if plan_id.isdecimal() else -1
+                return plan_bundle.whole(conn, number, self._leaf)
+        except RequestError:
+            return None  # of an older version, or not kept
+        return None
+
     def _receipt(
         self, conn: sqlite3.Connection, session_id: SessionId
     ) -> dict[str, object]:
@@ -208,6 +239,14 @@ class Receipts:
                 "block": None if anchored is None else anchored.block_number,
             },
         }
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run reads over one snapshot of the database, in the calling thread.
+
+        Raises:
+            StoreError: It cannot be read now.
+        """
+        return self._read(work)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run reads over one snapshot of the database.

@@ -15,6 +15,7 @@ from gateway.services.flexibility import MILLIWH_PER_WH
 from gateway.services.flexibility_pool import FlexibilityPool
 from gateway.services.late_data import LateData
 from gateway.services.meter_key_desk import MeterKeyDesk
+from gateway.services.public_log import PublicLog, PublicLogSettings
 from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.told_keys import ToldKeys
@@ -77,6 +78,21 @@ class Money:
         self.told_keys = ToldKeys(writer=base.writer, bus=base.bus, clock=base.clock)
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
+        )
+        self.public_log = (
+            PublicLog(
+                settings=PublicLogSettings(
+                    key_path=config.store.log_key_path,
+                    step_s=config.optimizer.step_s,
+                    witnesses=config.ledger.witnesses,
+                ),
+                receipts=self.receipts,
+                anchoring=self.anchoring,
+                writer=base.writer,
+                clock=base.clock,
+            )
+            if config.ledger.public_log
+            else None
         )
         self.correction_forms = CorrectionForms(
             queries=base.queries,

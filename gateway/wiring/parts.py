@@ -155,6 +155,7 @@ class Parts:
             needs=self.needs,
             settlement=self.settlement,
             receipts=self._money.receipts,
+            public_log=self._money.public_log,
             bills=self._money.bills,
             cdrs=self._money.cdrs,
             corrections=self._money.corrections,

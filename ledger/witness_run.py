@@ -1,8 +1,4 @@
-"""``wattproof witness``: follows a log from its public export, one JSON line a look.
-
-Exit codes with ``--once``: 0 all is well, 1 an alarm, 2 bad usage or a state of its own
-that cannot be used. Without it the program runs until it is stopped.
-"""
+"""``wattproof witness`` at work: one line of JSON for each look."""
 
 from __future__ import annotations
 
@@ -11,10 +7,12 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ledger.clock import Clock, SystemClock
 from ledger.disclosed import CheckPlan, RecordChecks
 from ledger.errors import NoteError
 from ledger.log_source import FolderSource, HttpSource, Source
@@ -23,69 +21,22 @@ from ledger.witness import Look, Witness, WitnessSettings
 from ledger.witness_chain import ChainCheck, open_chain
 from ledger.witness_state import StateFile
 
-EVERY_S: Final = 300.0
-STALE_S: Final = 3600.0
-GOOD, ALARM, UNUSABLE = 0, 1, 2
-
-Emit = Callable[[str], None]
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    command.add_argument("source", metavar="URL|FOLDER", help="the public export")
-    command.add_argument(
-        "--state", type=Path, required=True, metavar="FILE", help="what it remembers"
-    )
-    asked = command.add_mutually_exclusive_group()
-    asked.add_argument("--rpc", metavar="URL", help="node to compare heads with")
-    asked.add_argument(
-        "--chain", type=Path, metavar="PATH", help="file of an embedded chain instead"
-    )
-    command.add_argument(
-        "--anchor", metavar="ADDRESS", help="the contract, as published elsewhere"
-    )
-    command.add_argument(
-        "--log-key", metavar="KEY", help="the log's key, as published elsewhere"
-    )
-    command.add_argument(
-        "--key", type=Path, metavar="FILE", help="cosign with this key; made if absent"
-    )
-    command.add_argument(
-        "--name", help="name of the key; by default it follows from it"
-    )
-    command.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="an auditor's token, to see more",
-    )
-    command.add_argument("--once", action="store_true", help="look once and exit")
-    command.add_argument(
-        "--every",
-        type=float,
-        default=EVERY_S,
-        metavar="S",
-        help="seconds between looks",
-    )
-    command.add_argument(
-        "--stale", type=float, default=STALE_S, metavar="S", help="no news for so long"
-    )
-    command.add_argument(
-        "--forget-faults",
-        action="store_true",
-        help="go on after records that were wrong: somebody has looked at them",
-    )
+GOOD: Final = 0
+ALARM: Final = 1
+UNUSABLE: Final = 2
 
 
 def run(
     arguments: argparse.Namespace,
-    emit: Emit,
     *,
-    check_plan: CheckPlan | None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock | None = None,
+    emit: Callable[[str], None] = print,
     sleep: Callable[[float], None] = time.sleep,
+    check_plan: CheckPlan | None = None,
 ) -> int:
     """Run the command and return its exit code."""
+    emit = partial(emit, flush=True) if emit is print else emit
+    now = (clock or SystemClock()).now
     try:
         file = StateFile(arguments.state)
         if arguments.forget_faults:
