@@ -12,8 +12,11 @@ router = APIRouter(tags=["ledger"], route_class=CheckedRoute)
 
 @router.get("/ledger")
 async def ledger(context: Context, _caller: Viewer) -> dict[str, Any]:
-    """Head, backlog, last anchor, contracts."""
-    return await context.receipts.ledger()
+    """Head, backlog, last anchor, contracts, and what witnesses cosigned."""
+    found = await context.receipts.ledger()
+    public = context.public_log
+    witnessed = [] if public is None else await public.witnessed()
+    return {**found, "witnessed_by": witnessed}
 
 
 @router.get("/ledger/leaves/{leaf_index}")

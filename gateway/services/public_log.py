@@ -146,9 +146,9 @@ class PublicLog:
             note = parse_note(data)
             checkpoint = Checkpoint.parse(note.text)
         except NoteError as error:
-            raise RequestError(422, "invalid", str(error)) from error
+            raise RequestError(422, "bad_note", str(error)) from error
         if not note.is_signed_by(self._key.verifier):
-            raise RequestError(422, "invalid", "not a checkpoint of this log")
+            raise RequestError(422, "bad_note", "not a checkpoint of this log")
         now = self._clock.now()
         found = [
             Cosignature(
