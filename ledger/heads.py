@@ -104,7 +104,7 @@ def check_consistency(known: KnownHeads | None, size: int, root: bytes) -> Check
     contradicts makes it false; without a proof for any, nothing is checked.
     """
     if known is None:
-        reason = "no head of another time was given: --heads FILE or --since HEAD"
+        reason = f"no head of another time was given; keep this: {size}:{root.hex()}"
         return Check.open(NAME, reason, is_claimed=False)
     held, open_sizes = [], []
     for other_size, other_root in known.heads:

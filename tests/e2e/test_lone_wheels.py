@@ -1,4 +1,4 @@
-"""The ledger's wheel alone in an empty environment: a stranger checks a receipt."""
+"""The wheels alone in an empty environment: a stranger checks receipts and plans."""
 
 import json
 import subprocess
@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from ledger.wheel import PROJECTS, ROOT, build_apart, build_wheel
+from optimizer.bundle import PLAN
+from optimizer.cli import outcome_to_json
+from optimizer.solve import solve
 from tests.support.ledger_site import make_site
+from tests.support.optimizer_problems import typical_day
 
 NEEDED = ("typing_extensions", "tzdata")
 """What the wheel depends on, and all that is there besides."""
-ABSENT = ("gateway", "optimizer", "cvxpy", "numpy", "web3", "eth", "requests")
+ABSENT = ("gateway", "cvxpy", "numpy", "web3", "eth", "requests")
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +31,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = build_wheel("wattproof-ledger", folder)
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "--python", str(python), "install"),
-            *("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"),
-            *("--no-compile", str(wheel)),
-        ],
-        check=True,
-        timeout=60,
-    )
+    install(python, wheel)
     (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
     for name in NEEDED:
         spec = util.find_spec(name)
@@ -45,6 +41,18 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found = found.parent if found.name == "__init__.py" else found
         (packages / found.name).symlink_to(found)
     return python
+
+
+def install(python: Path, wheel: Path) -> None:
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", str(python), "install"),
+            *("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"),
+            *("--no-compile", str(wheel)),
+        ],
+        check=True,
+        timeout=60,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +115,20 @@ def test_a_chain_that_cannot_be_asked_says_what_to_install(
     code, found = verified(stranger, tmp_path, receipt | {"chain": chain}, *asked)
     assert (code, found["chain"]) == (0, "unchecked")
     assert "install wattproof-ledger[chain]" in found["why chain"]
+
+
+def test_a_plan_is_verified_alone_and_wholly_beside_the_optimizers_wheel(
+    stranger: Path, tmp_path: Path
+) -> None:
+    problem = typical_day(2, n_session=3, n_step=8)
+    outcome = solve(problem, deadline_s=20)
+    bundle = {"format": PLAN, "problem": problem.to_json()} | outcome_to_json(outcome)
+    code, found = verified(stranger, tmp_path, bundle)
+    assert (code, found["optimality"], found["rounding"]) == (0, "true", "unchecked")
+    # Its verifier needs nothing of what it depends on either.
+    install(stranger, build_wheel("wattproof-optimizer", tmp_path))
+    code, found = verified(stranger, tmp_path, bundle, "--strict")
+    assert (code, found["rounding"]) == (0, "true")
 
 
 def test_the_optimizers_wheel_is_the_same_from_two_places() -> None:

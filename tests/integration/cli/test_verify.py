@@ -1,13 +1,16 @@
 """``wattproof verify`` and ``python -m ledger verify``, as processes."""
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.__main__ import main
 from tests.support.ledger_site import Site, make_site
 from tests.support.ocmf import Meter
 from tests.support.optimizer_problems import typical_day
@@ -65,28 +68,37 @@ def wattproof(*arguments: object) -> subprocess.CompletedProcess[str]:
     return python("verify", *arguments, module="gateway")
 
 
+def verify(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same without a process: most of what is tested needs none."""
+    given = ["verify", *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(given)
+    return subprocess.CompletedProcess(given, code, out.getvalue(), err.getvalue())
+
+
 def test_exit_codes_say_true_or_not_false_or_no_receipt(
     site: Site, receipt: Path, tmp_path: Path
 ) -> None:
     chain = ("--chain", site.folder / "chain.db")
     assert wattproof(receipt).returncode == 0
-    assert wattproof(receipt, "--strict").returncode == 1
-    assert wattproof(receipt, *chain).returncode == 0
-    assert wattproof(receipt, *chain, "--strict").returncode == 1
+    assert verify(receipt, "--strict").returncode == 1
+    assert verify(receipt, *chain).returncode == 0
+    assert verify(receipt, *chain, "--strict").returncode == 1
     forged = json.loads(receipt.read_text(encoding="utf-8"))
     forged["bill"]["amount_minor"] -= 1
-    done = wattproof(written(tmp_path, forged))
+    done = verify(written(tmp_path, forged))
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "verdict: false"
     assert done.stderr == ""
     receipt.write_text("{}", encoding="utf-8")
-    done = wattproof(receipt)
+    done = verify(receipt)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: receipt lacks 'format'\n"
     receipt = written(tmp_path, site.receipt("s-1"))
-    done = wattproof(receipt, "--meter-key", Meter().public_key)
+    done = verify(receipt, "--meter-key", Meter().public_key)
     assert done.returncode == 1, "no meter signed"
-    assert wattproof(receipt, "--meter-key", "no key").returncode == 2
+    assert verify(receipt, "--meter-key", "no key").returncode == 2
     both = wattproof(receipt, "--rpc", "http://127.0.0.1:9", *chain)
     assert both.returncode == 2
     assert wattproof().returncode == 2
@@ -96,7 +108,7 @@ def test_exit_codes_say_true_or_not_false_or_no_receipt(
 def test_json_lists_every_check_with_its_verdict_and_reason(
     site: Site, receipt: Path, tmp_path: Path
 ) -> None:
-    done = wattproof(receipt, "--chain", site.folder / "chain.db", "--json")
+    done = verify(receipt, "--chain", site.folder / "chain.db", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["verdict"]) == (0, "self-witnessed")
     assert [check["name"] for check in report["checks"]] == CHECKS
@@ -106,17 +118,17 @@ def test_json_lists_every_check_with_its_verdict_and_reason(
     assert [one["name"] for one in unclaimed] == CHECKS[7:10]
     assert unclaimed[0]["reason"].startswith("not signed by the meter")
     assert all(check["reason"] for check in report["checks"])
-    report = json.loads(wattproof(receipt, "--json").stdout)
+    report = json.loads(verify(receipt, "--json").stdout)
     verdicts = [check["verdict"] for check in report["checks"]]
     assert (verdicts[-3:], report["verdict"]) == (["unchecked"] * 3, "unchecked")
-    done = wattproof(tmp_path / "absent.json", "--json")
+    done = verify(tmp_path / "absent.json", "--json")
     assert (done.returncode, list(json.loads(done.stdout))) == (2, ["error"])
 
 
 def test_a_node_that_is_away_leaves_unchecked_and_another_chain_is_false(
     receipt: Path,
 ) -> None:
-    done = wattproof(receipt, "--rpc", "http://127.0.0.1:9", "--json")
+    done = verify(receipt, "--rpc", "http://127.0.0.1:9", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["verdict"]) == (0, "unchecked")
     assert "does not answer" in report["checks"][-1]["reason"]
@@ -126,7 +138,7 @@ def test_a_node_that_is_away_leaves_unchecked_and_another_chain_is_false(
         return result("0x1" if method == "eth_chainId" else genesis)
 
     with running_rpc(another) as server:
-        done = wattproof(receipt, "--rpc", server.url, "--json")
+        done = verify(receipt, "--rpc", server.url, "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["verdict"]) == (1, "false")
     assert report["checks"][-1]["reason"] == "another chain: id 1"
@@ -172,13 +184,13 @@ def test_a_plan_is_recognised_by_its_format_and_checked_with_the_same_exit_codes
     plan = json.loads(solved.stdout)
     path = written(tmp_path, plan)
     assert wattproof(path, "--strict").returncode == 0
-    report = json.loads(wattproof("--json", path).stdout)
+    report = json.loads(verify("--json", path).stdout)
     assert report["verdict"] == "true"
     plan["certificate"]["currents_da"][0][0] += 10
-    done = wattproof(written(tmp_path, plan))
+    done = verify(written(tmp_path, plan))
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "verdict: false"
     del plan["problem"]
-    done = wattproof(written(tmp_path, plan))
+    done = verify(written(tmp_path, plan))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: plan lacks 'problem'\n"

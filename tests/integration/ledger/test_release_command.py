@@ -16,6 +16,7 @@ from ledger.algorithms import PublishedAlgorithm, published_algorithm
 from ledger.certificate import ALGORITHM as KNOWN
 from ledger.embedded import EmbeddedChain
 from ledger.errors import ArtifactError
+from ledger.published import read_contracts
 from ledger.release import PreparedRelease, is_published, prepare_release
 from ledger.stored_book import book_of
 from optimizer.outcome import ALGORITHM
@@ -124,6 +125,8 @@ def test_it_is_shown_then_sent_and_then_sent_no_more(
     assert (code, shown["published"]) == (0, True)
     assert "is published already" in said
     assert command.registered() == found
+    published = read_contracts(command.book)  # what verifiers take
+    assert published.address("AlgorithmRegistry") is not None
 
 
 def test_what_is_published_never_changes(prepared: PreparedRelease) -> None:
