@@ -251,6 +251,27 @@ def _check_integrity(conn: sqlite3.Connection, path: Path) -> None:
         raise StartupError(f"the database {path} is damaged: {found}")
 
 
+def _make_at_once(conn: sqlite3.Connection, steps: tuple[Migration, ...]) -> set[int]:
+    """Take all steps of an empty database in one transaction: one sync of the disk.
+
+    Returns:
+        The steps taken: all or none. After an error they are taken one by one, which
+        tells the one that fails.
+    """
+    script = "".join(
+        f"{step.sql}\nINSERT INTO schema_version (version, name)"
+        f" VALUES ({step.version}, '{step.name}');\n"
+        for step in steps
+    )
+    try:
+        conn.executescript(f"BEGIN IMMEDIATE;\n{script}COMMIT;")
+    except sqlite3.Error:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        return set()
+    return {step.version for step in steps}
+
+
 def _migrate(
     conn: sqlite3.Connection, path: Path, steps: tuple[Migration, ...]
 ) -> None:
@@ -258,6 +279,8 @@ def _migrate(
     problem = version_problem(conn, steps)
     if problem is not None:
         raise StartupError(f"cannot use the database {path}: {problem}")
+    if not applied:
+        applied = _make_at_once(conn, steps)
     for step in steps:
         if step.version in applied:
             continue

@@ -19,6 +19,7 @@ from gateway.store import api_tokens
 from gateway.store.api_tokens import Role
 from gateway.wiring.parts import Parts
 from tests.support.raw_station import RawStation
+from tests.support.ready_database import place_database
 
 PASSWORD = "correct-horse-battery"
 DAY = {
@@ -141,6 +142,7 @@ async def api_site(
     config = Config.from_dict(document(**more), folder)
     secrets = {} if passwords is None else passwords
     built: list[Parts] = []
+    place_database(config.store.database_path)
 
     def remember(parts: Parts, _app: object) -> None:
         built.append(parts)

@@ -23,6 +23,7 @@ from gateway.store.entry import Entry, TokenDecision, TokenQuestion
 from gateway.store.queries import Queries
 from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
+from tests.support.ready_database import place_database
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 CP1 = StationId("CP1")
@@ -44,7 +45,7 @@ async def open_store(
     path: Path, hooks: Hooks | None = None
 ) -> AsyncIterator[tuple[Store, Queries]]:
     """A store and its readers, closed at the end."""
-    writer = Writer(path / "wattproof.sqlite3")
+    writer = Writer(place_database(path / "wattproof.sqlite3"))
     writer.start(asyncio.get_running_loop())
     queries = Queries(writer.path, readers=1)
     try:

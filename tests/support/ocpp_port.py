@@ -41,6 +41,7 @@ from gateway.store.sqlite import Hooks, Store
 from gateway.store.writer import Writer
 from gateway.wiring.port import adapters
 from tests.support.journal import accept
+from tests.support.ready_database import place_database
 
 PASSWORD = b"a-station-password"
 BOOT_16 = {"chargePointVendor": "V", "chargePointModel": "M"}
@@ -193,7 +194,7 @@ async def open_port(
     clock, bus, pepper = SystemClock(), Bus(), Pepper(b"p" * 32)
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        writer = Writer(path / "wattproof.sqlite3")
+        writer = Writer(place_database(path / "wattproof.sqlite3"))
         writer.start(loop)
         stack.callback(writer.close)
         queries = Queries(writer.path, readers=1)

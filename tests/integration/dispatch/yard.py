@@ -35,6 +35,7 @@ from gateway.services.station_port import OnLate
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome, solve
 from optimizer.chain import Engine
+from tests.support.ready_database import place_database
 
 EPOCH = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -495,7 +496,7 @@ async def yard(
     clock = JumpyClock(ScaledClock.starting_at(epoch, speed))
     wired = [site]
     bus = Bus()
-    writer = Writer(path / "store.db")
+    writer = Writer(place_database(path / "store.db"))
     writer.start(asyncio.get_running_loop())
     links = FakeStations(bus, clock)
     for station in site.stations:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from gateway.domain.ids import StationId
 from gateway.store.entry import Entry
-from gateway.store.schema import open_database
 from gateway.store.sqlite import Hooks, append_entry
 from tests.support.journal import (
     CP1,
@@ -24,6 +23,7 @@ from tests.support.journal import (
     started,
     updated,
 )
+from tests.support.ready_database import ready_database
 
 HOOKS = Hooks(judge=accept)
 
@@ -31,8 +31,7 @@ HOOKS = Hooks(judge=accept)
 @contextmanager
 def _database() -> Iterator[sqlite3.Connection]:
     with tempfile.TemporaryDirectory() as folder:
-        conn = open_database(Path(folder) / "w.sqlite3")
-        conn.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
+        conn = ready_database(Path(folder) / "w.sqlite3")
         try:
             yield conn
         finally:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.domain.events import Deviation
 from gateway.domain.ids import StationId
-from gateway.services.sealing import LogSealer, install_ledger
+from gateway.services.sealing import LogSealer
 from gateway.store import sessions
 from gateway.store.entry import Entry, Receipt
-from gateway.store.schema import WriterConnection, open_database
+from gateway.store.schema import WriterConnection
 from gateway.store.sqlite import AppendJob, Hooks
 from tests.support.journal import (
     CP1,
@@ -28,6 +28,7 @@ from tests.support.journal import (
     started,
     updated,
 )
+from tests.support.ready_database import ready_database
 
 HOOKS = Hooks(judge=accept, sealer=LogSealer(tariff_id_of=lambda _: None))
 TABLES = {
@@ -45,9 +46,7 @@ TABLES = {
 @contextmanager
 def _database() -> Iterator[WriterConnection]:
     with tempfile.TemporaryDirectory() as folder:
-        conn = open_database(Path(folder) / "w.sqlite3")
-        conn.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
-        install_ledger(conn)
+        conn = ready_database(Path(folder) / "w.sqlite3", with_ledger=True)
         try:
             yield conn
         finally:

@@ -24,6 +24,7 @@ from gateway.store.sqlite import AppendJob, Hooks
 from gateway.store.times import to_text
 from tests.support.filled_schema import copy_what_fits, older_schema
 from tests.support.journal import CP1, CP2, accept, at, entry, started
+from tests.support.ready_database import ready_database
 
 BEFORE_THE_TRAIL = 28
 STEPS = 4
@@ -38,8 +39,7 @@ SAID = st.lists(
 @contextmanager
 def database() -> Iterator[WriterConnection]:
     with tempfile.TemporaryDirectory() as folder:
-        conn = open_database(Path(folder) / "w.sqlite3")
-        conn.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
+        conn = ready_database(Path(folder) / "w.sqlite3")
         with closing(conn):
             yield conn
 
