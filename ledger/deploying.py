@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ledger.address_book import AddressBook, adopt, read_book
-from ledger.deploy import ensure_deployed
+from ledger.deploy import ORDER, ensure_deployed
 from ledger.errors import OperationFailedError
 from ledger.grants import PAUSER_ROLE, Grant, grants_needed, grants_on_all, missing
 from ledger.operating import Operation
@@ -61,7 +61,7 @@ def deploy(operation: Operation, holders: Holders, path: Path) -> AddressBook:
     roles = {role: address for role, address in named.items() if address is not None}
     made = AddressBook(
         chain=operation.chain.identity(),
-        contracts=found,
+        contracts={name: found[name] for name in ORDER},
         roles={**(book.roles if book is not None else {}), **roles},
     )
     made.write(path)

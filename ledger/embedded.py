@@ -37,6 +37,7 @@ from eth.exceptions import (
 )
 from eth.typing import AccountDetails
 from eth.vm.forks.prague import PragueVM
+from eth.vm.forks.shanghai.withdrawals import Withdrawal
 from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 from typing_extensions import override
@@ -63,6 +64,8 @@ BLOCK_GAS_LIMIT: Final = 30_000_000
 TX_GAS_LIMIT: Final = BLOCK_GAS_LIMIT // 2
 """Gas is free here; half a block is ample for the largest deployment."""
 GENESIS_BALANCE_WEI: Final = 10**30
+FUNDS_GWEI: Final = 10**18
+"""What a key that came later gets; a withdrawal holds 64 bits."""
 TIP_WEI: Final = 1
 
 _TABLES: Final = frozenset({"node", "meta"})
@@ -163,7 +166,8 @@ class EmbeddedChain:
         Args:
             path: The file; WAL files appear beside it.
             clock: The site clock: block times follow it and never run backwards.
-            funded: Addresses that own gas from the genesis block on; used once.
+            funded: Addresses that shall own gas: from the genesis block on, or, where
+                a key came later, from a block that credits them (EIP-4895).
             chain_id: For a new chain; an existing file keeps its own.
 
         Raises:
@@ -191,7 +195,13 @@ class EmbeddedChain:
         except sqlite3.DatabaseError as error:
             conn.close()
             raise ChainNonsenseError(f"{path}: {error}") from error
-        return cls(conn, kind(database), clock=clock)
+        chain = cls(conn, kind(database), clock=clock)
+        try:
+            chain._fund(funded, clock)
+        except BaseException:
+            conn.close()
+            raise
+        return chain
 
     @classmethod
     def _check_file(cls, path: Path) -> None:
@@ -366,11 +376,36 @@ class EmbeddedChain:
                 ),
             )
 
-    def _mine(self, raw: bytes, clock: Clock) -> None:
+    def _fund(self, funded: Sequence[str], clock: Clock) -> None:
+        """Credit those that own nothing; gas is free here, but the EVM counts it."""
+        with self._lock:
+            state = self._vm().state
+            poor = [one for one in funded if not state.get_balance(_raw(one))]
+            if not poor:
+                return
+            self._conn.execute("BEGIN IMMEDIATE")
+            try:
+                self._begin_block(clock)
+                self._chain.mine_all(
+                    [],
+                    withdrawals=[
+                        Withdrawal(0, 0, _raw(one), FUNDS_GWEI) for one in poor
+                    ],
+                    blob_gas_used=0,
+                )
+            except BaseException:
+                self._conn.execute("ROLLBACK")
+                raise
+            self._conn.execute("COMMIT")
+
+    def _begin_block(self, clock: Clock) -> None:
         header = self._pending_header()
         parent = self._chain.get_canonical_head()
         now_s = max(int(clock.now().timestamp()), parent.timestamp + 1)
         self._chain.header = header.copy(timestamp=now_s)
+
+    def _mine(self, raw: bytes, clock: Clock) -> None:
+        self._begin_block(clock)
         vm = self._chain.get_vm()
         try:
             tx = vm.get_transaction_builder().decode(raw)

@@ -28,7 +28,7 @@ from ledger.ports import Chain, Signer
 from ledger.runner import Report, Runner, RunnerSettings
 from ledger.sqlite_store import DDL, SqliteStore, Transactor
 
-PAUSE_S: Final = 1.0
+PAUSE_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
 _HOLDER: Final = "operator"
 
@@ -68,7 +68,8 @@ class Operation:
         while True:
             report = Report()
             done = self._try(step, report)
-            if self._tell_progress():
+            has_moved = self._tell_progress()
+            if has_moved:
                 moved_at = spoke_at = self.monotonic()
             if report.alarms != alarms:
                 alarms = report.alarms
@@ -88,8 +89,8 @@ class Operation:
             if now - spoke_at > HEARTBEAT_S:
                 spoke_at = now
                 self.say(self._waiting_for())
-            if self._open() or not done:
-                self.pause(PAUSE_S if alarms or self._is_slow() else 0.02)
+            if not has_moved:
+                self.pause(PAUSE_S)
 
     def _try(self, step: Step, report: Report) -> bool:
         now = self.clock.now()
@@ -113,9 +114,6 @@ class Operation:
             return self._rows()
         except ChainUnavailableError:
             return ()
-
-    def _is_slow(self) -> bool:
-        return all(tx.state is State.MINED for tx in self._open())
 
     def _tell_progress(self) -> bool:
         """Say what changed; return whether anything did."""

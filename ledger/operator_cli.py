@@ -169,7 +169,9 @@ def _roles(arguments: argparse.Namespace) -> None:
     from ledger.rotation import list_roles  # noqa: PLC0415 - see `_deploy`
 
     book = read_book(arguments.contracts)
-    named = {one: role for role, one in book.roles.items()}
+    named: dict[str, str] = {}
+    for role, one in book.roles.items():
+        named[one] = f"{named[one]}, {role}" if one in named else role
     with open_chain(arguments) as chain:
         asked = {read_address(one, "--address") for one in arguments.address}
         asked |= _ever_granted(chain, book)

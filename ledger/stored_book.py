@@ -70,6 +70,6 @@ def _read(
     number, _, genesis = key.partition(":0x")
     return AddressBook(
         chain=ChainIdentity(chain_id=int(number), genesis_hash=bytes.fromhex(genesis)),
-        contracts=known,
+        contracts={name: known[name] for name in ORDER},
         roles=roles,
     )
