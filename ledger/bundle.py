@@ -15,6 +15,7 @@ from ledger.receipt import FORMAT, FORMAT_SIGNED, BundleChain
 from ledger.signed_claim import SignedClaim
 from ledger.sqlite_queues import queue_settlement
 from ledger.sqlite_store import Leaf, SqliteStore, append_leaf
+from ledger.tx_receipt import tx_json
 
 COUNTED: Final = frozenset({"meter", "decision", "signed_meter"})
 """Leaves of a session that stand before its settlement."""
@@ -227,9 +228,7 @@ def build_receipt(
             "block": None if anchored is None else anchored.block_number,
         },
         "chain": None if chain is None else _chain_json(chain),
-        "settlement_tx": None
-        if tx is None or tx.tx_hash is None
-        else {"tx_hash": _prefixed(tx.tx_hash), "block": tx.block_number},
+        "settlement_tx": tx_json(store, tx, merkle.leaf_hash(settled.commitment)),
     }
 
 

@@ -18,6 +18,10 @@ from ledger.errors import RecordError
 from ledger.outbox import OutboxTx
 from ledger.sqlite_queues import MAX_SQLITE_INT, SqliteQueues
 
+SETTLED_ELSEWHERE: Final = "settled on chain already, and this database forgot where"
+RECORDED_ELSEWHERE: Final = "in a window on chain, and this database forgot in which"
+"""Why sessions are set aside that an old backup of the database does not know of."""
+
 CREDIT_DDL: Final = """
 CREATE TABLE IF NOT EXISTS credit_queue (
     credit_key BLOB PRIMARY KEY,
@@ -108,19 +112,21 @@ class SqliteCredits(SqliteQueues):
     """The queue of credits, beside the other queues."""
 
     def waiting_credits(self, chain: str, limit: int) -> Sequence[CreditRow]:
-        """Return credits without a transaction whose session is settled on a chain.
+        """Return credits without a transaction whose session settled on a chain alone.
 
-        In the order of their leaves' sessions; those of one session in any order, as
-        their sum is bounded.
+        Those of sessions in windows travel in windows too. In the order of their
+        leaves' sessions; those of one session in any order, as their sum is bounded.
         """
         rows = self.conn.execute(
             "SELECT c.credit_key, c.session_key, c.leaf_hash, c.amount_minor"
             " FROM credit_queue AS c JOIN settlement_queue AS s USING (session_key)"
-            " JOIN outbox_tx AS t ON t.tx_id = s.tx_id"
+            " LEFT JOIN outbox_tx AS t ON t.tx_id = s.tx_id"
             " WHERE c.tx_id IS NULL AND c.refused IS NULL"
-            " AND t.chain = ? AND t.state IN ('mined', 'final')"
+            " AND (s.refused = ? OR (t.chain = ? AND t.state IN ('mined', 'final')"
+            "  AND NOT EXISTS ("
+            "   SELECT 1 FROM invoice_leaf AS i WHERE i.tx_id = s.tx_id)))"
             " ORDER BY s.start_leaf_index, c.credit_key LIMIT ?",
-            (chain, limit),
+            (SETTLED_ELSEWHERE, chain, limit),
         )
         return [
             CreditRow(

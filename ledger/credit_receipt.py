@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger import record
+from ledger import merkle, record
 from ledger.sqlite_store import Leaf, SqliteStore
+from ledger.tx_receipt import tx_json
 
 
 def credit_txs_json(
@@ -27,16 +28,12 @@ def credit_txs_json(
             continue
         body = record.parse(leaf.record).body
         tx = store.credit_tx(bytes.fromhex(str(body["credit_key"])))
-        stands = tx is not None and tx.draft.chain == chain and tx.tx_hash is not None
+        stands = tx is not None and tx.draft.chain == chain
+        leaf_hash = merkle.leaf_hash(leaf.commitment)
         found.append(
             {
                 "leaf_index": leaf.leaf_index,
-                "tx": {
-                    "tx_hash": "0x" + tx.tx_hash.hex(),
-                    "block": tx.block_number,
-                }
-                if stands and tx is not None and tx.tx_hash is not None
-                else None,
+                "tx": tx_json(store, tx if stands else None, leaf_hash),
             }
         )
     return found

@@ -14,6 +14,10 @@ A receipt is a JSON object with exactly these members::
      "settlement_tx": {"tx_hash", "block"} or null,
      "credits": [{"leaf_index", "tx": {"tx_hash", "block"} or null}, ...]}
 
+A transaction that recorded a window of invoices also has
+``"invoice": {"root", "index", "size", "inclusion"}``: where the settlement's leaf, or
+the credit's, stands under its root.
+
 ``leaves`` holds the session_start leaf, every meter leaf of the session that the
 settlement counts, an operator's decision on its held bill if there was one, the
 settlement leaf, and its credits, in log order; in version 2 also every signed_meter
@@ -80,11 +84,43 @@ class BundleChain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceProof:
+    """Where a leaf stands among the invoices of a window.
+
+    Attributes:
+        root: That the transaction recorded; over leaf hashes of the log.
+        index: Of the leaf among them.
+        size: Their number.
+        inclusion: Audit path, as in the log.
+    """
+
+    root: bytes
+    index: int
+    size: int
+    inclusion: tuple[bytes, ...]
+
+    def holds(self, leaf_hash: bytes) -> bool:
+        """Say whether a leaf is under the root."""
+        return merkle.verify_inclusion(
+            leaf=leaf_hash,
+            index=self.index,
+            size=self.size,
+            proof=self.inclusion,
+            head=self.root,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BundleTx:
-    """A transaction and its block."""
+    """A transaction and its block.
+
+    Attributes:
+        invoice: ``None`` where it recorded the session, or the credit, alone.
+    """
 
     tx_hash: bytes
     block: int
+    invoice: InvoiceProof | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from ledger.receipt import (
     BundleHead,
     BundleTx,
     CreditTx,
+    InvoiceProof,
     LeafProof,
     Receipt,
     SessionFacts,
@@ -99,13 +100,12 @@ def leaf_proof(value: object) -> LeafProof:
         BundleError: It is none.
     """
     leaf = members(value, "leaf", ("index", "kind", "salt", "record", "inclusion"))
-    path = as_list(leaf["inclusion"], "inclusion", MAX_PATH)
     return LeafProof(
         index=count(leaf, "index"),
         kind=text(leaf, "kind"),
         salt=hexed(leaf["salt"], HASH, "salt"),
         record=text(leaf, "record").encode("utf-8", "surrogatepass"),
-        inclusion=tuple(hexed(item, HASH, "inclusion") for item in path),
+        inclusion=_path(leaf["inclusion"]),
     )
 
 
@@ -138,10 +138,29 @@ def _bundle_chain(value: object) -> BundleChain:
 
 
 def _bundle_tx(value: object) -> BundleTx:
-    tx = members(value, "settlement_tx", ("tx_hash", "block"))
+    tx = dict(as_object(value, "settlement_tx"))
+    invoice = tx.pop("invoice", None)
+    members(tx, "settlement_tx", ("tx_hash", "block"))
     return BundleTx(
-        tx_hash=hexed(tx["tx_hash"], PREFIXED_HASH, "tx_hash"), block=count(tx, "block")
+        tx_hash=hexed(tx["tx_hash"], PREFIXED_HASH, "tx_hash"),
+        block=count(tx, "block"),
+        invoice=None if invoice is None else _invoice(invoice),
     )
+
+
+def _invoice(value: object) -> InvoiceProof:
+    proof = members(value, "invoice", ("root", "index", "size", "inclusion"))
+    return InvoiceProof(
+        root=hexed(proof["root"], HASH, "root"),
+        index=count(proof, "index"),
+        size=count(proof, "size"),
+        inclusion=_path(proof["inclusion"]),
+    )
+
+
+def _path(value: object) -> tuple[bytes, ...]:
+    path = as_list(value, "inclusion", MAX_PATH)
+    return tuple(hexed(item, HASH, "inclusion") for item in path)
 
 
 def _credit_txs(value: object) -> tuple[CreditTx, ...]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any, Final
 
 from ledger.contracts import address_bytes, artifact, currency_bytes
@@ -15,6 +15,13 @@ from ledger.outbox import SettlementRow
 MAX_BATCH: Final = 100
 _ASSET_DOMAIN: Final = b"wattproof/asset/1\0"
 _ZERO_WORD: Final = "00" * 32
+
+
+class SettlementWay(Enum):
+    """How sessions get onto the chain."""
+
+    INVOICES = "invoices"
+    BATCH = "batch"
 
 
 class AssetKind(IntEnum):

@@ -128,10 +128,19 @@ def queue_asset(
 class SqliteQueues(SqliteOutbox):
     """Queues, heads, deployments and the lease, beside the outbox itself."""
 
-    def waiting_settlements(self, limit: int) -> Sequence[SettlementRow]:
-        """Return sessions that no transaction carries yet, oldest first."""
+    def waiting_settlements(
+        self, limit: int, *, only_with_receiver: bool = False
+    ) -> Sequence[SettlementRow]:
+        """Return sessions that no transaction carries yet, oldest first.
+
+        Args:
+            limit: At most so many.
+            only_with_receiver: Leave out those whose flexibility nobody receives.
+        """
+        which = " AND flex_to IS NOT NULL" if only_with_receiver else ""
         return self._settlements(
-            "WHERE tx_id IS NULL AND refused IS NULL ORDER BY start_leaf_index LIMIT ?",
+            f"WHERE tx_id IS NULL AND refused IS NULL{which}"
+            " ORDER BY start_leaf_index LIMIT ?",
             limit,
         )
 
@@ -328,10 +337,10 @@ class SqliteQueues(SqliteOutbox):
         if row is None or row[0] != epoch:
             raise LeaseLostError(f"lease epoch {epoch} was taken over")
 
-    def _settlements(self, where: str, value: int) -> list[SettlementRow]:
+    def _settlements(self, where: str, *values: int) -> list[SettlementRow]:
         rows = self.conn.execute(
-            f"SELECT {_SETTLEMENT} FROM settlement_queue {where}",  # noqa: S608  # constant clauses of this class
-            (value,),
+            f"SELECT {_SETTLEMENT} FROM settlement_queue {where}",  # noqa: S608  # constant clauses of these classes
+            values,
         )
         return [_settlement_row(row) for row in rows]
 

@@ -17,8 +17,9 @@ from functools import cache
 from typing import Final, TypeAlias, TypeVar
 
 from ledger import record
-from ledger.credit_queue import CREDIT_DDL, SqliteCredits
+from ledger.credit_queue import CREDIT_DDL
 from ledger.errors import RecordError
+from ledger.invoice_queue import INVOICE_DDL, SqliteInvoices
 from ledger.sqlite_outbox import OUTBOX_DDL
 from ledger.sqlite_queues import QUEUE_DDL
 
@@ -61,8 +62,10 @@ INSERT OR IGNORE INTO cabinet_state
     SELECT 1, coalesce(max(leaf_index) + 1, 0) FROM leaf;
 """
 """How far `ledger.cabinets` is; it begins at the end of a log that is there already."""
-DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL + CABINET_DDL
+DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL + CABINET_DDL + INVOICE_DDL
 """All tables of the ledger; for ``executescript`` or a migration file."""
+LATER_DDL: Final = CABINET_DDL + INVOICE_DDL
+"""What databases of earlier versions lack; harmless where it is there."""
 
 _APPEND: Final = (
     "INSERT INTO leaf (leaf_index, kind, subject, commitment, salt, record, sealed_at)"
@@ -186,7 +189,7 @@ def erase_leaf(conn: sqlite3.Connection, leaf_index: int) -> None:
     )
 
 
-class SqliteStore(SqliteCredits):
+class SqliteStore(SqliteInvoices):
     """`ledger.log.LogStore` and all of the outbox over one connection.
 
     Cheap to construct: make one per transaction.

@@ -17,6 +17,7 @@ from typing import Final
 from ledger import merkle, pricing, record
 from ledger.errors import BundleError, RecordError
 from ledger.heads import KnownHeads, check_consistency
+from ledger.invoice_proofs import check_invoices, has_invoices
 from ledger.meter_key import MeterKey
 from ledger.published import PublishedContracts, check_published
 from ledger.receipt import LeafProof, Receipt
@@ -133,6 +134,8 @@ def verify(
         checks.append(_run("decision", _check_decision, receipt, opened))
     if opened.credits or receipt.credit_txs:
         checks.append(_run("credits", _check_credits, receipt, opened))
+    if has_invoices(receipt):
+        checks.append(_run("invoice", _check_invoice, receipt, opened))
     checks += _signed_checks(opened, receipt, meter_key)
     checks.append(check_consistency(heads, receipt.head.size, receipt.head.root))
     checks.append(check_published(contracts, receipt.chain))
@@ -333,6 +336,11 @@ def _check_decision(receipt: Receipt, opened: _Opened) -> str:
 def _check_credits(receipt: Receipt, opened: _Opened) -> str:
     settlement = opened.settlement, opened.settlement_record
     return check_credits(receipt, settlement, opened.credits)
+
+
+def _check_invoice(receipt: Receipt, opened: _Opened) -> str:
+    settlement = opened.settlement, opened.settlement_record
+    return check_invoices(receipt, settlement, opened.credits)
 
 
 def _signed_checks(

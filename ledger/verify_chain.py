@@ -24,6 +24,7 @@ from ledger.receipt import BundleChain, BundleHead, BundleTx, Receipt
 from ledger.verdicts import Check, Verdict
 from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven
+from ledger.verify_invoices import check_closed, check_window
 
 NAMES: Final = ("chain", "head", "settlement-on-chain")
 CREDITS: Final = "credits-on-chain"
@@ -171,6 +172,19 @@ def _check_settled(
     found = _mined(chain, receipt.settlement_tx)
     if isinstance(found, str):
         return _false(name, found)
+    proof = receipt.settlement_tx.invoice
+    if proof is not None:
+        try:
+            window = check_window(proof, settled.leaf_hash, named, found)
+            check_closed(window, settled.start_leaf_index, named, chain)
+        except BundleError as error:
+            return _false(name, str(error))
+        return Check(
+            name=name,
+            verdict=good,
+            reason=f"invoice {proof.index + 1} of {proof.size} recorded in block"
+            f" {found.block_number}, and its session is closed",
+        )
     expected = {
         "sessionKey": receipt.session.session_key,
         "startLeafIndex": settled.start_leaf_index,

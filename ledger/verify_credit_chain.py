@@ -9,7 +9,9 @@ from ledger.errors import BundleError
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
 from ledger.receipt import BundleChain, BundleTx, Receipt
+from ledger.record import Record
 from ledger.verify_credits import Proven
+from ledger.verify_invoices import check_window
 
 
 def check_recorded(
@@ -35,7 +37,7 @@ def check_recorded(
         BundleError: A credit is not on this chain as the receipt says.
     """
     binding = artifact("Settlement")
-    recorded = 0
+    recorded = in_windows = 0
     for (leaf, one), told in zip(found, receipt.credit_txs, strict=True):
         if told.tx is None:
             continue
@@ -43,6 +45,10 @@ def check_recorded(
         looked = mined(chain, told.tx)
         if isinstance(looked, str):
             raise BundleError(f"credit {ordinal}: {looked}")
+        if told.tx.invoice is not None:
+            check_window(told.tx.invoice, leaf.leaf_hash, named, looked)
+            in_windows += _amount_of(one)
+            continue
         expected = {
             "sessionKey": receipt.session.session_key,
             "creditKey": bytes.fromhex(str(one.body["credit_key"])),
@@ -57,9 +63,7 @@ def check_recorded(
             for event in events
         ):
             raise BundleError(f"credit {ordinal}: that transaction recorded another")
-        amount = one.body["amount_minor"]
-        assert isinstance(amount, int), "the record's shape was checked"
-        recorded += amount
+        recorded += _amount_of(one)
     data = chain.call(
         named.settlement_contract,
         binding.calldata("settledAmounts", receipt.session.session_key),
@@ -71,4 +75,10 @@ def check_recorded(
         return None
     later = credited - recorded
     more = f"; {later} more were credited since" if later else ""
-    return f"credits of {recorded} minor units are recorded{more}"
+    return f"credits of {recorded + in_windows} minor units are recorded{more}"
+
+
+def _amount_of(credit: Record) -> int:
+    amount = credit.body["amount_minor"]
+    assert isinstance(amount, int), "the record's shape was checked"
+    return amount

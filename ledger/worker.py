@@ -17,7 +17,7 @@ from typing import Final
 from ledger import credits as credit_leaves
 from ledger import log, settle
 from ledger.address_book import AddressBook, adopt
-from ledger.contracts import artifact
+from ledger.contracts import Artifact, artifact
 from ledger.deploy import ensure_contracts
 from ledger.errors import (
     ArtifactError,
@@ -28,12 +28,13 @@ from ledger.errors import (
     LedgerForkError,
 )
 from ledger.grants import Contracts, Pausers
+from ledger.invoices import Windows, binding_of
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
 from ledger.public_leaves import STATUS_RECORD_BYTES, seal_status
 from ledger.receipt import BundleChain
 from ledger.runner import Report, Runner, RunnerSettings
-from ledger.settle import AlgorithmRelease
+from ledger.settle import AlgorithmRelease, SettlementWay
 from ledger.sqlite_store import SqliteStore
 
 MAX_SETTLE_BATCH: Final = settle.MAX_BATCH
@@ -60,10 +61,17 @@ class WorkerSettings:
     Attributes:
         anchor_interval_s: Least time between two anchors, in site time.
         hold_s: Pause after a revert before the same kind of work is tried again.
+        way: How sessions are settled. A contract of an earlier release that cannot
+            record invoices gets batches.
+        patience_s: How long a window of invoices waits for a session to settle before
+            it names it as open, in site time. On a chain of one's own, where gas costs
+            nothing, it does not wait.
     """
 
     anchor_interval_s: float = 900.0
     hold_s: float = 300.0
+    way: SettlementWay = SettlementWay.INVOICES
+    patience_s: float = 86_400.0
     runner: RunnerSettings = field(default_factory=RunnerSettings)
 
 
@@ -150,6 +158,8 @@ class AnchorWorker:
         self._on_status = on_status
         self._holder = holder
         self._pausers = Pausers(self._runner, self._admin, signers.pauser)
+        self._windows: Windows | None = None
+        self._invoices: Artifact | None = None
         self._key: str | None = None
         self._contracts: Contracts | None = None
         self._bundle_chain: BundleChain | None = None
@@ -228,6 +238,7 @@ class AnchorWorker:
         if key != self._key:  # also when a node came back with another chain
             self._key, self._contracts, self._bundle_chain = key, None, None
             self._pausers = Pausers(self._runner, self._admin, self._signers.pauser)
+            self._windows = self._invoices = None
             self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
         if self._contracts is None:
@@ -241,6 +252,7 @@ class AnchorWorker:
                 anchor_contract=contracts.status_anchor,
                 settlement_contract=contracts.settlement,
             )
+            self._choose_way(contracts)
         if contracts is not None and self._pausers.see(contracts, now, report):
             self._runner.run(now, report)
         for _round in range(FLUSH_ROUNDS if flush else ROUNDS):
@@ -249,6 +261,7 @@ class AnchorWorker:
                 break
             sealed = [
                 self._seal_anchor(contracts, now, report, flush=flush),
+                self._seal_invoices(contracts, now),
                 self._seal_settlements(contracts, now),
                 self._seal_credits(contracts, now),
                 self._seal_assets(contracts, now),
@@ -319,14 +332,33 @@ class AnchorWorker:
             self._anchor_due = now + interval
         return sealed
 
+    def _choose_way(self, contracts: Contracts) -> None:
+        """Settle by windows where that is wished, and the contract can."""
+        if self._settings.way is not SettlementWay.INVOICES:
+            return
+        self._invoices = binding_of(self._runner, contracts.settlement)
+        is_own = self._chain.self_witnessed
+        self._windows = Windows(
+            self._runner,
+            sender=self._signers.settler.address,
+            patience_s=0.0 if is_own else self._settings.patience_s,
+        )
+
+    def _seal_invoices(self, contracts: Contracts, now: datetime) -> bool:
+        windows, binding = self._windows, self._invoices
+        if windows is None or binding is None or self._blocked(Purpose.SETTLE, now):
+            return False
+        return windows.seal(binding, contracts.settlement, now)
+
     def _seal_settlements(self, contracts: Contracts, now: datetime) -> bool:
         if self._blocked(Purpose.SETTLE, now):
             return False
         key = self._chain.identity().key
         limit, since = self._settle_rows, self._settle_since or now
+        only_alone = self._invoices is not None
 
         def work(store: SqliteStore) -> bool:
-            rows = store.waiting_settlements(limit)
+            rows = store.waiting_settlements(limit, only_with_receiver=only_alone)
             if not rows:
                 return False
             name = hashlib.sha256(b"".join(row.session_key for row in rows))
@@ -406,7 +438,7 @@ class AnchorWorker:
             if purpose is Purpose.ANCHOR:
                 self._on_status(False)  # the one thing it says
             reason = "not executed" if error is None else str(error)
-            culprit = None if error is None else _culprit(error)
+            culprit = None if error is None else self._culprit(error)
             if culprit is not None and purpose is Purpose.SETTLE:
                 self._runner.write(
                     partial(
@@ -433,6 +465,16 @@ class AnchorWorker:
             else:
                 self._held[purpose] = now + timedelta(seconds=self._settings.hold_s)
             report.alarms.append(f"{purpose.value} {tx.draft.purpose_key}: {reason}")
+
+    def _culprit(self, error: ContractRevertedError) -> bytes | None:
+        """Return the key of the row that a contract names in its refusal."""
+        first = error.arguments[0] if error.arguments else None
+        if error.name == "WindowLeafSettled" and isinstance(first, int):
+            leaf = first
+            return self._runner.write(lambda store: store.settlement_of_start(leaf))
+        if not error.name.startswith(("Settlement", "Asset")):
+            return None
+        return first if isinstance(first, bytes) else None
 
     def _summary(self, state: WorkerState, report: Report) -> StepSummary:
         contracts, key = self._contracts, self._key
@@ -463,11 +505,3 @@ class AnchorWorker:
             )
 
         return self._transact(work)
-
-
-def _culprit(error: ContractRevertedError) -> bytes | None:
-    """Return the key of the row that a contract names in its refusal."""
-    if not error.name.startswith(("Settlement", "Asset")):
-        return None
-    first = error.arguments[0] if error.arguments else None
-    return first if isinstance(first, bytes) else None

@@ -22,7 +22,7 @@ from gateway.store.money import Draft
 from gateway.store.times import to_text
 from ledger import record
 from ledger.bundle import Metered, metered, seal_settlement
-from ledger.sqlite_store import CABINET_DDL, DDL, NewLeaf, append_leaf, append_leaves
+from ledger.sqlite_store import DDL, LATER_DDL, NewLeaf, append_leaf, append_leaves
 
 _START_LEAF: Final = (
     "SELECT leaf_index FROM leaf WHERE subject = ? AND kind = 'session_start' LIMIT 1"
@@ -112,7 +112,7 @@ def install_ledger(conn: sqlite3.Connection) -> None:
     """
     known = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'leaf'").fetchone()
     statement = ""
-    for part in (DDL if known is None else CABINET_DDL).split(";"):
+    for part in (DDL if known is None else LATER_DDL).split(";"):
         statement += part + ";"
         if sqlite3.complete_statement(statement) and statement.strip(" \n;"):
             conn.execute(statement)

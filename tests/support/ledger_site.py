@@ -13,6 +13,7 @@ from ledger.credits import SealedCredit, seal_credit
 from ledger.embedded import EmbeddedChain
 from ledger.keys import LocalSigner
 from ledger.ports import Chain, Signers, Transact
+from ledger.settle import SettlementWay
 from ledger.sqlite_store import DDL, SqliteStore, Transactor, append_leaf, transaction
 from ledger.worker import AnchorWorker, WorkerSettings
 
@@ -223,6 +224,7 @@ def make_site(
     transact: Transact | None = None,
     clock: SteppedClock | None = None,
     settings: WorkerSettings | None = None,
+    way: SettlementWay = SettlementWay.BATCH,
 ) -> Site:
     """Open (again) the site whose files are in a folder."""
     clock = clock or SteppedClock()
@@ -233,7 +235,7 @@ def make_site(
         chain=chain,
         transact=transact or Transactor(conn),
         signers=signers,
-        settings=settings,
+        settings=settings or WorkerSettings(way=way),
     )
     return Site(
         folder=folder,

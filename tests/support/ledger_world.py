@@ -20,7 +20,14 @@ from ledger.errors import LedgerError
 from ledger.outbox import SettlementRow
 from ledger.ports import Signers
 from ledger.runner import RunnerSettings
-from ledger.settle import Asset, AssetKind, AssetStatus, asset_id, asset_json
+from ledger.settle import (
+    Asset,
+    AssetKind,
+    AssetStatus,
+    SettlementWay,
+    asset_id,
+    asset_json,
+)
 from ledger.sqlite_queues import queue_asset, queue_settlement
 from ledger.sqlite_store import SqliteStore, Transactor, append_leaf, transaction
 from ledger.worker import AnchorWorker, StepSummary, WorkerSettings
@@ -36,6 +43,18 @@ LASTING_BASE_FEE_WEI: Final = 120 * GWEI
 CALM_ROUNDS: Final = 120
 BUMP_S: Final = 60.0
 LEASE_S: Final = 120.0
+
+
+_AT: Final = "2026-03-02T17:00:00Z"
+_BODIES: Final[dict[str, dict[str, object]]] = {
+    "status": {"subject": "CP-1", "occurred_at": _AT},
+    "session_start": {
+        "session_id": "s",
+        "station_id": "CP-1",
+        "evse_id": 1,
+        "started_at": _AT,
+    },
+}
 
 
 class CrashError(BaseException):
@@ -77,11 +96,13 @@ class World:
     Attributes:
         with_backups: Old backups are put back.
         with_strangers: Somebody else uses the keys.
+        way: How sessions are settled.
     """
 
     seed: int
     with_backups: bool = True
     with_strangers: bool = True
+    way: SettlementWay = SettlementWay.BATCH
     now: datetime = START
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -96,6 +117,9 @@ class World:
         self.facts: list[Callable[[], None]] = []
         self.n_leaves = 0
         self.sessions: list[bytes] = []
+        self.starts: list[int] = []
+        self.unsettled: list[int] = []
+        self.recorded: dict[bytes, tuple[bytes, ...]] = {}
         self.credits: list[bytes] = []
         self.assets: list[bytes] = []
         self.backups: list[Backup] = []
@@ -108,6 +132,7 @@ class World:
         self.runner_settings = RunnerSettings(
             bump_after_s=BUMP_S, fee_cap_wei=FEE_CAP_WEI, lease_s=LEASE_S
         )
+        self.patience_s = self.rng.choice((0.0, 600.0))
         self.signers = self._signers()
         self.processes = [self._process("north"), self._process("south")]
 
@@ -128,18 +153,32 @@ class World:
         self.n_leaves += count
         self.happen(lambda: self._put_leaves(first, count))
 
-    def add_session(self) -> None:
-        number = len(self.sessions)
+    def add_session(self, *, settles: bool = True) -> None:
+        """Begin a session; it is settled now, or in some later moment."""
+        number = len(self.starts)
+        start_leaf_index = self.n_leaves
+        self.starts.append(start_leaf_index)
+        self.n_leaves += 1
+        self.happen(lambda: self._put_leaves(start_leaf_index, 1, "session_start"))
+        self.unsettled.append(number)
+        if settles:
+            self.settle_some()
+
+    def settle_some(self) -> None:
+        """Settle one of the sessions that run, if one does."""
+        if not self.unsettled:
+            return
+        number = self.unsettled.pop(self.rng.randrange(len(self.unsettled)))
         key = hashlib.sha256(b"session %d" % number).digest()
         self.sessions.append(key)
-        start_leaf_index = self.n_leaves
-        self.n_leaves += 2
+        index = self.n_leaves
+        self.n_leaves += 1
 
         def fact() -> None:
-            self._put_leaves(start_leaf_index, 2)
+            self._put_leaves(index, 1)
             row = SettlementRow(
                 session_key=key,
-                start_leaf_index=start_leaf_index,
+                start_leaf_index=self.starts[number],
                 leaf_hash=hashlib.sha256(key).digest(),
                 energy_milliwh=1_000_000 + number,
                 amount_minor=500 + number,
@@ -174,15 +213,12 @@ class World:
         )
         self.happen(lambda: queue_asset(self.conn, asset_json(asset)))
 
-    def _put_leaves(self, first: int, count: int) -> None:
+    def _put_leaves(self, first: int, count: int, kind: str = "status") -> None:
         for index in range(first, first + count):
-            data = record.canonical(
-                "status",
-                {"subject": "CP-1", "occurred_at": "2026-03-02T17:00:00Z"},
-            )
+            data = record.canonical(kind, _BODIES[kind])
             salt = hashlib.sha256(b"salt %d" % index).digest()
             found = append_leaf(
-                self.conn, "status", "CP-1", data, salt, "2026-03-02T17:00:00Z"
+                self.conn, kind, "CP-1", data, salt, self.now.isoformat()
             )
             assert found == index, "facts come in their order"
 
@@ -228,6 +264,8 @@ class World:
             settings=WorkerSettings(
                 anchor_interval_s=300,
                 hold_s=60,
+                way=self.way,
+                patience_s=self.patience_s,
                 runner=self.runner_settings,
             ),
             holder=name,
@@ -290,6 +328,14 @@ class World:
         if tx.max_fee_wei > FEE_CAP_WEI:
             raise ViolationError(f"signed {tx.max_fee_wei} wei per gas, above the cap")
         self.signed[tx.tx_hash] = tx
+        keys = self.conn.execute(
+            "SELECT session_key FROM settlement_queue JOIN outbox_tx USING (tx_id)"
+            " WHERE calldata = ? UNION ALL"
+            " SELECT credit_key FROM credit_queue JOIN outbox_tx USING (tx_id)"
+            " WHERE calldata = ?",
+            (tx.calldata, tx.calldata),
+        )
+        self.recorded.setdefault(tx.calldata, tuple(row[0] for row in keys))
         self.counts["signatures"] += 1
 
     def _on_send(self, tx: SimTx) -> None:

@@ -26,9 +26,12 @@ from tests.support.sim_contracts import (
     SimTx,
     Slots,
     called,
+    closed_before,
     created,
     execute,
     has_role,
+    is_closed,
+    is_settled,
     minter,
     tx_from,
 )
@@ -153,6 +156,11 @@ class SimChain:
             return abi_encode(["uint64", "bytes32", "uint64"], (size, root, 0))
         if function == "hasRole":
             return abi_encode(["bool"], (has_role(self.tip, to, *arguments),))
+        if function == "closedBefore":
+            return abi_encode(["uint64"], (closed_before(self.tip, to),))
+        if function in ("isStartLeafClosed", "isStartLeafSettled"):
+            asked = is_closed if function == "isStartLeafClosed" else is_settled
+            return abi_encode(["bool"], (asked(self.tip, to, arguments[0]),))
         if function == "minter":
             return abi_encode(["address"], (minter(self.tip, to),))
         raise AssertionError(f"no model of {name}.{function}")

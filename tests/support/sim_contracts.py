@@ -81,8 +81,8 @@ def execute(slots: Slots, tx: SimTx) -> None:
         case "settleBatch":
             for row in arguments[0]:
                 _settle(slots, to, row)
-        case "recordCredit":
-            _credit(slots, to, arguments[0])
+        case "recordInvoices" | "recordCredit":
+            (_record if len(arguments) > 1 else _credit)(slots, to, arguments)
         case "registerBatch":
             for row in arguments[0]:
                 slots["asset", to, row["assetId"].hex()] = row
@@ -131,11 +131,54 @@ def _settle(slots: Slots, to: str, row: Mapping[str, Any]) -> None:
         return
     if known is not None or ("start", to, str(start)) in slots:
         raise _refusal("Settlement", "SettlementConflict", key, start)
+    if is_closed(slots, to, start):
+        raise _refusal("Settlement", "SettlementLeafClosed", key, start)
     slots["session", to, key.hex()] = row
     slots["start", to, str(start)] = True
 
 
-def _credit(slots: Slots, to: str, row: Mapping[str, Any]) -> None:
+def _record(slots: Slots, to: str, arguments: list[Any]) -> None:
+    first, end, root, count, listed, left = arguments
+    assert len(listed) <= count, "a window counts what it lists"
+    size = max((v[0] for key, v in slots.items() if key[0] == "head"), default=0)
+    if end > size:
+        raise _refusal("Settlement", "SettlementWindowBeyondHead", size, end)
+    content = (first, end, root, count, tuple(listed), tuple(left))
+    if slots.get(("window", to, str(first))) == content:
+        return
+    closed = closed_before(slots, to)
+    if first != closed or end <= first:
+        raise _refusal("Settlement", "WindowNotNext", closed, first, end)
+    slots["window", to, str(first)] = content
+    slots["closed", to] = end
+    for leaf in listed:
+        if ("start", to, str(leaf)) in slots:
+            raise _refusal("Settlement", "WindowLeafSettled", leaf)
+        if leaf < first and slots.pop(("open", to, str(leaf)), None) is None:
+            raise _refusal("Settlement", "WindowLeafSettled", leaf)
+    for leaf in left:
+        if not first <= leaf < end or leaf in listed:
+            raise _refusal("Settlement", "WindowLeafMisplaced", leaf)
+        slots["open", to, str(leaf)] = True
+
+
+def closed_before(slots: Slots, to: str) -> int:
+    """Return where the next window begins."""
+    return int(slots.get(("closed", to), 0))
+
+
+def is_closed(slots: Slots, to: str, leaf: int) -> bool:
+    """Say whether a window closed a start leaf."""
+    return leaf < closed_before(slots, to) and ("open", to, str(leaf)) not in slots
+
+
+def is_settled(slots: Slots, to: str, leaf: int) -> bool:
+    """Say whether a session was settled alone."""
+    return ("start", to, str(leaf)) in slots
+
+
+def _credit(slots: Slots, to: str, arguments: list[Any]) -> None:
+    (row,) = arguments
     key, session = row["creditKey"], row["sessionKey"]
     known = slots.get(("credit", to, key.hex()))
     if known == row:

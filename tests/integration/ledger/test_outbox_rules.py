@@ -254,7 +254,7 @@ def status_worker(world: HostileWorld, heard: Heard) -> AnchorWorker:
         chain=world.chain,
         transact=world.transact,
         signers=world.signers,
-        settings=WorkerSettings(anchor_interval_s=0, hold_s=1),
+        settings=WorkerSettings(anchor_interval_s=0, hold_s=1, way=world.way),
         packed_status=lambda: b"\1" * 13,
         on_status=heard.told.append,
         holder="north",

@@ -26,6 +26,7 @@ from ledger.settle import (
     Asset,
     AssetKind,
     AssetStatus,
+    SettlementWay,
     asset_id,
     asset_json,
 )
@@ -111,6 +112,7 @@ def chain(tmp_path: Path) -> MoodyChain:
 def site(tmp_path: Path, chain: MoodyChain) -> Site:
     """A site whose contracts stand and whose first anchor is made."""
     settings = WorkerSettings(
+        way=SettlementWay.BATCH,
         anchor_interval_s=60,
         hold_s=10,
         runner=RunnerSettings(bump_after_s=30, fee_cap_wei=10**12),
