@@ -16,6 +16,7 @@ from gateway.config.sections import (
     Regime,
     SecurityConfig,
     ServerConfig,
+    SettlementMode,
     StoreConfig,
 )
 from gateway.config.site import station_from_json, station_to_json
@@ -36,6 +37,7 @@ __all__ = [
     "Regime",
     "SecurityConfig",
     "ServerConfig",
+    "SettlementMode",
     "StoreConfig",
     "check_devices",
     "check_passwords",

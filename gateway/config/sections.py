@@ -42,6 +42,13 @@ class LedgerBackend(StrEnum):
     RPC = "rpc"
 
 
+class SettlementMode(StrEnum):
+    """How settled sessions get onto the chain."""
+
+    INVOICES = "invoices"
+    BATCH = "batch"
+
+
 class Regime(StrEnum):
     """What settles by itself."""
 
@@ -281,13 +288,15 @@ _REMOTE_KEY: Final = re.compile("remote:0x[0-9a-fA-F]{40}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerConfig:
-    """Where evidence is anchored, and what of it is public.
+    """Where evidence is anchored, how, and what of it is public.
 
     ``rpc_url`` to ``daily_fees_gwei`` are for ``rpc`` only.
 
     Attributes:
         backend: Where heads are anchored: a chain of one's own in a file, an EVM node,
             or nowhere.
+        settlement: How sessions get onto the chain: as a root of invoices, which shows
+            no amounts, or one by one in batches.
         rpc_url: JSON-RPC endpoint of an EVM node, http or https.
         chain_id: The chain that must be there; without it any chain is taken.
         contracts_file: Where the contracts are, as ``wattproof ledger deploy`` wrote
@@ -311,6 +320,7 @@ class LedgerConfig:
     """
 
     backend: LedgerBackend = LedgerBackend.EMBEDDED
+    settlement: SettlementMode = SettlementMode.INVOICES
     rpc_url: str | None = None
     chain_id: Annotated[int | None, Range(low=1, high=2**53)] = None
     contracts_file: Path | None = None

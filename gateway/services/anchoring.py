@@ -300,6 +300,7 @@ class Anchoring:
     def _open(self) -> "AnchorWorker":
         # Imported here: the EVM takes a second to load, and only this thread waits.
         from ledger.runner import RunnerSettings  # noqa: PLC0415 - see above
+        from ledger.settle import SettlementWay  # noqa: PLC0415 - see above
         from ledger.worker import AnchorWorker, WorkerSettings  # noqa: PLC0415 - see above
 
         ledger = self._settings.ledger
@@ -324,6 +325,7 @@ class Anchoring:
             signers=signers,
             settings=WorkerSettings(
                 anchor_interval_s=self._settings.step_s,
+                way=SettlementWay(ledger.settlement.value),
                 runner=RunnerSettings(daily_fees_wei=_daily_fees_wei(ledger)),
             ),
             packed_status=lambda: self._write(self._public.pack),

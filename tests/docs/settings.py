@@ -43,8 +43,8 @@ an authority is made at the first start. See
     ("[optimizer]", "How plans are made.", sections.OptimizerConfig),
     (
         "[ledger]",
-        """Where evidence is anchored. Everything but `backend` is for `backend = "rpc"`
-only; see [evidence.md](evidence.md).""",
+        """Where evidence is anchored. Everything but `backend` and `settlement` is for
+`backend = "rpc"` only; see [evidence.md](evidence.md).""",
         sections.LedgerConfig,
     ),
     ("[billing]", "Money.", sections.BillingConfig),

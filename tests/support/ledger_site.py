@@ -118,6 +118,12 @@ def bill_of(registers: list[tuple[datetime, int]]) -> dict[str, Any]:
     }
 
 
+_REGISTERS: Final = [
+    (START + timedelta(minutes=30 * step), 5_000_000 + 3_333_333 * step)
+    for step in range(7)
+]
+
+
 @dataclass
 class Site:
     """Everything that a gateway would wire."""
@@ -149,22 +155,26 @@ class Site:
 
         Its start may say which tariff was promised, by its hash.
         """
-        registers = [
-            (START + timedelta(minutes=30 * step), 5_000_000 + 3_333_333 * step)
-            for step in range(7)
-        ]
+        self.begin(session_id, promised)
+        return self.settle(session_id)
+
+    def begin(self, session_id: str, promised: str | None = None) -> None:
+        """The start of a session."""
         start_body: dict[str, object] = {
             "session_id": session_id,
             "station_id": "CP-1",
             "evse_id": 1,
             "started_at": utc_text(START),
-            "register_start_milliwh": registers[0][1],
+            "register_start_milliwh": _REGISTERS[0][1],
         }
         if promised is not None:
             start_body["tariff_sha256"] = promised
         with transaction(self.conn):
             self.leaf("session_start", session_id, start_body)
-        for at, register in registers[1:]:
+
+    def settle(self, session_id: str, flex_to: str | None = None) -> int:
+        """The readings of a session that began, and its settlement."""
+        for at, register in _REGISTERS[1:]:
             self.add_noise(2)
             body: dict[str, object] = {
                 "session_id": session_id,
@@ -176,14 +186,15 @@ class Site:
             }
             with transaction(self.conn):
                 self.leaf("meter", session_id, body)
-        self.bills[session_id] = bill_of(registers)
+        self.bills[session_id] = bill_of(_REGISTERS)
         with transaction(self.conn):
             return seal_settlement(
                 self.conn,
                 session_id=session_id,
                 bill=self.bills[session_id],
-                ended_at=utc_text(registers[-1][0]),
+                ended_at=utc_text(_REGISTERS[-1][0]),
                 sealed_at=utc_text(self.clock.at),
+                flex_to=flex_to,
             )
 
     def add_credit(
