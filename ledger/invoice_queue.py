@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from ledger.credit_queue import RECORDED_ELSEWHERE, CreditRow, SqliteCredits
 from ledger.outbox import SettlementRow
+from ledger.sqlite_queues import MAX_SQLITE_INT
 
 INVOICE_DDL: Final = """
 CREATE TABLE IF NOT EXISTS invoice_leaf (
@@ -129,6 +130,11 @@ class SqliteInvoices(SqliteCredits):
             (chain,),
         ).fetchone()
         return int(row[0])
+
+    def is_beyond_head(self, chain: str) -> bool:
+        """Say whether a session waits that began after a chain's newest head."""
+        size = self.final_head_size(chain)
+        return bool(self.waiting_invoices(size, MAX_SQLITE_INT, 1))
 
     def window_credits(
         self, chain: str, recorded_now: Sequence[bytes], limit: int

@@ -319,7 +319,10 @@ def test_a_head_on_chain_that_is_not_ours_stops_anchoring(
 
 def replace_connection(site: Site, conn: Any) -> Site:
     worker = AnchorWorker(
-        chain=site.chain, transact=Transactor(conn), signers=site.signers
+        chain=site.chain,
+        transact=Transactor(conn),
+        signers=site.signers,
+        settings=WorkerSettings(way=SettlementWay.BATCH),
     )
     return replace(site, conn=conn, worker=worker)
 
