@@ -3,13 +3,14 @@ r"""The outbox: transactions as rows, their states, and the only legal moves.
 ::
 
     sealed --> signed --> sent --> mined --> final
-       \                  |  ^       |
+       \         |        |  ^       |
         \--> failed <-----+  +-------+  (reorganisation: sent again, same bytes)
 
 A row is *sealed* in the database transaction that decides on the work. It is *signed*
 once its nonce and raw bytes are committed, and only then may it be broadcast, so that a
 crash at any point leaves either nothing or bytes that can be sent again. Nonces come
-from this table only. A higher fee is a new attempt at the same nonce.
+from this table only. A higher fee is a new attempt at the same nonce. A signed row
+fails only where it can never do its work any more (`ledger.lost_keys`).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Purpose(Enum):
 
 LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.SEALED: frozenset({State.SIGNED, State.FAILED}),
-    State.SIGNED: frozenset({State.SENT}),
+    State.SIGNED: frozenset({State.SENT, State.FAILED}),
     State.SENT: frozenset({State.MINED, State.FAILED}),
     State.MINED: frozenset({State.FINAL, State.SENT}),
     State.FINAL: frozenset(),

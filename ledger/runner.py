@@ -168,6 +168,16 @@ class Runner:
             final = max(final, self.chain.final_block()) if just_sent else final
             self._confirm(tx, now, final, report)
 
+    def give_up_lost(self, tx: OutboxTx, report: Report) -> None:
+        """Give a row back that can never do its work, unless it is in a block.
+
+        Its key is not here and has lost its role (`ledger.lost_keys`).
+        """
+        if self._receipt(tx) is not None:
+            return
+        self._give_up(tx, f"the key of {tx.draft.sender} has lost its role")
+        report.failed += 1
+
     def _tx(self, tx_id: int) -> OutboxTx:
         return self.write(lambda store: store.tx(tx_id))
 

@@ -29,6 +29,7 @@ from ledger.errors import (
 )
 from ledger.grants import Contracts, Pausers
 from ledger.invoices import Windows, binding_of
+from ledger.lost_keys import LostKeys
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
 from ledger.public_leaves import STATUS_RECORD_BYTES, seal_status
@@ -158,6 +159,7 @@ class AnchorWorker:
         self._on_status = on_status
         self._holder = holder
         self._pausers = Pausers(self._runner, self._admin, signers.pauser)
+        self._lost = LostKeys(self._runner, signers)
         self._windows: Windows | None = None
         self._invoices: Artifact | None = None
         self._key: str | None = None
@@ -239,6 +241,7 @@ class AnchorWorker:
             self._key, self._contracts, self._bundle_chain = key, None, None
             self._pausers = Pausers(self._runner, self._admin, self._signers.pauser)
             self._windows = self._invoices = None
+            self._lost = LostKeys(self._runner, self._signers)
             self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
         if self._contracts is None:
@@ -253,6 +256,8 @@ class AnchorWorker:
                 settlement_contract=contracts.settlement,
             )
             self._choose_way(contracts)
+        if contracts is not None:
+            self._lost.see(contracts, report)
         if contracts is not None and self._pausers.see(contracts, now, report):
             self._runner.run(now, report)
         for _round in range(FLUSH_ROUNDS if flush else ROUNDS):

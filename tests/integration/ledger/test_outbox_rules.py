@@ -184,6 +184,31 @@ def test_what_a_replaced_key_signed_is_sent_again_and_its_fees_are_an_alarm(
     world.calm_down()
 
 
+def test_what_a_lost_key_signed_is_given_up_once_its_role_is_gone_for_good(
+    world: HostileWorld,
+) -> None:
+    settle_and_send(world)
+    old = world.signers.settler.address
+    replace_settler(world)
+    world.chain.pool.clear()
+    world.chain.base_fee_wei = 60 * GWEI  # its bytes pay too little for ever
+    for _ in range(world.chain.final_depth + 2):
+        world.chain.mine()
+        summary = stepped(world, BUMP_S + 1)
+        assert states(world, "settle") == ["sent"], "with its role it may still do it"
+    assert any("is stuck: the key of" in alarm for alarm in summary.alarms)
+    for key in [key for key in world.chain.tip if key[0] == "role" and key[3] == old]:
+        del world.chain.tip[key]
+    stepped(world)
+    assert states(world, "settle") == ["sent"], "the revocation may be reorganised away"
+    for _ in range(world.chain.final_depth + 2):
+        world.chain.mine()
+        stepped(world)
+    assert states(world, "settle")[0] == "failed"
+    world.calm_down()
+    assert states(world, "settle") == ["failed", "final"]
+
+
 def replace_settler(world: HostileWorld) -> None:
     address = "0x" + hashlib.sha256(b"a new settler").hexdigest()[:40]
     signer = SimSigner(address=address, on_sign=world.on_sign)
