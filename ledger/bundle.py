@@ -10,6 +10,7 @@ from typing import Any, Final
 from ledger import log, merkle, record
 from ledger.credit_receipt import credit_txs_json
 from ledger.errors import BundleError, RecordError
+from ledger.invoice_queue import note_settlement_leaf
 from ledger.outbox import SettlementRow
 from ledger.receipt import FORMAT, FORMAT_SIGNED, BundleChain
 from ledger.signed_claim import SignedClaim
@@ -144,6 +145,7 @@ def seal_settlement(
             flex_to=flex_to,
         ),
     )
+    note_settlement_leaf(conn, key, index)
     return index
 
 

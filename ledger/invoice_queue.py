@@ -7,6 +7,7 @@ the hashes stay here, so that each driver can be given a proof.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,6 @@ from typing_extensions import override
 
 from ledger.credit_queue import RECORDED_ELSEWHERE, CreditRow, SqliteCredits
 from ledger.outbox import SettlementRow
-from ledger.sqlite_queues import MAX_SQLITE_INT
 
 INVOICE_DDL: Final = """
 CREATE TABLE IF NOT EXISTS invoice_leaf (
@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS invoice_leaf (
     position INTEGER NOT NULL,
     leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32),
     PRIMARY KEY (tx_id, position)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settlement_leaf (
+    session_key BLOB PRIMARY KEY,
+    leaf_index INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS start_leaf (
     leaf_index INTEGER PRIMARY KEY,
@@ -53,6 +57,19 @@ class OpenStart:
     leaf_index: int
     sealed_at: datetime
     is_expected: bool
+
+
+def note_settlement_leaf(
+    conn: sqlite3.Connection | sqlite3.Cursor, session_key: bytes, leaf_index: int
+) -> None:
+    """Note where the settlement of a queued session stands in the log.
+
+    A window takes it once a head covers that, so that a session on chain has a receipt
+    without gaps. Sessions that earlier versions queued have no note.
+    """
+    conn.execute(
+        "INSERT OR IGNORE INTO settlement_leaf VALUES (?, ?)", (session_key, leaf_index)
+    )
 
 
 class SqliteInvoices(SqliteCredits):
@@ -85,19 +102,22 @@ class SqliteInvoices(SqliteCredits):
     def open_starts(self, first: int, end: int, limit: int) -> Sequence[OpenStart]:
         """Return starts of sessions that no window may close, in log order.
 
-        That is all but those that wait for a window, were recorded in one, are settled
-        alone for good, or were refused.
+        That is all but those that wait for a window and may go into it, were recorded
+        in one, are settled alone for good, or were refused.
         """
         rows = self.conn.execute(
-            "SELECT leaf_index, sealed_at, NOT EXISTS ("
-            "  SELECT 1 FROM settlement_queue WHERE start_leaf_index = leaf_index)"
-            " FROM start_leaf"
-            " WHERE leaf_index >= ? AND leaf_index < ? AND NOT EXISTS ("
+            "SELECT o.leaf_index, o.sealed_at, NOT EXISTS ("
+            "  SELECT 1 FROM settlement_queue AS s"
+            "  WHERE s.start_leaf_index = o.leaf_index AND s.flex_to IS NOT NULL)"
+            " FROM start_leaf AS o"
+            " WHERE o.leaf_index >= ?1 AND o.leaf_index < ?2 AND NOT EXISTS ("
             "  SELECT 1 FROM settlement_queue AS s LEFT JOIN outbox_tx USING (tx_id)"
-            "  WHERE s.start_leaf_index = leaf_index AND (s.refused IS NOT NULL"
-            "   OR (s.tx_id IS NULL AND s.flex_to IS NULL) OR state = 'final'"
+            "  LEFT JOIN settlement_leaf AS n USING (session_key)"
+            "  WHERE s.start_leaf_index = o.leaf_index AND (s.refused IS NOT NULL"
+            "   OR (s.tx_id IS NULL AND s.flex_to IS NULL"
+            "    AND coalesce(n.leaf_index, -1) < ?2) OR state = 'final'"
             "   OR EXISTS (SELECT 1 FROM invoice_leaf AS i WHERE i.tx_id = s.tx_id)))"
-            " ORDER BY leaf_index LIMIT ?",
+            " ORDER BY o.leaf_index LIMIT ?3",
             (first, end, limit),
         )
         return [
@@ -110,15 +130,25 @@ class SqliteInvoices(SqliteCredits):
         ]
 
     def waiting_invoices(
-        self, first: int, end: int, limit: int
+        self, first: int, end: int, covered: int, limit: int
     ) -> Sequence[SettlementRow]:
-        """Return sessions for windows that no transaction carries, by start leaf."""
+        """Return sessions for windows that no transaction carries, by start leaf.
+
+        Args:
+            first: Least start leaf.
+            end: The start leaf after the last.
+            covered: Leaves before which the settlement stands.
+            limit: At most so many.
+        """
         return self._settlements(
-            "WHERE tx_id IS NULL AND refused IS NULL AND flex_to IS NULL"
+            "LEFT JOIN settlement_leaf USING (session_key)"
+            " WHERE tx_id IS NULL AND refused IS NULL AND flex_to IS NULL"
             " AND start_leaf_index >= ? AND start_leaf_index < ?"
+            " AND coalesce(leaf_index, -1) < ?"
             " ORDER BY start_leaf_index LIMIT ?",
             first,
             end,
+            covered,
             limit,
         )
 
@@ -132,9 +162,15 @@ class SqliteInvoices(SqliteCredits):
         return int(row[0])
 
     def is_beyond_head(self, chain: str) -> bool:
-        """Say whether a session waits that began after a chain's newest head."""
-        size = self.final_head_size(chain)
-        return bool(self.waiting_invoices(size, MAX_SQLITE_INT, 1))
+        """Say whether a session waits for a window that a chain's head is short of."""
+        row = self.conn.execute(
+            "SELECT 1 FROM settlement_queue LEFT JOIN settlement_leaf"
+            " USING (session_key) WHERE tx_id IS NULL AND refused IS NULL"
+            " AND flex_to IS NULL AND max(start_leaf_index, coalesce(leaf_index, -1))"
+            " >= ? LIMIT 1",
+            (self.final_head_size(chain),),
+        ).fetchone()
+        return row is not None
 
     def window_credits(
         self, chain: str, recorded_now: Sequence[bytes], limit: int

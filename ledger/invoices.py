@@ -192,14 +192,14 @@ class Windows:
     def _find(
         self, store: SqliteStore, key: str, from_leaf: int, now: datetime
     ) -> Found:
-        covered = min(store.final_head_size(key), store.scanned_leaves())
+        head = covered = min(store.final_head_size(key), store.scanned_leaves())
         opened = store.open_starts(from_leaf, covered, MAX_SESSIONS)
         if len(opened) == MAX_SESSIONS:
             covered = opened[-1].leaf_index
         return Found(
             covered=covered,
-            late=tuple(store.waiting_invoices(0, from_leaf, MAX_LISTED)),
-            ready=tuple(store.waiting_invoices(from_leaf, covered, MAX_SESSIONS)),
+            late=tuple(store.waiting_invoices(0, from_leaf, head, MAX_LISTED)),
+            ready=tuple(store.waiting_invoices(from_leaf, covered, head, MAX_SESSIONS)),
             unsettled=tuple(
                 (
                     one.leaf_index,

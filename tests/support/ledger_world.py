@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from ledger import log, record
 from ledger.credit_queue import CreditRow, queue_credit
 from ledger.errors import LedgerError
+from ledger.invoice_queue import note_settlement_leaf
 from ledger.outbox import SettlementRow
 from ledger.ports import Signers
 from ledger.runner import RunnerSettings
@@ -185,6 +186,7 @@ class World:
                 currency="EUR",
             )
             queue_settlement(self.conn, row)
+            note_settlement_leaf(self.conn, key, index)
 
         self.happen(fact)
 

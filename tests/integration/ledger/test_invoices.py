@@ -181,7 +181,7 @@ def test_a_site_that_settled_in_batches_goes_on_with_windows(tmp_path: Path) -> 
     site.add_session("s-1")
     step(site)
     before = site.receipt("s-1")
-    for table in ("invoice_leaf", "start_leaf", "start_leaf_scan"):
+    for table in ("invoice_leaf", "settlement_leaf", "start_leaf", "start_leaf_scan"):
         site.conn.execute(f"DROP TABLE {table}")
     site.conn.executescript(LATER_DDL)  # as a gateway of this version does
     close(site)

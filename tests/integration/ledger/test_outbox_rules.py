@@ -196,7 +196,7 @@ def test_what_a_lost_key_signed_is_given_up_once_its_role_is_gone_for_good(
         world.chain.mine()
         summary = stepped(world, BUMP_S + 1)
         assert states(world, "settle") == ["sent"], "with its role it may still do it"
-    assert any("is stuck: the key of" in alarm for alarm in summary.alarms)
+        assert any("is stuck: the key of" in alarm for alarm in summary.alarms)
     for key in [key for key in world.chain.tip if key[0] == "role" and key[3] == old]:
         del world.chain.tip[key]
     stepped(world)
