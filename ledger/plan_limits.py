@@ -17,7 +17,9 @@ class Limit:
     """One limit of one cabinet: the sum of ``a * current`` over its members.
 
     Attributes:
-        name: In words.
+        cabinet_id: Whose.
+        phase: Grid phase, from 0; ``None`` for the sum over the phases.
+        against: For a limit of imbalance the phase that carries nothing of the cars.
         cars: Coefficient by session.
         stores: Coefficient by battery.
         free: Per step limit minus reserved; may be negative.
@@ -25,12 +27,24 @@ class Limit:
         held: What of ``reserved`` in step 0 is its batteries'.
     """
 
-    name: str
+    cabinet_id: str
+    phase: int | None
+    against: int | None
     cars: Mapping[int, int]
     stores: Mapping[int, int]
     free: Sequence[int]
     floors: int
     held: int
+
+    @property
+    def name(self) -> str:
+        """Name it in words."""
+        if self.phase is None:
+            return f"{self.cabinet_id} in total"
+        if self.against is None:
+            return f"{self.cabinet_id} phase L{self.phase + 1}"
+        phases = f"L{self.phase + 1} against L{self.against + 1}"
+        return f"{self.cabinet_id} imbalance of {phases}"
 
     def head(self, step: int) -> int:
         """Return what may be drawn."""
@@ -85,10 +99,16 @@ def _of_cabinet(
     reserved, n_step = cabinet.reserved_da, problem.n_step
 
     def limit(
-        name: str, free: Sequence[int], cars: dict[int, int], stores: dict[int, int]
+        phase: int | None,
+        free: Sequence[int],
+        cars: dict[int, int],
+        stores: dict[int, int],
+        against: int | None = None,
     ) -> Limit:
         return Limit(
-            name=f"{cabinet.cabinet_id} {name}",
+            cabinet_id=cabinet.cabinet_id,
+            phase=phase,
+            against=against,
             cars=cars,
             stores=stores,
             free=free,
@@ -100,14 +120,14 @@ def _of_cabinet(
         for phase in PHASES:
             pairs = zip(cabinet.limit_da[phase], reserved[phase], strict=True)
             yield limit(
-                f"phase L{phase + 1}",
+                phase,
                 [most - taken for most, taken in pairs],
                 {i: 1 for i in behind if phase in problem.cars[i].phases},
                 {b: 1 for b in stored if phase in problem.stores[b].phases},
             )
     if cabinet.limit_w is not None:
         yield limit(
-            "in total",
+            None,
             [
                 10 * watts // problem.nominal_v - sum(row[step] for row in reserved)
                 for step, watts in enumerate(cabinet.limit_w)
@@ -123,10 +143,11 @@ def _of_cabinet(
                 continue
             seen.add((phase, *cars))
             yield limit(
-                f"imbalance of L{phase + 1} against L{other + 1}",
+                phase,
                 [cabinet.imbalance_da] * n_step,
                 dict.fromkeys(cars, 1),
                 {},
+                other,
             )
 
 

@@ -14,7 +14,6 @@ from ledger.heads import KnownHeads, read_heads, read_since
 from ledger.meter_key import read_key_argument
 from ledger.published import read_contracts
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES
-from ledger.second_opinion import with_second_opinion
 from ledger.strict_json import parse, read_file
 from ledger.verdicts import VerificationReport
 from ledger.verify import verify
@@ -125,7 +124,7 @@ def _verify(given: argparse.Namespace) -> VerificationReport:
             contracts=pinned,
             wheel_sha256=None if wheel is None else hashlib.sha256(wheel).digest(),
         )
-        return with_second_opinion(verify_plan(document, trust), given.file)
+        return verify_plan(document, trust)
     key = given.meter_key
     return verify(
         data,
