@@ -48,7 +48,8 @@ def add_commands(commands: Parsers) -> None:
         help="deploy the contracts, grant the roles, write the address file",
         description="Deploys what is missing, grants what is missing, and writes the"
         " file that ledger.contracts_file names. Run it again after an interruption,"
-        " with the same --out: it goes on where it was.",
+        " with the same --out: it goes on where it was. Addresses that are not given"
+        " are those of the file, if there is one.",
     )
     add_chain(deploy)
     add_signer(deploy)
@@ -134,10 +135,13 @@ def _deploy(arguments: argparse.Namespace) -> None:
 
 
 def _addresses(arguments: argparse.Namespace) -> dict[str, str]:
+    from ledger.address_book import read_book  # noqa: PLC0415 - see `_deploy`
     from ledger.keys import read_address  # noqa: PLC0415 - see `_deploy`
     from ledger.role_keys import load_operational  # noqa: PLC0415 - see above
 
-    given = {
+    known = read_book(arguments.out).roles if arguments.out.exists() else {}
+    given = {role: known[role] for role in ROLE_NAMES[:-1] if role in known}
+    given |= {
         role: read_address(getattr(arguments, role), f"--{role}")
         for role in ROLE_NAMES[:-1]
         if getattr(arguments, role) is not None

@@ -1,5 +1,7 @@
 """On a chain of others the gateway neither has nor wants the admin's key."""
 
+import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
 from structlog.testing import capture_logs
 
 from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
@@ -137,3 +140,74 @@ async def test_a_file_that_names_no_contracts_ends_the_start(
         book.write_text(text, encoding="utf-8")
         with pytest.raises(StartupError, match="contracts"):
             await gone.prepare()
+
+
+async def test_keys_come_from_a_keystore_and_the_environment_once_beside_the_loop(
+    tmp_path: Path, rpc: LedgerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = load_key(tmp_path / "admin.key")
+    keys = tmp_path / "keys"
+    holders = holders_in(keys)
+    text = (keys / "anchorer.key").read_text(encoding="ascii").strip()
+    (keys / "anchorer.key").unlink()
+    keystore = keys / "anchorer.json"
+    made = Account.encrypt(
+        bytes.fromhex(text), "open sesame", kdf="pbkdf2", iterations=2
+    )
+    keystore.write_text(json.dumps(made), encoding="ascii")
+    keystore.chmod(0o600)
+    settler = (keys / "settler.key").read_text(encoding="ascii")
+    (keys / "settler.key").unlink()
+    monkeypatch.setenv("SETTLER", settler)
+    monkeypatch.setenv("PASSPHRASE", "open sesame")
+    opened_in: list[str] = []
+
+    def decrypt(*arguments: Any) -> Any:
+        opened_in.append(threading.current_thread().name)
+        return real(*arguments)
+
+    real = Account.decrypt
+    monkeypatch.setattr(Account, "decrypt", decrypt)
+    async with open_till(tmp_path) as till:
+        chain = EmbeddedChain.create_or_open(
+            tmp_path / "chain.db",
+            clock=till.clock,
+            funded=[admin.address, holders.anchorer, holders.settler],
+        )
+        deployed(chain, tmp_path / "contracts.json", holders)
+        chain.close()
+        named = replace(
+            rpc,
+            contracts_file=tmp_path / "contracts.json",
+            passphrase_env="PASSPHRASE",
+            settler_key="env:SETTLER",
+        )
+        with capture_logs() as logs:
+            async with gateway_at(till, tmp_path, named) as anchoring:
+                await anchoring.prepare()
+                for number in range(2):
+                    await till.settlement.settle(await till.session(number))
+                state = await anchoring.flush()
+                await anchoring.flush()
+        assert (state.alarms, state.settlements_on_chain) == ((), 2)
+    assert len(opened_in) == 1
+    assert opened_in[0] != threading.main_thread().name
+    (told,) = events(logs, "anchor.rpc")
+    assert (told["anchorer"], told["settler"]) == (holders.anchorer, holders.settler)
+    for secret in ("open sesame", text, settler.strip()):
+        assert secret not in json.dumps(logs, default=str)
+    assert not (keys / "settler.key").exists(), "none is made beside the reference"
+
+
+async def test_on_the_embedded_chain_a_new_key_is_granted_and_funded_at_the_start(
+    tmp_path: Path,
+) -> None:
+    async with open_till(tmp_path) as till:
+        for number in range(2):
+            async with gateway_at(till, tmp_path, LedgerConfig()) as anchoring:
+                await till.settlement.settle(await till.session(number))
+                state = await anchoring.flush()
+            assert (state.alarms, state.settlements_on_chain) == ((), number + 1)
+            assert state.backlog == 0
+            for role in ("anchorer", "settler", "registrar"):
+                (tmp_path / "keys" / f"{role}.key").unlink()

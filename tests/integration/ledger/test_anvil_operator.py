@@ -93,7 +93,8 @@ def test_a_killed_deployment_goes_on_and_a_key_is_replaced_while_work_goes_on(
     assert [line.split()[0] for line in printed.out.splitlines()] == list(ORDER)
     chain = JsonRpcChain(node.url, confirmations=0)
     assert chain.nonce(admin) == TRANSACTIONS
-    assert main(deploying(node, tmp_path)) == 0
+    out = f"--out={tmp_path / 'contracts.json'}"
+    assert main(arguments(node, tmp_path, "deploy", out)) == 0
     assert chain.nonce(admin) == TRANSACTIONS
 
     site = make_site(tmp_path, chain=chain)
