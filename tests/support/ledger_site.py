@@ -236,12 +236,13 @@ def make_site(
     clock: SteppedClock | None = None,
     settings: WorkerSettings | None = None,
     way: SettlementWay = SettlementWay.BATCH,
+    signers: Signers | None = None,
 ) -> Site:
     """Open (again) the site whose files are in a folder."""
     clock = clock or SteppedClock()
     conn = open_database(folder / "gateway.db")
     chain = chain or embedded_chain(folder, clock)
-    signers = fixed_signers()
+    signers = signers or fixed_signers()
     worker = AnchorWorker(
         chain=chain,
         transact=transact or Transactor(conn),
