@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -69,15 +68,13 @@ class AddressBook:
             AddressBookError: It cannot be written.
         """
         text = json.dumps(self.to_json(), indent=2) + "\n"
+        new = path.with_name(path.name + ".new")
         try:
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False
-            ) as file:
+            with new.open("w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
+            new.replace(path)
         except OSError as error:
             raise AddressBookError(
                 f"{path}: cannot be written: {error.strerror}"

@@ -127,6 +127,34 @@ def test_a_killed_deployment_goes_on_and_a_key_is_replaced_while_work_goes_on(
     site.conn.close()
 
 
+def test_nothing_is_revoked_while_the_pool_holds_work_of_the_old_key(
+    node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.fund(load_key(tmp_path / "admin.key").address)
+    assert main(deploying(node, tmp_path)) == 0
+    book = f"--contracts={tmp_path / 'contracts.json'}"
+    rotate = arguments(node, tmp_path, "rotate-key", "settler", book)
+    assert main([*rotate, f"--to={NEW.address}"]) == 0
+    node.ask("evm_setAutomine", False)
+    chain = JsonRpcChain(node.url, confirmations=0)
+    old = fixed_signers().settler
+    raw, _ = old.sign(
+        chain_id=31_337,
+        nonce=0,
+        to=old.address,
+        calldata=b"",
+        gas_limit=21_000,
+        fees=chain.fees(),
+    )
+    chain.send_raw(raw)
+    revoke = [*rotate, f"--revoke={old.address}", "--without-database"]
+    assert main([*revoke, "--patience-s=0.1"]) == 1
+    assert "1 transactions of" in capsys.readouterr().err
+    node.ask("evm_setAutomine", True)
+    node.ask("evm_mine")
+    assert main(revoke) == 0
+
+
 def test_a_stranger_with_a_role_is_listed(
     node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
