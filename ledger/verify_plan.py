@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from ledger.certificate import (
 from ledger.errors import BundleError, RecordError
 from ledger.heads import KnownHeads, check_consistency
 from ledger.plan_problem import MAX_STEP, Car, read_car, series, whole
+from ledger.pricing import parse_time
 from ledger.published import PublishedContracts
 from ledger.receipt import BundleHead, LeafProof
 from ledger.receipt_parsing import MAX_PATH, bundle_head, leaf_proof
@@ -36,7 +38,6 @@ from ledger.strict_json import (
     count,
     hexed,
     members,
-    text,
 )
 from ledger.verdicts import Check, Verdict, VerificationReport
 
@@ -73,11 +74,11 @@ class PlanTrust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A plan's record in the log, and the head it leads to."""
+    """A plan's record in the log, the head it leads to, and when it was made."""
 
     leaf: LeafProof
     head: BundleHead
-    body: Mapping[str, object]
+    made_at: datetime
 
 
 def verify_plan(document: Mapping[str, object], trust: PlanTrust) -> VerificationReport:
@@ -245,9 +246,13 @@ def _in_log(
         head=head.root,
     ):
         return None, Check.false("log", "the record is not in the log with this head")
+    try:
+        made_at = parse_time(found.body["made_at"])
+    except BundleError as error:
+        return None, Check.false("log", f"made_at: {error}")
     at = f"leaf {leaf.index} of a log of {head.size}"
-    told = Check.true("log", f"the plan is {at}, made {text(found.body, 'made_at')}")
-    return Sealed(leaf=leaf, head=head, body=found.body), told
+    told = Check.true("log", f"the plan is {at}, made {found.body['made_at']}")
+    return Sealed(leaf=leaf, head=head, made_at=made_at), told
 
 
 def _on_chain(sealed: Sealed | None, algorithm: str, trust: PlanTrust) -> list[Check]:

@@ -8,7 +8,6 @@ from typing import Final
 from ledger.algorithms import PublishedAlgorithm, published_algorithm
 from ledger.contracts import code_sha256, recognized
 from ledger.ports import Chain
-from ledger.pricing import parse_time
 from ledger.published import PublishedContracts
 from ledger.verdicts import Check, Verdict
 from ledger.verify_chain import ask, check_anchored
@@ -41,7 +40,7 @@ def check_plan_chain(
             _check_algorithm(
                 published_algorithm(chain, registry, algorithm),
                 algorithm,
-                parse_time(sealed.body["made_at"]),
+                sealed.made_at,
                 trust.wheel_sha256,
                 good,
             ),

@@ -46,7 +46,7 @@ def solved(
     return document, json.loads(json.dumps(dict(outcome.certificate)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(problems(max_session=5, max_battery=2) | problems(max_session=6), st.booleans())
 def test_any_solved_problem_is_true_for_both(
     problem: CabinetProblem, by_rule: bool
@@ -76,7 +76,7 @@ def numbers(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [at] if isinstance(value, int) and not isinstance(value, bool) else []
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(["plan", "batteries", "edf"]), st.data())
 def test_whatever_number_is_changed_both_say_the_same(
     kind: str, data: st.DataObject
