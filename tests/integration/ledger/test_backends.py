@@ -7,9 +7,10 @@ much a verifier may say differs.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from tests.support.poa_node import running_poa
 
 ON_CHAIN = ("chain", "head", "settlement-on-chain")
 PATIENCE_S = 20.0
+FINAL_AFTER = 65
+"""Blocks: where a node calls none final, the 64th before the newest is."""
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Backend:
         chain: Behind a switch.
         good: The best that a verifier says of the chain.
         ask: How a verifier asks it.
+        mine: Makes blocks, so that those before become final.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Backend:
     ask: dict[str, Any]
     signers: Signers
     clock: SteppedClock
+    mine: Callable[[], object]
 
     def open(self) -> Site:
         """The site from its files, as at the first start and at every other."""
@@ -85,8 +90,8 @@ def verdicts(receipt: dict[str, Any], **how: Any) -> dict[str, str]:
     return {one.name: one.verdict.value for one in report.checks if one.is_claimed}
 
 
-def drained(site: Site) -> StepSummary:
-    """Step until nothing waits any more."""
+def drained(site: Site, backend: Backend) -> StepSummary:
+    """Step until nothing waits any more; blocks come meanwhile, as they do."""
     until = time.monotonic() + PATIENCE_S
     while True:
         summary = site.worker.step(site.clock.advance(61), flush=True)
@@ -96,7 +101,11 @@ def drained(site: Site) -> StepSummary:
         if not waiting and summary.contracts is not None:
             return summary
         assert time.monotonic() < until, f"it never settles down: {summary}"
-        time.sleep(0.01)
+        backend.mine()
+
+
+def nothing() -> None:
+    """Make no block: that of a transaction is there, and final, at once."""
 
 
 def other_signers() -> Signers:
@@ -134,18 +143,21 @@ def backend(
     name, folder = request.param, tmp_path_factory.mktemp("site")
     signers, clock = fixed_signers(), SteppedClock()
     chain: EmbeddedChain | JsonRpcChain | None
+    ask: dict[str, Any] = {}
+    mine: Callable[[], object] = nothing
     with ExitStack() as stack:
         match name:
             case "none":
-                chain, good, ask = None, "unchecked", {}
+                chain, good = None, "unchecked"
             case "embedded":
                 chain = stack.enter_context(closing(embedded_chain(folder, clock)))
                 good, ask = "self-witnessed", {"chain_path": folder / "chain.db"}
             case _:
-                url = request.getfixturevalue("node").url
+                node: Node = request.getfixturevalue("node")
+                mine, url = partial(node.ask, "anvil_mine", hex(FINAL_AFTER)), node.url
                 if name == "poa":
                     signers = other_signers()
-                    disguise = running_poa(request.getfixturevalue("node"))
+                    disguise = running_poa(node)
                     url = stack.enter_context(disguise).url
                 chain = stack.enter_context(closing(JsonRpcChain(url)))
                 good, ask = "true", {"rpc_url": url}
@@ -157,6 +169,7 @@ def backend(
             ask=ask,
             signers=signers,
             clock=clock,
+            mine=mine,
         )
 
 
@@ -187,7 +200,7 @@ def test_the_story_of_a_site_is_the_same_with_every_backend(backend: Backend) ->
 
     # Back: one head covers all of it, one batch settles all sessions.
     backend.chain.is_away = False
-    summary = drained(site)
+    summary = drained(site, backend)
     assert summary.alarms == ()
     assert (summary.settlements_mined, summary.settlements_refused) == (3, 0)
     assert (sent(site, "anchor"), sent(site, "settle")) == (1, 1)
@@ -210,7 +223,7 @@ def test_the_story_of_a_site_is_the_same_with_every_backend(backend: Backend) ->
     again = backend.open()
     again.bills = site.bills
     again.add_session("s-3")
-    summary = drained(again)
+    summary = drained(again, backend)
     assert summary.alarms == ()
     assert summary.contracts is not None
     assert (summary.settlements_mined, summary.credits_mined) == (4, 1)
