@@ -241,6 +241,23 @@ def publish(
     typer.echo(files.publish(store, folder, now=now, discloses_private=for_auditors))
 
 
+@app.command()
+def erase(
+    config: ConfigPath = Path("config.toml"),
+    token: Annotated[
+        str | None, typer.Option(help="All that this id token left.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="One session, by its id.")] = None,
+) -> None:
+    """Erase a person for good, while no gateway runs; else POST /api/v1/erasures."""
+    if (token is None) == (session is None):
+        raise typer.BadParameter("one of --token, --session")
+    store = _part("gateway.config").Config.load(config).store
+    files = _part("gateway.services.erase_files")
+    line = files.erase(store, SystemClock(), id_token=token, session_id=session)
+    typer.echo(line)
+
+
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def sim(context: typer.Context) -> None:
     """Simulated chargers against any central system."""

@@ -17,7 +17,9 @@ from ledger.checkpoint import Checkpoint
 from ledger.errors import BundleError, RecordError
 from ledger.log_source import Tiles
 from ledger.public_leaves import STATUS_RECORD_BYTES
-from ledger.verify import Verdict, verify
+from ledger.verdicts import Verdict, VerificationReport
+from ledger.verify import verify
+from ledger.verify_plan import PlanTrust, verify_plan
 
 MAX_TEXT: Final = 300
 
@@ -85,8 +87,16 @@ class Disclosed:
     document: object
 
 
-CheckPlan: TypeAlias = Callable[[bytes], str | None]
-"""Checks a plan's bundle (JSON); returns what is false, ``None`` when nothing is."""
+CheckPlan: TypeAlias = Callable[[Mapping[str, object]], str | None]
+"""Checks a plan's bundle; returns what is false, ``None`` when nothing is."""
+
+
+def certified(document: Mapping[str, object]) -> str | None:
+    """Check a plan's certificate and its record; offline."""
+    try:
+        return _false(verify_plan(document, PlanTrust()))
+    except BundleError as error:
+        return str(error)
 
 
 def read_leaf(found: Any) -> Disclosed:  # noqa: ANN401 - whatever the export holds
@@ -126,12 +136,12 @@ class RecordChecks:
     """Checks status, plans and settlements; what has no document is taken as it is.
 
     Attributes:
-        check_plan: Checks a plan's bundle; ``None``: plans are only found in the log.
+        check_plan: Checks a plan's bundle.
         rpc_url: Node that settlements are looked up at; ``None``: offline.
         chain_path: File of an embedded chain instead.
     """
 
-    check_plan: CheckPlan | None = None
+    check_plan: CheckPlan = certified
     rpc_url: str | None = None
     chain_path: Path | None = None
 
@@ -173,9 +183,7 @@ class RecordChecks:
         ):
             return "its document is of another leaf"
         wrong = _head(document, checkpoint, tiles)
-        if wrong is not None or self.check_plan is None:
-            return wrong
-        return self.check_plan(json.dumps(document).encode())
+        return self.check_plan(document) if wrong is None else wrong
 
     def _settlement(
         self, one: Disclosed, checkpoint: Checkpoint, tiles: Tiles
@@ -204,12 +212,16 @@ class RecordChecks:
             )
         except BundleError as error:
             return str(error)
-        false = [
-            f"{check.name}: {check.reason}"
-            for check in report.checks
-            if check.verdict is Verdict.FALSE
-        ]
-        return "; ".join(false) or None
+        return _false(report)
+
+
+def _false(report: VerificationReport) -> str | None:
+    false = [
+        f"{check.name}: {check.reason}"
+        for check in report.checks
+        if check.verdict is Verdict.FALSE
+    ]
+    return "; ".join(false) or None
 
 
 def _status(one: Disclosed) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.clock import Clock, SystemClock
-from ledger.disclosed import CheckPlan, RecordChecks
+from ledger.disclosed import RecordChecks
 from ledger.errors import NoteError
 from ledger.log_source import FolderSource, HttpSource, Source
 from ledger.note import Algorithm, SigningKey, VerifierKey
@@ -32,7 +32,6 @@ def run(
     clock: Clock | None = None,
     emit: Callable[[str], None] = print,
     sleep: Callable[[float], None] = time.sleep,
-    check_plan: CheckPlan | None = None,
 ) -> int:
     """Run the command and return its exit code."""
     emit = partial(emit, flush=True) if emit is print else emit
@@ -44,7 +43,7 @@ def run(
         key = _key(arguments)
         if key is not None:
             emit(json.dumps({"event": "key", "key": key.verifier.text}))
-        witness = _witness(arguments, file, key, check_plan)
+        witness = _witness(arguments, file, key)
         while True:
             look = witness.look(now())
             if look.cosigned is not None:
@@ -64,7 +63,6 @@ def _witness(
     arguments: argparse.Namespace,
     file: StateFile,
     key: SigningKey | None,
-    check_plan: CheckPlan | None,
 ) -> Witness:
     source = _source(arguments)
     has_chain = arguments.rpc is not None or arguments.chain is not None
@@ -77,9 +75,7 @@ def _witness(
             log_key=None if given is None else VerifierKey.parse(given),
             stale_s=arguments.stale,
         ),
-        check_record=RecordChecks(
-            check_plan=check_plan, rpc_url=arguments.rpc, chain_path=arguments.chain
-        ),
+        check_record=RecordChecks(rpc_url=arguments.rpc, chain_path=arguments.chain),
         check_chain=ChainCheck(source=source, chain=chain, anchor=arguments.anchor)
         if has_chain
         else None,

@@ -24,6 +24,7 @@ from gateway.services.corrections import Corrections
 from gateway.services.device import Device
 from gateway.services.dispatch import Dispatch
 from gateway.services.driver_parts import DriverParts
+from gateway.services.erasure import Erasure
 from gateway.services.meter_key_desk import MeterKeyDesk
 from gateway.services.needs import Needs
 from gateway.services.obedience_tests import ObedienceTests
@@ -102,6 +103,7 @@ class ApiContext:
     settlement: Settlement
     receipts: Receipts
     public_log: PublicLog | None
+    erasure: Erasure
     bills: Bills
     cdrs: Cdrs
     drivers: DriverParts

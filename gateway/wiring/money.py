@@ -11,6 +11,7 @@ from gateway.services.bills import Bills
 from gateway.services.cdrs import Cdrs
 from gateway.services.correction_forms import CorrectionForms
 from gateway.services.corrections import Corrections
+from gateway.services.erasure import Erasure
 from gateway.services.flexibility import MILLIWH_PER_WH
 from gateway.services.flexibility_pool import FlexibilityPool
 from gateway.services.late_data import LateData
@@ -79,6 +80,7 @@ class Money:
         self.receipts = Receipts(
             database=config.store.database_path, anchoring=self.anchoring
         )
+        self.erasure = Erasure(writer=base.writer, clock=base.clock)
         self.public_log = (
             PublicLog(
                 settings=PublicLogSettings(

@@ -156,6 +156,7 @@ class Parts:
             settlement=self.settlement,
             receipts=self._money.receipts,
             public_log=self._money.public_log,
+            erasure=self._money.erasure,
             bills=self._money.bills,
             cdrs=self._money.cdrs,
             corrections=self._money.corrections,

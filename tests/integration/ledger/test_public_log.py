@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,15 +14,21 @@ import pytest_asyncio
 
 from gateway.api.pace import Pace
 from gateway.config.sections import StoreConfig
+from gateway.domain.ids import CabinetId
+from gateway.services import group_store
+from gateway.services.group_problem import Asked
 from gateway.services.log_files import publish
+from gateway.services.sealing import seal_record
 from ledger.heads import read_heads
 from ledger.note import Algorithm, SigningKey
 from ledger.verdicts import Verdict
 from ledger.verify import verify
 from ledger.witness_cli import add_command
 from ledger.witness_run import run
+from optimizer.solve import solve
 from tests.support.api_site import PASSWORD, ApiSite, api_site
 from tests.support.billed import DRIVER, Talk16, ago, newest, settled_bill
+from tests.support.optimizer_problems import typical_day
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -114,6 +121,42 @@ async def test_an_auditor_of_the_log_sees_its_settlements(
         headers={"Authorization": f"Bearer {site.secrets['viewer']}"},
     )
     assert refused.status_code == 403
+
+
+async def test_plans_are_checked_by_whoever_may_see_them(
+    site: ApiSite, folder: Path, session_id: str, tmp_path: Path
+) -> None:
+    assert session_id
+    problem = typical_day(4, n_session=3, n_step=8, limit_a=45.0)
+    await site.gateway.writer.run(
+        partial(
+            group_store.record_plan,
+            asked=Asked(problem=problem, departures={}, defaults=frozenset()),
+            outcome=solve(problem, deadline_s=20, engine="auto"),
+            cabinet_id=CabinetId("main"),
+            promises=(),
+            now=site.gateway.clock.now(),
+            seal=seal_record,
+        )
+    )
+    await site.parts.anchoring.flush()
+    token = tmp_path / "token"
+    token.write_text(site.secrets["auditor"], encoding="utf-8")
+    found = await look(site, tmp_path, "--token-file", str(token))
+    assert (found["event"], found["checked"]["plan"]) == ("good", 1)
+    export = tmp_path / "export"
+    now = site.gateway.clock.now()
+    publish(StoreConfig(path=folder / "data"), export, now=now, discloses_private=True)
+    (piece,) = (export / "disclosed").rglob("000.p/*")
+    document = json.loads(piece.read_bytes())
+    (leaf,) = [one for one in document["leaves"] if one["kind"] == "plan"]
+    currents = leaf["document"]["certificate"]["currents_da"]
+    currents[0][0] += 10
+    piece.write_text(json.dumps(document), encoding="utf-8")
+    (tmp_path / "witness.json").unlink()
+    found = await look(site, tmp_path, source=str(export))
+    assert [one["alarm"] for one in found["alarms"]] == ["bad-plan"]
+    assert found["cosigned"] is False
 
 
 async def test_strangers_get_hashes_only(site: ApiSite, session_id: str) -> None:

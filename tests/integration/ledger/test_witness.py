@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -264,8 +265,8 @@ def test_a_plan_that_its_check_refuses_is_an_alarm(
     site.read(3)
     site.publish()
 
-    def too_much(document: bytes) -> str | None:
-        return None if json.loads(document)["currents"] == [1] else "above the limit"
+    def too_much(document: Mapping[str, object]) -> str | None:
+        return None if document["currents"] == [1] else "above the limit"
 
     def look_anew(name: str) -> list[str]:
         anew = Follower(
