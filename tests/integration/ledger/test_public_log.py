@@ -143,15 +143,17 @@ async def test_plans_are_checked_by_whoever_may_see_them(
     token = tmp_path / "token"
     token.write_text(site.secrets["auditor"], encoding="utf-8")
     found = await look(site, tmp_path, "--token-file", str(token))
-    assert (found["event"], found["checked"]["plan"]) == ("good", 1)
+    assert found["event"] == "good"
+    assert found["checked"]["plan"] >= 1, "that one, and those of the site"
     export = tmp_path / "export"
     now = site.gateway.clock.now()
     publish(StoreConfig(path=folder / "data"), export, now=now, discloses_private=True)
     (piece,) = (export / "disclosed").rglob("000.p/*")
     document = json.loads(piece.read_bytes())
-    (leaf,) = [one for one in document["leaves"] if one["kind"] == "plan"]
-    currents = leaf["document"]["certificate"]["currents_da"]
-    currents[0][0] += 10
+    plans = [one for one in document["leaves"] if one["kind"] == "plan"]
+    currents = [one["document"]["certificate"]["currents_da"] for one in plans]
+    (planned,) = [rows for rows in currents if len(rows) == 3]
+    planned[0][0] += 10
     piece.write_text(json.dumps(document), encoding="utf-8")
     (tmp_path / "witness.json").unlink()
     found = await look(site, tmp_path, source=str(export))
