@@ -8,18 +8,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Final
 
 from gateway.clock import Clock
 from gateway.domain.ids import IdToken, SessionId
 from gateway.errors import RequestError
 from gateway.store import api_tokens, erasure, sessions
 from gateway.store.writer import Writer
-
-_WHY: Final = {
-    "running": "it is still running",
-    "not_billed": "its bill is not decided yet",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +133,16 @@ def _look_token(
 
 
 def _check(conn: sqlite3.Connection, session_id: SessionId) -> None:
-    reason = erasure.open_business(conn, session_id)
-    if reason is not None:
-        raise RequestError(
-            409, reason, f"session {session_id} cannot be erased: {_WHY[reason]}"
-        )
+    match erasure.open_business(conn, session_id):
+        case erasure.Open.RUNNING:
+            raise RequestError(
+                409, "running", f"session {session_id} is not over: erase it then"
+            )
+        case erasure.Open.NOT_BILLED:
+            raise RequestError(
+                409,
+                "not_billed",
+                f"the bill of session {session_id} is not decided: erase it then",
+            )
+        case None:
+            return

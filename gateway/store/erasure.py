@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from typing import Final
 
 from msgspec.structs import replace
@@ -39,6 +40,13 @@ _TEXTS: Final[Sequence[tuple[str, str, tuple[str, ...]]]] = (
 """Tables, what finds a row, and columns in which a token may stand as a JSON string."""
 
 
+class Open(Enum):
+    """Why a session cannot be erased yet: it needs what would be erased."""
+
+    RUNNING = "running"
+    NOT_BILLED = "not billed"
+
+
 def sessions_of(conn: sqlite3.Connection, token: IdToken) -> list[SessionId]:
     """The sessions of a token, of whatever kind it was told."""
     rows = conn.execute(
@@ -48,19 +56,16 @@ def sessions_of(conn: sqlite3.Connection, token: IdToken) -> list[SessionId]:
     return [SessionId(row[0]) for row in rows]
 
 
-def open_business(conn: sqlite3.Connection, session_id: SessionId) -> str | None:
-    """Why a session cannot be erased yet; ``None``: it can.
-
-    Its end and its bill need what would be erased.
-    """
+def open_business(conn: sqlite3.Connection, session_id: SessionId) -> Open | None:
+    """Why a session cannot be erased yet; ``None``: it can."""
     session = sessions.by_id(conn, session_id)
     if session is None or session.phase is not SessionPhase.ENDED:
-        return "running"
+        return Open.RUNNING
     row = conn.execute(
         "SELECT status FROM bill WHERE session_id = ?", (session_id,)
     ).fetchone()
     if row is None or row[0] == "held":
-        return "not_billed"
+        return Open.NOT_BILLED
     return None
 
 
