@@ -14,6 +14,7 @@ from gateway.domain.ids import IdToken, SessionId
 from gateway.errors import RequestError
 from gateway.store import api_tokens, erasure, sessions
 from gateway.store.writer import Writer
+from ledger.sqlite_store import erase_leaf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,11 @@ class Erasure:
         leaves = 0
         for session_id in found:
             _check(conn, session_id)
-            leaves += erasure.erase_session(conn, session_id)
+            indexes = erasure.leaves_of(conn, session_id)
+            erasure.erase_session(conn, session_id)
+            for index in indexes:
+                erase_leaf(conn, index)
+            leaves += len(indexes)
         erased = Erased(sessions=len(found), leaves=leaves, texts=texts)
         api_tokens.audit(
             conn,

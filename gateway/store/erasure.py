@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from gateway.domain.ids import IdToken, SessionId
 from gateway.domain.session import SessionPhase
 from gateway.store import readings, sessions
-from ledger.sqlite_store import erase_leaf
 
 ERASED: Final = "erased"
 FRAMES_AT_ONCE: Final = 5_000
@@ -81,23 +80,20 @@ def is_listed(conn: sqlite3.Connection, token: IdToken) -> bool:
     return bool(row[0])
 
 
-def erase_session(conn: sqlite3.Connection, session_id: SessionId) -> int:
-    """Erase the records of a session and who it was; returns how many leaves.
+def leaves_of(conn: sqlite3.Connection, session_id: SessionId) -> list[int]:
+    """All leaves that are about a session."""
+    rows = conn.execute("SELECT leaf_index FROM leaf WHERE subject = ?", (session_id,))
+    return sorted({row[0] for row in rows} | {*readings.leaves_of(conn, session_id)})
+
+
+def erase_session(conn: sqlite3.Connection, session_id: SessionId) -> None:
+    """Erase who a session was, and what its driver wanted.
 
     Args:
         conn: The writer's connection.
         session_id: One that `open_business` says nothing against.
     """
     conn.execute("PRAGMA secure_delete = ON")
-    indexes = {
-        row[0]
-        for row in conn.execute(
-            "SELECT leaf_index FROM leaf WHERE subject = ?", (session_id,)
-        )
-    }
-    indexes.update(readings.leaves_of(conn, session_id))
-    for index in sorted(indexes):
-        erase_leaf(conn, index)
     for table in _OF_PERSON:
         conn.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))  # noqa: S608 - constant names
     conn.execute(
@@ -109,7 +105,6 @@ def erase_session(conn: sqlite3.Connection, session_id: SessionId) -> int:
     assert session is not None, "it has no open business"
     bare = replace(session, id_token=None, token_kind=None)
     sessions.update(conn, session, bare)
-    return len(indexes)
 
 
 def erase_reservations(conn: sqlite3.Connection, token: IdToken) -> int:
