@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from ledger.cabinet_proof import FORMAT as CABINET
 from ledger.errors import BundleError
 from ledger.heads import KnownHeads, read_heads, read_since
 from ledger.meter_key import read_key_argument
@@ -17,6 +18,7 @@ from ledger.receipt_parsing import MAX_BUNDLE_BYTES
 from ledger.strict_json import parse, read_file
 from ledger.verdicts import VerificationReport
 from ledger.verify import verify
+from ledger.verify_cabinet import verify_cabinet
 from ledger.verify_plan import PlanTrust, verify_plan
 
 MAX_LINE: Final = 400
@@ -110,6 +112,8 @@ def _verify(given: argparse.Namespace) -> VerificationReport:
         raise BundleError(f"there is no chain file {given.chain}")
     data = read_file(given.file, MAX_BUNDLE_BYTES)
     document = parse(data, "a receipt or a plan", MAX_BUNDLE_BYTES)
+    if document.get("format") == CABINET:
+        return verify_cabinet(document, _known_heads(given))
     pinned = None if given.contracts is None else read_contracts(given.contracts)
     is_plan = str(document.get("format")).startswith("wattproof-plan")
     unfit = "--meter-key" if is_plan else "--wheel"

@@ -206,11 +206,15 @@ async def test_the_command_erases_from_a_folder_at_rest(tmp_path: Path) -> None:
         database = till.store.writer.path
     store = StoreConfig(path=tmp_path)
     database.rename(store.database_path)
+    with closing(sqlite3.connect(store.database_path)) as conn:
+        salts = [row[0] for row in conn.execute("SELECT salt FROM leaf")]
     job = partial(erase, store, SystemClock(), id_token=None)
     line = await asyncio.to_thread(job, session_id=session_id)
     assert line.startswith("1 sessions, ")
     with closing(sqlite3.connect(store.database_path)) as conn:
         (n_kept,) = conn.execute("SELECT count(record) FROM leaf").fetchone()
     assert n_kept == 0
+    bytes_left = store.database_path.read_bytes()
+    assert not [salt for salt in salts if salt in bytes_left], "overwritten, too"
     with pytest.raises(StartupError, match="no such session"):
         await asyncio.to_thread(job, session_id="sunknown")

@@ -4,11 +4,13 @@ import copy
 import json
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger import log, record
+from ledger.__main__ import main
 from ledger.cabinet_proof import build_history, check_history
 from ledger.cabinets import seal_cabinets
 from ledger.errors import BundleError
@@ -161,6 +163,28 @@ def _other_kind(found: Any) -> None:
 
 def _no_steps(found: Any) -> None:
     del found["steps"]
+
+
+def test_the_verifier_tells_what_a_history_proves(
+    conn: sqlite3.Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    erase_leaf(conn, reading(conn, "a-1"))
+    gather(conn)
+    reading(conn, "a-1")
+    gather(conn)
+    path = tmp_path / "history.json"
+    found = history(conn, "a")
+    path.write_text(json.dumps(found), encoding="utf-8")
+    head = found["head"]
+    arguments = ["verify", str(path), "--since", f"{head['size']}:{head['root']}"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "1 timesteps of a from its beginning" in told
+    assert told.count(" true ") == 2
+    _change_record(found)
+    path.write_text(json.dumps(found), encoding="utf-8")
+    assert main(arguments) == 1
+    assert "is not that of its record" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
