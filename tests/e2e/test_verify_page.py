@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from gateway.domain.bill import RegisterPoint, price
 from gateway.domain.tariff import Tariff
 from gateway.web.verify_page import verify_page
-from ledger import pricing
+from ledger import merkle, pricing, record
 from ledger.errors import BundleError
+from ledger.settle import SettlementWay
 from tests.property import test_bill_against_verifier as plain
 from tests.property.domain import test_full_tariffs as full
 from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
 from tests.support import receipt_cases
 from tests.support.browser import Page, browser_page, require_browser
 from tests.support.chain_node import served_chain
-from tests.support.ledger_site import make_site
 from tests.support.page_checks import (
     CUT_TEXTS,
     LOW_CONTRAST,
@@ -71,7 +71,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def credited() -> dict[str, Any]:
-    return receipt_cases.credited_receipt()
+    return receipt_cases.credited_receipt(SettlementWay.BATCH)
 
 
 def asked(page: Page, cases: list[Case], node: str = "") -> list[object]:
@@ -83,6 +83,14 @@ def asked(page: Page, cases: list[Case], node: str = "") -> list[object]:
 
 def saying(said: bytes | int | None) -> Answer:
     return lambda _method, _params: said
+
+
+def alone_under_a_root(receipt: dict[str, Any]) -> dict[str, object]:
+    """A root of one's own, which no transaction recorded."""
+    leaf = next(one for one in receipt["leaves"] if one["kind"] == "settlement")
+    salt, data = bytes.fromhex(leaf["salt"]), leaf["record"].encode()
+    root = merkle.leaf_hash(record.commitment(salt, data)).hex()
+    return {"root": root, "index": 0, "size": 1, "inclusion": []}
 
 
 def chain_cases(receipt: dict[str, Any]) -> Iterator[Case]:
@@ -111,6 +119,8 @@ def chain_cases(receipt: dict[str, Any]) -> Iterator[Case]:
         {"credits": [one | {"tx": None} for one in receipt["credits"]]},
         {"credits": [one | {"tx": tx} for one in receipt["credits"]]},
         {"credits": []},
+        {"settlement_tx": tx | {"invoice": None}},
+        {"settlement_tx": tx | {"invoice": alone_under_a_root(receipt)}},
     )
     for change in changes:
         yield Case(json.dumps({**receipt, **change}))
@@ -119,12 +129,15 @@ def chain_cases(receipt: dict[str, Any]) -> Iterator[Case]:
 def test_page_and_command_agree_check_by_check_on_good_and_tampered_receipts(
     page: Page, credited: dict[str, Any]
 ) -> None:
+    invoiced = receipt_cases.credited_receipt(SettlementWay.INVOICES)
+    assert invoiced["settlement_tx"]["invoice"]["size"] == 2
     cases = [
         *receipt_cases.field_cases(credited),
         *receipt_cases.leaf_cases(credited),
         *receipt_cases.text_cases(credited),
         *receipt_cases.signed_cases(),
         *receipt_cases.field_cases(Forge().receipt()),
+        *receipt_cases.field_cases(invoiced),
     ]
     expected = [one.verdicts() for one in cases]
     assert expected[0] != "refused"
@@ -155,13 +168,11 @@ def test_without_the_browsers_cryptography_the_page_comes_to_the_same(
         page.evaluate("void delete crypto.subtle")
 
 
-def test_page_and_command_hear_the_same_from_a_node(page: Page, tmp_path: Path) -> None:
-    site = make_site(tmp_path)
-    site.add_session("s-1")
-    site.worker.step(site.clock.at)
-    site.add_credit("s-1", 3)
-    site.add_noise(2)
-    site.worker.step(site.clock.advance(60), flush=True)
+@pytest.mark.parametrize("way", SettlementWay)
+def test_page_and_command_hear_the_same_from_a_node(
+    page: Page, tmp_path: Path, way: SettlementWay
+) -> None:
+    site = receipt_cases.credited_site(tmp_path, way)
     cases = list(chain_cases(site.receipt("s-1")))
     with served_chain(site.chain) as node:
         expected = [one.verdicts(node.url) for one in cases]

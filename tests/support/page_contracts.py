@@ -18,6 +18,12 @@ EVENTS = {
     "HeadAnchored": "StatusAnchor",
     "SessionSettled": "Settlement",
     "CreditRecorded": "Settlement",
+    "InvoicesRecorded": "Settlement",
+}
+CALLS: dict[str, object] = {
+    "settledAmounts": bytes(32),
+    "isStartLeafSettled": 0,
+    "isStartLeafClosed": 0,
 }
 _HOLE = re.compile(rb"\x7f\x00{32}")
 
@@ -39,8 +45,10 @@ def contracts_script() -> str:
             "topics": [one["name"] for one in entry["inputs"] if one["indexed"]],
             "data": [one["name"] for one in entry["inputs"] if not one["indexed"]],
         }
-    call = artifact("Settlement").calldata("settledAmounts", bytes(32))
-    known["settledAmounts"] = call[:4].hex()
+    known["calls"] = {
+        name: artifact("Settlement").calldata(name, argument)[:4].hex()
+        for name, argument in CALLS.items()
+    }
     text = json.dumps(known, indent=1)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text)
     return (

@@ -10,9 +10,10 @@ from typing import Any
 from gateway.domain.ocmf import Curve
 from ledger.errors import BundleError
 from ledger.meter_key import read_key
+from ledger.settle import SettlementWay
 from ledger.verify import verify
 from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
-from tests.support.ledger_site import make_site
+from tests.support.ledger_site import Site, make_site
 from tests.support.ocmf import Meter
 from tests.support.signed_receipt import Forge
 
@@ -43,15 +44,23 @@ class Case:
         return [[one.name, one.verdict.value, one.is_claimed] for one in report.checks]
 
 
-def credited_receipt() -> dict[str, Any]:
-    """A settled session with money back, on an embedded chain."""
+def credited_site(folder: Path, way: SettlementWay) -> Site:
+    """Settled sessions, one of which with money back, on an embedded chain."""
+    site = make_site(folder, way=way)
+    site.add_noise(21)
+    for session_id in ("s-0", "s-1"):
+        site.add_session(session_id)
+    site.worker.step(site.clock.at)
+    site.add_credit("s-1", 3)
+    site.add_noise(2)
+    site.worker.step(site.clock.advance(1_000), flush=True)
+    return site
+
+
+def credited_receipt(way: SettlementWay) -> dict[str, Any]:
+    """The receipt of the session with money back."""
     with tempfile.TemporaryDirectory() as folder:
-        site = make_site(Path(folder))
-        site.add_noise(21)
-        site.add_session("s-1")
-        site.worker.step(site.clock.at)
-        site.add_credit("s-1", 3)
-        site.worker.step(site.clock.at)
+        site = credited_site(Path(folder), way)
         found = site.receipt("s-1")
         site.conn.close()
         site.chain.close()  # type: ignore[attr-defined]  # embedded

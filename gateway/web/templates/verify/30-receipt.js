@@ -20,11 +20,28 @@ function parseReceipt(bytes) {
       ? unhex(value.slice(prefix.length))
       : refuse(`${name} must be lower-case hex of the right length`);
   const hash = (row, name) => hexed(row.get(name), "", 64, name);
-  const tx = (value) => {
-    const row = members(value, "settlement_tx", ["tx_hash", "block"]);
-    return { txHash: hex(hexed(row.get("tx_hash"), "0x", 64, "tx_hash")), block: count(row, "block") };
-  };
   const or = (value, read) => (value === null ? null : read(value));
+  const pathOf = (value) => {
+    if (!Array.isArray(value) || value.length > 64) refuse("inclusion must be a list of at most 64 hashes");
+    return value.map((item) => hexed(item, "", 64, "inclusion"));
+  };
+  const tx = (value) => {
+    const row = value instanceof Map ? new Map(value) : refuse("settlement_tx must be an object");
+    const invoice = row.get("invoice") ?? null;
+    row.delete("invoice");
+    members(row, "settlement_tx", ["tx_hash", "block"]);
+    return {
+      txHash: hex(hexed(row.get("tx_hash"), "0x", 64, "tx_hash")),
+      block: count(row, "block"),
+      invoice: or(invoice, (one) => {
+        const proof = members(one, "invoice", ["root", "index", "size", "inclusion"]);
+        return {
+          root: hash(proof, "root"), index: count(proof, "index"), size: count(proof, "size"),
+          path: pathOf(proof.get("inclusion")),
+        };
+      }),
+    };
+  };
 
   let value;
   try {
@@ -57,14 +74,12 @@ function parseReceipt(bytes) {
     if (!(top.get(name) instanceof Map)) refuse(`${name} must be an object`);
   const leaves = listed.map((one) => {
     const leaf = members(one, "leaf", ["index", "kind", "salt", "record", "inclusion"]);
-    const path = leaf.get("inclusion");
-    if (!Array.isArray(path) || path.length > 64) refuse("inclusion must be a list of at most 64 hashes");
     return {
       index: count(leaf, "index"),
       kind: text(leaf, "kind"),
       salt: hash(leaf, "salt"),
       record: text(leaf, "record"),
-      path: path.map((item) => hexed(item, "", 64, "inclusion")),
+      path: pathOf(leaf.get("inclusion")),
     };
   });
   const found = {

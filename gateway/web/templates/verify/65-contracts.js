@@ -37,7 +37,16 @@ const CONTRACTS = {
    "topic": "0df45b7ee73b7d3878e6dfc4ec4dafbae59290e6c56109a3cdb06688fc376b51",
    "topics": [ "sessionKey", "creditKey" ],
    "data": [ "leafHash", "amountMinor" ]
+  },
+  "InvoicesRecorded": {
+   "topic": "0f9c69a4c32b8fa6c300e4fcdb6654c52745933957edb5a5d571562654a1f8d4",
+   "topics": [ "fromLeaf" ],
+   "data": [ "toLeaf", "invoicesRoot", "sessionCount" ]
   }
  },
- "settledAmounts": "59c3669e"
+ "calls": {
+  "settledAmounts": "59c3669e",
+  "isStartLeafSettled": "941db18f",
+  "isStartLeafClosed": "854b2b1c"
+ }
 };

@@ -140,3 +140,20 @@ function checkCredits({ creditTxs }, { settlement, credits }) {
     throw new Wrong("the receipt tells of other credits than it proves");
   return `${counted(credits.length, "credit")} of ${total} minor units of ${facts.get("currency")}: ${amount - total} of ${amount} stay`;
 }
+
+// A window records many settlements and credits under one root of their leaves.
+const invoicesOf = ({ settlementTx, creditTxs }) =>
+  [settlementTx, ...creditTxs.map((one) => one.tx)].filter((tx) => tx?.invoice);
+
+const holdsInvoice = ({ index, size, path, root }, leaf) => isIncluded(leaf, index, size, path, root);
+
+function checkInvoices({ settlementTx, creditTxs }, { settlement, credits }) {
+  const told = creditTxs.map((one) => [one.tx, credits.find((leaf) => leaf.index === one.leafIndex)]);
+  for (const [tx, leaf] of [...told, [settlementTx, settlement]])
+    if (tx?.invoice && !(leaf && holdsInvoice(tx.invoice, leaf.hash)))
+      throw new Wrong("a leaf is not among the invoices of its transaction");
+  const proof = settlementTx?.invoice;
+  if (!proof) return "its credits are among the invoices of their windows";
+  const [amount, currency] = ["amount_minor", "currency"].map((name) => settlement.body.get(name));
+  return `${amount} minor units of ${currency} are invoice ${proof.index + 1n} of ${proof.size} under ${hex(proof.root).slice(0, 16)}`;
+}

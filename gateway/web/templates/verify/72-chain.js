@@ -107,7 +107,13 @@ async function askedChain(receipt, opened, ask, all) {
     }),
     await outcome("settlement-on-chain", async () => {
       if (!settlementTx) throw new Unproven("not settled on chain yet");
-      const events = eventsOf("SessionSettled", named.Settlement, await minedIn(settlementTx));
+      const logs = await minedIn(settlementTx);
+      const proof = settlementTx.invoice;
+      if (proof) {
+        await checkClosed(windowOf(proof, opened.settlement.hash, named, logs), opened.start.index, named, ask);
+        return `invoice ${proof.index + 1n} of ${proof.size} recorded in block ${settlementTx.block}, and its session is closed`;
+      }
+      const events = eventsOf("SessionSettled", named.Settlement, logs);
       const mine = events.find((one) => one.sessionKey === session.get("session_key"));
       if (!mine) throw new Wrong("that transaction did not settle this session");
       const expected = {
@@ -127,14 +133,43 @@ async function askedChain(receipt, opened, ask, all) {
   return found;
 }
 
+// The window that a transaction recorded, with a leaf among its invoices.
+function windowOf(proof, leaf, named, logs) {
+  if (!holdsInvoice(proof, leaf)) throw new Wrong("its leaf is not among the invoices of that transaction");
+  const found = eventsOf("InvoicesRecorded", named.Settlement, logs).find((one) => one.invoicesRoot === hex(proof.root));
+  if (!found) throw new Wrong("that transaction recorded other invoices");
+  return found;
+}
+
+// Holds a session's start against its window, and against settlement elsewhere.
+async function checkClosed(window, start, named, ask) {
+  if (word(start) >= window.toLeaf) throw new Wrong("its session starts after the window that recorded it");
+  const asked = async (name) => {
+    const call = { to: named.Settlement, data: "0x" + CONTRACTS.calls[name] + word(start) };
+    const answer = blob(await ask("eth_call", call, "latest"));
+    if (answer !== word(0) && answer !== word(1)) throw new Unasked("the node answers nonsense");
+    return answer === word(1);
+  };
+  if (!isContract("Settlement", unhex(blob(await ask("eth_getCode", named.Settlement, "latest")))))
+    throw new Wrong("the contract is not Settlement");
+  if (await asked("isStartLeafSettled")) throw new Wrong("its session was settled a second time, alone");
+  if (!(await asked("isStartLeafClosed"))) throw new Wrong("its session is open on chain: it could settle again");
+}
+
 async function checkRecorded({ creditTxs, chain, session }, { credits }, ask, minedIn) {
   if (creditTxs.map((one) => one.leafIndex).join() !== credits.map((one) => one.index).join())
     throw new Wrong("the receipt tells of other credits than it proves");
-  let recorded = 0n;
+  let [recorded, inWindows] = [0n, 0n];
   for (const [at, { hash, body }] of credits.entries()) {
     const { tx } = creditTxs[at];
     if (!tx) continue;
-    const events = eventsOf("CreditRecorded", chain.Settlement, await minedIn(tx));
+    const logs = await minedIn(tx);
+    if (tx.invoice) {
+      windowOf(tx.invoice, hash, chain, logs);
+      inWindows += body.get("amount_minor");
+      continue;
+    }
+    const events = eventsOf("CreditRecorded", chain.Settlement, logs);
     const expected = {
       sessionKey: session.get("session_key"), creditKey: body.get("credit_key"), leafHash: hex(hash),
       amountMinor: word(body.get("amount_minor")),
@@ -143,12 +178,12 @@ async function checkRecorded({ creditTxs, chain, session }, { credits }, ask, mi
       throw new Wrong(`credit ${body.get("ordinal")}: that transaction recorded another`);
     recorded += body.get("amount_minor");
   }
-  const call = { to: chain.Settlement, data: "0x" + CONTRACTS.settledAmounts + session.get("session_key") };
+  const call = { to: chain.Settlement, data: "0x" + CONTRACTS.calls.settledAmounts + session.get("session_key") };
   const amounts = blob(await ask("eth_call", call, "latest"));
   if (amounts.length < 128) throw new Unasked("the node answers nonsense");
   const credited = BigInt("0x" + amounts.slice(64, 128));
   if (credited < recorded) throw new Wrong(`the contract counts credits of ${credited}, not ${recorded}`);
   if (creditTxs.some((one) => !one.tx)) throw new Unproven("a credit is not on chain yet");
   const later = credited > recorded ? `; ${credited - recorded} more were credited since` : "";
-  return `credits of ${recorded} minor units are recorded${later}`;
+  return `credits of ${recorded + inWindows} minor units are recorded${later}`;
 }

@@ -37,6 +37,7 @@ async function verifyReceipt(bytes, { rpc = "", meterKey = "" } = {}) {
   ];
   if (opened.decision) parts.push(["decision", checkDecision]);
   if (opened.credits.length || receipt.creditTxs.length) parts.push(["credits", checkCredits]);
+  if (invoicesOf(receipt).length) parts.push(["invoice", checkInvoices]);
   for (const [name, check] of parts) checks.push(await outcome(name, () => check(receipt, opened)));
   checks.push(...(await checkSigned(receipt, opened, given)));
   for (const [name, what] of [["consistency", "heads of other times"], ["contracts", "what the operator publishes"]])
