@@ -30,13 +30,16 @@ from ledger.plan_bound import (
 from ledger.plan_limits import Currents, broken_limit, limits_of
 from ledger.plan_problem import PlanProblem, read_problem, series
 from ledger.plan_relaxed import RelaxedPlan, relaxed_plan
-from ledger.plan_rounding import by_rule, rounded
+from ledger.plan_rounding import Rules, by_rule, rounded
 from ledger.record import MAX_SAFE_INT
 from ledger.strict_json import HASH, as_list, as_object, hexed, members, text
 from ledger.verdicts import Check
 
 FORMAT: Final = "wattproof-certificate/3"
-ALGORITHM: Final = "wattproof-optimizer/3"
+ALGORITHMS: Final[Mapping[str, Rules]] = {
+    "wattproof-optimizer/3": Rules(has_last_chance=False),
+    "wattproof-optimizer/4": Rules(has_last_chance=True),
+}
 """What this verifier knows; others are told, not judged."""
 METHODS: Final = ("relaxed", "edf", "none")
 OPTIMALITY: Final = "optimality"
@@ -57,6 +60,7 @@ class Certified:
     """A problem with its certificate, their shapes checked.
 
     Attributes:
+        rules: Of the algorithm that made it.
         currents: Per session, per step, 0.1 A.
         battery_w: Per battery, per step; empty where nothing is said.
     """
@@ -64,6 +68,7 @@ class Certified:
     problem: PlanProblem
     document: Mapping[str, object]
     method: str
+    rules: Rules
     currents: Currents
     battery_w: Sequence[Sequence[int]]
 
@@ -78,11 +83,12 @@ def read_certified(problem: object, certificate: object) -> Certified | None:
         BundleError: They are not what they should be; the text says which member.
     """
     document = as_object(certificate, "certificate")
-    found = [document.get("format"), document.get("algorithm")]
-    if found != [FORMAT, ALGORITHM]:
-        for one, known in zip(found, (FORMAT, ALGORITHM), strict=True):
-            if not isinstance(one, str) or not one.startswith(known.split("/")[0]):
-                raise BundleError("certificate is of no format known here")
+    version, algorithm = document.get("format"), document.get("algorithm")
+    for one, known in ((version, FORMAT), (algorithm, min(ALGORITHMS))):
+        if not isinstance(one, str) or not one.startswith(known.split("/")[0]):
+            raise BundleError("certificate is of no format known here")
+    rules = ALGORITHMS.get(str(algorithm))
+    if version != FORMAT or rules is None:
         return None
     read = read_problem(problem)
     method = document.get("method")
@@ -99,6 +105,7 @@ def read_certified(problem: object, certificate: object) -> Certified | None:
         problem=read,
         document=document,
         method=str(method),
+        rules=rules,
         currents=[_currents(row, read.n_step) for row in rows],
         battery_w=_powers(document.get("battery_w", []), read, method=str(method)),
     )
@@ -143,7 +150,8 @@ def _relaxed_checks(
         batteries = ", with what batteries are told" if plan.problem.stores else ""
         yield Check.true("limits", held + batteries)
     yield _check_cost(plan, relaxed, values, duals)
-    yield _check_rounding(plan, rounded(relaxed, values, taken), "the relaxed plan")
+    follows = rounded(relaxed, values, taken, plan.rules)
+    yield _check_rounding(plan, follows, "the relaxed plan")
 
 
 def commitment_of(

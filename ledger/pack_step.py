@@ -6,8 +6,10 @@ better of a greedy choice with exchanges and one that packs set by set.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from math import gcd
 from typing import Final
 
@@ -219,58 +221,84 @@ def _crowd(rows: StepRows, one: _Set, offers: Offers) -> Crowd:
     )
 
 
+class _Raises:
+    """Raises of a session with the most worth per 0.1 A and phase."""
+
+    def __init__(self, options: Sequence[tuple[int, int]], n_phase: int) -> None:
+        self._values = [value for value, _ in options]
+        self._worths = [worth for _, worth in options]
+        self._n_phase = n_phase
+        self._from: dict[int, list[tuple[int, int] | None]] = {}
+
+    def best(self, now: int, bound: int) -> tuple[int, int] | None:
+        """Return rate and current of the best raise up to a bound."""
+        place = bisect_right(self._values, bound) - 1
+        if place < 0:
+            return None
+        if now not in self._from:
+            self._from[now] = self._all(now)
+        return self._from[now][place]
+
+    def _all(self, now: int) -> list[tuple[int, int] | None]:
+        base = self._worths[self._values.index(now)]
+        found: list[tuple[int, int] | None] = []
+        top: tuple[int, int] | None = None
+        for value, worth in zip(self._values, self._worths, strict=True):
+            if value > now and worth > base:
+                rate = (worth - base) // ((value - now) * self._n_phase)
+                top = (rate, value) if top is None else max(top, (rate, value))
+            found.append(top)
+        return found
+
+
 def _exchanged(rows: StepRows, offers: Offers) -> list[int]:
     """Choose greedily; then each session steps back once, for the others."""
-    chosen = _greedy(rows, offers, {})
+    raises = {
+        index: _Raises(options, len(rows.cars[index].phases))
+        for index, options in offers.items()
+    }
+    chosen = _greedy(rows, raises, {})
     if len(offers) > EXCHANGE_MAX:
         return chosen
     top = _worth(offers, chosen)
     for index, options in offers.items():
         for value, _ in options[:2]:
             if value < chosen[index]:
-                other = _greedy(rows, offers, {index: value})
+                other = _greedy(rows, raises, {index: value})
                 found = _worth(offers, other)
                 if found > top:
                     chosen, top = other, found
     return chosen
 
 
-def _greedy(rows: StepRows, offers: Offers, held_at: Mapping[int, int]) -> list[int]:
-    """Take the raise with the most worth per 0.1 A and phase, until none fits."""
+def _greedy(
+    rows: StepRows, raises: Mapping[int, _Raises], held_at: Mapping[int, int]
+) -> list[int]:
+    """Take the raise with the most worth per 0.1 A and phase, until none fits.
+
+    What is left only shrinks: the best raise of a session that still fits is still its
+    best, and one that does not is looked for again when its turn comes.
+    """
     left = Left(rows)
     chosen = [0] * len(rows.cars)
-    active = list(offers)
-    while True:
-        raises = []
-        for index in active:
-            most = held_at.get(index, rows.cars[index].high)
-            bound = min(most, left.bound(index, chosen[index]))
-            raised = _raise(rows, index, offers[index], chosen[index], bound)
-            if raised is not None:
-                raises.append((-raised[0], index, raised[1]))
-        if not raises:
-            return chosen
-        _, index, value = min(raises)
-        left.give(index, chosen[index], value)
-        chosen[index] = value
-        active = [one[1] for one in raises]
+    queue: list[tuple[int, int, int]] = []
 
+    def look(index: int) -> None:
+        most = held_at.get(index, rows.cars[index].high)
+        bound = min(most, left.bound(index, chosen[index]))
+        found = raises[index].best(chosen[index], bound)
+        if found is not None:
+            heappush(queue, (-found[0], index, found[1]))
 
-def _raise(
-    rows: StepRows,
-    index: int,
-    options: Sequence[tuple[int, int]],
-    now: int,
-    bound: int,
-) -> tuple[int, int] | None:
-    base = dict(options)[now]
-    phases = len(rows.cars[index].phases)
-    rates = [
-        ((worth - base) // ((value - now) * phases), value)
-        for value, worth in options
-        if now < value <= bound and worth > base
-    ]
-    return max(rates, default=None)
+    for index in raises:
+        look(index)
+    while queue:
+        _, index, value = heappop(queue)
+        if value <= left.bound(index, chosen[index]):
+            left.give(index, chosen[index], value)
+            chosen[index] = value
+        look(index)
+    return chosen
 
 
 def _raised(rows: StepRows, offers: Offers, chosen: Sequence[int]) -> list[int]:

@@ -19,6 +19,7 @@ DJ_PER_WH: Final = 36_000
 PACK_MAX: Final = 120
 _SHORT_WH: Final = 500
 _HALVED_MILLI: Final = 1_386
+_LAST_CHANCE_MILLI: Final = 1_000
 _FIRST_TO_LEAVE: Final = 20
 
 
@@ -28,6 +29,17 @@ class Care(NamedTuple):
     fill: int
     urgent: int
     finish: int
+
+
+class Rules(NamedTuple):
+    """What differs between versions of the algorithm.
+
+    Attributes:
+        has_last_chance: Where targets are followed, who cannot wait another step starts
+            if the plan wants it to, and nobody is completed for its own sake.
+    """
+
+    has_last_chance: bool
 
 
 CARES: Final[Mapping[str, Care]] = {
@@ -42,6 +54,7 @@ def rounded(
     plan: RelaxedPlan,
     values: Sequence[int],
     taken: Mapping[tuple[int, int], int],
+    rules: Rules,
 ) -> list[list[int]]:
     """Return the currents of a relaxed plan, per session and step.
 
@@ -49,10 +62,13 @@ def rounded(
         plan: The relaxed plan.
         values: Its currents, microampere.
         taken: What batteries are told to draw, by limit and step.
+        rules: Of the algorithm.
     """
     problem = plan.problem
     cars, n_step, step_s = problem.cars, problem.n_step, problem.step_s
     care = CARES[_mode(plan, values)]
+    fills = care.fill > _FILLS_ABOVE
+    is_last_chance = rules.has_last_chance and not fills
     target = [[0] * n_step for _ in cars]
     for column, value in zip(plan.columns, values, strict=False):
         target[column.car][column.step] += value
@@ -66,10 +82,12 @@ def rounded(
         wanted = [row[step] + more for row, more in zip(target, carried, strict=True)]
         left = Left(rows)
         now, is_crowded = _round_down(rows, left, step_s, step, wanted, rest)
-        fills = care.fill > _FILLS_ABOVE
         if step == 0 or (to_pack > 0 and (is_crowded or fills)):
             to_pack -= sum(one > 0 for one in rest)
-            now = pack(rows, _by_target(cars, care, step_s, step, wanted, rest))
+            offers = _by_target(
+                cars, care, step_s, step, wanted, rest, is_last_chance=is_last_chance
+            )
+            now = pack(rows, offers)
             left = Left(rows)
             for index, current in enumerate(now):
                 left.give(index, 0, current)
@@ -217,6 +235,8 @@ def _by_target(  # noqa: PLR0917 - one step's state
     step: int,
     wanted: Sequence[int],
     rest: Sequence[int],
+    *,
+    is_last_chance: bool,
 ) -> Offers:
     """Value the currents of every session by how near they come to the plan."""
     found = {}
@@ -227,6 +247,11 @@ def _by_target(  # noqa: PLR0917 - one step's state
         need = rest[index] * UA_PER_DA // (car.volts * step_s)
         goal = max(0, min(wanted[index], most * UA_PER_DA, need))
         laxity = max(0, _laxity(car, step_s, step, rest[index]))
+        finish = care.finish
+        if is_last_chance and goal and laxity < _LAST_CHANCE_MILLI:
+            goal = max(goal, min(car.low * UA_PER_DA, need))
+        if is_last_chance and not goal:
+            finish = 0
         urgent = _halved(care.urgent, laxity)
         options = []
         for value in (0, *range(car.low, most + 1, car.unit)):
@@ -234,7 +259,7 @@ def _by_target(  # noqa: PLR0917 - one step's state
             amount = care.fill * useful - 1000 * abs(useful - goal)
             amount += urgent * min(useful, goal)
             if value * UA_PER_DA >= need:
-                amount += care.finish * 1_000_000
+                amount += finish * 1_000_000
             worth = (car.volts * car.weight_milli * amount + 500_000_000) // 10**9
             options.append((value, worth))
         found[index] = options

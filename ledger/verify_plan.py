@@ -16,7 +16,7 @@ from typing import Final
 
 from ledger import merkle, record
 from ledger.certificate import (
-    ALGORITHM,
+    ALGORITHMS,
     Certified,
     canonical,
     check_certificate,
@@ -45,6 +45,7 @@ PLAN: Final = "wattproof-plan/1"
 ROW: Final = "wattproof-plan-row/1"
 CHAIN_NAMES: Final = ("chain", "head", "algorithm")
 DJ_PER_WH: Final = 36_000
+_KNOWN: Final = ", ".join(ALGORITHMS)
 _ALGORITHM: Final = re.compile(r"[a-z][a-z0-9-]{0,60}/[0-9]{1,6}")
 _ROW: Final = (
     *("format", "algorithm", "commitment", "row", "count", "salt", "path"),
@@ -126,7 +127,7 @@ def _whole(document: Mapping[str, object]) -> tuple[list[Check], str, Expected]:
     }
     if plan is None:
         told = Check.true("format", f"a plan by {algorithm}")
-        why = f"made by {algorithm}: this verifier knows {ALGORITHM}"
+        why = f"made by {algorithm}: this verifier knows {_KNOWN}"
         return [told, Check.open("certificate", why)], algorithm, expected
     size = f"{len(plan.currents)} sessions, {plan.problem.n_step} steps"
     checks = [Check.true("format", f"a plan: {size}"), *check_certificate(plan)]
@@ -194,8 +195,8 @@ def _row(document: Mapping[str, object]) -> tuple[list[Check], str, Expected]:
         head=hexed(document["commitment"], HASH, "commitment"),
     )
     checks = [Check.true("format", f"the row of session {car.session_id}")]
-    if algorithm != ALGORITHM:
-        why = f"made by {algorithm}: this verifier knows {ALGORITHM}"
+    if algorithm not in ALGORITHMS:
+        why = f"made by {algorithm}: this verifier knows {_KNOWN}"
         checks.append(Check.open("certificate", why))
     checks.append(
         Check.true("commitment", "the plan is committed to this row")
