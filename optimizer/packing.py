@@ -15,6 +15,7 @@ integers, ties by index.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from math import gcd
 from typing import Final, Literal, TypeAlias
 
@@ -25,6 +26,7 @@ from optimizer.knapsack import Crowd, choose
 from optimizer.layout import DJ_PER_WH, MICROAMP_PER_DA, Layout, Room, Row
 from optimizer.maxplus import Item, Kernel, Plain
 from optimizer.problem import Mode
+from optimizer.raises import Raises
 from optimizer.relaxed import RelaxedProblem
 from optimizer.worth import Offer, Situation, by_target
 
@@ -259,7 +261,8 @@ def _caps(part: _Part, unit: int) -> tuple[int, int, int]:
 
 def exchange(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
     """Choose greedily, then let each session step back once for the others."""
-    chosen = _greedy(layout, step, offers, {})
+    raises = [(offer.index, Raises.of(layout, offer)) for offer in offers]
+    chosen = _greedy(layout, step, raises, {})
     best = worth(offers, chosen)
     if len(offers) > _EXCHANGE_MAX:
         return chosen
@@ -267,7 +270,7 @@ def exchange(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
         for value, _ in _ends(offer):
             if value >= chosen[offer.index]:
                 continue
-            other = _greedy(layout, step, offers, {offer.index: value})
+            other = _greedy(layout, step, raises, {offer.index: value})
             found = worth(offers, other)
             if found > best:
                 chosen, best = other, found
@@ -275,42 +278,38 @@ def exchange(layout: Layout, step: int, offers: list[Offer]) -> list[int]:
 
 
 def _greedy(
-    layout: Layout, step: int, offers: list[Offer], held_back: dict[int, int]
+    layout: Layout,
+    step: int,
+    raises: list[tuple[int, Raises]],
+    held_back: dict[int, int],
 ) -> list[int]:
-    """Take the move with the most worth per ampere and phase, until none is left."""
+    """Take the move with the most worth per ampere and phase, until none is left.
+
+    Room only shrinks, so a move that was the best of its session still is if it fits,
+    and only the best of all is looked at.
+    """
     room = Room(layout, step)
     chosen = [0] * len(layout.problem.sessions)
-    active = list(offers)
-    while active:
-        moves: list[tuple[int, int, int, Offer]] = []
-        for offer in active:
-            now = chosen[offer.index]
-            most = held_back.get(offer.index, layout.high_da[offer.index])
-            bound, _ = room.bound_da(offer.index, now)
-            move = _best_move(layout, offer, now, min(bound, most))
-            if move is not None:
-                moves.append((-move[0], offer.index, move[1], offer))
-        if not moves:
-            break
-        _, index, value, _offer = min(moves, key=lambda move: move[:3])
-        room.take(index, -chosen[index])
-        room.take(index, value)
-        chosen[index] = value
-        active = [move[3] for move in moves]
+    options = dict(raises)
+    moves: list[tuple[int, int, int]] = []
+
+    def look(index: int) -> None:
+        bound, _ = room.bound_da(index, chosen[index])
+        most = held_back.get(index, layout.high_da[index])
+        move = options[index].best(chosen[index], min(bound, most))
+        if move is not None:
+            heappush(moves, (-move[0], index, move[1]))
+
+    for index in options:
+        look(index)
+    while moves:
+        _, index, value = heappop(moves)
+        if value <= room.bound_da(index, chosen[index])[0]:
+            room.take(index, -chosen[index])
+            room.take(index, value)
+            chosen[index] = value
+        look(index)
     return chosen
-
-
-def _best_move(
-    layout: Layout, offer: Offer, now: int, bound: int
-) -> tuple[int, int] | None:
-    base = next(worth for value, worth in offer.values if value == now)
-    phases = len(layout.problem.sessions[offer.index].phases)
-    rates = [
-        ((worth - base) // ((value - now) * phases), value)
-        for value, worth in offer.values
-        if now < value <= bound and worth > base
-    ]
-    return max(rates, default=None)
 
 
 def _ends(offer: Offer) -> list[tuple[int, int]]:

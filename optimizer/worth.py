@@ -15,6 +15,9 @@ from optimizer.layout import MICROAMP_PER_DA, Layout
 _URGENT_STEP_MILLI: Final = 1_386
 """Urgency halves with every 1.386 steps of laxity: exp(-laxity / 2)."""
 
+_LAST_CHANCE_MILLI: Final = 1_000
+"""Who waits one step more than this leaves can no longer get all."""
+
 _FIRST_TO_LEAVE: Final = 20
 """What an ampere of the first to leave is worth above that of the last."""
 
@@ -61,7 +64,10 @@ def by_target(now: Situation) -> list[Offer]:
         power * (fill * u - |u - g| + urgency * min(u, g) + finish if it completes)
 
     where power is kW per A times the weight of the session, and urgency falls with
-    its laxity.
+    its laxity. Where targets are followed, the target of who cannot wait another step
+    is at least the least current that charges: what a plan puts off to the last steps
+    could not be made up for there. And completing somebody counts only if the plan
+    wants it to charge now.
     """
     layout, packing = now.layout, now.packing
     found: list[Offer] = []
@@ -74,9 +80,14 @@ def by_target(now: Situation) -> list[Offer]:
         need = rest_dj * MICROAMP_PER_DA // layout.dj_per_da[index]
         target = max(0, min(now.target_ua[index], most * MICROAMP_PER_DA, need))
         laxity_milli = max(0, layout.laxity_milli(index, now.step, rest_dj))
+        if target and not packing.fills and laxity_milli < _LAST_CHANCE_MILLI:
+            least = layout.low_da[index] * MICROAMP_PER_DA
+            target = max(target, min(least, need))
         urgent = halved(packing.urgent_milli, laxity_milli)
         fill, power = packing.fill_milli, _power(layout, index)
         finish = packing.finish_milli * 10 * MICROAMP_PER_DA
+        if not packing.fills and not target:
+            finish = 0
         values: list[tuple[int, int]] = []
         for value in _permitted(layout, index, most):
             current = value * MICROAMP_PER_DA

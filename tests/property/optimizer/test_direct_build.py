@@ -1,8 +1,10 @@
 """The matrices built directly state the readable model and have its optimum."""
 
+import warnings
+
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 
 from optimizer import model, solvers, sparse
 from optimizer.battery import BatteryUnit
@@ -24,11 +26,23 @@ def relaxed_of(problem: CabinetProblem) -> RelaxedProblem:
 
 
 def oracle(relaxed: RelaxedProblem) -> model.Model:
+    """The readable model, solved as exactly as its solver can.
+
+    Where that is not exact enough by its own word, there is nothing to compare with.
+    """
     stated = model.build(relaxed)
-    stated.problem.solve(  # type: ignore[no-untyped-call]  # cvxpy is partly typed
-        solver="CLARABEL", tol_gap_rel=1e-9, tol_gap_abs=1e-9, tol_feas=1e-9
-    )
-    return stated
+    for tolerance in (1e-9, 1e-8):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # inaccuracy is what the status says
+            stated.problem.solve(  # type: ignore[no-untyped-call]  # cvxpy is partly typed
+                solver="CLARABEL",
+                tol_gap_rel=tolerance,
+                tol_gap_abs=tolerance,
+                tol_feas=tolerance,
+            )
+        if stated.problem.status == "optimal":
+            return stated
+    reject()
 
 
 def point(stated: model.Model, built: sparse.Sparse) -> sparse.Vector:

@@ -14,6 +14,7 @@ from optimizer.bundle import row_of
 from optimizer.cli import main as solve_main
 from optimizer.document import ProblemError, canonical_json
 from optimizer.layout import Currents
+from optimizer.outcome import ALGORITHM
 from optimizer.problem import CabinetProblem
 from optimizer.verify import Report, Word, verify
 from tests.support.optimizer_problems import typical_day
@@ -56,7 +57,7 @@ def sealed(document: Document, **record: object) -> Document:
         "k": "plan",
         "v": 1,
         "algorithm_id": "wattproof-optimizer",
-        "algorithm_version": "3",
+        "algorithm_version": ALGORITHM.partition("/")[2],
         "inputs_sha256": (made or document)["commitment"],
         "made_at": "2026-05-04T08:00:00.000000Z",
     }
