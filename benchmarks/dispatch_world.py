@@ -36,6 +36,7 @@ from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch_ports import Ports, SessionRequest, Solver
 from gateway.services.evse_state import Trust
 from gateway.services.station_port import OnLate
+from gateway.store import device_model
 from gateway.store.writer import Writer
 from gateway.wiring.port import adapters
 from optimizer.solve import Engine
@@ -44,6 +45,10 @@ from sim_chargers.evse import EvseSpec
 
 FIRMWARE: Final = "1"
 QUARTER_S: Final = 900.0
+KEYS: Final = [
+    {"key": "StopTransactionOnEVSideDisconnect", "value": "true", "readonly": True}
+]
+"""Settings that every station tells: its sessions end when the car is unplugged."""
 
 
 class World:
@@ -164,6 +169,13 @@ class World:
             )
             group_store.put_trust(
                 store.conn, trust, now, {"shipped": not station.forgets}
+            )
+            device_model.put_keys(
+                store.conn,
+                station.station_id,
+                {"configurationKey": KEYS},
+                now,
+                is_whole=False,
             )
             if leftover_a is not None:
                 station.leave_behind(leftover_a, now)
