@@ -38,8 +38,8 @@ from gateway.services.dispatch_ports import SessionRequest
 from gateway.services.group_limits import SESSION_PROFILE_ID
 from gateway.services.inquiries import Found
 from gateway.services.needs import Needs
-from gateway.services.safe_limits import unit_of
 from gateway.services.station_port import Stations
+from gateway.services.wishes import unit_of
 
 SOURCE: Final = "car"
 """Who said so, in the record of a session's need."""

@@ -26,8 +26,8 @@ from gateway.services.dispatch import Dispatch
 from gateway.services.evse_state import RESTART_TEST, StationState
 from gateway.services.group_state import GroupState
 from gateway.services.outage_test import OUTAGE, OutageTest
-from gateway.services.safe_limits import safe_default
 from gateway.services.tested_stations import Finding, TestedStations
+from gateway.services.wishes import safe_default
 
 STEP_WITHIN_S: Final = 60.0
 """Real seconds for a session to follow a lower limit and be seen by its meter."""

@@ -25,9 +25,9 @@ from gateway.services.evse_state import (
     key_of,
 )
 from gateway.services.group_state import TRIAL_SEQUENCE, GroupState
-from gateway.services.safe_limits import (
+from gateway.services.safe_limits import Board
+from gateway.services.wishes import (
     MAX_PERIOD,
-    Board,
     Wish,
     is_worth_sending,
     probe,

@@ -47,7 +47,7 @@ from gateway.services.evse_state import (
     sampled_at,
 )
 from gateway.services.loads import LoadReading, Threshold
-from gateway.services.safe_limits import unit_of
+from gateway.services.wishes import unit_of
 
 OBEY_WITHIN_S: Final = 60
 """Site seconds a car has to follow a limit before its station is no longer trusted."""

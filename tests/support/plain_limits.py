@@ -27,15 +27,15 @@ from gateway.domain.envelope import (
 )
 from gateway.domain.ids import CabinetId, EvseRef
 from gateway.domain.limits import LimitSchedule, LimitStep
-from gateway.services.safe_limits import (
+from gateway.services.safe_limits import _share as share
+from gateway.services.wishes import (
     MAX_PERIOD,
     Wish,
     as_held,
+    at_most,
     elapsed_s,
     quantised,
 )
-from gateway.services.safe_limits import _at_most as at_most
-from gateway.services.safe_limits import _share as share
 
 
 class PlainBoard:

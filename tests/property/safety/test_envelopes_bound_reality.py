@@ -116,6 +116,7 @@ def watts_are_per_phase(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(env, "counted", broken)
     monkeypatch.setattr("gateway.services.safe_limits.counted", broken)
+    monkeypatch.setattr("gateway.services.wishes.counted", broken)
 
 
 def raw_calls_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from gateway.domain.limits import LimitUnit
 from gateway.domain.topology import CurrentType, Evse
 from gateway.services import group_limits
 from gateway.services.group_state import GroupState
-from gateway.services.safe_limits import Board, Wish
+from gateway.services.safe_limits import Board
+from gateway.services.wishes import Wish
 from tests.property.safety.world import OPS, Op, World
 from tests.support.plain_limits import PlainBoard, plain_worsened
 

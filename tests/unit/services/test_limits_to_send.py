@@ -11,7 +11,7 @@ from gateway.services import loads
 from gateway.services.commissioning import composite_a
 from gateway.services.loads import LoadReading, Threshold
 from gateway.services.operator_calls import may_change_draw
-from gateway.services.safe_limits import (
+from gateway.services.wishes import (
     Wish,
     holds_until,
     is_worth_sending,
