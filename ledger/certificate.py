@@ -41,6 +41,8 @@ ALGORITHMS: Final[Mapping[str, Rules]] = {
     "wattproof-optimizer/4": Rules(has_last_chance=True),
 }
 """What this verifier knows; others are told, not judged."""
+MAX_EFFORT: Final = 50_000_000
+"""Sessions times limits above them times steps: bounds what a hostile file costs."""
 METHODS: Final = ("relaxed", "edf", "none")
 OPTIMALITY: Final = "optimality"
 ROUNDING: Final = "rounding"
@@ -91,6 +93,9 @@ def read_certified(problem: object, certificate: object) -> Certified | None:
     if version != FORMAT or rules is None:
         return None
     read = read_problem(problem)
+    effort = read.n_step * sum(len(one.cars) for one in limits_of(read))
+    if effort > MAX_EFFORT:
+        raise BundleError("problem is too large to be checked here")
     method = document.get("method")
     if method not in METHODS:
         raise BundleError(f"method must be one of {', '.join(METHODS)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ledger import log, record
+from ledger import certificate, log, record
 from ledger.__main__ import main
 from ledger.algorithms import algorithm_id
 from ledger.contracts import RELEASE, code_sha256
@@ -308,3 +308,10 @@ def test_what_does_not_fit_a_plan_is_bad_usage(judge: Judge, whole: Document) ->
     for change in changes:
         assert "error" in judge(whole | change)
         assert judge.code == 2
+
+
+def test_a_problem_that_would_take_hours_is_refused_at_once(
+    judge: Judge, whole: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "MAX_EFFORT", 10)
+    assert "too large" in judge(whole)["error"]
