@@ -24,8 +24,8 @@ from ledger.verify_plan import PlanTrust, verify_plan
 MAX_LINE: Final = 400
 MAX_WHEEL_BYTES: Final = 2**26
 _ABOUT: Final = """\
-Checks a receipt, a plan or one session's row of a plan; one check per line, each with
-a verdict:
+Checks a receipt, a plan, one session's row of a plan or a cabinet's history; one check
+per line, each with a verdict:
 
   true            checked, and so
   self-witnessed  so, according to a chain file that the operator alone keeps
@@ -41,7 +41,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add ``verify``."""
     command = commands.add_parser(
         "verify",
-        help="check a receipt or a plan",
+        help="check a receipt, a plan or a history",
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
