@@ -1,16 +1,21 @@
-"""Every test that the page about reliability names is there."""
+"""Every test that the pages about reliability and evidence name is there."""
 
 import ast
 import re
+
+import pytest
 
 from tests.docs.pages import DOCS, ROOT
 
 NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
 
 
-def test_every_test_that_is_named_exists() -> None:
-    named = NAMED.findall((DOCS / "reliability.md").read_text("utf-8"))
-    assert len(named) > 20
+@pytest.mark.parametrize(
+    ("page", "least"), [("reliability.md", 20), ("evidence.md", 9)]
+)
+def test_every_test_that_is_named_exists(page: str, least: int) -> None:
+    named = NAMED.findall((DOCS / page).read_text("utf-8"))
+    assert len(named) > least
     missing = [f"{path}::{name}" for path, name in named if name not in functions(path)]
     assert missing == []
 
