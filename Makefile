@@ -57,7 +57,7 @@ format: $(VENV)/.test  ## Format the code and fix what can be fixed
 slither: $(SLITHER)/.done  ## Static analysis of the contracts (needs node); fails on what is not accepted
 	@node contracts/slither.mjs $(SLITHER)/bin/slither
 
-contracts-mutants:  ## Break the contracts' rules one by one; a part: ARGS="Escrow:" (needs node)
+contracts-mutants:  ## Break the contracts' rules one by one; a part: ARGS=Escrow (needs node)
 	@cd contracts && node mutants.mjs $(ARGS)
 
 contracts:  ## Recompile the contracts (needs node) and compare with the artifacts

@@ -37,6 +37,7 @@ RELEASE: Final = 2
 EARLIER: Final[Mapping[str, tuple[int, ...]]] = {
     "FlexToken": (1,),
     "Settlement": (1,),
+    "StatusAnchor": (1,),
 }
 """Releases whose code differs from now, newest first: deployments keep theirs."""
 SELECTOR_BYTES: Final = 4

@@ -15,11 +15,21 @@ library MerkleLog {
     }
 
     /// @notice Hashes two children into their parent.
+    /// @dev `sha256(bytes.concat(bytes1(0x01), left, right))` at 40 % of its price, which decides what a long
+    /// proof costs. The 65 bytes lie above what the free memory pointer shows and are not kept. SHA-256 is
+    /// the precompile at address 2; it fails for want of gas only, and then everything does.
     /// @param left Hash of the left subtree.
     /// @param right Hash of the right subtree.
-    /// @return The hash of the parent.
-    function nodeHash(bytes32 left, bytes32 right) internal pure returns (bytes32) {
-        return sha256(bytes.concat(bytes1(0x01), left, right));
+    /// @return hash The hash of the parent.
+    function nodeHash(bytes32 left, bytes32 right) internal view returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore8(free, 0x01)
+            mstore(add(free, 0x01), left)
+            mstore(add(free, 0x21), right)
+            if iszero(staticcall(gas(), 0x02, free, 0x41, 0x00, 0x20)) { revert(0x00, 0x00) }
+            hash := mload(0x00)
+        }
     }
 
     /// @notice Tells whether a leaf stands at an index of a tree (RFC 9162, 2.1.3.2).
@@ -31,7 +41,7 @@ library MerkleLog {
     /// @return Whether the proof leads exactly to `root`.
     function isIncluded(bytes32 leaf, uint64 leafIndex, uint64 size, bytes32 root, bytes32[] calldata proof)
         internal
-        pure
+        view
         returns (bool)
     {
         if (leafIndex >= size) return false;
@@ -61,7 +71,7 @@ library MerkleLog {
     /// @return Whether the newer tree begins with exactly the leaves of the older one.
     function isConsistent(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof)
         internal
-        pure
+        view
         returns (bool)
     {
         if (oldSize > newSize) return false;

@@ -9,7 +9,7 @@ import {TestBase} from "./Vm.sol";
 contract MerkleLogCaller {
     function isIncluded(bytes32 leaf, uint64 index, uint64 size, bytes32 root, bytes32[] calldata proof)
         external
-        pure
+        view
         returns (bool)
     {
         return MerkleLog.isIncluded(leaf, index, size, root, proof);
@@ -17,7 +17,7 @@ contract MerkleLogCaller {
 
     function isConsistent(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof)
         external
-        pure
+        view
         returns (bool)
     {
         return MerkleLog.isConsistent(oldSize, oldRoot, newSize, newRoot, proof);
@@ -38,7 +38,7 @@ contract MerkleLogTest is TestBase {
         vm.assertEq(MerkleLog.leafHash(""), bytes32(0x6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d));
     }
 
-    function test_TwoLeavesHashUnderTheNodePrefix() public pure {
+    function test_TwoLeavesHashUnderTheNodePrefix() public view {
         bytes32 left = MerkleLog.leafHash("");
         bytes32 right = MerkleLog.leafHash(hex"00");
         vm.assertEq(right, bytes32(0x96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7));

@@ -24,6 +24,8 @@ contract SettlementHandler {
     mapping(bytes32 creditKey => bytes32 content) public creditOf;
     mapping(bytes32 sessionKey => uint256 amountWh) public takenBackWh;
     mapping(bytes32 sessionKey => Settlement.SettlementRow row) private _rowOf;
+    Settlement.CreditRow private _lastCredit;
+    uint256 private _creditSerial;
 
     constructor(Settlement settlement_, FlexToken token_) {
         settlement = settlement_;
@@ -68,7 +70,7 @@ contract SettlementHandler {
     /// @dev Takes flexibility back, often after it was redeemed: the rest is owed, and nothing reverts.
     function flexCredit(uint8 session, uint8 key, uint8 wh) external {
         bytes32 sessionKey = keccak256(abi.encode("session", session % POOL));
-        bytes32 creditKey = keccak256(abi.encode("credit", key % POOL));
+        bytes32 creditKey = _creditKey(key);
         Settlement.SettlementRow memory known = _rowOf[sessionKey];
         Settlement.CreditRow memory row = Settlement.CreditRow(sessionKey, creditKey, "leaf", 0);
         uint64 flexMilliWh = uint64(wh % 3) * 1000;
@@ -91,11 +93,14 @@ contract SettlementHandler {
 
     function credit(uint8 session, uint8 key, uint8 amountMinor) external {
         bytes32 sessionKey = keccak256(abi.encode("session", session % POOL));
-        bytes32 creditKey = keccak256(abi.encode("credit", key % POOL));
-        Settlement.CreditRow memory row = Settlement.CreditRow(sessionKey, creditKey, "leaf", amountMinor % 60);
+        Settlement.CreditRow memory row =
+            Settlement.CreditRow(sessionKey, _creditKey(key), "leaf", _aroundTheRest(sessionKey, amountMinor));
+        if (key % 4 == 0) row = _lastCredit;
+        (sessionKey, _lastCredit) = (row.sessionKey, row);
+        bytes32 creditKey = row.creditKey;
         bytes32 content = keccak256(abi.encode(row));
-        bool isRepeat = creditOf[creditKey] == content;
-        bool isNew = creditOf[creditKey] == bytes32(0) && contentOf[sessionKey] != bytes32(0)
+        bool isRepeat = creditKey != bytes32(0) && creditOf[creditKey] == content;
+        bool isNew = creditKey != bytes32(0) && creditOf[creditKey] == bytes32(0) && contentOf[sessionKey] != bytes32(0)
             && row.amountMinor <= amountOf[sessionKey] - creditedOf[sessionKey];
         bool passed;
         try settlement.recordCredit(row) {
@@ -112,6 +117,18 @@ contract SettlementHandler {
         uint256 burntNowWh = balanceWh == 0 ? 0 : amountWh % (balanceWh + 1);
         token.burn(burntNowWh);
         heldWh -= burntNowWh;
+    }
+
+    /// @dev Mostly a key of its own, at times the one before.
+    function _creditKey(uint8 seed) private returns (bytes32) {
+        if (seed % 4 != 1) ++_creditSerial;
+        return keccak256(abi.encode("credit", _creditSerial));
+    }
+
+    /// @dev Mostly what can still be credited or one more, at times anything.
+    function _aroundTheRest(bytes32 sessionKey, uint8 seed) private view returns (uint64) {
+        if (seed % 3 == 0) return seed % 60;
+        return amountOf[sessionKey] - creditedOf[sessionKey] + seed % 3 - 1;
     }
 }
 

@@ -34,6 +34,39 @@ library Tree {
         return subProof(list, oldSize, 0, newSize, true);
     }
 
+    /// @dev A consistency proof of invented nodes and the two roots that it proves (RFC 9162, 2.1.4.2), for trees
+    /// that are too large to be built. The older one is no complete tree.
+    function invent(uint256 oldSize, uint256 newSize)
+        internal
+        pure
+        returns (bytes32[] memory proof, bytes32 oldRoot, bytes32 newRoot)
+    {
+        bytes32[] memory nodes = leaves(1, 65);
+        oldRoot = newRoot = nodes[0];
+        uint256 used = 1;
+        (uint256 fn, uint256 sn) = (oldSize - 1, newSize - 1);
+        for (; fn & 1 == 1; fn >>= 1) {
+            sn >>= 1;
+        }
+        for (; sn != 0; sn >>= 1) {
+            if (fn & 1 == 1 || fn == sn) {
+                oldRoot = node(nodes[used], oldRoot);
+                newRoot = node(nodes[used], newRoot);
+                for (; fn & 1 == 0 && fn != 0; fn >>= 1) {
+                    sn >>= 1;
+                }
+            } else {
+                newRoot = node(newRoot, nodes[used]);
+            }
+            ++used;
+            fn >>= 1;
+        }
+        proof = new bytes32[](used);
+        for (uint256 i = 0; i < used; ++i) {
+            proof[i] = nodes[i];
+        }
+    }
+
     function path(bytes32[] memory list, uint256 index, uint256 from, uint256 to)
         private
         pure
