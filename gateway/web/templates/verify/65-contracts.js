@@ -4,6 +4,11 @@ const CONTRACTS = {
  "code": {
   "StatusAnchor": [
    [
+    4433,
+    [],
+    "3fb3c9e0b127bea1fa2f2dcbb8519cff60846d19f6af8aabafab81c17e73d532"
+   ],
+   [
     4588,
     [],
     "5edef5e1b6cf8fef86fda3217ba77bbdaaf595ee1d080ef8da155fcc83c8c580"
