@@ -56,11 +56,18 @@ class HostileWorld(World):
             events += [(3, self._stranger), (1, self._stranger_who_vanishes)]
         if self.with_backups:
             events += [(3, self._back_up), (1, self._restore)]
+        if self.with_signer_faults:
+            events += [(9, self._change_signer)]
         weights = [weight for weight, _ in events]
         for _ in range(n_steps):
             self.now += timedelta(seconds=self.rng.choice((1, 5, 20, 70)))
             (_weight, event) = self.rng.choices(events, weights)[0]
             event()
+
+    def _change_signer(self) -> None:
+        """Let the service fail for a key, or sign for it again."""
+        addresses = sorted(one.address for one in self.signers.all())
+        self.silent ^= {self.rng.choice(addresses)}
 
     def _any_process(self) -> Process:
         return self.rng.choice((self.processes[0], *self.processes))
@@ -195,6 +202,7 @@ class HostileWorld(World):
     def calm_down(self) -> None:
         """Let all faults end but high fees, and see that everything gets through."""
         self.chain.lose_answers = self.chain.lose_requests = 0
+        self.silent.clear()
         self.chain.base_fee_wei = LASTING_BASE_FEE_WEI
         while self.unsettled:
             self.settle_some()
@@ -299,7 +307,11 @@ class HostileWorld(World):
 
 
 def live_through(
-    seed: int, *, n_steps: int = 200, way: SettlementWay | None = None
+    seed: int,
+    *,
+    n_steps: int = 200,
+    way: SettlementWay | None = None,
+    with_signer_faults: bool = False,
 ) -> HostileWorld:
     """Live a seed's history to its end; raise at the first broken invariant.
 
@@ -310,6 +322,7 @@ def live_through(
         seed,
         with_backups=rng.random() < 0.5,
         with_strangers=rng.random() < 0.5,
+        with_signer_faults=with_signer_faults,
         way=way or list(SettlementWay)[seed % len(SettlementWay)],
     )
     world.add_leaves(2)

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from ledger import log, record
 from ledger.credit_queue import CreditRow, queue_credit
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SignerUnavailableError
 from ledger.invoice_queue import note_settlement_leaf
 from ledger.outbox import SettlementRow
 from ledger.ports import Signers
@@ -97,12 +97,16 @@ class World:
     Attributes:
         with_backups: Old backups are put back.
         with_strangers: Somebody else uses the keys.
+        with_signer_faults: The keys are at a service that fails at times.
         way: How sessions are settled.
+        silent: Addresses that the service does not sign for at the moment.
     """
 
     seed: int
     with_backups: bool = True
     with_strangers: bool = True
+    with_signer_faults: bool = False
+    silent: set[str] = field(default_factory=set)
     way: SettlementWay = SettlementWay.BATCH
     now: datetime = START
     counts: Counter[str] = field(default_factory=Counter)
@@ -327,6 +331,9 @@ class World:
         self._boundary()
 
     def on_sign(self, tx: SimTx) -> None:
+        if tx.sender in self.silent:
+            self.counts["signatures that failed"] += 1
+            raise SignerUnavailableError(f"the signer of {tx.sender} does not answer")
         if tx.max_fee_wei > FEE_CAP_WEI:
             raise ViolationError(f"signed {tx.max_fee_wei} wei per gas, above the cap")
         self.signed[tx.tx_hash] = tx

@@ -37,6 +37,16 @@ def test_a_history_of_faults_ends_with_all_on_the_chain_once(
     assert world.counts["transactions"] > 0
 
 
+@pytest.mark.parametrize("seed", seeds()[::5])
+def test_a_history_with_keys_at_a_service_that_fails_ends_as_well(
+    seed: int, totals: Counter[str]
+) -> None:
+    world = live_through(seed, with_signer_faults=True)
+    totals.update(world.counts)
+    totals["histories"] += 1
+    assert world.counts["signatures that failed"] > 0
+
+
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
 def test_a_broken_outbox_is_noticed(
     mutant: Patch, monkeypatch: pytest.MonkeyPatch
