@@ -10,6 +10,7 @@ from typing import Any, Final
 from ledger import log, merkle, record
 from ledger.credit_receipt import credit_txs_json
 from ledger.errors import BundleError, RecordError
+from ledger.flex_queue import await_flex
 from ledger.invoice_queue import note_settlement_leaf
 from ledger.outbox import SettlementRow
 from ledger.receipt import FORMAT, FORMAT_SIGNED, BundleChain
@@ -83,7 +84,8 @@ def seal_settlement(
         counted: Instead of ``readings``, what `metered` gathered of them; leaves with
             the session as their subject may have come since.
         bill_sha256: Of the bill, if the caller has it.
-        flex_milliwh: Accepted flexibility.
+        flex_milliwh: Accepted flexibility; 0 with a receiver: the settlement waits
+            for `ledger.flex_queue.settle_flex`.
         flex_to: Receiver's address.
         signed: What the session's signed data prove; ``None`` says nothing of it.
 
@@ -126,6 +128,8 @@ def seal_settlement(
         "started_at": record.parse(start.record).body["started_at"],
         "ended_at": ended_at,
     }
+    if flex_to is not None:
+        body["flex_to"] = flex_to
     if signed is not None:
         proofs = [leaf for leaf in leaves if leaf.kind == "signed_meter"]
         body |= signed.members([merkle.leaf_hash(one.commitment) for one in proofs])
@@ -146,6 +150,8 @@ def seal_settlement(
         ),
     )
     note_settlement_leaf(conn, key, index)
+    if flex_to is not None and not flex_milliwh:
+        await_flex(conn, key)
     return index
 
 

@@ -16,7 +16,9 @@ from ledger import merkle, record
 from ledger.contracts import artifact
 from ledger.credit_queue import CreditRow, queue_credit
 from ledger.errors import ContractRevertedError, RecordError
-from ledger.outbox import Purpose, TxDraft
+from ledger.flex_queue import flex_of_credit, queue_flex_credit
+from ledger.outbox import Purpose, SettlementRow, TxDraft
+from ledger.settle import settlement_values
 from ledger.sqlite_store import Leaf, SqliteStore, append_leaf
 
 MAX_AT_ONCE: Final = 25
@@ -48,6 +50,7 @@ def seal_credit(
     reason: str,
     sealed_at: str,
     more: Mapping[str, object] | None = None,
+    flex_milliwh: int = 0,
 ) -> SealedCredit:
     """Append the leaf of a credit and queue it for the chain.
 
@@ -60,6 +63,7 @@ def seal_credit(
         reason: For the driver and the books.
         sealed_at: RFC 3339 time.
         more: Further members of the record, such as corrected registers.
+        flex_milliwh: Flexibility that it takes back from the driver.
 
     Raises:
         RecordError: The session is not settled, a leaf of it was erased, or its
@@ -71,8 +75,10 @@ def seal_credit(
     session_key = bytes.fromhex(str(facts["session_key"]))
     ordinal = 1 + sum(leaf.kind == "credit" for leaf in leaves)
     key = record.credit_key(session_key, ordinal)
+    taken = {"flex_milliwh": flex_milliwh} if flex_milliwh else {}
     body: dict[str, object] = {
         **(more or {}),
+        **taken,
         "session_id": session_id,
         "session_key": session_key.hex(),
         "credit_key": key.hex(),
@@ -95,19 +101,40 @@ def seal_credit(
             amount_minor=amount_minor,
         ),
     )
+    if flex_milliwh:
+        queue_flex_credit(
+            conn, credit_key=key, session_key=session_key, flex_milliwh=flex_milliwh
+        )
     return SealedCredit(leaf_index=index, ordinal=ordinal, credit_key=key)
 
 
-def credit_calldata(row: CreditRow) -> bytes:
-    """Return the call of ``recordCredit`` with a row."""
-    return artifact("Settlement").calldata(
-        "recordCredit",
-        (row.session_key, row.credit_key, row.leaf_hash, row.amount_minor),
+def credit_calldata(
+    row: CreditRow, settled: SettlementRow | None = None, flex_milliwh: int = 0
+) -> bytes:
+    """Return the call of ``recordCredit`` with a row, or of ``recordFlexCredit``.
+
+    Args:
+        row: The credit.
+        settled: What its session was settled with, if it takes flexibility back.
+        flex_milliwh: How much of it.
+    """
+    credit = (row.session_key, row.credit_key, row.leaf_hash, row.amount_minor)
+    binding = artifact("Settlement")
+    if settled is None or not flex_milliwh:
+        return binding.calldata("recordCredit", credit)
+    return binding.calldata(
+        "recordFlexCredit", settlement_values(settled), credit, flex_milliwh
     )
 
 
 def seal_waiting(
-    store: SqliteStore, *, chain: str, sender: str, to: str, now: datetime
+    store: SqliteStore,
+    *,
+    chain: str,
+    sender: str,
+    to: str,
+    now: datetime,
+    takes_flex: bool,
 ) -> bool:
     """Seal a transaction for each credit that can travel; say whether there was one.
 
@@ -117,17 +144,20 @@ def seal_waiting(
         sender: Address of the settler.
         to: Address of the Settlement contract.
         now: Site time.
+        takes_flex: The contract can take flexibility back.
     """
     rows = store.waiting_credits(chain, MAX_AT_ONCE)
     for row in rows:
+        flex_milliwh = flex_of_credit(store.conn, row.credit_key) if takes_flex else 0
+        settled = store.settlement(row.session_key)
         draft = TxDraft(
             chain=chain,
             purpose=Purpose.CREDIT,
             purpose_key=row.credit_key.hex(),
             sender=sender,
             to=to,
-            calldata=credit_calldata(row),
-            facts={"amount_minor": row.amount_minor},
+            calldata=credit_calldata(row, settled, flex_milliwh),
+            facts={"amount_minor": row.amount_minor, "flex_milliwh": flex_milliwh},
         )
         store.assign_credit(row.credit_key, store.seal(draft, now))
     return bool(rows)

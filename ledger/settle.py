@@ -97,20 +97,21 @@ def asset_json(asset: Asset) -> dict[str, object]:
 def settle_calldata(rows: Sequence[SettlementRow]) -> bytes:
     """Return the call of ``settleBatch`` with these rows, in this order."""
     return artifact("Settlement").calldata(
-        "settleBatch",
-        [
-            (
-                row.session_key,
-                row.start_leaf_index,
-                row.leaf_hash,
-                row.energy_milliwh,
-                row.amount_minor,
-                currency_bytes(row.currency),
-                row.flex_milliwh,
-                address_bytes(row.flex_to),
-            )
-            for row in rows
-        ],
+        "settleBatch", [settlement_values(row) for row in rows]
+    )
+
+
+def settlement_values(row: SettlementRow) -> tuple[object, ...]:
+    """Return the members of a row as the contract takes them."""
+    return (
+        row.session_key,
+        row.start_leaf_index,
+        row.leaf_hash,
+        row.energy_milliwh,
+        row.amount_minor,
+        currency_bytes(row.currency),
+        row.flex_milliwh,
+        address_bytes(row.flex_to),
     )
 
 

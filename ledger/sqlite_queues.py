@@ -133,16 +133,27 @@ class SqliteQueues(SqliteOutbox):
     ) -> Sequence[SettlementRow]:
         """Return sessions that no transaction carries yet, oldest first.
 
+        Those that wait for their flexibility are left out.
+
         Args:
             limit: At most so many.
             only_with_receiver: Leave out those whose flexibility nobody receives.
         """
         which = " AND flex_to IS NOT NULL" if only_with_receiver else ""
         return self._settlements(
-            f"WHERE tx_id IS NULL AND refused IS NULL{which}"
+            f"WHERE tx_id IS NULL AND refused IS NULL{which}"  # noqa: S608  # a constant
+            " AND session_key NOT IN (SELECT session_key FROM flex_wait)"
             " ORDER BY start_leaf_index LIMIT ?",
             limit,
         )
+
+    def settlement(self, session_key: bytes) -> SettlementRow | None:
+        """Return what a session is, or was, settled with."""
+        row = self.conn.execute(
+            f"SELECT {_SETTLEMENT} FROM settlement_queue WHERE session_key = ?",  # noqa: S608  # constant columns
+            (session_key,),
+        ).fetchone()
+        return None if row is None else _settlement_row(row)
 
     def assign_settlements(self, rows: Sequence[SettlementRow], tx_id: int) -> None:
         """Say which transaction carries these sessions."""

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 from ledger import record
 from ledger.credit_queue import CREDIT_DDL
 from ledger.errors import RecordError
+from ledger.flex_queue import FLEX_DDL
 from ledger.invoice_queue import INVOICE_DDL, SqliteInvoices
 from ledger.sqlite_outbox import OUTBOX_DDL
 from ledger.sqlite_queues import QUEUE_DDL
@@ -62,9 +63,11 @@ INSERT OR IGNORE INTO cabinet_state
     SELECT 1, coalesce(max(leaf_index) + 1, 0) FROM leaf;
 """
 """How far `ledger.cabinets` is; it begins at the end of a log that is there already."""
-DDL: Final = LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL + CABINET_DDL + INVOICE_DDL
+DDL: Final = (
+    LOG_DDL + OUTBOX_DDL + QUEUE_DDL + CREDIT_DDL + CABINET_DDL + INVOICE_DDL + FLEX_DDL
+)
 """All tables of the ledger; for ``executescript`` or a migration file."""
-LATER_DDL: Final = CABINET_DDL + INVOICE_DDL
+LATER_DDL: Final = CABINET_DDL + INVOICE_DDL + FLEX_DDL
 """What databases of earlier versions lack; harmless where it is there."""
 
 _APPEND: Final = (

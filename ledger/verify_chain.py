@@ -183,7 +183,7 @@ def _check_settled(
             name=name,
             verdict=good,
             reason=f"invoice {proof.index + 1} of {proof.size} recorded in block"
-            f" {found.block_number}, and its session is closed",
+            f" {found.block_number}, without flexibility, and its session is closed",
         )
     expected = {
         "sessionKey": receipt.session.session_key,
@@ -202,8 +202,19 @@ def _check_settled(
     for key, value in expected.items():
         if same[0][key] != value:
             return _false(name, f"settled on chain with another {key}")
+    awarded = artifact("Settlement").events(
+        "FlexAwarded", named.settlement_contract, found.logs
+    )
+    flex = [e for e in awarded if e["sessionKey"] == expected["sessionKey"]]
+    told = "without flexibility"
+    if flex:
+        told = (
+            f"with {flex[0]['flexMilliWh']} mWh of flexibility to {flex[0]['flexTo']}"
+        )
     return Check(
-        name=name, verdict=good, reason=f"settled in block {found.block_number}"
+        name=name,
+        verdict=good,
+        reason=f"settled in block {found.block_number}, {told}",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from ledger import credits as credit_leaves
 from ledger import log, settle
 from ledger.address_book import AddressBook, adopt
-from ledger.contracts import Artifact, artifact
+from ledger.contracts import Artifact, artifact, recognized
 from ledger.deploy import ensure_contracts
 from ledger.errors import (
     ArtifactError,
@@ -162,6 +162,7 @@ class AnchorWorker:
         self._lost = LostKeys(self._runner, signers)
         self._windows: Windows | None = None
         self._invoices: Artifact | None = None
+        self._takes_flex = False
         self._key: str | None = None
         self._contracts: Contracts | None = None
         self._bundle_chain: BundleChain | None = None
@@ -341,6 +342,9 @@ class AnchorWorker:
 
     def _choose_way(self, contracts: Contracts) -> None:
         """Settle by windows where that is wished, and the contract can."""
+        code = self._chain.code(contracts.settlement)
+        found = recognized("Settlement", code)
+        self._takes_flex = found is not None and found.release > 1
         if self._settings.way is not SettlementWay.INVOICES:
             return
         self._invoices = binding_of(self._runner, contracts.settlement)
@@ -404,6 +408,7 @@ class AnchorWorker:
                 sender=self._signers.settler.address,
                 to=contracts.settlement,
                 now=now,
+                takes_flex=self._takes_flex,
             )
         )
 

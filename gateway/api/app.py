@@ -48,6 +48,7 @@ from gateway.api import (
     routes_tokens,
     routes_transfers,
     routes_variables,
+    routes_wallets,
 )
 from gateway.api.context import ApiContext
 from gateway.api.docs_page import DOCUMENT, add_docs
@@ -116,6 +117,7 @@ def create_app(context: ApiContext, *, version: str) -> FastAPI:
         routes_lists,
         routes_data,
         routes_group_needs,
+        routes_wallets,
         routes_group_tariffs,
         routes_tariffs,
         routes_pricing,

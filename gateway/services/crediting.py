@@ -16,6 +16,7 @@ from gateway.domain.session import Session, SessionPhase
 from gateway.domain.tariff import canonical_json
 from gateway.errors import RequestError
 from gateway.services import signed_meter
+from gateway.services.flexibility_credit import to_take_back
 from gateway.services.session_energy import judge_in
 from gateway.services.stated import Stated, restate
 from gateway.store import api_tokens, corrections, money, sessions
@@ -95,6 +96,14 @@ def credit_in(
             f"a credit of {amount_minor} exceeds the {left} that is left of the bill",
         )
     number = corrections.next_number(conn)
+    taken = 0
+    if document is not None and row.session_key is not None:
+        taken = to_take_back(
+            conn,
+            row.session_key,
+            billed_milliwh=int(row.energy_milliwh or 0),
+            corrected_milliwh=int(str(document["energy_milliwh"])),
+        )
     try:
         sealed = seal_credit(
             conn,
@@ -107,6 +116,7 @@ def credit_in(
                 "decided_by": actor,
                 "corrected": None if document is None else _facts(document),
             },
+            flex_milliwh=taken,
         )
     except RecordError as error:
         raise RequestError(409, "no_credit", str(error)) from error

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from gateway.domain.session import Session
+from gateway.services.flexibility_credit import on_chain
 from gateway.store import flexibility as rows
 from gateway.store import money, requests
 from gateway.store.flexibility import HeldBy
@@ -81,6 +82,7 @@ def of_session(conn: sqlite3.Connection, session: Session) -> dict[str, Any]:
         "value_micro": found.value_micro,
         "shortfall_milliwh": found.shortfall_milliwh,
         "reliability_permille": reliability_of(conn, session),
+        "on_chain": on_chain(conn, session.session_id),
         "stay": None
         if shared is None
         else {

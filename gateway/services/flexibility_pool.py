@@ -16,6 +16,7 @@ from gateway.domain.ids import SessionId
 from gateway.domain.session import Session
 from gateway.errors import StoreError
 from gateway.services.flexibility import of_stay, reliability_of
+from gateway.services.flexibility_credit import settle_shares, settle_without
 from gateway.store import flexibility as rows
 from gateway.store.flexibility import StayRow
 from gateway.store.queries import Queries
@@ -60,10 +61,14 @@ class FlexibilityPool:
         self._pool_milliwh = pool_milliwh
 
     async def run(self) -> None:
-        """Share each day that is over, for ever; without a pool there is nothing."""
-        while self._pool_milliwh:
+        """Share each day that is over, for ever; without a pool nobody waits for it."""
+        while True:
             try:
-                await self.share_due()
+                if self._pool_milliwh:
+                    await self.share_due()
+                else:
+                    work = partial(settle_without, before=self._clock.now())
+                    await self._writer.run(work)
             except StoreError as error:
                 _log.warning("flexibility.delayed", why=str(error))
             await asyncio.sleep(self._clock.real_s(EVERY.total_seconds()))
@@ -104,20 +109,21 @@ class FlexibilityPool:
             )
             for (stay, claim), part in zip(found, credited, strict=True)
         ]
-        await self._writer.run(
-            partial(
-                rows.close_day,
-                day=day,
-                pool_milliwh=self._pool_milliwh,
-                stays=stays,
-                now=now,
+        since = self._begin(day) - LOOK_BACK
+
+        def job(conn: sqlite3.Connection) -> int:
+            rows.close_day(
+                conn, day, pool_milliwh=self._pool_milliwh, stays=stays, now=now
             )
-        )
+            return settle_shares(conn, stays, since=since)
+
+        on_chain = await self._writer.run(job)
         _log.info(
             "flexibility.shared",
             day=day.isoformat(),
             stays=len(stays),
             credited_milliwh=sum(credited),
+            to_addresses_milliwh=on_chain,
         )
 
     def _begin(self, day: date) -> datetime:

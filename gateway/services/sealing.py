@@ -15,7 +15,7 @@ from gateway.domain.ids import IdToken, SessionId, StationId
 from gateway.domain.session import Session, SessionEvent
 from gateway.domain.verdict import Basis
 from gateway.services import signed_evidence
-from gateway.store import group_tariffs, money, readings
+from gateway.store import group_tariffs, money, readings, wallets
 from gateway.store.entry import StoredReading
 from gateway.store.many import write_rows
 from gateway.store.money import Draft
@@ -281,6 +281,7 @@ def seal_bill(
             )
             known.add(register)
     registers = bill.register_start_milliwh, bill.register_end_milliwh
+    wallet = wallets.of_token(conn, session.id_token)
     claim = signed_evidence.seal_records(conn, session, registers, now)
     leaf_index = seal_settlement(
         conn,
@@ -291,6 +292,7 @@ def seal_bill(
         counted=counted.metered,
         bill_sha256=counted.bill_sha256,
         signed=claim,
+        flex_to=None if wallet is None else wallet.address,
     )
     (key,) = conn.execute(
         "SELECT session_key FROM settlement_queue JOIN leaf"

@@ -233,3 +233,17 @@ async def test_a_second_end_after_the_settlement_is_proposed(site: ApiSite) -> N
     assert (await site.call("GET", f"{path}/bill"))["balance_minor"] == 42
     assert await site.call("GET", "/correction-proposals") == []
     await site.call("POST", f"{path}/correction-proposal/accept", status=404)
+
+
+async def test_operators_keep_the_address_of_an_id_token(site: ApiSite) -> None:
+    put = await site.call("PUT", "/wallets/OTHER", {"address": "0x" + "AB" * 20})
+    assert put["address"] == "0x" + "ab" * 20
+    assert (await site.call("GET", "/wallets/other"))["address"] == put["address"]
+    answers = [
+        await site.send("PUT", "/wallets/OTHER", {"address": "0x12"}),
+        await site.send("GET", "/wallets/OTHER", role="viewer"),
+        await site.send("DELETE", "/wallets/OTHER"),
+        await site.send("GET", "/wallets/OTHER"),
+        await site.send("DELETE", "/wallets/OTHER"),
+    ]
+    assert [one.status_code for one in answers] == [422, 403, 204, 404, 404]

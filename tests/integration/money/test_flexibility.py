@@ -17,10 +17,13 @@ from gateway.domain.limits import (
     SetLimit,
 )
 from gateway.services import flexibility
+from gateway.services.crediting import Credit, credit_in
+from gateway.services.flexibility_credit import settle_without
 from gateway.services.flexibility_pool import FlexibilityPool
 from gateway.services.settling import settle_at_once
+from gateway.services.stated import Stated
 from gateway.store import flexibility as rows
-from gateway.store import limits, requests, sessions
+from gateway.store import limits, requests, sessions, wallets
 from tests.support.journal import (
     CP1,
     CP2,
@@ -202,6 +205,57 @@ async def test_a_day_is_shared_once_and_never_beyond_its_pool(tmp_path: Path) ->
         stay_shown = (await shown(till, first))["stay"]
         assert isinstance(stay_shown, dict)
         assert stay_shown["credited_milliwh"] == POOL_MILLIWH // 2
+
+
+WALLET = "0x" + "D7" * 20
+
+
+async def test_who_has_an_address_is_credited_there_once_the_day_is_shared(
+    tmp_path: Path,
+) -> None:
+    async with open_till(tmp_path) as till:
+        await till.store.writer.run(
+            partial(wallets.put, token="driver", address=WALLET, now=at(0))
+        )
+        first = await stay(till, 1)
+        second = await stay(till, 2, station=CP2, token="OTHER")
+        await settle(till, first, second)
+        assert await on_chain(till, first) == ("waiting", WALLET.lower(), 0)
+        assert await on_chain(till, second) == ("none", None, 0)
+        till.clock.at = at(0) + timedelta(hours=15, minutes=1)
+        await pool(till).share_due()
+        share = POOL_MILLIWH // 2
+        assert await on_chain(till, first) == ("to_address", WALLET.lower(), share)
+        assert await on_chain(till, second) == ("none", None, 0)
+        wish = Credit(
+            reason="it delivered half of it",
+            idempotency_key="once",
+            stated=Stated(energy_milliwh=QUARTER_WH * 1000),
+        )
+
+        def correct(conn: sqlite3.Connection) -> None:
+            credit_in(conn, session_id=first, wish=wish, actor="op", now=at(900))
+
+        await till.store.writer.run(correct)
+        left = await on_chain(till, first)
+        assert left == ("to_address", WALLET.lower(), share // 2)
+
+
+async def test_without_a_pool_nobody_waits_for_a_share(tmp_path: Path) -> None:
+    async with open_till(tmp_path) as till:
+        await till.store.writer.run(
+            partial(wallets.put, token="DRIVER", address=WALLET, now=at(0))
+        )
+        first = await stay(till, 1)
+        await settle(till, first)
+        await till.store.writer.run(partial(settle_without, before=at(10_000)))
+        assert await on_chain(till, first) == ("none", None, 0)
+
+
+async def on_chain(till: Till, session_id: SessionId) -> tuple[object, object, object]:
+    found = (await shown(till, session_id))["on_chain"]
+    assert isinstance(found, dict)
+    return found["state"], found["address"], found["milliwh"]
 
 
 async def test_plugging_in_anew_earns_no_second_share(tmp_path: Path) -> None:

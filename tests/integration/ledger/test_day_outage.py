@@ -1,0 +1,147 @@
+"""A chain that is away for a day: how many transactions the backlog takes.
+
+``WATTPROOF_OUTAGE_SESSIONS`` plays another size, ``-s`` shows its figures.
+"""
+
+import hashlib
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from ledger.credit_queue import CreditRow, queue_credit
+from ledger.embedded import EmbeddedChain
+from ledger.errors import ChainUnavailableError
+from ledger.invoice_queue import note_settlement_leaf
+from ledger.outbox import SettlementRow
+from ledger.ports import ChainIdentity
+from ledger.settle import SettlementWay
+from ledger.sqlite_queues import queue_settlement
+from ledger.sqlite_store import SqliteStore, transaction
+from ledger.worker import MAX_SETTLE_BATCH, WorkerSettings, WorkerState
+from tests.support.ledger_site import Site, SteppedClock, fixed_signers, make_site
+
+SESSIONS = int(os.environ.get("WATTPROOF_OUTAGE_SESSIONS", "120"))
+QUARTERS = 96
+CREDIT_EVERY = 20
+"""One session in so many is credited on the same day."""
+
+
+class AwayChain(EmbeddedChain):
+    """An embedded chain that can be away; others own it, so gas has its price."""
+
+    is_away = False
+
+    @property
+    @override
+    def self_witnessed(self) -> bool:
+        return False
+
+    @override
+    def identity(self) -> ChainIdentity:
+        if self.is_away:
+            raise ChainUnavailableError("nobody answers")
+        return super().identity()
+
+
+def live_through_a_day(site: Site, n_sessions: int) -> int:
+    """Sessions, readings and credits of a day; the steps of its worker change nothing.
+
+    Returns:
+        The number of its credits.
+    """
+    n_credit = 0
+    per_quarter = -(-n_sessions // QUARTERS)
+    left = n_sessions
+    for _ in range(QUARTERS):
+        for _ in range(min(per_quarter, left)):
+            number, left = n_sessions - left, left - 1
+            key = hashlib.sha256(b"session %d" % number).digest()
+            with transaction(site.conn):
+                start = site.leaf(
+                    "session_start",
+                    f"s-{number}",
+                    {
+                        "session_id": f"s-{number}",
+                        "station_id": "CP-1",
+                        "evse_id": 1,
+                        "started_at": "2026-03-02T17:00:00Z",
+                    },
+                )
+                row = SettlementRow(
+                    session_key=key,
+                    start_leaf_index=start,
+                    leaf_hash=hashlib.sha256(key).digest(),
+                    energy_milliwh=5_000_000,
+                    amount_minor=200,
+                    currency="EUR",
+                )
+                queue_settlement(site.conn, row)
+                note_settlement_leaf(site.conn, key, start)
+                if number % CREDIT_EVERY == 0:
+                    n_credit += queue_credit(
+                        site.conn,
+                        CreditRow(
+                            session_key=key,
+                            credit_key=hashlib.sha256(key + b"credit").digest(),
+                            leaf_hash=hashlib.sha256(key + b"leaf").digest(),
+                            amount_minor=1,
+                        ),
+                    )
+        site.add_noise(2)
+        now = site.clock.advance(timedelta(minutes=15).total_seconds())
+        assert site.worker.step(now).state is WorkerState.CHAIN_UNAVAILABLE
+    return n_credit
+
+
+@pytest.mark.parametrize("way", SettlementWay, ids=lambda way: str(way.value))
+def test_a_day_without_a_chain_drains_with_one_head_and_few_settlements(
+    tmp_path: Path, way: SettlementWay
+) -> None:
+    clock = SteppedClock()
+    chain = AwayChain.create_or_open(
+        tmp_path / "chain.db",
+        clock=clock,
+        funded=[signer.address for signer in fixed_signers().all()],
+    )
+    assert isinstance(chain, AwayChain)
+    site = make_site(
+        tmp_path, chain=chain, clock=clock, settings=WorkerSettings(way=way)
+    )
+    site.add_noise(2)
+    assert site.worker.step(clock.at).backlog == 0
+    (before,) = site.conn.execute("SELECT max(tx_id) FROM outbox_tx").fetchone()
+    chain.is_away = True
+    n_credit = live_through_a_day(site, SESSIONS)
+    chain.is_away = False
+    begun, steps = time.perf_counter(), 0
+    while True:
+        steps += 1
+        summary = site.worker.step(clock.advance(30))
+        if (summary.settlements_pending, summary.credits_pending) == (0, 0):
+            break
+        assert steps < 20, summary
+    took_s = time.perf_counter() - begun
+    sent = dict(
+        site.conn.execute(
+            "SELECT purpose, count(*) FROM outbox_tx WHERE tx_id > ? GROUP BY purpose",
+            (before,),
+        ).fetchall()
+    )
+    leaves = SqliteStore(site.conn).leaf_count()
+    print(  # noqa: T201  # the figures of a run by hand
+        f"{way.value}: {SESSIONS} sessions, {n_credit} credits, {leaves} leaves:"
+        f" {sent} in {steps} steps, {took_s:.2f} s"
+    )
+    batches = -(-SESSIONS // MAX_SETTLE_BATCH)
+    if way is SettlementWay.INVOICES:
+        assert sent == {"anchor": 1, "settle": 1}
+    else:
+        assert sent == {"anchor": 1, "settle": batches, "credit": n_credit}
+    assert summary.backlog == 0
+    assert (summary.settlements_mined, summary.credits_mined) == (SESSIONS, n_credit)
+    site.conn.close()
+    chain.close()
