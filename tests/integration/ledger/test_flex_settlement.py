@@ -44,7 +44,9 @@ def balance_wh(site: Site) -> int:
 
 
 def key_of(site: Site) -> bytes:
-    rows = site.conn.execute("SELECT session_key FROM settlement_queue")
+    rows = site.conn.execute(
+        "SELECT session_key FROM settlement_queue ORDER BY start_leaf_index"
+    )
     return bytes(rows.fetchone()[0])
 
 
