@@ -1,6 +1,7 @@
 """``release algorithm``: what is shown, what is sent, and that it is sent once."""
 
 import json
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,6 +89,11 @@ def test_the_optimizer_is_known_by_name_and_every_hash_can_be_made_again(
     assert ALGORITHM in ALGORITHMS, "its plans can be verified"
     again = wheel.build_wheel("wattproof-optimizer", tmp_path)
     assert wheel.wheel_sha256(again) == prepared.wheel_sha256
+    by_hand = "find optimizer -name '*.py' | LC_ALL=C sort | xargs sha256sum"
+    shown = subprocess.check_output(
+        ["sh", "-c", f"{by_hand} | sha256sum"], cwd=wheel.ROOT, text=True
+    )
+    assert shown.split()[0] == prepared.source_sha256.hex()
     entry = prepared.entry(datetime(2026, 11, 1, tzinfo=UTC), URI)
     assert (entry.version, entry.uri) == (ALGORITHM, URI)
 
