@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.chain import JsonRpcChain
-from ledger.contracts import artifact, code_sha256, currency_bytes, recognized
+from ledger.contracts import artifact, code_sha256, recognized
 from ledger.embedded import EmbeddedChain
 from ledger.errors import (
     ArtifactError,
@@ -191,7 +191,7 @@ def _check_settled(
         "leafHash": settled.leaf_hash,
         "energyMilliWh": receipt.bill.get("energy_milliwh"),
         "amountMinor": receipt.bill.get("amount_minor"),
-        "currency": currency_bytes(str(receipt.bill.get("currency"))),
+        "currency": str(receipt.bill.get("currency")).encode(errors="replace"),
     }
     events = artifact("Settlement").events(
         "SessionSettled", named.settlement_contract, found.logs

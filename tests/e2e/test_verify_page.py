@@ -119,6 +119,9 @@ def chain_cases(receipt: dict[str, Any]) -> Iterator[Case]:
         {"credits": [one | {"tx": None} for one in receipt["credits"]]},
         {"credits": [one | {"tx": tx} for one in receipt["credits"]]},
         {"credits": []},
+        {"bill": receipt["bill"] | {"currency": "É"}},
+        {"bill": receipt["bill"] | {"currency": "\ud800"}},
+        {"bill": receipt["bill"] | {"currency": "EU"}},
         {"settlement_tx": tx | {"invoice": None}},
         {"settlement_tx": tx | {"invoice": alone_under_a_root(receipt)}},
     )

@@ -121,7 +121,7 @@ async function askedChain(receipt, opened, ask, all) {
         leafHash: hex(opened.settlement.hash),
         energyMilliWh: isInt(bill.get("energy_milliwh")) ? word(bill.get("energy_milliwh")) : null,
         amountMinor: isInt(bill.get("amount_minor")) ? word(bill.get("amount_minor")) : null,
-        currency: hex(toBytes(String(bill.get("currency")))).padEnd(64, "0"),
+        currency: hex(toBytes(String(bill.get("currency")))) + "0".repeat(58), // three bytes, and no more
       };
       for (const [name, value] of Object.entries(expected))
         if (mine[name] !== value) throw new Wrong(`settled on chain with another ${name}`);
