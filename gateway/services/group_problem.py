@@ -151,7 +151,7 @@ def build(
         {
             one.session.session_id: one.evse.phases
             for one in steered
-            if one.session and state.own_phases(one, now) is not None
+            if one.session and state.planned_phases(one, now) is not None
         },
         {str(one): margin_da for one, margin_da in state.margins().items()},
     )
@@ -283,7 +283,7 @@ def _ev_session(
         else max(env.counted(evse, present, present.schedule.at(now))[:TOTAL])
     )
     is_kept_on = state.never_pauses(one) and one.rhythm.is_on is not False
-    own = state.own_phases(one, now)
+    own = state.planned_phases(one, now)
     planned = EvSession(
         session_id=session.session_id,
         cabinet_id=str(evse.cabinet_id),
@@ -419,7 +419,7 @@ def _noise(
     """What is counted of steered sessions on phases that they are not planned on."""
     for ref in steered:
         one = state.evses[ref]
-        own = state.own_phases(one, now)
+        own = state.planned_phases(one, now)
         if own is not None:
             yield state.paths[ref], (Rung(unix_s(now), own.least_elsewhere(one.evse)),)
 

@@ -143,11 +143,12 @@ class GroupState:
         Only where limits end with their session: they bind no other car then.
         """
         own = phase_watch.own_phases(self.site, one, now)
-        if own is None or not self.is_trusted(one):
-            return None
-        station = self.stations[one.evse.ref.station_id]
-        way = station.capability.way(len(station.station.evses))
-        return own if way is Feature.SESSION else None
+        return own if own is not None and self._binds_one_car(one) else None
+
+    def planned_phases(self, one: EvseState, now: datetime) -> spare.OwnPhases | None:
+        """The phases on which a plan counts an EVSE; ``None``: all that it has."""
+        own = phase_watch.likely_phases(self.site, one, now)
+        return own if own is not None and self._binds_one_car(one) else None
 
     def envelope(self, one: EvseState, now: datetime) -> Staircase:
         """Upper bound of one EVSE from ``now`` on, whatever its car does."""
@@ -607,6 +608,12 @@ class GroupState:
         if sample is not None:
             at_s = unix_s(now)
             one.rhythm = dwell.seen(one.rhythm, current_da=max(sample), at_s=at_s)
+
+    def _binds_one_car(self, one: EvseState) -> bool:
+        """Whether limits of a session bind nobody else, and are obeyed."""
+        station = self.stations[one.evse.ref.station_id]
+        way = station.capability.way(len(station.station.evses))
+        return way is Feature.SESSION and self.is_trusted(one)
 
     def skew_s(self, one: EvseState) -> int:
         """How far the clock of an EVSE's station may be from ours, site seconds."""

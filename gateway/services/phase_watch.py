@@ -68,6 +68,21 @@ def own_phases(site: Site, one: EvseState, now: datetime) -> OwnPhases | None:
     return OwnPhases(session_id=one.session.session_id, phases=phases)
 
 
+def likely_phases(site: Site, one: EvseState, now: datetime) -> OwnPhases | None:
+    """What it will count on once its car has charged for a while; for plans only.
+
+    A car that waits, or has just begun, is counted on all phases: planned so as well,
+    it would seem to need three times the room, and never get the chance to show more.
+    """
+    if one.session is None or not may_free(site, one) or one.use.is_barred:
+        return None
+    used, wired = one.use.used, one.evse.phases
+    if not used or one.car.n_phase != len(used) or len(used) >= len(wired):
+        return own_phases(site, one, now)
+    phases = tuple(phase for index, phase in enumerate(wired) if index in used)
+    return OwnPhases(session_id=one.session.session_id, phases=phases)
+
+
 def known_phases(site: Site, one: EvseState) -> Rotation | None:
     """The same whatever the time is: a change of it is worth a new plan."""
     heard_at = one.use.heard_at
