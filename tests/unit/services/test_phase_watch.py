@@ -9,6 +9,7 @@ from msgspec.structs import replace as told
 from benchmarks.dispatch_station import samples_of
 from gateway.domain import envelope as env
 from gateway.domain.capability import Capability, Feature
+from gateway.domain.car_facts import CarFacts
 from gateway.domain.envelope import unix_s
 from gateway.domain.events import ChargingState
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
@@ -304,6 +305,35 @@ def test_a_backlog_teaches_nothing() -> None:
         late = NOW + timedelta(hours=2)
         tell(state, late, (16.0, 0.0, 0.0), current_at=at, power_at=at, sampled_at=at)
     assert not one_of(state).use.is_known
+
+
+def planned(state: GroupState, now: datetime) -> tuple[tuple[int, ...], int | None]:
+    asked = group_problem.build(state, now, step_s=900, n_step=16).problem
+    return asked.sessions[0].phases, asked.sessions[0].n_power_phase
+
+
+def test_a_car_that_waits_is_planned_on_the_phases_that_it_was_measured_on() -> None:
+    state = learned(site(margin_da=320))
+    one_of(state).car = CarFacts(n_phase=1)
+    now = pauses(state, says_so=True)
+    assert planned(state, now) == ((1,), 1)
+    assert state.own_phases(one_of(state), now) is None
+    assert spare(state, now) is None
+
+
+@pytest.mark.parametrize(
+    "facts", [CarFacts(), CarFacts(n_phase=2)], ids=["not measured", "measured other"]
+)
+def test_a_car_that_may_use_more_is_planned_on_all_phases(facts: CarFacts) -> None:
+    state = learned(site(margin_da=320))
+    one_of(state).car = facts
+    assert sorted(planned(state, pauses(state, says_so=True))[0]) == [0, 1, 2]
+
+
+def test_a_car_that_took_its_phases_back_is_planned_on_all_phases() -> None:
+    state = learned(site(margin_da=320))
+    one_of(state).car = CarFacts(n_phase=1)
+    assert sorted(planned(state, takes_all_phases(state))[0]) == [0, 1, 2]
 
 
 def test_plans_and_limits_count_a_car_alike() -> None:
