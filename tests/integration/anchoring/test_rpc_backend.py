@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,8 +19,10 @@ from ledger.ports import Holders
 from ledger.verify import Verdict, VerificationReport, verify
 from tests.support.anvil import Node, running_node
 from tests.support.deployed import deployed, holders_in
+from tests.support.ledger_site import fixed_signers
 from tests.support.money import Till, open_till
 from tests.support.ports import free_port
+from tests.support.signer_service import running_signer
 
 pytestmark = pytest.mark.chain
 
@@ -39,6 +42,8 @@ async def anchoring_at(
     chain_id: int | None = ANVIL_ID,
     key_file: Path | None = None,
     confirmations: int | None = None,
+    signer_url: str | None = None,
+    holders: Holders | None = None,
 ) -> AsyncIterator[Anchoring]:
     ledger = LedgerConfig(
         backend=LedgerBackend.RPC,
@@ -47,6 +52,10 @@ async def anchoring_at(
         key_file=key_file,
         confirmations=confirmations,
         contracts_file=path / "contracts.json",
+        signer_url=signer_url,
+        anchorer_key=None if holders is None else f"remote:{holders.anchorer}",
+        settler_key=None if holders is None else f"remote:{holders.settler}",
+        registrar_key=None if holders is None else f"remote:{holders.registrar}",
     )
     site = Config.from_dict(SITE, Path()).site
     anchoring = Anchoring(
@@ -141,6 +150,39 @@ async def test_one_key_file_may_have_every_role(tmp_path: Path) -> None:
             state = await settle_down(anchoring)
             assert state.settlements_on_chain == 1
         assert not (tmp_path / "keys").exists()
+
+
+async def test_with_its_keys_at_a_signer_service_the_gateway_holds_none(
+    tmp_path: Path,
+) -> None:
+    signers = fixed_signers()
+    holders = signers.holders()
+    kept: Any = (signers.anchorer, signers.settler, signers.registrar)
+    with running_node() as node, running_signer(*kept, chain_id=ANVIL_ID) as (it, _):
+        deploy_at(node, tmp_path, holders)
+        async with (
+            open_till(tmp_path) as till,
+            anchoring_at(
+                till,
+                tmp_path,
+                node.port,
+                confirmations=0,
+                signer_url=it.url,
+                holders=holders,
+            ) as anchoring,
+        ):
+            it.says = 503
+            session_id = await till.session()
+            await till.settlement.settle(session_id)
+            away = await anchoring.flush()
+            assert away.state == "alarm"
+            assert "does not answer: HTTP 503" in away.alarms[0]
+            it.says = None
+            assert (await settle_down(anchoring)).settlements_on_chain == 1
+            report = await judged(till, anchoring, session_id, node.url)
+            assert report.verdict is Verdict.TRUE, report.to_json()
+        assert not (tmp_path / "keys").exists()
+        assert {fields["chainId"] for fields in it.asked} == {hex(ANVIL_ID)}
 
 
 async def test_a_node_that_is_restarted_with_its_state_is_taken_up_again(
