@@ -48,13 +48,26 @@ CheckRecord: TypeAlias = Callable[[Disclosed, Checkpoint, Tiles], Sequence[Objec
 """Looks at a disclosed record that stands in the log."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLook:
+    """What a chain says of a log.
+
+    Attributes:
+        anchor: Address of the contract that was asked.
+        objections: What is wrong.
+        ahead: Size of the chain's head where the log does not show so much, else 0.
+    """
+
+    anchor: str
+    objections: Sequence[Objection] = ()
+    ahead: int = 0
+
+
 class CheckChain(Protocol):
     """Compares a checkpoint with the chain."""
 
-    def __call__(
-        self, checkpoint: Checkpoint, tiles: Tiles, anchor: str
-    ) -> tuple[str, Sequence[Objection]]:
-        """Return the address it compared with, and what is wrong.
+    def __call__(self, checkpoint: Checkpoint, tiles: Tiles, anchor: str) -> ChainLook:
+        """Compare them.
 
         Args:
             checkpoint: What the log says.
@@ -142,9 +155,9 @@ class Witness:
                 self._file.save(state)
                 state = self._look_at_records(state, checkpoint, tiles, checked)
                 if self._check_chain is not None:
-                    anchor, wrong = self._check_chain(checkpoint, tiles, state.anchor)
-                    state = replace(state, anchor=anchor)
-                    found += wrong
+                    chain = self._check_chain(checkpoint, tiles, state.anchor)
+                    found += chain.objections
+                    state = self._note_ahead(state, chain, checkpoint, now, found)
         except SourceError as error:
             found.append(Objection(alarm=Alarm.UNREACHABLE, text=str(error)))
         found += [Objection.parse(line) for line in state.faults]
@@ -194,6 +207,30 @@ class Witness:
             since = state.text_since.isoformat(timespec="seconds")
             text = f"the checkpoint is the same since {since}"
             found.append(Objection(alarm=Alarm.STALE, text=text))
+        return state
+
+    def _note_ahead(
+        self,
+        state: WitnessState,
+        chain: ChainLook,
+        checkpoint: Checkpoint,
+        now: datetime,
+        found: list[Objection],
+    ) -> WitnessState:
+        """Give the log time to show what is anchored, and no more than that."""
+        state = replace(state, anchor=chain.anchor)
+        if state.ahead <= checkpoint.size:
+            state = replace(state, ahead=0, ahead_since=None)
+        if chain.ahead and state.ahead_since is None:
+            return replace(state, ahead=chain.ahead, ahead_since=now)
+        since = state.ahead_since
+        if since and now - since > timedelta(seconds=self._settings.stale_s):
+            text = (
+                f"the chain has a head of {state.ahead} leaves since"
+                f" {since.isoformat(timespec='seconds')}, the log shows"
+                f" {checkpoint.size}"
+            )
+            found.append(Objection(alarm=Alarm.BEHIND_CHAIN, text=text))
         return state
 
     def _follow(

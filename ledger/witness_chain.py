@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from ledger.checkpoint import Checkpoint
 from ledger.disclosed import Alarm, Objection
-from ledger.errors import ArtifactError, ChainError, NoteError, SourceError
-from ledger.export import CHAIN, CHECKPOINT
+from ledger.errors import ArtifactError, ChainError, SourceError
+from ledger.export import CHAIN
 from ledger.log_source import Source, Tiles, json_of
-from ledger.note import parse_note
 from ledger.ports import Chain
+from ledger.witness import ChainLook
 
 
 class ClosingChain(Chain, Protocol):
@@ -61,10 +61,8 @@ class ChainCheck:
         self._chain = chain
         self._anchor = anchor
 
-    def __call__(
-        self, checkpoint: Checkpoint, tiles: Tiles, anchor: str
-    ) -> tuple[str, Sequence[Objection]]:
-        """Return the address that was compared with, and what is wrong.
+    def __call__(self, checkpoint: Checkpoint, tiles: Tiles, anchor: str) -> ChainLook:
+        """Compare a checkpoint with the chain.
 
         Raises:
             SourceError: The log cannot be asked now.
@@ -72,21 +70,9 @@ class ChainCheck:
         named = self._anchor or anchor or self._named()
         try:
             with closing(self._chain()) as chain:
-                alarm, text = _compare(chain, named, checkpoint, tiles)
+                return _compare(chain, named, checkpoint, tiles)
         except (ChainError, ArtifactError, OSError) as error:
-            alarm, text = Alarm.CHAIN_UNAVAILABLE, str(error)
-        if alarm is Alarm.BEHIND_CHAIN and self._has_grown(checkpoint):
-            alarm = None  # an anchor in between: the next look sees both
-        if alarm is None:
-            return named, ()
-        return named, (Objection(alarm=alarm, text=text),)
-
-    def _has_grown(self, checkpoint: Checkpoint) -> bool:
-        try:
-            note = parse_note(self._source.get(CHECKPOINT))
-            return Checkpoint.parse(note.text).size > checkpoint.size
-        except NoteError:
-            return False
+            return _wrong(named, Alarm.CHAIN_UNAVAILABLE, str(error))
 
     def _named(self) -> str:
         found = json_of(self._source, CHAIN)
@@ -98,22 +84,24 @@ class ChainCheck:
 
 def _compare(
     chain: Chain, address: str, checkpoint: Checkpoint, tiles: Tiles
-) -> tuple[Alarm | None, str]:
+) -> ChainLook:
     from ledger.contracts import artifact, recognized  # noqa: PLC0415 - loads eth-abi
 
     if recognized("StatusAnchor", chain.code(address)) is None:
-        return Alarm.CHAIN_FORK, f"the code at {address} is not StatusAnchor"
+        text = f"the code at {address} is not StatusAnchor"
+        return _wrong(address, Alarm.CHAIN_FORK, text)
     binding = artifact("StatusAnchor")
     data = chain.call(address, binding.calldata("head"))
     size, root, _anchored_at = binding.result("head", data)
     if size > checkpoint.size:
-        return (
-            Alarm.BEHIND_CHAIN,
-            f"the chain has a head of {size} leaves, the log shows {checkpoint.size}",
-        )
+        return ChainLook(anchor=address, ahead=size)
     if size and not tiles.proves_prefix(size, root, checkpoint.root):
-        return (
-            Alarm.CHAIN_FORK,
-            f"the head of {size} leaves on the chain, {root.hex()}, is not of this log",
+        text = (
+            f"the head of {size} leaves on the chain, {root.hex()}, is not of this log"
         )
-    return None, ""
+        return _wrong(address, Alarm.CHAIN_FORK, text)
+    return ChainLook(anchor=address)
+
+
+def _wrong(anchor: str, alarm: Alarm, text: str) -> ChainLook:
+    return ChainLook(anchor=anchor, objections=(Objection(alarm=alarm, text=text),))

@@ -29,6 +29,8 @@ class WitnessState:
         text_since: When that text came first.
         checked: Leaves before this one were looked at for what is disclosed.
         anchor: Address of the contract that it compares with; empty: none yet.
+        ahead: A head that the chain had before the log showed it; 0: none.
+        ahead_since: When the chain was found ahead.
         faults: What was wrong with records, and is not forgotten by looking again.
     """
 
@@ -39,6 +41,8 @@ class WitnessState:
     text_since: datetime | None = None
     checked: int = 0
     anchor: str = ""
+    ahead: int = 0
+    ahead_since: datetime | None = None
     faults: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -56,6 +60,10 @@ class WitnessState:
             else self.text_since.isoformat(),
             "checked": self.checked,
             "anchor": self.anchor,
+            "ahead": self.ahead,
+            "ahead_since": None
+            if self.ahead_since is None
+            else self.ahead_since.isoformat(),
             "faults": list(self.faults),
         }
 
@@ -69,7 +77,7 @@ class WitnessState:
         try:
             if found["format"] != FORMAT:
                 raise NoteError(f"not of the format {FORMAT}")
-            since = found["text_since"]
+            since, ahead_since = found["text_since"], found["ahead_since"]
             hashes = tuple(bytes.fromhex(one) for one in found["subtrees"])
             state = WitnessState(
                 log_key=str(found["log_key"]),
@@ -79,6 +87,10 @@ class WitnessState:
                 text_since=None if since is None else datetime.fromisoformat(since),
                 checked=int(found["checked"]),
                 anchor=str(found["anchor"]),
+                ahead=int(found["ahead"]),
+                ahead_since=None
+                if ahead_since is None
+                else datetime.fromisoformat(ahead_since),
                 faults=tuple(str(one) for one in found["faults"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

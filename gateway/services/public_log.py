@@ -40,11 +40,14 @@ class PublicLogSettings:
     Attributes:
         key_path: The log's own key; made on first use.
         step_s: How often the checkpoint is made anew, site seconds.
+        follows_anchors: Whether an anchor brings a new checkpoint at once: where its
+            transaction is public anyway.
         witnesses: Texts of the keys of witnesses whose cosignatures are kept.
     """
 
     key_path: Path
     step_s: int
+    follows_anchors: bool = False
     witnesses: Sequence[str] = ()
 
 
@@ -176,11 +179,10 @@ class PublicLog:
         async with self._making:
             now, made = self._clock.now(), self._made
             step = timedelta(seconds=self._settings.step_s)
-            if (
-                made is None
-                or now - made.at >= step
-                or self._anchoring.state.anchored_size > made.checkpoint.size
-            ):
+            size = 0
+            if self._settings.follows_anchors:
+                size = self._anchoring.state.anchored_size
+            if made is None or now - made.at >= step or size > made.checkpoint.size:
                 name = self._key.verifier.name
                 checkpoint = await asyncio.to_thread(
                     self._receipts.read,

@@ -86,6 +86,7 @@ class Money:
                 settings=PublicLogSettings(
                     key_path=config.store.log_key_path,
                     step_s=config.optimizer.step_s,
+                    follows_anchors=config.ledger.rpc_url is not None,
                     witnesses=config.ledger.witnesses,
                 ),
                 receipts=self.receipts,

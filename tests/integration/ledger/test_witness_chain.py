@@ -28,7 +28,11 @@ def looks(site: Site, tmp_path: Path) -> Look:
     assert contracts is not None
 
     def look(
-        log: PublicLog, anchor: str | None = None, *, path: Path | None = None
+        log: PublicLog,
+        anchor: str | None = None,
+        *,
+        path: Path | None = None,
+        after_s: float = 0.0,
     ) -> list[str]:
         log.kinds = frozenset()
         log.chain = {"anchor_contract": contracts.anchor_contract}
@@ -42,7 +46,7 @@ def looks(site: Site, tmp_path: Path) -> Look:
                 anchor=anchor,
             ),
         )
-        found = follower.look()
+        found = follower.look(after_s=after_s)
         assert (found.cosigned is None) == bool(found.objections)
         return words(found)
 
@@ -71,7 +75,12 @@ def test_a_log_that_hides_what_was_anchored_is_behind(
 ) -> None:
     log = public_log(tmp_path / "short")
     log.read(5)
-    assert looks(log) == [Alarm.BEHIND_CHAIN.value]
+    assert looks(log) == [], "it may be on its way"
+    log.read(5)
+    assert looks(log, after_s=1000) == []
+    assert looks(log, after_s=4000) == [Alarm.BEHIND_CHAIN.value]
+    log.read(20)
+    assert looks(log, after_s=5000) == [Alarm.CHAIN_FORK.value], "another log, longer"
 
 
 def test_another_contract_or_no_chain_is_said(
