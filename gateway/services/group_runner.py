@@ -41,6 +41,7 @@ from gateway.services import (
     group_limits,
     group_problem,
     group_store,
+    group_succession,
     loads,
     phase_watch,
 )
@@ -712,7 +713,7 @@ class GroupRunner:
         state = group_store.state_of(site, self.root, stored)
         for station_id, station in state.stations.items():
             station.is_online = ports.stations.is_online(station_id)
-        state.succeed(old, now)
+        group_succession.succeed(state, old, now)
         self._records.phases_stored(stored.car_phases)
         self._learning.take(state, stored.capabilities)
         self.state = state
@@ -728,7 +729,7 @@ class GroupRunner:
                     session.session_id, NOTHING_AGAINST
                 )
                 phase_watch.restore(one, used, is_barred=is_barred)
-                state.resume(session, old, now)
+                group_succession.resume(state, session, old, now)
         self._needs_plan = True
 
     async def _free(self, station_id: StationId) -> None:

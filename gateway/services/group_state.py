@@ -22,7 +22,6 @@ from gateway.domain.envelope import (
     Holding,
     Progress,
     Staircase,
-    UnixS,
     Violation,
     unix_s,
 )
@@ -421,7 +420,7 @@ class GroupState:
                     now,
                     is_by_choice=one.car.is_idle_by_choice,
                 )
-                self._look(one, now)
+                self.confirm_newest(one, now)
                 phase_watch.look(
                     one,
                     samples,
@@ -508,71 +507,6 @@ class GroupState:
         for one in self.concerned(outgoing):
             one.limits = env.refuse(one.limits, sequence)
 
-    def resume(self, session: Session, old: "GroupState", now: datetime) -> None:
-        """Take over from an older state what the store does not have."""
-        ref = key_of(session.evse)
-        one, before = self.evses[ref], old.evses.get(ref)
-        if before is None or before.session is None:
-            return
-        if before.session.session_id == session.session_id:
-            one.levels, one.rhythm = before.levels, before.rhythm
-            one.hold_s = before.hold_s
-            one.car, one.offered = before.car, before.offered
-            one.rest = before.rest
-            one.seen_at, one.expected = before.seen_at, before.expected
-            one.strayed_at, one.risk = before.strayed_at, before.risk
-            one.accepted_at, one.heard_at = before.accepted_at, before.heard_at
-            one.watched_at, one.bounds = before.watched_at, before.bounds
-            one.is_unsettled = one.is_unsettled or before.is_unsettled
-            one.must_resend = before.must_resend
-            if one.evse.phases == before.evse.phases:
-                one.use = before.use
-            self._look(one, now)
-
-    def succeed(self, old: "GroupState", now: datetime) -> None:
-        """Take over from an older state what is under way at stations."""
-        for station_id, station in self.stations.items():
-            before = old.stations.get(station_id)
-            if before is not None:
-                station.is_busy, station.is_tested = before.is_busy, before.is_tested
-                is_open = not station.trust.leftovers_known
-                is_ours = station.trust.doubt not in {OPERATOR_CALL, UNCONTROLLED}
-                station.needs_setup = before.needs_setup or (is_open and is_ours)
-                station.blocks_sessions = before.blocks_sessions
-                station.retry_at = before.retry_at
-        self.withheld = old.withheld
-        self.depart(old, now)
-
-    def depart(self, old: "GroupState", now: datetime) -> None:
-        """Go on counting what the site map took away, until its limits have decayed.
-
-        An EVSE that is moved or removed on paper may still hang behind its old cabinet.
-        """
-        now_s = unix_s(now)
-        self.clock_doubt_s = old.clock_doubt_s
-        self.departed = tuple(one for one in old.departed if one.until_s > now_s)
-        for ref, one in old.evses.items():
-            kept = self.paths.get(ref, ())
-            left = tuple(c for c in old.paths[ref] if c not in kept)
-            path = tuple(c for c in left if c in self.modes)
-            if not path:
-                continue
-            until_s = now_s + self.site.hold_time_s + 2 * old.skew_s(one)
-            stairs = [r for r in old.envelope(one, now) if r.at_s < until_s]
-            name = f"{ref.station_id} (was here, {len(self.departed)}, {now_s})"
-            gone = Departed(
-                ref=EvseRef(
-                    station_id=StationId(name),
-                    evse_id=ref.evse_id,
-                    connector_id=ref.connector_id,
-                ),
-                path=path,
-                stairs=(*stairs, env.Rung(UnixS(until_s), env.NOTHING)),
-                until_s=UnixS(until_s),
-            )
-            self.departed = (*self.departed, gone)
-        self.paths.update((one.ref, one.path) for one in self.departed)
-
     # Inside
 
     def concerned(self, outgoing: Outgoing) -> list[EvseState]:
@@ -635,7 +569,7 @@ class GroupState:
         """A sample may show what was allowed so long before we hear of it."""
         return timedelta(seconds=OBEY_WITHIN_S + 2 * self.skew_s(one))
 
-    def _look(self, one: EvseState, now: datetime) -> None:
+    def confirm_newest(self, one: EvseState, now: datetime) -> None:
         """Let the newest sample confirm the newest accepted limit."""
         session = one.session
         if session is None or one.accepted_at is None or one.heard_at is None:

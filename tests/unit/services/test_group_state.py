@@ -11,6 +11,7 @@ from gateway.domain.topology import Cabinet, CurrentType, Evse, Load, Site, Stat
 from gateway.services import group_limits, group_problem
 from gateway.services.evse_state import Need, Trust, sample_of, sampled_at
 from gateway.services.group_state import GroupState
+from gateway.services.group_succession import depart, resume
 from gateway.services.loads import Consumer, LoadReading, load_staircase
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -130,7 +131,7 @@ def test_what_was_proven_just_now_counts_at_its_rating_until_the_meter_agrees() 
     set_up(state)
     session = sampled(NOW, 32.0)
     state.session(session, None, later, is_live=False)
-    state.resume(session, old, later)
+    resume(state, session, old, later)
     assert bound_da(state, later) == 320
     at = later + timedelta(seconds=30)
     report(state, sampled(at, 0.0), at)
@@ -147,7 +148,7 @@ def test_a_station_that_moved_counts_behind_its_old_cabinet_for_the_hold_time() 
     report(old, sampled(NOW, 0.0), NOW)
     grant(old, 9, 320, NOW)
     moved = state_of(site(OTHER))
-    moved.depart(old, NOW)
+    depart(moved, old, NOW)
     counted = {
         ref: stairs
         for ref, stairs in moved.envelopes(NOW).items()
@@ -168,14 +169,14 @@ def test_a_removed_station_counts_until_its_limits_have_decayed() -> None:
     grant(old, 9, 320, NOW)
     bare = site().without_station(CP1)
     state = GroupState(bare.group(ROOT), site=bare, trusts={})
-    state.depart(old, NOW)
+    depart(state, old, NOW)
     (ref,) = state.envelopes(NOW)
     assert state.paths[ref] == (INNER, ROOT)
     again = GroupState(bare.group(ROOT), site=bare, trusts={})
-    again.depart(state, NOW + timedelta(minutes=10))
+    depart(again, state, NOW + timedelta(minutes=10))
     assert list(again.envelopes(NOW)) == [ref]
     over = GroupState(bare.group(ROOT), site=bare, trusts={})
-    over.depart(again, NOW + timedelta(hours=1))
+    depart(over, again, NOW + timedelta(hours=1))
     assert over.envelopes(NOW) == {}
 
 
