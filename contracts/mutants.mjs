@@ -31,8 +31,15 @@ const MUTANTS = [
   {
     name: "leaf and node prefix are the same",
     file: "MerkleLog",
-    find: "bytes.concat(bytes1(0x01), left, right)",
-    replace: "bytes.concat(bytes1(0x00), left, right)",
+    find: "mstore8(free, 0x01)",
+    replace: "mstore8(free, 0x00)",
+  },
+  {
+    name: "a node is hashed over its left child only",
+    file: "MerkleLog",
+    find: "mstore(add(free, 0x21), right)",
+    replace: "",
+    invariant: true,
   },
   {
     name: "inclusion beyond the size",
