@@ -12,9 +12,22 @@ from gateway.services.sealing import LogSealer, install_ledger
 from gateway.store.entry import StoredReading
 from gateway.store.times import to_text
 from ledger import record
+from ledger.sqlite_store import append_leaf
 
 AT = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def test_a_log_of_an_earlier_version_gets_the_new_tables_and_is_left_as_it_is() -> None:
+    conn = sqlite3.connect(":memory:")
+    install_ledger(conn)
+    append_leaf(conn, "status", "", b"{}", None, "")
+    conn.execute("DROP TABLE cabinet_state")
+    for _start in range(2):
+        install_ledger(conn)
+        row = conn.execute("SELECT gathered_leaf_count FROM cabinet_state").fetchone()
+        assert row == (1,), "sub-trees begin where the log ends now"
+        append_leaf(conn, "status", "", b"{}", None, "")
 
 
 @given(
