@@ -46,6 +46,13 @@ def ensure_contracts(
     made again; one that the admin's key cannot make is an alarm, and waited for only
     where anchoring or settling needs it.
 
+    From one deployment to the next, and to the grants, mined is enough: all are of one
+    sender, whose nonces keep their order after any reorganisation, and the addresses
+    follow from them. What other senders do is not so ordered. A call of an address that
+    has no code succeeds and does nothing: an anchor or a settlement in a block before
+    the deployment would look done. So the addresses are told once every deployment is
+    final. A grant need not be: what is sent without its role reverts, and comes again.
+
     Args:
         runner: Has the admin's key, if anybody is to deploy or grant.
         admin: Its address; ``None``: nothing is deployed or granted here.
@@ -70,7 +77,16 @@ def ensure_contracts(
                 return None
         elif _carry(runner, to_make, now, report) is None:
             return None
+    if _is_deploying(runner):
+        return None
     return contracts_of(known)
+
+
+def _is_deploying(runner: Runner) -> bool:
+    """Say whether a deployment is not final yet."""
+    key = runner.chain.identity().key
+    opened = runner.write(lambda store: store.open_txs(key))
+    return any(tx.draft.purpose is Purpose.DEPLOY for tx in opened)
 
 
 def ensure_deployed(

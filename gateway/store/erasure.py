@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from gateway.domain.ids import IdToken, SessionId
 from gateway.domain.session import SessionPhase
-from gateway.store import readings, sessions
+from gateway.store import readings, sessions, wallets
 
 ERASED: Final = "erased"
 FRAMES_AT_ONCE: Final = 5_000
@@ -108,7 +108,12 @@ def erase_session(conn: sqlite3.Connection, session_id: SessionId) -> None:
 
 
 def erase_reservations(conn: sqlite3.Connection, token: IdToken) -> int:
-    """Take a token out of reservations that are over; returns how many."""
+    """Take a token out of reservations that are over; returns how many.
+
+    With it goes the address that its flexibility was credited to; what stands on the
+    chain stays there.
+    """
+    wallets.delete(conn, token.key)
     cursor = conn.execute(
         "UPDATE reservation SET id_token = ?, token_kind = NULL, group_id = NULL"
         " WHERE lower(id_token) = ? AND status <> 'Reserved'",

@@ -178,6 +178,7 @@ class World:
         self.sessions.append(key)
         index = self.n_leaves
         self.n_leaves += 1
+        has_flex = self.rng.random() < 0.2  # these settle alone
 
         def fact() -> None:
             self._put_leaves(index, 1)
@@ -188,6 +189,8 @@ class World:
                 energy_milliwh=1_000_000 + number,
                 amount_minor=500 + number,
                 currency="EUR",
+                flex_milliwh=5_000 if has_flex else 0,
+                flex_to="0x" + "d7" * 20 if has_flex else None,
             )
             queue_settlement(self.conn, row)
             note_settlement_leaf(self.conn, key, index)
