@@ -1,6 +1,7 @@
 """The problem of a plan as a verifier reads it: integers, in its one canonical form.
 
-As docs/optimizer.md says it; nothing here is shared with the code that made the plan. Currents are 0.1 A (``da``), energies Wh, prices millionths per kWh.
+As docs/optimizer.md says it; nothing here is shared with the code that made the plan.
+Currents are 0.1 A (``da``), energies Wh, prices millionths per kWh.
 """
 
 from __future__ import annotations
