@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
+from gateway.config import (
+    Config,
+    LedgerBackend,
+    LedgerConfig,
+    SettlementMode,
+    StoreConfig,
+)
 from gateway.domain.ids import SessionId
 from gateway.services.anchoring import Anchoring, AnchoringSettings, AnchorState
 from gateway.services.receipts import Receipts
@@ -45,8 +51,11 @@ async def anchoring_at(
     signer_url: str | None = None,
     holders: Holders | None = None,
 ) -> AsyncIterator[Anchoring]:
+    # A window of invoices waits for a final block, and anvil makes none by itself.
+    way = SettlementMode.BATCH if confirmations is None else SettlementMode.INVOICES
     ledger = LedgerConfig(
         backend=LedgerBackend.RPC,
+        settlement=way,
         rpc_url=f"http://127.0.0.1:{port}",
         chain_id=chain_id,
         key_file=key_file,

@@ -11,6 +11,7 @@ from ledger.chain import JsonRpcChain
 from ledger.errors import Refusal, TransactionRefusedError
 from ledger.outbox import Fees
 from ledger.runner import RunnerSettings
+from ledger.settle import SettlementWay
 from ledger.verify import Verdict, verify
 from ledger.worker import StepSummary, WorkerSettings, WorkerState
 from tests.support.anvil import Node, running_node
@@ -30,7 +31,9 @@ def node() -> Iterator[Node]:
 @pytest.fixture
 def site(tmp_path: Path, node: Node) -> Site:
     settings = WorkerSettings(
-        anchor_interval_s=60, runner=RunnerSettings(bump_after_s=30)
+        way=SettlementWay.BATCH,  # waits for no final block, of which anvil makes none
+        anchor_interval_s=60,
+        runner=RunnerSettings(bump_after_s=30),
     )
     chain = JsonRpcChain(node.url, timeout_s=10)
     return make_site(tmp_path, chain=chain, settings=settings)
