@@ -654,12 +654,6 @@ const MUTANTS = [
     replace: ") {",
   },
   {
-    name: "a netted credit of another window",
-    file: "SettlementWindows",
-    find: "credit.fromLeaf != window.fromLeaf",
-    replace: "false",
-  },
-  {
     name: "a netted credit with rows of its own",
     file: "SettlementWindows",
     find: "windowContent[credit.fromLeaf] != keccak256(abi.encode(window, rows))",

@@ -257,8 +257,7 @@ abstract contract SettlementWindows is Handover, LeafBook {
             emit NettedCreditRepeated(credit.user, credit.fromLeaf, credit.creditKey);
             return;
         }
-        if (credit.fromLeaf != window.fromLeaf || windowContent[credit.fromLeaf] != keccak256(abi.encode(window, rows)))
-        {
+        if (windowContent[credit.fromLeaf] != keccak256(abi.encode(window, rows))) {
             revert SettlementWindowDiffers(credit.fromLeaf);
         }
         _creditRow(_findRow(rows, credit), credit);

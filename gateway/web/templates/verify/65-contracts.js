@@ -16,9 +16,9 @@ const CONTRACTS = {
   ],
   "Settlement": [
    [
-    15352,
-    [ 1255, 4660, 6578, 10445 ],
-    "51bdc04ed85841fb5a8c3cd0a347b7e1848a89ec248bdd30a8b57a6a9d9fe02b"
+    15295,
+    [ 1255, 4660, 6521, 10388 ],
+    "cb86b7996f1d4d852d998afe31fe14be665dd438dae6fe40ebfdd61bae65de8f"
    ],
    [
     5566,
