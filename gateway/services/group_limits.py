@@ -9,8 +9,8 @@ from typing import Final, assert_never
 
 from gateway.domain import dwell
 from gateway.domain import envelope as env
-from gateway.domain.capability import WHOLE_STATION, Feature, way_of
-from gateway.domain.envelope import HeldLimit, Staircase, Violation, unix_s
+from gateway.domain.capability import WHOLE_STATION, Feature
+from gateway.domain.envelope import Staircase, Violation, unix_s
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.limits import LimitSchedule, Purpose, SetLimit
 from gateway.domain.session import Session
@@ -233,13 +233,6 @@ def without_increases(
         if all(after[ref] == before[ref] for ref in outgoing.refs):
             kept.append(outgoing)
     return kept
-
-
-def limit_as_sent(one: EvseState, session: Session, held: HeldLimit) -> Outgoing:
-    """A session's limit as it was sent."""
-    way = way_of(held.purpose, held.target)
-    relative_to = session.started_at if held.late_s else None
-    return _session_limit(one, session, held.schedule, way, relative_to)
 
 
 def next_deadline(group: GroupState, now: datetime) -> datetime | None:

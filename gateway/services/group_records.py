@@ -9,16 +9,15 @@ import structlog
 
 from gateway.domain.capability import Learnt
 from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
-from gateway.domain.envelope import Progress
-from gateway.domain.ids import CabinetId, SessionId, StationId
+from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.phase_use import NOTHING_SEEN
 from gateway.domain.session import Session, SessionPhase
 from gateway.errors import StoreError
-from gateway.services import group_limits, group_store
+from gateway.services import group_store, limit_leaves
 from gateway.services.dispatch_ports import Ports
-from gateway.services.evse_state import Outgoing, Trust, sample_of, session_ref
+from gateway.services.evse_state import Outgoing, Trust
 from gateway.services.group_items import LimitAnswered
-from gateway.services.group_state import GroupState
+from gateway.services.limit_verdict import Judged
 from gateway.store import capability, car_facts, car_phases
 from gateway.store import limits as rows
 from gateway.store.car_phases import Against
@@ -39,6 +38,7 @@ class GroupRecords:
         self._ports = ports
         self._unstored: dict[StationId, Trust] = {}
         self._against: dict[SessionId, Against] = {}
+        self._judged: dict[EvseRef, tuple[int, str]] = {}
 
     async def write(self, job: Job[T]) -> T | None:
         """Run a job; ``None``, and a line in the log, if it could not be stored."""
@@ -135,13 +135,10 @@ class GroupRecords:
         """Record how a station answered, and what is gone by that."""
 
         def job(conn: sqlite3.Connection) -> None:
-            group_store.record_answer(
+            limit_leaves.record_answer(
                 conn,
-                item.outgoing,
                 item.command_id,
                 outcome=item.answer.value,
-                plan_id=item.plan_id,
-                sent_at=item.sent_at,
                 now=now,
                 seal=self._ports.seal,
             )
@@ -149,21 +146,33 @@ class GroupRecords:
 
         await self.write(job)
 
-    async def seen(self, state: GroupState, session: Session, now: datetime) -> None:
-        """Record that the meter shows no more than the limit of a session."""
-        one = state.evses[session_ref(session)]
-        held = state.holding(one).latest(session.session_id)
-        sample = sample_of(session, one.evse)
-        if held is None or sample is None or held.progress is not Progress.SEEN:
-            return
-        outgoing = group_limits.limit_as_sent(one, session, held)
+    async def unanswered(self, station_ids: Sequence[StationId]) -> None:
+        """Close limits that were under way when nobody was left to hear the answer."""
+        now, seal = self._ports.clock.now(), self._ports.seal
         await self.write(
-            lambda conn: group_store.record_seen(
+            lambda conn: limit_leaves.close_unanswered(
+                conn, station_ids, now=now, seal=seal
+            )
+        )
+
+    async def measured(self, judged: Judged, now: datetime) -> None:
+        """Record what the meter shows of a limit, once per limit and verdict."""
+        known = self._judged.get(judged.ref)
+        mine = (judged.command_id, judged.verdict)
+        if known == mine:
+            return
+
+        def job(conn: sqlite3.Connection) -> bool:
+            limit_leaves.record_measured(
                 conn,
-                outgoing,
-                held.sequence,
-                measured_da=sample,
+                judged.command_id,
+                verdict=judged.verdict,
+                is_change=known is not None and known[0] == judged.command_id,
+                measured_da=judged.measured_da,
                 now=now,
                 seal=self._ports.seal,
             )
-        )
+            return True
+
+        if await self.write(job):
+            self._judged[judged.ref] = mine

@@ -42,6 +42,7 @@ from gateway.services import (
     group_problem,
     group_store,
     group_succession,
+    limit_verdict,
     loads,
     phase_watch,
 )
@@ -181,6 +182,7 @@ class GroupRunner:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            await self._records.unanswered(tuple(self.state.stations))
             await self._restore()
             while True:
                 await self._turn()
@@ -388,12 +390,16 @@ class GroupRunner:
             await self._records.phases(session, one.use.against)
         if not is_live:
             return
-        if gone and session.phase is SessionPhase.RUNNING:
-            await self._records.seen(self.state, session, now)
+        obeyed = limit_verdict.obeyed(self.state, session, now)
+        if obeyed is not None:
+            await self._records.measured(obeyed, now)
         self._watch_car(one, now)
         phase_watch.tell(one, use, self.state.site)
         await self._records.car(session, car, one.car)
         if self.state.misbehaves(ref, now):
+            disobeyed = limit_verdict.disobeyed(self.state, session)
+            if disobeyed is not None:
+                await self._records.measured(disobeyed, now)
             trust = self.state.distrust(session.station_id, "ignored_limit")
             _log.critical(
                 "station.disobeyed",

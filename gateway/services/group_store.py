@@ -1,7 +1,6 @@
 """What a group writes to the store and reads back: jobs for the one writer."""
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from datetime import datetime
 from gateway.domain.car_facts import CarFacts
 from gateway.domain.envelope import HeldLimit, Progress
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
-from gateway.domain.limits import SetLimit
 from gateway.domain.topology import Mode, Site
 from gateway.services.capability import TOLD_BY
 from gateway.services.dispatch_ports import Seal
@@ -165,75 +163,6 @@ def insert_batch(
     ]
 
 
-def record_answer(
-    conn: sqlite3.Connection,
-    outgoing: Outgoing,
-    command_id: int,
-    *,
-    outcome: str,
-    plan_id: int | None,
-    sent_at: datetime,
-    now: datetime,
-    seal: Seal | None,
-) -> None:
-    """Record how a station answered, as row and as ``dispatch`` leaf."""
-    rows.record_outcome(conn, command_id, outcome=outcome, answered_at=now)
-    if seal is None:
-        return
-    command = outgoing.command
-    seal(
-        "dispatch",
-        f"{outgoing.station_id}/{command.evse_id}",
-        {
-            "station_id": outgoing.station_id,
-            "evse_id": command.evse_id,
-            "session_id": outgoing.session_id,
-            "command_id": command_id,
-            "sent_at": to_text(sent_at),
-            "answered_at": to_text(now),
-            "plan_id": None if plan_id is None else str(plan_id),
-            "limit_sha256": _sha256(limit_text(command)),
-            "start_at": to_text(command.schedule.start),
-            "steps": [[s.offset_s, s.limit_da] for s in command.schedule.steps],
-            "outcome": outcome,
-        },
-        conn,
-    )
-
-
-def record_seen(
-    conn: sqlite3.Connection,
-    outgoing: Outgoing,
-    command_id: int,
-    *,
-    measured_da: Sequence[int],
-    now: datetime,
-    seal: Seal | None,
-) -> None:
-    """Record what was measured under a limit, as row and as ``dispatch`` leaf."""
-    rows.record_seen(conn, command_id, now)
-    if seal is None:
-        return
-    command = outgoing.command
-    seal(
-        "dispatch",
-        f"{outgoing.station_id}/{command.evse_id}",
-        {
-            "station_id": outgoing.station_id,
-            "evse_id": command.evse_id,
-            "session_id": outgoing.session_id,
-            "command_id": command_id,
-            "sent_at": to_text(command.schedule.start),
-            "seen_at": to_text(now),
-            "measured_da": list(measured_da),
-            "plan_id": None,
-            "limit_sha256": _sha256(limit_text(command)),
-            "outcome": "seen",
-        },
-        conn,
-    )
-
-
 def record_plan(
     conn: sqlite3.Connection,
     asked: Asked,
@@ -378,31 +307,6 @@ def word_of(outcome: Outcome) -> str:
             return "relaxed"
         case Fallback():
             return "fallback"
-
-
-def limit_text(command: SetLimit) -> str:
-    """A limit as canonical JSON: what ``limit_sha256`` in a leaf is made of."""
-    relative = (
-        {}
-        if command.relative_to is None
-        else {"relative_to": to_text(command.relative_to)}
-    )
-    return json.dumps(
-        relative
-        | {
-            "evse_id": command.evse_id,
-            "nominal_v": str(command.nominal_v),
-            "number_phases": command.number_phases,
-            "profile_id": command.profile_id,
-            "purpose": command.purpose.value,
-            "start": to_text(command.schedule.start),
-            "steps": [[s.offset_s, s.limit_da] for s in command.schedule.steps],
-            "transaction_id": command.transaction_id,
-            "unit": command.unit.value,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
 
 
 def _sha256(text: str) -> str:

@@ -175,7 +175,8 @@ def seal_record(
 ) -> None:
     """Seal a plan or what was sent of it; its own time is in the body."""
     data = record.canonical(kind, body)
-    sealed_at = str(body.get("made_at") or body.get("sent_at") or body.get("at") or "")
+    of_it = ("made_at", "seen_at", "answered_at", "sent_at", "at")
+    sealed_at = next((str(body[name]) for name in of_it if body.get(name)), "")
     append_leaf(conn, kind, subject, data, None, sealed_at)
 
 

@@ -22,6 +22,9 @@ from gateway.store.times import from_text, optional_text, to_text
 KEEP_COMMANDS = timedelta(days=90)
 """How long rows of limits that nobody holds any more, and plans, are kept."""
 
+UNDER_WAY_AT_MOST = 100
+"""More limits than are ever under way to one station at a time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRow:
@@ -148,6 +151,30 @@ def held_commands(
         )
         found.extend(_command_row(row) for row in rows)
     return found
+
+
+def command(conn: sqlite3.Connection, command_id: int) -> CommandRow | None:
+    """One limit; ``None`` when it was pruned."""
+    found = conn.execute(
+        f"SELECT {_COMMAND} FROM limit_command"  # noqa: S608 - a constant
+        " WHERE command_id = ?",
+        (command_id,),
+    ).fetchone()
+    return None if found is None else _command_row(found)
+
+
+def unanswered(conn: sqlite3.Connection, station_id: StationId) -> list[int]:
+    """Limits of a station without an outcome, among its newest; in order of sending.
+
+    Only few calls to a station are under way at a time, so the newest are enough.
+    """
+    found = conn.execute(
+        "SELECT command_id FROM (SELECT command_id, outcome FROM limit_command"
+        " WHERE station_id = ? ORDER BY command_id DESC LIMIT ?)"
+        " WHERE outcome = 'sent' ORDER BY command_id",
+        (station_id, UNDER_WAY_AT_MOST),
+    )
+    return [command_id for (command_id,) in found]
 
 
 def prune(conn: sqlite3.Connection, now: datetime) -> None:
