@@ -10,6 +10,7 @@ import pytest
 from ledger.errors import SignerUnavailableError
 from ledger.outbox import Fees, State
 from ledger.runner import RunnerSettings
+from ledger.settle import SettlementWay
 from ledger.signer_http import RemoteSigner
 from ledger.sqlite_store import SqliteStore, Transactor
 from ledger.worker import AnchorWorker, WorkerSettings, WorkerState
@@ -36,7 +37,8 @@ def hang_up() -> None:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[Site, SignerService]]:
     """A site whose anchorer and settler are at a service; the registrar is here."""
-    site = make_site(tmp_path, settings=WorkerSettings(anchor_interval_s=0))
+    both_keys = WorkerSettings(anchor_interval_s=0, way=SettlementWay.BATCH)
+    site = make_site(tmp_path, settings=both_keys)
     local: Any = fixed_signers()
     chain_id = site.chain.identity().chain_id
     with running_signer(local.anchorer, local.settler, chain_id=chain_id) as (it, _):
@@ -49,7 +51,7 @@ def service(tmp_path: Path) -> Iterator[tuple[Site, SignerService]]:
             chain=site.chain,
             transact=Transactor(site.conn),
             signers=site.signers,
-            settings=WorkerSettings(anchor_interval_s=0),
+            settings=both_keys,
         )
         yield site, it
     site.conn.close()
