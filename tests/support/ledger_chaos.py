@@ -16,6 +16,12 @@ from ledger.credit_queue import RECORDED_ELSEWHERE
 from ledger.settle import SettlementWay
 from ledger.sqlite_store import SqliteStore, transaction
 from ledger.worker import StepSummary, WorkerState
+from tests.support.ledger_ends import (
+    check_days_cost,
+    check_waiting_is_told,
+    meet_foreign_head,
+    sealed_rows,
+)
 from tests.support.ledger_site import open_database
 from tests.support.ledger_world import (
     BUMP_S,
@@ -27,8 +33,12 @@ from tests.support.ledger_world import (
     ViolationError,
     World,
 )
-from tests.support.sim_chain import GWEI, TIP_WEI
+from tests.support.sim_chain import GAS_LIMIT, GWEI, TIP_WEI
 from tests.support.sim_contracts import SimTx, called
+
+DAILY_FEES_WEI = 8 * GAS_LIMIT * (2 * LASTING_BASE_FEE_WEI + TIP_WEI)
+"""A day's budget where there is one: eight transactions at the price of the end."""
+LEAN_ROUND_S = 3 * 3600.0
 
 __all__ = ["HostileWorld", "ViolationError", "live_through"]
 
@@ -209,8 +219,11 @@ class HostileWorld(World):
         self.add_leaves(1)
         summary = None
         for number in range(CALM_ROUNDS):
-            self.now += timedelta(seconds=BUMP_S + 1)
+            lean = self.daily_fees_wei is not None
+            self.now += timedelta(seconds=LEAN_ROUND_S if lean else BUMP_S + 1)
+            waited = sealed_rows(self)
             summary = self.step(self.processes[number // 8 % 2])
+            check_waiting_is_told(self, waited, summary)
             self.chain.mine()
             if summary is not None and self._is_done(summary):
                 break
@@ -294,10 +307,12 @@ class HostileWorld(World):
         self.counts["transactions"] += len(ours)
         reverted = sum(not succeeded for _tx, succeeded in ours)
         self.counts["reverted"] += reverted
-        if self.was_restored or self.is_used_by_others:
-            return
-        if reverted:
+        # A restored database may not know of a head that is still in the pool.
+        if reverted > self.counts["backups put back"]:
             raise ViolationError(f"{reverted} transactions reverted")
+        check_days_cost(self)
+        if self.was_restored or self.is_used_by_others:
+            return  # what they undid is sent again, alike
         sent = Counter((tx.to, tx.calldata) for tx, _ in ours if tx.calldata)
         for (to, calldata), count in sent.items():
             if count > 1:
@@ -318,11 +333,15 @@ def live_through(
     Seeds take turns with the ways of settling, unless one is given.
     """
     rng = random.Random(f"kind of world {seed}")  # noqa: S311  # a seeded world
+    with_backups, with_strangers = rng.random() < 0.5, rng.random() < 0.5
+    # What a backup does not know was spent, no budget can count.
+    is_lean = not with_backups and seed % 2 == 1
     world = HostileWorld(
         seed,
-        with_backups=rng.random() < 0.5,
-        with_strangers=rng.random() < 0.5,
+        with_backups=with_backups,
+        with_strangers=with_strangers,
         with_signer_faults=with_signer_faults,
+        daily_fees_wei=DAILY_FEES_WEI if is_lean else None,
         way=way or list(SettlementWay)[seed % len(SettlementWay)],
     )
     world.add_leaves(2)
@@ -330,6 +349,8 @@ def live_through(
         world.deploy()
     world.live(n_steps)
     world.calm_down()
+    if seed % 3 == 0:
+        meet_foreign_head(world)
     return world
 
 

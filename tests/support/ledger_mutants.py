@@ -1,5 +1,6 @@
 """Broken outboxes: each breaks one rule, and the chaos has to notice it."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -7,9 +8,11 @@ from typing import Any, Final
 import pytest
 
 from ledger import outbox, runner
+from ledger.errors import LedgerForkError
 from ledger.outbox import OutboxTx, State
 from ledger.runner import Report, Runner
 from ledger.sqlite_store import SqliteStore
+from ledger.worker import AnchorWorker
 from tests.support.ledger_site import open_database
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -139,6 +142,36 @@ def lost_nonce_not_noticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Runner, "_used_elsewhere", lambda *_a, **_k: False)
 
 
+def budget_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A day may cost what it likes."""
+    patch.setattr(Runner, "_affords", lambda *_a, **_k: True)
+
+
+def silent_budget(patch: pytest.MonkeyPatch) -> None:
+    """What waits for the money of another day waits without an alarm."""
+    affords: Callable[..., bool] = Runner._affords
+
+    def broken(self: Runner, *args: Any) -> bool:
+        *asked, report = args
+        before = list(report.alarms)
+        said = affords(self, *asked, report)
+        report.alarms[:] = before
+        return said
+
+    patch.setattr(Runner, "_affords", broken)
+
+
+def foreign_head_overlooked(patch: pytest.MonkeyPatch) -> None:
+    """A head on the chain that is not of this log is passed over in silence."""
+    seal = AnchorWorker._seal_anchor
+
+    def broken(self: AnchorWorker, *args: Any, **options: Any) -> Any:
+        with contextlib.suppress(LedgerForkError):
+            return seal(self, *args, **options)
+
+    patch.setattr(AnchorWorker, "_seal_anchor", broken)
+
+
 MUTANTS: Final[Mapping[str, Patch]] = {
     patch.__name__: patch
     for patch in (
@@ -156,6 +189,9 @@ MUTANTS: Final[Mapping[str, Patch]] = {
         broadcast_before_stored,
         reorganisation_unnoticed,
         lost_nonce_not_noticed,
+        budget_ignored,
+        silent_budget,
+        foreign_head_overlooked,
     )
 }
 

@@ -98,6 +98,7 @@ class World:
         with_backups: Old backups are put back.
         with_strangers: Somebody else uses the keys.
         with_signer_faults: The keys are at a service that fails at times.
+        daily_fees_wei: What the transactions of a day may cost, ``None`` for no limit.
         way: How sessions are settled.
         silent: Addresses that the service does not sign for at the moment.
     """
@@ -106,6 +107,7 @@ class World:
     with_backups: bool = True
     with_strangers: bool = True
     with_signer_faults: bool = False
+    daily_fees_wei: int | None = None
     silent: set[str] = field(default_factory=set)
     way: SettlementWay = SettlementWay.BATCH
     now: datetime = START
@@ -135,7 +137,10 @@ class World:
         self.running: Process | None = None
         self.checked_final: set[int] = set()
         self.runner_settings = RunnerSettings(
-            bump_after_s=BUMP_S, fee_cap_wei=FEE_CAP_WEI, lease_s=LEASE_S
+            bump_after_s=BUMP_S,
+            fee_cap_wei=FEE_CAP_WEI,
+            daily_fees_wei=self.daily_fees_wei,
+            lease_s=LEASE_S,
         )
         self.patience_s = self.rng.choice((0.0, 600.0))
         self.signers = self._signers()
