@@ -87,6 +87,7 @@ def test_a_final_revert_gives_the_work_back(
         world.chain.mine()
     stepped(world)
     world.is_used_by_others = True  # the checker expects the revert
+    world.counts["foreign uses of a key"] = 1
     world.calm_down()
     assert states(world, "settle") == ["failed", "final"]
 
