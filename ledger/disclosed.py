@@ -20,6 +20,7 @@ from ledger.public_leaves import STATUS_RECORD_BYTES
 from ledger.verdicts import Verdict, VerificationReport
 from ledger.verify import verify
 from ledger.verify_plan import PlanTrust, verify_plan
+from ledger.waiting import Waiting
 
 MAX_TEXT: Final = 300
 
@@ -40,6 +41,7 @@ class Alarm(Enum):
     BAD_STATUS = "bad-status"
     BAD_PLAN = "bad-plan"
     BAD_SETTLEMENT = "bad-settlement"
+    WITHHELD = "withheld"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ def read_leaf(found: Any) -> Disclosed:  # noqa: ANN401 - whatever the export ho
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordChecks:
-    """Checks status, plans and settlements; what has no document is taken as it is.
+    """Checks status, plans and settlements; one of the latter needs its document.
 
     Attributes:
         check_plan: Checks a plan's bundle.
@@ -147,8 +149,8 @@ class RecordChecks:
 
     def __call__(
         self, one: Disclosed, checkpoint: Checkpoint, tiles: Tiles
-    ) -> Sequence[Objection]:
-        """Return what is wrong with a record that stands in the log.
+    ) -> Sequence[Objection | Waiting]:
+        """Return what is wrong with a record that stands in the log, or must wait.
 
         Raises:
             SourceError: The log cannot be asked now.
@@ -156,6 +158,8 @@ class RecordChecks:
         match one.kind:
             case "status":
                 alarm, why = Alarm.BAD_STATUS, _status(one)
+            case "plan" | "settlement" if one.document is None:
+                alarm, why = Alarm.WITHHELD, f"the document of a {one.kind} is missing"
             case "plan":
                 alarm, why = Alarm.BAD_PLAN, self._plan(one, checkpoint, tiles)
             case "settlement":
@@ -164,13 +168,11 @@ class RecordChecks:
             case _:
                 return ()
         if why is None:
-            return ()
+            return _waiting(one, alarm, checkpoint)
         return (Objection(alarm=alarm, text=f"leaf {one.index}: {why}"[:MAX_TEXT]),)
 
     def _plan(self, one: Disclosed, checkpoint: Checkpoint, tiles: Tiles) -> str | None:
         document = one.document
-        if document is None:
-            return None
         if not isinstance(document, Mapping):
             return "its document is no plan"
         shown = document.get("leaf")
@@ -189,8 +191,6 @@ class RecordChecks:
         self, one: Disclosed, checkpoint: Checkpoint, tiles: Tiles
     ) -> str | None:
         document = one.document
-        if document is None:
-            return None
         leaves = document.get("leaves") if isinstance(document, Mapping) else None
         if not isinstance(document, Mapping) or not isinstance(leaves, list):
             return "its document is no receipt"
@@ -243,7 +243,7 @@ def _count(value: object) -> int:
 def _head(
     document: Mapping[str, Any], checkpoint: Checkpoint, tiles: Tiles
 ) -> str | None:
-    """Hold a document's head against the log; one that is newer must wait."""
+    """Hold a document's head against the log; see `_waiting` for a newer one."""
     head = document.get("head")
     try:
         size, root = head["size"], bytes.fromhex(head["root"])  # type: ignore[index]  # a TypeError says so
@@ -254,3 +254,23 @@ def _head(
     if size <= checkpoint.size and not tiles.proves_prefix(size, root, checkpoint.root):
         return f"its document has a head of {size} leaves that this log never had"
     return None
+
+
+def _waiting(
+    one: Disclosed, alarm: Alarm, checkpoint: Checkpoint
+) -> tuple[Waiting, ...]:
+    """Keep a head that the log has not shown yet, once the rest was found good."""
+    head = one.document.get("head") if isinstance(one.document, Mapping) else None
+    if one.kind not in {"plan", "settlement"} or not isinstance(head, Mapping):
+        return ()
+    if head["size"] <= checkpoint.size:
+        return ()
+    return (
+        Waiting(
+            alarm=alarm.value,
+            index=one.index,
+            kind=one.kind,
+            size=head["size"],
+            root=bytes.fromhex(head["root"]),
+        ),
+    )

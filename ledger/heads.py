@@ -30,7 +30,7 @@ from ledger.strict_json import (
     parse,
     read_file,
 )
-from ledger.verdicts import Check
+from ledger.verdicts import Check, Verdict
 
 FORMAT: Final = "wattproof-heads/1"
 NAME: Final = "consistency"
@@ -101,12 +101,14 @@ def check_consistency(known: KnownHeads | None, size: int, root: bytes) -> Check
     """Hold a file's head against heads of other times.
 
     True where every known head that can be compared is of the same log; one that
-    contradicts makes it false; without a proof for any, nothing is checked.
+    contradicts makes it false: another root of the same size, or a proof that leads
+    from this head to another older one. A proof may come from anybody: one that leads
+    nowhere, or none at all, leaves it unchecked.
     """
     if known is None:
         reason = f"no head of another time was given; keep this: {size}:{root.hex()}"
         return Check.open(NAME, reason, is_claimed=False)
-    held, open_sizes = [], []
+    held, open_sizes, useless = [], [], []
     for other_size, other_root in known.heads:
         if other_size == size:
             if other_root != root:
@@ -119,25 +121,64 @@ def check_consistency(known: KnownHeads | None, size: int, root: bytes) -> Check
         proof = known.proofs.get((old[0], new[0]))
         if proof is None and old[0] > 0:
             open_sizes.append(other_size)
-        elif merkle.verify_consistency(
-            old_size=old[0],
-            new_size=new[0],
-            old_head=old[1],
-            new_head=new[1],
-            proof=proof or (),
-        ):
-            held.append(other_size)
-        else:
-            return Check.false(
-                NAME, f"the log of {new[0]} does not continue the head of {old[0]}"
-            )
+            continue
+        match _compared(old, new, proof or ()):
+            case Verdict.TRUE:
+                held.append(other_size)
+            case Verdict.FALSE:
+                return Check.false(
+                    NAME, f"the log of {new[0]} does not continue the head of {old[0]}"
+                )
+            case _:
+                useless.append(other_size)
+    return _told(known, size, held, open_sizes, useless)
+
+
+def _compared(old: Head, new: Head, proof: Sequence[bytes]) -> Verdict:
+    """Say what a proof, which nobody has to trust, shows of two heads."""
+    (old_size, old_head), (new_size, new_head) = old, new
+    if merkle.verify_consistency(
+        old_size=old_size,
+        new_size=new_size,
+        old_head=old_head,
+        new_head=new_head,
+        proof=proof,
+    ):
+        return Verdict.TRUE
+    if old_size == 0:
+        is_refuted = old_head != merkle.EMPTY_ROOT
+    else:
+        is_refuted = merkle.refutes_consistency(
+            old_size=old_size,
+            new_size=new_size,
+            old_head=old_head,
+            new_head=new_head,
+            proof=proof,
+        )
+    return Verdict.FALSE if is_refuted else Verdict.UNCHECKED
+
+
+def _told(
+    known: KnownHeads,
+    size: int,
+    held: Sequence[int],
+    open_sizes: Sequence[int],
+    useless: Sequence[int],
+) -> Check:
+    """Say what came of heads of which none contradicts."""
     if not known.heads:
         return Check.open(NAME, "no head of another time was given, only proofs")
+    if not held and useless:
+        sizes = f"{min(useless)} and {size}"
+        return Check.open(
+            NAME, f"the proof between the logs of {sizes} proves nothing, either way"
+        )
     if not held:
         sizes = f"{min(open_sizes)} and {size}"
         return Check.open(NAME, f"there is no proof between the logs of {sizes}")
     count_of = "1 known head" if len(held) == 1 else f"{len(held)} known heads"
     rest = f"; {len(open_sizes)} more have no proof" if open_sizes else ""
+    rest += f"; {len(useless)} more have one that proves nothing" if useless else ""
     return Check.true(NAME, f"one log with {count_of}, of {_some(held)} leaves{rest}")
 
 

@@ -202,6 +202,28 @@ def verify_consistency(
     return bool(proof) and _walk(old_size, new_size, path) == (old_head, new_head)
 
 
+def refutes_consistency(
+    *,
+    old_size: int,
+    new_size: int,
+    old_head: bytes,
+    new_head: bytes,
+    proof: Sequence[bytes],
+) -> bool:
+    """Say whether a proof shows that the new head has another prefix than the old head.
+
+    It does where it leads to the new head and to another old one: its hashes are then
+    those of the new tree. A proof that leads nowhere shows nothing, and neither does
+    any for an old size that is a power of two, whose proof begins with the old head.
+    """
+    if not 0 < old_size < new_size or any(len(i) != HASH_BYTES for i in proof):
+        return False
+    if not proof or old_size & (old_size - 1) == 0:
+        return False
+    led = _walk(old_size, new_size, list(proof))
+    return led is not None and led[1] == new_head and led[0] != old_head
+
+
 def _walk(
     old_size: int, new_size: int, path: Sequence[bytes]
 ) -> tuple[bytes, bytes] | None:

@@ -9,7 +9,7 @@ without any objection is cosigned.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias
 
@@ -20,6 +20,7 @@ from ledger.errors import BundleError, NoteError, SourceError
 from ledger.export import CHECKPOINT, KEY
 from ledger.log_source import Source, Tiles, json_of
 from ledger.note import Algorithm, Note, SigningKey, VerifierKey, parse_note, signed
+from ledger.waiting import Waiting, judge
 from ledger.witness_state import MAX_FAULTS, StateFile, WitnessState
 
 COSIGNATURE: Final = "cosignature"
@@ -34,7 +35,9 @@ class Look:
     Attributes:
         checkpoint: The log's own words; ``None``: none that can be read.
         objections: What is wrong, also what was wrong before with records.
-        checked: How many records of each kind were looked at.
+        checked: How many records of each kind were checked to the end.
+        withheld: How many of each kind were shown without their document.
+        waiting: How many wait for the log to show their document's head.
         cosigned: The note with the cosignature; ``None``: not cosigned.
     """
 
@@ -42,9 +45,12 @@ class Look:
     objections: tuple[Objection, ...]
     checked: Mapping[str, int]
     cosigned: str | None = None
+    withheld: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
 
 
-CheckRecord: TypeAlias = Callable[[Disclosed, Checkpoint, Tiles], Sequence[Objection]]
+Finding: TypeAlias = Objection | Waiting
+CheckRecord: TypeAlias = Callable[[Disclosed, Checkpoint, Tiles], Sequence[Finding]]
 """Looks at a disclosed record that stands in the log."""
 
 
@@ -134,7 +140,7 @@ class Witness:
         """
         state = self._file.load()
         found: list[Objection] = []
-        checked: dict[str, int] = {}
+        counts = _Counts()
         try:
             note, log_key = self._checkpoint(state)
             checkpoint = Checkpoint.parse(note.text)
@@ -153,7 +159,9 @@ class Witness:
             if followed is not None:
                 state = followed
                 self._file.save(state)
-                state = self._look_at_records(state, checkpoint, tiles, checked)
+                state = self._judge_waiting(state, checkpoint, tiles, now, counts)
+                self._file.save(state)
+                state = self._look_at_records(state, checkpoint, tiles, now, counts)
                 if self._check_chain is not None:
                     chain = self._check_chain(checkpoint, tiles, state.anchor)
                     found += chain.objections
@@ -168,8 +176,10 @@ class Witness:
         return Look(
             checkpoint=checkpoint,
             objections=tuple(found),
-            checked=checked,
+            checked=counts.checked,
             cosigned=cosigned,
+            withheld=counts.withheld,
+            waiting=len(state.waiting),
         )
 
     def _checkpoint(self, state: WitnessState) -> tuple[Note, VerifierKey]:
@@ -262,12 +272,28 @@ class Witness:
     def _evidence(self, name: str, state: WitnessState, note: Note) -> str:
         return self._file.keep_evidence(name, f"{state.note}\n{note}").name
 
+    def _judge_waiting(
+        self,
+        state: WitnessState,
+        checkpoint: Checkpoint,
+        tiles: Tiles,
+        now: datetime,
+        counts: _Counts,
+    ) -> WitnessState:
+        """Hold the heads of documents that waited against the log as it is now."""
+        judged = judge(state.waiting, checkpoint, tiles, now, self._settings.stale_s)
+        for one in judged.held:
+            _count(counts.checked, one.kind)
+        faults = _kept([*state.faults, *judged.faults])
+        return replace(state, waiting=judged.waiting, faults=faults)
+
     def _look_at_records(
         self,
         state: WitnessState,
         checkpoint: Checkpoint,
         tiles: Tiles,
-        checked: dict[str, int],
+        now: datetime,
+        counts: _Counts,
     ) -> WitnessState:
         """Check what is disclosed of the leaves that were not looked at yet."""
         first, last = state.checked // TILE_WIDTH, checkpoint.size // TILE_WIDTH
@@ -276,7 +302,7 @@ class Witness:
             if width == 0:
                 break
             path = TilePath(level="disclosed", index=index, width=width)
-            faults = list(state.faults)
+            faults, waiting = list(state.faults), list(state.waiting)
             for leaf in _leaves(self._source, path):
                 try:
                     one = read_leaf(leaf)
@@ -286,18 +312,28 @@ class Witness:
                     continue
                 if one.index < state.checked:
                     continue
-                wrong = self._check(one, checkpoint, tiles)
-                checked[one.kind] = checked.get(one.kind, 0) + 1
+                found = self._check(one, checkpoint, tiles)
+                later = [item for item in found if isinstance(item, Waiting)]
+                wrong = [item for item in found if isinstance(item, Objection)]
+                waiting += [replace(item, since=now) for item in later]
                 faults += [str(item) for item in wrong]
-            fresh = list(dict.fromkeys(faults))[:MAX_FAULTS]
-            state = replace(state, checked=path.end_leaf, faults=tuple(fresh))
+                if any(item.alarm is Alarm.WITHHELD for item in wrong):
+                    _count(counts.withheld, one.kind)
+                elif not later:
+                    _count(counts.checked, one.kind)
+            state = replace(
+                state,
+                checked=path.end_leaf,
+                faults=_kept(faults),
+                waiting=tuple(waiting),
+            )
             if number % SAVE_EVERY == 0:
                 self._file.save(state)
         return state
 
     def _check(
         self, one: Disclosed, checkpoint: Checkpoint, tiles: Tiles
-    ) -> Sequence[Objection]:
+    ) -> Sequence[Finding]:
         if not tiles.proves_leaf(one.index, one.commitment, checkpoint.root):
             text = f"leaf {one.index} is not in the log as it is shown"
             return (Objection(alarm=Alarm.BAD_RECORD, text=text),)
@@ -313,6 +349,25 @@ class Witness:
         except SourceError as error:
             found.append(Objection(alarm=Alarm.UNREACHABLE, text=str(error)))
         return cosigned
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Records of each kind that one look came by."""
+
+    checked: dict[str, int] = field(default_factory=dict)
+    withheld: dict[str, int] = field(default_factory=dict)
+
+
+def _count(counts: dict[str, int], kind: str) -> None:
+    counts[kind] = counts.get(kind, 0) + 1
+
+
+def _kept(faults: Sequence[str]) -> tuple[str, ...]:
+    """Keep so many; what is withheld goes first where there are too many."""
+    fresh = dict.fromkeys(faults)
+    withheld = f"{Alarm.WITHHELD.value}: "
+    return tuple(sorted(fresh, key=lambda line: line.startswith(withheld)))[:MAX_FAULTS]
 
 
 class _UnsignedError(Exception):

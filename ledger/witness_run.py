@@ -110,6 +110,8 @@ def _line(look: Look, at: datetime) -> str:
         "size": None if checkpoint is None else checkpoint.size,
         "root": None if checkpoint is None else checkpoint.root.hex(),
         "checked": dict(look.checked),
+        "withheld": dict(look.withheld),
+        "waiting": look.waiting,
         "cosigned": look.cosigned is not None,
         "alarms": [
             {"alarm": one.alarm.value, "text": one.text} for one in look.objections

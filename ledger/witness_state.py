@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ledger import merkle
 from ledger.errors import NoteError
+from ledger.waiting import Waiting
 
 FORMAT: Final = "wattproof-witness/1"
 MAX_FAULTS: Final = 100
@@ -32,6 +33,7 @@ class WitnessState:
         ahead: A head that the chain had before the log showed it; 0: none.
         ahead_since: When the chain was found ahead.
         faults: What was wrong with records, and is not forgotten by looking again.
+        waiting: Leaves whose document has a head that the log has not shown yet.
     """
 
     log_key: str = ""
@@ -44,6 +46,7 @@ class WitnessState:
     ahead: int = 0
     ahead_since: datetime | None = None
     faults: tuple[str, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the state as JSON."""
@@ -65,6 +68,7 @@ class WitnessState:
             if self.ahead_since is None
             else self.ahead_since.isoformat(),
             "faults": list(self.faults),
+            "waiting": [one.to_json() for one in self.waiting],
         }
 
     @staticmethod
@@ -92,6 +96,7 @@ class WitnessState:
                 if ahead_since is None
                 else datetime.fromisoformat(ahead_since),
                 faults=tuple(str(one) for one in found["faults"]),
+                waiting=tuple(map(Waiting.of_json, found.get("waiting", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NoteError(f"not a witness's state: {error}") from error

@@ -67,7 +67,7 @@ def test_nothing_of_a_person_is_in_the_export(site: PublicLog) -> None:
     everything = b"".join(
         path.read_bytes() for path in site.folder.rglob("*") if path.is_file()
     )
-    for hidden in (b"person", b"meter", b"CP", b'"asset_id":"1"'):
+    for hidden in (b"person", b"meter", b"station", b'"asset_id":"1"'):
         assert hidden not in everything
     shown = [number for number, salt in enumerate(salts) if salt.encode() in everything]
     assert shown == [4, 5], "the public asset and the public status"

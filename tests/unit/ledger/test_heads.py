@@ -29,7 +29,7 @@ def test_heads_of_one_log_agree_whichever_is_older(size: int, other: int) -> Non
     assert found.verdict is Verdict.TRUE, found
 
 
-@pytest.mark.parametrize(("size", "other"), [(7, 7), (7, 5), (7, 12), (8, 4)])
+@pytest.mark.parametrize(("size", "other"), [(7, 7), (7, 5), (7, 3)])
 def test_a_head_of_another_log_is_false(size: int, other: int) -> None:
     known = KnownHeads(
         heads=((size, ROOTS[size]), (other, merkle.leaf_hash(b"fork"))), proofs=PROOFS
@@ -103,3 +103,41 @@ def test_a_wrong_file_is_named(
     path.write_text(json.dumps({"format": "wattproof-heads/1", "heads": []} | change))
     with pytest.raises(BundleError, match=word):
         read_heads(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "other", "proof"),
+    [
+        (7, 5, [b"\1" * 32]),
+        (7, 5, []),
+        (7, 5, [*PROOFS[5, 7], b"\1" * 32]),
+        (7, 5, [b"\1" * 32, *PROOFS[5, 7][1:]]),
+        (7, 4, [b"\1" * 32]),
+        (5, 7, [b"\1" * 31]),
+    ],
+)
+def test_a_useless_proof_from_anybody_makes_no_honest_heads_false(
+    size: int, other: int, proof: list[bytes]
+) -> None:
+    sizes = (min(size, other), max(size, other))
+    known = KnownHeads(heads=((other, ROOTS[other]),), proofs={sizes: proof})
+    found = check_consistency(known, size, ROOTS[size])
+    assert (found.verdict, found.is_claimed) == (Verdict.UNCHECKED, True)
+    assert "proves nothing" in found.reason
+    both = KnownHeads(
+        heads=((3, ROOTS[3]), (other, ROOTS[other])),
+        proofs={(3, size): PROOFS[3, size], sizes: proof},
+    )
+    found = check_consistency(both, size, ROOTS[size])
+    assert found.verdict is Verdict.TRUE
+    assert found.reason.endswith("1 more have one that proves nothing")
+
+
+def test_heads_that_a_proof_does_not_lead_to_are_not_judged() -> None:
+    fork = merkle.leaf_hash(b"fork")
+    for size, other in ((7, 12), (8, 4)):
+        known = KnownHeads(heads=((other, fork),), proofs=PROOFS)
+        found = check_consistency(known, size, ROOTS[size])
+        assert found.verdict is Verdict.UNCHECKED, (size, other)
+    known = KnownHeads(heads=((0, fork),))
+    assert check_consistency(known, 7, ROOTS[7]).verdict is Verdict.FALSE
