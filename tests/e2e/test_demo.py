@@ -107,8 +107,10 @@ async def test_the_demo_ends_by_itself_with_a_summary_and_its_receipts_verify(
     assert summary["limit_violations"] == 0
     assert not [line for line in running.err if "Traceback" in line]
     with closing(sqlite3.connect(data / "wattproof.db")) as conn:
-        (leaves,) = conn.execute("SELECT count(*) FROM leaf").fetchone()
-    assert summary["anchored_head"]["size"] == leaves, "everything is anchored"
+        size = summary["anchored_head"]["size"]
+        later = conn.execute("SELECT kind FROM leaf WHERE leaf_index >= ?", (size,))
+        # A sub-tree may be gathered once more while the gateway stops.
+        assert {kind for (kind,) in later} <= {"cabinet"}, "everything is anchored"
     receipt = await check_restart(data)
     # The chain file outlives its gateway, and a receipt needs nothing else.
     (tmp_path / "receipt.json").write_bytes(receipt)
