@@ -13,8 +13,9 @@ from gateway.domain.topology import Site
 from gateway.services.arrivals import Arrivals
 from gateway.services.battery_plans import BatteryPlans
 from gateway.services.churn import Churn
-from gateway.services.group_problem import Prices, UsualLoad
+from gateway.services.group_problem import Prices
 from gateway.services.need_policy import NeedDefaults
+from gateway.services.other_draws import UsualLoad
 from gateway.services.station_port import Stations
 from gateway.store.writer import Writer
 from optimizer import CabinetProblem, Outcome

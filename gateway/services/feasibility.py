@@ -77,7 +77,10 @@ def of_session(
     runner = runners.runner(session.station_id)
     ref: EvseRef = session_ref(session)
     one = None if runner is None else runner.state.evses.get(ref)
-    if runner is None or one is None or runner.plan is None or runner.asked is None:
+    if runner is None or one is None:
+        return None
+    asked, plan = runner.planning.asked, runner.planning.plan
+    if asked is None or plan is None:
         return None
     if one.session is None or one.session.session_id != session.session_id:
         return None
@@ -88,8 +91,8 @@ def of_session(
     if energy_wh is None or departure_at is None:
         return None
     return closed_form(
-        runner.asked,
-        runner.plan,
+        asked,
+        plan,
         one,
         energy_wh=round(energy_wh),
         departure_at=departure_at,

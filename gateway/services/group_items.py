@@ -52,8 +52,6 @@ class LimitAnswered:
     outgoing: Outgoing
     command_id: int
     answer: Answer
-    sent_at: datetime
-    plan_id: int | None
     latency_s: float
     is_late: bool = False
     reason: Reason = Reason.UNSAID

@@ -10,6 +10,7 @@ from gateway.domain import envelope as env
 from gateway.domain.envelope import UnixS, unix_s
 from gateway.domain.ids import EvseRef, StationId
 from gateway.domain.session import Session
+from gateway.services import obedience
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     UNCONTROLLED,
@@ -38,7 +39,7 @@ def resume(state: GroupState, session: Session, old: GroupState, now: datetime) 
         one.must_resend = before.must_resend
         if one.evse.phases == before.evse.phases:
             one.use = before.use
-        state.confirm_newest(one, now)
+        obedience.confirm_newest(state, one, now)
 
 
 def succeed(state: GroupState, old: GroupState, now: datetime) -> None:

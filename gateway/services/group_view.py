@@ -181,7 +181,7 @@ def group_view(runner: GroupRunner, now: datetime) -> GroupView:
 
 def plan_view(runner: GroupRunner) -> PlanView | None:
     """The newest plan, or ``None`` before the first."""
-    plan, meta = runner.plan, runner.plan_meta
+    plan, meta = runner.planning.plan, runner.planning.meta
     if plan is None or meta is None:
         return None
     known = {
@@ -194,7 +194,7 @@ def plan_view(runner: GroupRunner) -> PlanView | None:
         one = known.get(SessionId(name))
         if one is None:
             continue
-        promise = runner.promises.get(SessionId(name))
+        promise = runner.planning.promises.get(SessionId(name))
         sessions.append(
             SessionPlanView(
                 session_id=SessionId(name),
@@ -208,7 +208,7 @@ def plan_view(runner: GroupRunner) -> PlanView | None:
                 departure_at=None if one.need is None else one.need.departure_at,
                 is_default=one.need is None or one.need.is_default,
                 promise=promise,
-                reason=runner.reasons.get(SessionId(name)),
+                reason=runner.planning.reasons.get(SessionId(name)),
             )
         )
     return PlanView(

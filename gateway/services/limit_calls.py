@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -96,8 +95,6 @@ async def send_limit(
 async def send_limits(
     ports: Ports,
     limits: Iterable[tuple[int, Outgoing]],
-    sent_at: datetime,
-    plan_id: int | None,
     on_late: Callable[[LimitAnswered], None],
 ) -> AsyncIterator[LimitAnswered]:
     """Send limits to one station, one call at a time; what became of each.
@@ -110,8 +107,6 @@ async def send_limits(
             outgoing=outgoing,
             command_id=command_id,
             answer=Answer.UNKNOWN,
-            sent_at=sent_at,
-            plan_id=plan_id,
             latency_s=0.0,
         )
         began_s = loop.time()

@@ -47,7 +47,7 @@ def obeyed(state: GroupState, session: Session, now: datetime) -> Judged | None:
 def disobeyed(state: GroupState, session: Session) -> Judged | None:
     """The limit that a sample exceeds that exceeds all that may be held.
 
-    Only to be asked of a session that `GroupState.misbehaves`.
+    Only to be asked of a session that `obedience.misbehaves`.
     """
     one = state.evses.get(session_ref(session))
     if one is None:

@@ -52,7 +52,7 @@ def bindings(plan: Plan, nominal_v: float) -> tuple[Binding, ...]:
 
 def binding_of(runner: GroupRunner, one: EvseState, now: datetime) -> Binding | None:
     """The dearest limit above an EVSE that binds now; ``None``: none does."""
-    plan = runner.plan
+    plan = runner.planning.plan
     if plan is None:
         return None
     step = timedelta(seconds=plan.step_s)
@@ -79,7 +79,7 @@ def why(
         return "the cabinet only advises"
     if one.manual_da is not None and limit_da is not None and limit_da >= one.manual_da:
         return "manual limit"
-    reason = runner.reasons.get(one.session.session_id)
+    reason = runner.planning.reasons.get(one.session.session_id)
     if reason is not None:
         return reason
     wanted = one.levels[0][1] if one.levels else None

@@ -10,9 +10,9 @@ from dataclasses import fields
 from typing import Final, TypeAlias
 
 from gateway.services.evse_state import EvseState, StationState
-from gateway.services.group_problem import is_steered
 from gateway.services.group_state import GroupState
 from gateway.services.phase_watch import known_phases
+from gateway.services.planned_session import is_steered
 
 QUIET_S: Final = 30.0
 """Real seconds after which a group looks at its limits though nothing happened.

@@ -64,7 +64,7 @@ def may_pause(site: ApiSite, station_id: str) -> bool | None:
 def planned_floor(site: ApiSite, station_id: str, session_id: str) -> float | None:
     """The least current that the newest problem keeps for a session, A."""
     runner = site.gateway.dispatch.runner(StationId(station_id))
-    asked = None if runner is None else runner.asked
+    asked = None if runner is None else runner.planning.asked
     if asked is None:
         return None
     found = [s for s in asked.problem.sessions if s.session_id == session_id]

@@ -399,7 +399,7 @@ async def test_a_plug_in_is_urgent_and_the_end_of_a_step_is_not(tmp_path: Path) 
             await asyncio.sleep(1.2)
         (runner,) = place.dispatch.runners().values()
         runner._next_step_at = place.clock.now()
-        runner._wake.set()
+        runner._core.wake.set()
         await until(lambda: len(place.solver.urgent) > asked)
         assert not place.solver.urgent[asked]
 

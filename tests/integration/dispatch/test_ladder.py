@@ -10,7 +10,7 @@ from gateway.domain.capability import Feature
 from gateway.domain.ids import StationId
 from gateway.domain.limits import LimitUnit, Purpose, SetLimit
 from gateway.domain.session import SessionPhase
-from gateway.services import group_runner
+from gateway.services import limit_answers
 from gateway.services.group_view import EvseView
 from tests.integration.dispatch.yard import FakeSessions, Yard, site_of, until, yard
 
@@ -19,7 +19,7 @@ CP1 = StationId("CP1")
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_runner, "RETRY_S", 0.1)
+    monkeypatch.setattr(limit_answers, "RETRY_S", 0.1)
 
 
 def known(place: Yard) -> frozenset[Feature]:

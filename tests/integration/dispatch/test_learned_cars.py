@@ -130,7 +130,12 @@ async def test_the_limit_that_binds_is_named_and_kept_with_the_plan(
             place.report(number)
         await until(lambda: len(place.solver.problems[-1].sessions) == 3)
         runner = runner_of(place)
-        await until(lambda: runner.plan is not None and len(runner.plan.congestion) > 0)
+        await until(
+            lambda: (
+                runner.planning.plan is not None
+                and len(runner.planning.plan.congestion) > 0
+            )
+        )
         now = place.clock.now()
         one = runner.state.evses[EvseRef(station_id=StationId("CP1"), evse_id=1)]
         binding = binding_of(runner, one, now)

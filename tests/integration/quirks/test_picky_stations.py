@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.ids import StationId
-from gateway.services import group_runner, read_back
+from gateway.services import limit_answers, read_back
 from sim_chargers.charger import Charger
 from tests.integration.sim.test_flow import car, station
 from tests.integration.sim.tiny_csms import TinyCsms
@@ -27,7 +27,7 @@ REFUSED = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_runner, "RETRY_S", 0.1)
+    monkeypatch.setattr(limit_answers, "RETRY_S", 0.1)
     monkeypatch.setattr(read_back, "AGAIN_S", 0.1)
 
 

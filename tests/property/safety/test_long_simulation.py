@@ -15,7 +15,7 @@ from benchmarks.dispatch_setting import Setting, Trouble
 from benchmarks.dispatch_station import Visit
 from benchmarks.dispatch_world import World
 from gateway.domain.claim import least_trip_s
-from gateway.services.group_state import GroupState
+from gateway.services import obedience
 from tests.property.safety.test_envelopes_bound_reality import (
     increases_do_not_wait,
     restarts_change_nothing,
@@ -131,7 +131,7 @@ def test_without_spare_room_they_would(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a meter shows never costs a station its trust."""
-    monkeypatch.setattr(GroupState, "misbehaves", lambda *_: False)
+    monkeypatch.setattr(obedience, "misbehaves", lambda *_: False)
 
 
 @pytest.mark.parametrize(

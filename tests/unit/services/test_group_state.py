@@ -8,7 +8,7 @@ from gateway.domain.envelope import UnixS, unix_s
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.topology import Cabinet, CurrentType, Evse, Load, Site, Station
-from gateway.services import group_limits, group_problem
+from gateway.services import group_limits, group_problem, obedience
 from gateway.services.evse_state import Need, Trust, sample_of, sampled_at
 from gateway.services.group_state import GroupState
 from gateway.services.group_succession import depart, resume
@@ -71,7 +71,7 @@ def sampled(now: datetime, current_a: float | None, **changes: object) -> Sessio
 def report(state: GroupState, session: Session, now: datetime) -> bool:
     need = Need(energy_wh=20_000, departure_at=NOW + timedelta(hours=4))
     state.session(session, need, now)
-    return state.misbehaves(REF, now)
+    return obedience.misbehaves(state, REF, now)
 
 
 def grant(state: GroupState, sequence: int, limit_da: int, now: datetime) -> None:

@@ -19,7 +19,7 @@ from gateway.domain.phases import Grid
 from gateway.domain.session import Session, SessionPhase
 from gateway.domain.spare import spare_ref
 from gateway.domain.topology import Cabinet, Evse, Site, Station
-from gateway.services import group_limits, group_problem, phase_watch
+from gateway.services import group_limits, group_problem, obedience, phase_watch
 from gateway.services.evse_state import EvseState, Need, Trust
 from gateway.services.group_state import GroupState
 from gateway.services.plan_basis import plan_basis, round_basis
@@ -212,7 +212,7 @@ def test_it_counts_on_all_phases_again_at_once(
     assert spare(state, now) is None
     if happens is takes_all_phases:
         assert counted(state, now) == (160, 160, 160)
-        assert not state.misbehaves(REFS[0], now)  # its station obeys
+        assert not obedience.misbehaves(state, REFS[0], now)  # its station obeys
     if happens is is_silent:
         assert group_limits.next_deadline(state, LEARNED) <= now  # type: ignore[operator]  # there is one
     else:
