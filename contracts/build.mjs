@@ -9,6 +9,7 @@ const ROOT = dirname(fileURLToPath(import.meta.url));
 const CONTRACTS = ["AlgorithmRegistry", "AssetRegistry", "Escrow", "FlexToken", "Settlement", "StatusAnchor"];
 /** Code of earlier releases, which deployments still run: frozen, by the SHA-256 of each file. */
 const RELEASED = {
+  "1/AssetRegistry.json": "845f10921523819195ca8f31e108cf096f5578b38a017a25ae654ed70e39d2cc",
   "1/FlexToken.json": "1e9ddaaf648e1f968dbdf12e57abe92a957f488703cc854f3a06e0e77fb1dd59",
   "1/Settlement.json": "7a6abebd954f4a01262b5000339a812f660fb1db1baf7fdcc2c108b85bd31e0b",
   "1/StatusAnchor.json": "d46e55224b6e50787cdcdc36bc74aaa0e395a2ecc59f846268cc8ed25c2439f1",

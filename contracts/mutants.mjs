@@ -138,6 +138,18 @@ const MUTANTS = [
     replace: "if (longitudeE7 != 0) revert",
   },
   {
+    name: "half a position",
+    file: "AssetRegistry",
+    find: "latitudeE7 == NO_POSITION && longitudeE7 == NO_POSITION",
+    replace: "latitudeE7 == NO_POSITION || longitudeE7 == NO_POSITION",
+  },
+  {
+    name: "no position without its mark",
+    file: "AssetRegistry",
+    find: "latitudeE7 == NO_POSITION && longitudeE7 == NO_POSITION",
+    replace: "false",
+  },
+  {
     name: "private asset without a commitment",
     file: "AssetRegistry",
     find: "if (record.commitment == bytes32(0)) revert",

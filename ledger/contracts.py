@@ -35,6 +35,7 @@ NAMES: Final = (
 RELEASE: Final = 2
 """Of the contracts beside this package."""
 EARLIER: Final[Mapping[str, tuple[int, ...]]] = {
+    "AssetRegistry": (1,),
     "FlexToken": (1,),
     "Settlement": (1,),
     "StatusAnchor": (1,),

@@ -13,6 +13,8 @@ from ledger.contracts import address_bytes, artifact, currency_bytes
 from ledger.outbox import SettlementRow
 
 MAX_BATCH: Final = 100
+NO_POSITION: Final = -(2**31)
+"""``AssetRegistry``: both coordinates of a public asset whose position is not known."""
 _ASSET_DOMAIN: Final = b"wattproof/asset/1\0"
 _ZERO_WORD: Final = "00" * 32
 
@@ -49,7 +51,7 @@ class Asset:
     Attributes:
         asset_id: 32 bytes, `asset_id`; its first four are the reference in packed
             status.
-        latitude_e7: WGS 84 in 1e-7 degrees; 0 for a private asset.
+        latitude_e7: WGS 84 in 1e-7 degrees; ``None`` if it is private or not known.
         commitment: Salted commitment to the full record; needed for a private asset.
     """
 
@@ -57,8 +59,8 @@ class Asset:
     kind: AssetKind
     status: AssetStatus
     is_public: bool
-    latitude_e7: int = 0
-    longitude_e7: int = 0
+    latitude_e7: int | None = None
+    longitude_e7: int | None = None
     rated_power_w: int = 0
     price_micro_per_kwh: int = 0
     capacity_milliwh: int = 0
@@ -115,8 +117,16 @@ def settlement_values(row: SettlementRow) -> tuple[object, ...]:
     )
 
 
-def register_calldata(assets: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the call of ``registerBatch`` with queued assets (`asset_json`)."""
+def register_calldata(
+    assets: Sequence[Mapping[str, Any]], *, no_position: int = NO_POSITION
+) -> bytes:
+    """Return the call of ``registerBatch`` with queued assets (`asset_json`).
+
+    Args:
+        assets: What was queued.
+        no_position: Both coordinates of a public asset whose position is not known;
+            contracts of release 1 know no such mark and take 0.
+    """
     return artifact("AssetRegistry").calldata(
         "registerBatch",
         [
@@ -125,8 +135,7 @@ def register_calldata(assets: Sequence[Mapping[str, Any]]) -> bytes:
                 asset["kind"],
                 asset["status"],
                 asset["is_public"],
-                asset["latitude_e7"],
-                asset["longitude_e7"],
+                *_place(asset, no_position),
                 asset["rated_power_w"],
                 asset["price_micro_per_kwh"],
                 asset["capacity_milliwh"],
@@ -137,6 +146,15 @@ def register_calldata(assets: Sequence[Mapping[str, Any]]) -> bytes:
             for asset in assets
         ],
     )
+
+
+def _place(asset: Mapping[str, Any], no_position: int) -> tuple[int, int]:
+    if not asset["is_public"]:
+        return 0, 0
+    latitude_e7, longitude_e7 = asset["latitude_e7"], asset["longitude_e7"]
+    if latitude_e7 is None or longitude_e7 is None:
+        return no_position, no_position
+    return latitude_e7, longitude_e7
 
 
 def publish_calldata(release: AlgorithmRelease) -> bytes:

@@ -163,6 +163,7 @@ class AnchorWorker:
         self._windows: Windows | None = None
         self._invoices: Artifact | None = None
         self._takes_flex = False
+        self._no_position = settle.NO_POSITION
         self._key: str | None = None
         self._contracts: Contracts | None = None
         self._bundle_chain: BundleChain | None = None
@@ -250,13 +251,13 @@ class AnchorWorker:
         contracts = self._contracts
         if contracts is not None and self._bundle_chain is None:
             identity = self._chain.identity()
+            self._look_at_code(contracts)
             self._bundle_chain = BundleChain(
                 chain_id=identity.chain_id,
                 genesis_hash=identity.genesis_hash,
                 anchor_contract=contracts.status_anchor,
                 settlement_contract=contracts.settlement,
             )
-            self._choose_way(contracts)
         if contracts is not None:
             self._lost.see(contracts, report)
         if contracts is not None and self._pausers.see(contracts, now, report):
@@ -340,10 +341,14 @@ class AnchorWorker:
             self._anchor_due = now + interval
         return sealed
 
-    def _choose_way(self, contracts: Contracts) -> None:
-        """Settle by windows where that is wished, and the contract can."""
-        code = self._chain.code(contracts.settlement)
-        found = recognized("Settlement", code)
+    def _look_at_code(self, contracts: Contracts) -> None:
+        """Learn what these contracts can: windows are used where that is wished."""
+        registry = recognized(
+            "AssetRegistry", self._chain.code(contracts.asset_registry)
+        )
+        is_marked = registry is None or registry.release > 1
+        self._no_position = settle.NO_POSITION if is_marked else 0
+        found = recognized("Settlement", self._chain.code(contracts.settlement))
         self._takes_flex = found is not None and found.release > 1
         if self._settings.way is not SettlementWay.INVOICES:
             return
@@ -428,7 +433,9 @@ class AnchorWorker:
                 purpose_key=f"{ids[0]}-{ids[-1]}",
                 sender=self._signers.registrar.address,
                 to=contracts.asset_registry,
-                calldata=settle.register_calldata([asset for _, asset in queued]),
+                calldata=settle.register_calldata(
+                    [asset for _, asset in queued], no_position=self._no_position
+                ),
                 facts={"assets": [[i, asset["asset_id"]] for i, asset in queued]},
             )
             store.assign_assets(ids, store.seal(draft, now))

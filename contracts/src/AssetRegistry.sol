@@ -15,8 +15,8 @@ contract AssetRegistry is Stoppable {
     /// @param kind 1 charge point, 2 PV inverter, 3 battery, 4 cabinet.
     /// @param status 0 unknown, 1 in service, 2 out of service, 3 retired; not interpreted here.
     /// @param isPublic Whether position and status may be published.
-    /// @param latitudeE7 WGS 84 latitude in 1e-7 degrees; 0 for a private asset.
-    /// @param longitudeE7 WGS 84 longitude in 1e-7 degrees; 0 for a private asset.
+    /// @param latitudeE7 WGS 84 latitude in 1e-7 degrees; NO_POSITION if it is not known, 0 for a private asset.
+    /// @param longitudeE7 WGS 84 longitude in 1e-7 degrees; NO_POSITION if it is not known, 0 for a private asset.
     /// @param ratedPowerW Rated power in W.
     /// @param priceMicroPerKwh Energy price in millionths of the currency unit for each kWh.
     /// @param capacityMilliWh Usable energy of a battery in mWh; 0 for the others.
@@ -40,6 +40,8 @@ contract AssetRegistry is Stoppable {
 
     /// @notice May register and update assets.
     bytes32 public constant REGISTRAR_ROLE = keccak256("REGISTRAR_ROLE");
+    /// @notice Both coordinates of a public asset whose position is not known; far outside of WGS 84.
+    int32 public constant NO_POSITION = type(int32).min;
 
     uint8 private constant _KIND_LAST = 4;
     int32 private constant _LATITUDE_MAX_E7 = 90e7;
@@ -143,6 +145,8 @@ contract AssetRegistry is Stoppable {
         if (!record.isPublic) {
             if (latitudeE7 != 0 || longitudeE7 != 0) revert AssetPrivateHasPosition(assetId);
             if (record.commitment == bytes32(0)) revert AssetPrivateLacksCommitment(assetId);
+        } else if (latitudeE7 == NO_POSITION && longitudeE7 == NO_POSITION) {
+            return;
         } else if (
             latitudeE7 < -_LATITUDE_MAX_E7 || latitudeE7 > _LATITUDE_MAX_E7 || longitudeE7 < -_LONGITUDE_MAX_E7
                 || longitudeE7 > _LONGITUDE_MAX_E7

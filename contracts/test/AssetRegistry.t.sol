@@ -110,6 +110,33 @@ contract AssetRegistryTest is TestBase {
         }
     }
 
+    function test_AnUnknownPositionIsToldFromEveryOther() public {
+        int32 none = _registry.NO_POSITION();
+        AssetRegistry.Asset memory record = _public(_ID);
+        (record.latitudeE7, record.longitudeE7) = (none, none);
+        _register(record);
+        vm.assertTrue(_registry.asset(_ID).latitudeE7 == none && _registry.asset(_ID).longitudeE7 == none);
+        vm.assertEq(_registry.assetIdOfRef(bytes4(_ID)), _ID);
+        (record.latitudeE7, record.longitudeE7) = (0, 0);
+        _register(record);
+        vm.assertTrue(_registry.asset(_ID).latitudeE7 == 0 && _registry.asset(_ID).longitudeE7 == 0);
+    }
+
+    function test_HalfAPositionIsRefused() public {
+        int32 none = _registry.NO_POSITION();
+        AssetRegistry.Asset memory record = _public(_ID);
+        record.latitudeE7 = none;
+        _refuse(
+            record,
+            abi.encodeWithSelector(AssetRegistry.AssetPositionOutOfRange.selector, _ID, none, record.longitudeE7)
+        );
+        (record.latitudeE7, record.longitudeE7) = (1, none);
+        _refuse(record, abi.encodeWithSelector(AssetRegistry.AssetPositionOutOfRange.selector, _ID, 1, none));
+        record = _private(_ID);
+        (record.latitudeE7, record.longitudeE7) = (none, none);
+        _refuse(record, abi.encodeWithSelector(AssetRegistry.AssetPrivateHasPosition.selector, _ID));
+    }
+
     function test_TheCornersOfTheGlobeAreAccepted() public {
         AssetRegistry.Asset memory record = _public(_ID);
         (record.latitudeE7, record.longitudeE7) = (900_000_000, 1_800_000_000);

@@ -227,15 +227,15 @@ def _described(
     capacity_milliwh: int = 0,
 ) -> _Described:
     identifier = asset_id(site.name, kind, name)
-    latitude_e7 = 0 if position is None else round(position.latitude_deg * 1e7)
-    longitude_e7 = 0 if position is None else round(position.longitude_deg * 1e7)
+    latitude_e7 = None if position is None else round(position.latitude_deg * 1e7)
+    longitude_e7 = None if position is None else round(position.longitude_deg * 1e7)
     asset = Asset(
         asset_id=identifier,
         kind=kind,
         status=AssetStatus.IN_SERVICE,
         is_public=is_public,
-        latitude_e7=latitude_e7 if is_public else 0,
-        longitude_e7=longitude_e7 if is_public else 0,
+        latitude_e7=latitude_e7 if is_public else None,
+        longitude_e7=longitude_e7 if is_public else None,
         rated_power_w=rated_w if is_public else 0,
         capacity_milliwh=capacity_milliwh if is_public else 0,
         parent_id=parent,

@@ -15,8 +15,10 @@ from gateway.domain.ids import SessionId
 from gateway.domain.topology import Site
 from gateway.errors import RequestError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
+from gateway.services.public_status import register_assets
 from gateway.services.receipts import Receipts
 from ledger.cabinet_proof import check_history
+from ledger.settle import AssetKind
 from ledger.verify import Verdict, verify
 from tests.support.money import Till, open_till
 
@@ -108,6 +110,30 @@ async def test_assets_are_registered_once_and_status_only_when_it_changed(
             ).fetchone()
         )
         assert queued == (3, 3, 0)
+
+
+async def test_only_places_that_somebody_stated_are_registered(tmp_path: Path) -> None:
+    public = {"public": True, "latitude_deg": None, "longitude_deg": None}
+    document = DOCUMENT | {
+        "pv": [{"id": "roof", "cabinet": "A", "peak_w": 5, **public}]
+    }
+    stated = Config.from_dict(document, Path()).site
+    async with open_till(tmp_path) as till:
+        await till.store.writer.run(
+            lambda conn: register_assets(conn, site=stated, now=till.clock.now())
+        )
+        queued = await till.store.writer.run(
+            lambda conn: conn.execute("SELECT asset FROM asset_queue").fetchall()
+        )
+    places = {
+        (one["kind"], one["is_public"], one["latitude_e7"], one["longitude_e7"])
+        for one in (json.loads(row[0]) for row in queued)
+    }
+    assert places == {
+        (AssetKind.CABINET, False, None, None),
+        (AssetKind.PV_INVERTER, True, None, None),
+        (AssetKind.CHARGE_POINT, True, 525_000_000, 134_000_000),
+    }
 
 
 async def test_receipts_of_unsettled_sessions_say_why(tmp_path: Path) -> None:
