@@ -249,6 +249,7 @@ def _leaf_json(store: SqliteStore, leaf: Leaf, size: int) -> dict[str, object]:
         "kind": leaf.kind,
         "salt": leaf.salt.hex(),
         "record": leaf.record.decode(),
+        "commitment": leaf.commitment.hex(),
         "inclusion": [item.hex() for item in path],
     }
 

@@ -67,8 +67,17 @@ def read_heads(path: Path) -> KnownHeads:
     Raises:
         BundleError: It cannot be read or is none.
     """
+    return parse_heads(read_file(path, MAX_BYTES))
+
+
+def parse_heads(data: bytes) -> KnownHeads:
+    """Read the bytes of a file of heads.
+
+    Raises:
+        BundleError: They are none.
+    """
     what = "a file of heads"
-    found = parse(read_file(path, MAX_BYTES), what, MAX_BYTES)
+    found = parse(data, what, MAX_BYTES)
     top = members(found, what, ("format", "heads"), ("proofs",))
     if top["format"] != FORMAT:
         raise BundleError(f"not {what}: format must be {FORMAT!r}")

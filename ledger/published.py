@@ -82,8 +82,17 @@ def read_contracts(path: Path) -> PublishedContracts:
     Raises:
         BundleError: It cannot be read or is none.
     """
+    return parse_contracts(read_file(path, MAX_BYTES))
+
+
+def parse_contracts(data: bytes) -> PublishedContracts:
+    """Read the bytes of a file of addresses.
+
+    Raises:
+        BundleError: They are none.
+    """
     what = "a file of contracts"
-    top = parse(read_file(path, MAX_BYTES), what, MAX_BYTES)
+    top = parse(data, what, MAX_BYTES)
     if top.get("format") != FORMAT:
         raise BundleError(f"not {what}: format must be {FORMAT!r}")
     for name in ("release", "chain_id", "genesis_hash", "contracts"):

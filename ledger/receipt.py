@@ -7,7 +7,8 @@ A receipt is a JSON object with exactly these members::
                  "started_at", "ended_at"},
      "bill": {...},                     see `ledger.pricing`
      "tariff": {...},                   the snapshot that the bill was made with
-     "leaves": [{"index", "kind", "salt", "record", "inclusion": [...]}, ...],
+     "leaves": [{"index", "kind", "salt", "record", "commitment",
+                 "inclusion": [...]}, ...],
      "head": {"size", "root", "tx_hash" or null, "block" or null},
      "chain": {"chain_id", "genesis_hash", "anchor_contract",
                "settlement_contract"} or null,
@@ -23,9 +24,11 @@ settlement counts, an operator's decision on its held bill if there was one, the
 settlement leaf, and its credits, in log order; in version 2 also every signed_meter
 leaf that the settlement counts, and the meter_key leaf that it names. ``credits`` says
 where those stand on the chain; a receipt without any lacks it. ``record`` is the
-canonical text, ``inclusion`` the audit path in the log of ``head.size`` leaves. Hashes,
-salts and keys are lower-case hex without prefix; addresses and transaction hashes carry
-``0x``. Members not listed are refused, so that nothing unproven travels along.
+canonical text, ``commitment`` what salt and record come to, and the path begins at (in
+receipts of earlier versions it is missing, and follows from them), ``inclusion`` the
+audit path in the log of ``head.size`` leaves. Hashes, salts and keys are lower-case hex
+without prefix; addresses and transaction hashes carry ``0x``. Members not listed are
+refused, so that nothing unproven travels along.
 """
 
 from __future__ import annotations
@@ -44,18 +47,44 @@ FORMAT_SIGNED: Final = "wattproof-receipt/2"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafProof:
-    """One leaf with all that is needed to find it in the log."""
+    """One leaf with all that is needed to find it in the log.
+
+    Attributes:
+        stated: The commitment, as the file has it; ``None`` in files of earlier
+            versions, which leave it to their reader.
+    """
 
     index: int
     kind: str
     salt: bytes
     record: bytes
     inclusion: tuple[bytes, ...]
+    stated: bytes | None = None
+
+    @property
+    def commitment(self) -> bytes:
+        """Return what salt and record commit to, whatever the file states."""
+        return record.commitment(self.salt, self.record)
 
     @property
     def leaf_hash(self) -> bytes:
         """Return the RFC 9162 leaf hash of the commitment."""
-        return merkle.leaf_hash(record.commitment(self.salt, self.record))
+        return merkle.leaf_hash(self.commitment)
+
+    def is_as_stated(self) -> bool:
+        """Say whether salt and record give the commitment that is stated, if any."""
+        return self.stated in (None, self.commitment)
+
+    def is_under(self, head: BundleHead) -> bool:
+        """Say whether the stated commitment, else that of the record, is in the log."""
+        stated = self.stated
+        return merkle.verify_inclusion(
+            leaf=self.leaf_hash if stated is None else merkle.leaf_hash(stated),
+            index=self.index,
+            size=head.size,
+            proof=self.inclusion,
+            head=head.root,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

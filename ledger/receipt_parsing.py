@@ -99,13 +99,18 @@ def leaf_proof(value: object) -> LeafProof:
     Raises:
         BundleError: It is none.
     """
-    leaf = members(value, "leaf", ("index", "kind", "salt", "record", "inclusion"))
+    required = ("index", "kind", "salt", "record", "inclusion")
+    leaf = members(value, "leaf", required, ("commitment",))
+    stated = None
+    if "commitment" in leaf:
+        stated = hexed(leaf["commitment"], HASH, "commitment")
     return LeafProof(
         index=count(leaf, "index"),
         kind=text(leaf, "kind"),
         salt=hexed(leaf["salt"], HASH, "salt"),
         record=text(leaf, "record").encode("utf-8", "surrogatepass"),
         inclusion=_path(leaf["inclusion"]),
+        stated=stated,
     )
 
 

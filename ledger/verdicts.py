@@ -52,6 +52,11 @@ class Check:
             name=name, verdict=Verdict.UNCHECKED, reason=reason, is_claimed=is_claimed
         )
 
+    @classmethod
+    def not_judged(cls, name: str, why: str, *, is_claimed: bool = True) -> Check:
+        """Return one that rests on something that is not there, or does not hold."""
+        return cls.open(name, f"not judged: {why}", is_claimed=is_claimed)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport:

@@ -26,7 +26,7 @@ from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven
 from ledger.verify_invoices import check_closed, check_window
 
-NAMES: Final = ("chain", "head", "settlement-on-chain")
+SETTLED: Final = "settlement-on-chain"
 CREDITS: Final = "credits-on-chain"
 
 
@@ -42,8 +42,9 @@ class SettledLeaf:
 def check_chain(
     receipt: Receipt,
     named: BundleChain,
-    settled: SettledLeaf,
+    settled: SettledLeaf | None,
     *,
+    names: Sequence[str],
     rpc_url: str | None,
     chain_path: Path | None,
     published: PublishedContracts | None = None,
@@ -52,10 +53,21 @@ def check_chain(
 
     A chain that does not answer, or answers nonsense, leaves everything unchecked; one
     that is another chain, or contradicts, makes it false.
+
+    Args:
+        receipt: The receipt.
+        named: The chain that it names.
+        settled: ``None`` where its records do not hold.
+        names: Of the checks to make.
+        rpc_url: Node to ask.
+        chain_path: File to ask instead.
+        published: The contracts, if the verifier knows them.
     """
     return ask(
-        lambda chain: _checks(receipt, named, settled, chain, published),
-        (*NAMES, CREDITS) if settled.credits else NAMES,
+        lambda chain: _checks(
+            receipt, named, settled, chain, names=names, published=published
+        ),
+        names,
         rpc_url=rpc_url,
         chain_path=chain_path,
     )
@@ -86,27 +98,51 @@ def ask(
 def _checks(
     receipt: Receipt,
     named: BundleChain,
-    settled: SettledLeaf,
+    settled: SettledLeaf | None,
     chain: Chain,
+    *,
+    names: Sequence[str],
     published: PublishedContracts | None,
 ) -> list[Check]:
-    identity = chain.identity()
-    if identity.chain_id != named.chain_id:
-        return _all(settled, Verdict.FALSE, f"another chain: id {identity.chain_id}")
-    if identity.genesis_hash != named.genesis_hash:
-        return _all(settled, Verdict.FALSE, "another chain: its genesis block differs")
     good = Verdict.SELF_WITNESSED if chain.self_witnessed else Verdict.TRUE
-    checks = [
-        _check_contracts(named, chain, good, published),
-        check_anchored(receipt.head, named.anchor_contract, chain, good),
-        _check_settled(receipt, named, settled, chain, good),
-    ]
-    if settled.credits:
-        checks.append(_check_credits(receipt, named, settled, chain, good))
-    return checks
+    found = [check_identity(chain, named.chain_id, named.genesis_hash, good)]
+    if found[0].verdict is Verdict.FALSE:
+        return [*found, *_not_judged(names[1:], "that is another chain")]
+    found.append(_check_code(named, chain, good, published))
+    if found[1].verdict is Verdict.FALSE:
+        return [*found, *_not_judged(names[2:], "those are other contracts")]
+    found.append(check_anchored(receipt.head, named.anchor_contract, chain, good))
+    if settled is None:
+        return [*found, *_not_judged(names[3:], "the records do not hold")]
+    found.append(_check_settled(receipt, named, settled, chain, good))
+    if CREDITS in names:
+        found.append(_check_credits(receipt, named, settled, chain, good))
+    return found
 
 
-def _check_contracts(
+def _not_judged(names: Sequence[str], why: str) -> list[Check]:
+    return [Check.not_judged(name, why) for name in names]
+
+
+def check_identity(
+    chain: Chain, chain_id: int, genesis_hash: bytes, good: Verdict
+) -> Check:
+    """Check that the chain that was asked is the one that is named."""
+    identity = chain.identity()
+    if identity.chain_id != chain_id:
+        return Check.false("chain", f"another chain: id {identity.chain_id}")
+    if identity.genesis_hash != genesis_hash:
+        return Check.false("chain", "another chain: its genesis block differs")
+    witness = (
+        "the operator's own file: independence cannot be checked"
+        if chain.self_witnessed
+        else "asked over RPC"
+    )
+    reason = f"chain {chain_id}, with its genesis block; {witness}"
+    return Check(name="chain", verdict=good, reason=reason)
+
+
+def _check_code(
     named: BundleChain,
     chain: Chain,
     good: Verdict,
@@ -118,20 +154,15 @@ def _check_contracts(
     ):
         code = chain.code(address)
         if recognized(name, code) is None:
-            return _false("chain", f"the code at {address} is not {name}")
+            return Check.false("code", f"the code at {address} is not {name}")
         known = None if published is None else published.contracts.get(name)
         if known is not None and code_sha256(code) != known.code_sha256:
-            return _false("chain", f"the code at {address} is not what is published")
-    witness = (
-        "the operator's own file: independence cannot be checked"
-        if chain.self_witnessed
-        else "asked over RPC"
-    )
-    return Check(
-        name="chain",
-        verdict=good,
-        reason=f"chain {named.chain_id} with the known contracts; {witness}",
-    )
+            return Check.false(
+                "code", f"the code at {address} is not what is published"
+            )
+    whose = "known" if published is None else "known and published"
+    reason = f"StatusAnchor and Settlement have {whose} code at their addresses"
+    return Check(name="code", verdict=good, reason=reason)
 
 
 def check_anchored(
@@ -139,15 +170,15 @@ def check_anchored(
 ) -> Check:
     """Check that a head stands in the block of a chain that it names."""
     if head.tx_hash is None or head.block is None:
-        return Check(name="head", verdict=Verdict.UNCHECKED, reason="not anchored yet")
+        return Check.open("head", "not anchored yet")
     found = _mined(chain, BundleTx(tx_hash=head.tx_hash, block=head.block))
     if isinstance(found, str):
-        return _false("head", found)
+        return Check.false("head", found)
     events = artifact("StatusAnchor").events(
         "HeadAnchored", anchor_contract, found.logs
     )
     if not any(e["size"] == head.size and e["root"] == head.root for e in events):
-        return _false("head", "that transaction anchored another head")
+        return Check.false("head", "that transaction anchored another head")
     depth = chain.latest_block() - found.block_number
     blocks = "1 block" if depth == 1 else f"{depth} blocks"
     return Check(
@@ -164,21 +195,19 @@ def _check_settled(
     chain: Chain,
     good: Verdict,
 ) -> Check:
-    name = "settlement-on-chain"
+    name = SETTLED
     if receipt.settlement_tx is None:
-        return Check(
-            name=name, verdict=Verdict.UNCHECKED, reason="not settled on chain yet"
-        )
+        return Check.open(name, "not settled on chain yet")
     found = _mined(chain, receipt.settlement_tx)
     if isinstance(found, str):
-        return _false(name, found)
+        return Check.false(name, found)
     proof = receipt.settlement_tx.invoice
     if proof is not None:
         try:
             window = check_window(proof, settled.leaf_hash, named, found)
             check_closed(window, settled.start_leaf_index, named, chain)
         except BundleError as error:
-            return _false(name, str(error))
+            return Check.false(name, str(error))
         return Check(
             name=name,
             verdict=good,
@@ -198,10 +227,10 @@ def _check_settled(
     )
     same = [e for e in events if e["sessionKey"] == expected["sessionKey"]]
     if not same:
-        return _false(name, "that transaction did not settle this session")
+        return Check.false(name, "that transaction did not settle this session")
     for key, value in expected.items():
         if same[0][key] != value:
-            return _false(name, f"settled on chain with another {key}")
+            return Check.false(name, f"settled on chain with another {key}")
     awarded = artifact("Settlement").events(
         "FlexAwarded", named.settlement_contract, found.logs
     )
@@ -228,17 +257,13 @@ def _check_credits(
     if [told.leaf_index for told in receipt.credit_txs] != [
         leaf.index for leaf, _ in settled.credits
     ]:
-        return _false(CREDITS, "the receipt tells of other credits than it proves")
+        return Check.false(CREDITS, "the receipt tells of other credits than it proves")
     try:
         found = check_recorded(receipt, settled.credits, named, chain, _mined)
     except BundleError as error:
-        return _false(CREDITS, str(error))
+        return Check.false(CREDITS, str(error))
     if found is None:
-        return Check(
-            name=CREDITS,
-            verdict=Verdict.UNCHECKED,
-            reason="a credit is not on chain yet",
-        )
+        return Check.open(CREDITS, "a credit is not on chain yet")
     return Check(name=CREDITS, verdict=good, reason=found)
 
 
@@ -252,12 +277,3 @@ def _mined(chain: Chain, tx: BundleTx) -> TxReceipt | str:
     if found.block_number != tx.block:
         return f"the transaction is in block {found.block_number}, not {tx.block}"
     return found
-
-
-def _false(name: str, reason: str) -> Check:
-    return Check(name=name, verdict=Verdict.FALSE, reason=reason)
-
-
-def _all(settled: SettledLeaf, verdict: Verdict, reason: str) -> list[Check]:
-    names = (*NAMES, CREDITS) if settled.credits else NAMES
-    return [Check(name=name, verdict=verdict, reason=reason) for name in names]

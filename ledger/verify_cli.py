@@ -112,13 +112,17 @@ def _verify(given: argparse.Namespace) -> VerificationReport:
         raise BundleError(f"there is no chain file {given.chain}")
     data = read_file(given.file, MAX_BUNDLE_BYTES)
     document = parse(data, "a receipt or a plan", MAX_BUNDLE_BYTES)
-    if document.get("format") == CABINET:
+    form = str(document.get("format"))
+    is_plan, is_cabinet = form.startswith("wattproof-plan"), form == CABINET
+    unfit: tuple[str, ...] = ("--meter-key",) if is_plan else ("--wheel",)
+    if is_cabinet:
+        unfit = ("--meter-key", "--wheel", "--contracts", "--rpc", "--chain")
+    for option in unfit:
+        if vars(given)[option.removeprefix("--").replace("-", "_")] is not None:
+            raise BundleError(f"{option} says nothing of such a file")
+    if is_cabinet:
         return verify_cabinet(document, _known_heads(given))
     pinned = None if given.contracts is None else read_contracts(given.contracts)
-    is_plan = str(document.get("format")).startswith("wattproof-plan")
-    unfit = "--meter-key" if is_plan else "--wheel"
-    if (given.meter_key if is_plan else given.wheel) is not None:
-        raise BundleError(f"{unfit} says nothing of such a file")
     if is_plan:
         wheel = None if given.wheel is None else read_file(given.wheel, MAX_WHEEL_BYTES)
         trust = PlanTrust(

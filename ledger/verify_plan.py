@@ -24,6 +24,7 @@ from ledger.certificate import (
     row_leaf,
     row_text,
 )
+from ledger.check_names import CERTIFICATE, IN_LOG, ON_CHAIN
 from ledger.errors import BundleError, RecordError
 from ledger.heads import KnownHeads, check_consistency
 from ledger.plan_problem import MAX_STEP, Car, read_car, series, whole
@@ -43,7 +44,7 @@ from ledger.verdicts import Check, Verdict, VerificationReport
 
 PLAN: Final = "wattproof-plan/1"
 ROW: Final = "wattproof-plan-row/1"
-CHAIN_NAMES: Final = ("chain", "head", "algorithm")
+CHAIN_NAMES: Final = (*ON_CHAIN, "algorithm")
 DJ_PER_WH: Final = 36_000
 _KNOWN: Final = ", ".join(ALGORITHMS)
 _ALGORITHM: Final = re.compile(r"[a-z][a-z0-9-]{0,60}/[0-9]{1,6}")
@@ -75,11 +76,15 @@ class PlanTrust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A plan's record in the log, the head it leads to, and when it was made."""
+    """A plan's record in the log, the head it leads to, and when it was made.
+
+    Attributes:
+        made_at: ``None`` where the record does not hold.
+    """
 
     leaf: LeafProof
     head: BundleHead
-    made_at: datetime
+    made_at: datetime | None
 
 
 def verify_plan(document: Mapping[str, object], trust: PlanTrust) -> VerificationReport:
@@ -98,12 +103,23 @@ def verify_plan(document: Mapping[str, object], trust: PlanTrust) -> Verificatio
         checks, algorithm, expected = _row(document)
     else:
         raise BundleError(f"format must be {PLAN} or {ROW}")
-    sealed, log = _in_log(document, algorithm, expected)
-    checks.append(log)
-    if sealed is not None:
-        head = sealed.head
-        checks.append(check_consistency(trust.heads, head.size, head.root))
-    checks += _on_chain(sealed, algorithm, trust)
+    if document.get("leaf") is None:
+        if document.get("head") is not None:
+            raise BundleError("a head without a leaf proves nothing")
+        why = "the file has no proof that the plan is in a log"
+        names = (*IN_LOG, *CHAIN_NAMES)
+        checks += [Check.not_judged(name, why, is_claimed=False) for name in names]
+        return VerificationReport(checks=tuple(checks))
+    if document.get("head") is None:
+        raise BundleError("a leaf without a head proves nothing")
+    leaf, head = leaf_proof(document["leaf"]), bundle_head(document["head"])
+    made_at, record_check = _recorded(leaf, algorithm, expected)
+    checks += [
+        record_check,
+        _included(leaf, head),
+        check_consistency(trust.heads, head.size, head.root),
+        *_on_chain(Sealed(leaf=leaf, head=head, made_at=made_at), algorithm, trust),
+    ]
     return VerificationReport(checks=tuple(checks))
 
 
@@ -128,17 +144,23 @@ def _whole(document: Mapping[str, object]) -> tuple[list[Check], str, Expected]:
     if plan is None:
         told = Check.true("format", f"a plan by {algorithm}")
         why = f"made by {algorithm}: this verifier knows {_KNOWN}"
-        return [told, Check.open("certificate", why)], algorithm, expected
+        names = [*CERTIFICATE, *(["plan"] if _states_plan(document) else [])]
+        left = [Check.not_judged(name, why) for name in names]
+        return [told, *left], algorithm, expected
     size = f"{len(plan.currents)} sessions, {plan.problem.n_step} steps"
     checks = [Check.true("format", f"a plan: {size}"), *check_certificate(plan)]
-    if "plan" in document or "outcome" in document:
+    if _states_plan(document):
         is_false = any(check.verdict is Verdict.FALSE for check in checks)
         checks.append(
-            Check.false("plan", "its certificate proves nothing")
+            Check.not_judged("plan", "its certificate does not hold")
             if is_false
             else _stated(plan, document)
         )
     return checks, algorithm, expected
+
+
+def _states_plan(document: Mapping[str, object]) -> bool:
+    return "plan" in document or "outcome" in document
 
 
 def _stated(plan: Certified, document: Mapping[str, object]) -> Check:
@@ -195,15 +217,17 @@ def _row(document: Mapping[str, object]) -> tuple[list[Check], str, Expected]:
         head=hexed(document["commitment"], HASH, "commitment"),
     )
     checks = [Check.true("format", f"the row of session {car.session_id}")]
-    if algorithm not in ALGORITHMS:
-        why = f"made by {algorithm}: this verifier knows {_KNOWN}"
-        checks.append(Check.open("certificate", why))
     checks.append(
         Check.true("commitment", "the plan is committed to this row")
         if is_committed
         else Check.false("commitment", "the plan is not committed to this row")
     )
     checks.append(_within(car, currents))
+    is_known = algorithm in ALGORITHMS
+    why = "a row has none: it is in the plan's file, for auditors"
+    if not is_known:
+        why = f"made by {algorithm}: this verifier knows {_KNOWN}"
+    checks.append(Check.not_judged("certificate", why, is_claimed=not is_known))
     return checks, algorithm, {"inputs_sha256": document["commitment"]}
 
 
@@ -216,49 +240,40 @@ def _within(car: Car, currents: tuple[int, ...]) -> Check:
     return Check.true("currents", "0 or a permitted current in every step of the stay")
 
 
-def _in_log(
-    document: Mapping[str, object], algorithm: str, expected: Expected
-) -> tuple[Sealed | None, Check]:
-    """Check that the log holds this plan, if the file says so."""
-    if document.get("leaf") is None:
-        if document.get("head") is not None:
-            raise BundleError("a head without a leaf proves nothing")
-        why = "the file has no proof that the plan is in a log"
-        return None, Check.open("log", why, is_claimed=False)
-    if document.get("head") is None:
-        raise BundleError("a leaf without a head proves nothing")
-    leaf, head = leaf_proof(document["leaf"]), bundle_head(document["head"])
+def _recorded(
+    leaf: LeafProof, algorithm: str, expected: Expected
+) -> tuple[datetime | None, Check]:
+    """Check that the record is one of this plan; say when it says it was made."""
+    name = "record"
     try:
         found = record.parse(leaf.record)
     except RecordError as error:
-        return None, Check.false("log", str(error))
+        return None, Check.false(name, str(error))
     if found.kind != "plan" or leaf.kind != "plan":
-        return None, Check.false("log", "the record is not one of a plan")
-    name, _, version = algorithm.partition("/")
-    named = {"algorithm_id": name, "algorithm_version": version}
+        return None, Check.false(name, "it is not one of a plan")
+    algorithm_id, _, version = algorithm.partition("/")
+    named = {"algorithm_id": algorithm_id, "algorithm_version": version}
     for member, value in {**named, **expected}.items():
         if found.body.get(member) != value:
-            return None, Check.false("log", f"the record has another {member}")
-    if not merkle.verify_inclusion(
-        leaf=leaf.leaf_hash,
-        index=leaf.index,
-        size=head.size,
-        proof=leaf.inclusion,
-        head=head.root,
-    ):
-        return None, Check.false("log", "the record is not in the log with this head")
+            return None, Check.false(name, f"it has another {member}")
     try:
         made_at = parse_time(found.body["made_at"])
     except BundleError as error:
-        return None, Check.false("log", f"made_at: {error}")
-    at = f"leaf {leaf.index} of a log of {head.size}"
-    told = Check.true("log", f"the plan is {at}, made {found.body['made_at']}")
-    return Sealed(leaf=leaf, head=head, made_at=made_at), told
+        return None, Check.false(name, f"made_at: {error}")
+    told = f"canonical, and of this plan, made {found.body['made_at']}"
+    return made_at, Check.true(name, told)
 
 
-def _on_chain(sealed: Sealed | None, algorithm: str, trust: PlanTrust) -> list[Check]:
-    if sealed is None:
-        return []
+def _included(leaf: LeafProof, head: BundleHead) -> Check:
+    name = "inclusion"
+    if not leaf.is_as_stated():
+        return Check.false(name, "salt and record do not give the stated commitment")
+    if not leaf.is_under(head):
+        return Check.false(name, "the record is not in the log with this head")
+    return Check.true(name, f"leaf {leaf.index} of a log of {head.size}")
+
+
+def _on_chain(sealed: Sealed, algorithm: str, trust: PlanTrust) -> list[Check]:
     if trust.contracts is None:
         block = sealed.head.block
         where = "no block" if block is None else f"block {block}"

@@ -1,8 +1,7 @@
 """From the bill down to the meter's signature, offline.
 
-Each check is a name, whether it holds (``None``: there is nothing to check) and one
-line. Nothing here asks the gateway: records are read by `ledger.ocmf`, signatures are
-checked by `ledger.ecdsa`.
+Nothing here asks the gateway: records are read by `ledger.ocmf`, signatures are checked
+by `ledger.ecdsa`.
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger import merkle
+from ledger.check_names import SIGNED
 from ledger.errors import BundleError
 from ledger.meter_key import MeterKey, of_curve
 from ledger.ocmf import Course, SignedRecord, course, read_record
 from ledger.receipt import LeafProof
 from ledger.record import Record
 from ledger.signed_claim import FAILED, OK, UNSIGNED, UNVERIFIED
+from ledger.verdicts import Check, Verdict
 
 MAX_RECORDS: Final = 1_000
 """Signatures take milliseconds each: bounds what a hostile file costs."""
-Finding = tuple[str, bool | None, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class SignedEvidence:
     keys: Sequence[tuple[LeafProof, Record]]
 
 
-def check_signed(evidence: SignedEvidence, meter_key: MeterKey | None) -> list[Finding]:
+def check_signed(evidence: SignedEvidence, meter_key: MeterKey | None) -> list[Check]:
     """Hold the bill against what the meter signed.
 
     Args:
@@ -77,46 +77,59 @@ def check_signed(evidence: SignedEvidence, meter_key: MeterKey | None) -> list[F
             f" {found.end.milliwh} mWh at {found.end.at}"
         )
 
-    findings = [_found("signed-data", signed_data)]
-    if pinned:
-        findings.append(_found("meter-signature", signature))
-        if findings[-1][1]:
-            findings.append(_found("signed-registers", registers))
-        findings.append(_compare(pinned[0], meter_key))
-    return findings
+    checks = [_found("signed-data", signed_data)]
+    if not pinned:
+        why = "the signed data does not hold"
+        return [*checks, *(Check.not_judged(name, why) for name in SIGNED[1:])]
+    checks.append(_found("meter-signature", signature))
+    if checks[-1].verdict is Verdict.TRUE:
+        checks.append(_found("signed-registers", registers))
+    else:
+        checks.append(Check.not_judged("signed-registers", "a signature does not hold"))
+    return [*checks, _compare(pinned[0], meter_key)]
 
 
-def _found(name: str, check: Callable[[], str]) -> Finding:
+def _found(name: str, check: Callable[[], str]) -> Check:
     try:
-        return name, True, check()
+        return Check.true(name, check())
     except BundleError as error:
-        return name, False, str(error)
+        return Check.false(name, str(error))
 
 
 def _check_unsigned(
     evidence: SignedEvidence, meter_key: MeterKey | None
-) -> list[Finding]:
+) -> list[Check]:
     """Say that the bill rests on the station's word, and why."""
     verdict = evidence.facts.get("signed_verdict")
     reasons = evidence.facts.get("signed_reasons")
     why = ", ".join(map(str, reasons)) if isinstance(reasons, list) else ""
-    name = "meter-signature"
+    name, text, is_wrong = "meter-signature", "", True
     if evidence.records or evidence.keys:
-        return [(name, False, "signed data in it that the settlement does not count")]
-    found: Finding
-    match verdict:
-        case None:
-            text = "not signed by the meter, as far as this settlement tells"
-        case str() if verdict == UNSIGNED:
-            text = "not signed by the meter: the bill rests on the station's word"
-        case str() if verdict in {UNVERIFIED, FAILED}:
-            text = f"not proven by the meter: its signed data was {verdict} ({why})"
-        case _:
-            return [(name, False, "the settlement says nothing known of signed data")]
-    found = (name, None, text)
-    if meter_key is None:
-        return [found]
-    return [found, ("meter-key", False, "there is no signature to hold against it")]
+        text = "signed data in it that the settlement does not count"
+    elif verdict is None:
+        text = "not signed by the meter, as far as this settlement tells"
+        is_wrong = False
+    elif verdict == UNSIGNED:
+        text = "not signed by the meter: the bill rests on the station's word"
+        is_wrong = False
+    elif verdict in (UNVERIFIED, FAILED):
+        text = f"not proven by the meter: its signed data was {verdict} ({why})"
+        is_wrong = False
+    else:
+        text = "the settlement says nothing known of signed data"
+    signature = (
+        Check.false(name, text)
+        if is_wrong
+        else Check.open(name, text, is_claimed=False)
+    )
+    data, registers, key = (
+        Check.not_judged(one, "the bill rests on no signed data", is_claimed=False)
+        for one in SIGNED
+        if one != name
+    )
+    if meter_key is not None:
+        key = Check.false(key.name, "there is no signature to hold against it")
+    return [data, signature, registers, key]
 
 
 def _check_complete(evidence: SignedEvidence) -> str:
@@ -194,15 +207,16 @@ def _check_bill(found: Course, bill: Mapping[str, object]) -> None:
             )
 
 
-def _compare(pinned: MeterKey, meter_key: MeterKey | None) -> Finding:
+def _compare(pinned: MeterKey, meter_key: MeterKey | None) -> Check:
     name = "meter-key"
     if meter_key is None:
         text = f"that {pinned.fingerprint} is the meter's key is the operator's word:"
-        return name, None, f"{text} give --meter-key as printed on it"
+        text = f"{text} give --meter-key as printed on it"
+        return Check.open(name, text, is_claimed=False)
     if meter_key != pinned:
         text = f"pinned was {pinned.fingerprint}, given is {meter_key.fingerprint}"
-        return name, False, text
-    return name, True, f"{pinned.fingerprint} was pinned, and is the given one"
+        return Check.false(name, text)
+    return Check.true(name, f"{pinned.fingerprint} was pinned, and is the given one")
 
 
 def _count(number: int) -> str:

@@ -12,15 +12,21 @@ from hypothesis import strategies as st
 from gateway.domain.bill import RegisterPoint, price
 from gateway.domain.tariff import Tariff
 from gateway.web.verify_page import verify_page
-from ledger import merkle, pricing, record
+from ledger import log, merkle, pricing, record
+from ledger.check_names import CABINET
+from ledger.contracts import RELEASE, code_sha256
 from ledger.errors import BundleError
+from ledger.published import PublishedContract, PublishedContracts
 from ledger.settle import SettlementWay
+from ledger.sqlite_store import SqliteStore
 from tests.property import test_bill_against_verifier as plain
 from tests.property.domain import test_full_tariffs as full
 from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
 from tests.support import receipt_cases
 from tests.support.browser import Page, browser_page, require_browser
+from tests.support.cabinet_cases import cabinet_history, cabinet_texts
 from tests.support.chain_node import served_chain
+from tests.support.ledger_site import Site
 from tests.support.page_checks import (
     CUT_TEXTS,
     LOW_CONTRAST,
@@ -37,8 +43,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 ASK = """
 (async () => {
   const found = [];
-  for (const [text, meterKey] of CASES) {
-    const one = await wattproof.verify(text, { meterKey, rpc: NODE });
+  for (const { text, ...given } of CASES) {
+    const one = await wattproof.verify(text, { ...given, rpc: NODE });
     found.push(one.error ? "refused"
       : one.checks.map((check) => [check.name, check.verdict, check.is_claimed]));
   }
@@ -47,15 +53,6 @@ ASK = """
 """
 VECTORS = Path(__file__).parents[2] / "docs" / "vectors" / "ledger.json"
 BILL = ("bill", "tariff")
-IN_RECEIPTS = {
-    "session_start",
-    "meter",
-    "settlement",
-    "decision",
-    "credit",
-    "signed_meter",
-    "meter_key",
-}
 SCREENS = [(1280, 800), (390, 844), (360, 740)]
 
 
@@ -75,8 +72,17 @@ def credited() -> dict[str, Any]:
 
 
 def asked(page: Page, cases: list[Case], node: str = "") -> list[object]:
-    pairs = json.dumps([[one.text, one.key] for one in cases])
-    script = ASK.replace("NODE", json.dumps(node)).replace("CASES", pairs)
+    given = [
+        {
+            "text": one.text,
+            "meterKey": one.key,
+            "heads": one.heads,
+            "since": one.since,
+            "contracts": one.contracts or None,
+        }
+        for one in cases
+    ]
+    script = ASK.replace("NODE", json.dumps(node)).replace("CASES", json.dumps(given))
     found: list[object] = page.evaluate(script)
     return found
 
@@ -193,6 +199,106 @@ def test_page_and_command_hear_the_same_from_a_node(
     site.chain.close()  # type: ignore[attr-defined]  # embedded
 
 
+def known_cases(receipt: dict[str, Any], site: Site) -> Iterator[Case]:
+    """Heads of other times, and contracts, that agree with a receipt or do not."""
+    text, store = json.dumps(receipt), SqliteStore(site.conn)
+    size = receipt["head"]["size"]
+    for kept in (0, 1, 5, 16, size, store.leaf_count()):
+        root = log.head(store, kept).root.hex()
+        old, new = sorted([kept, size])
+        path = [one.hex() for one in log.consistency_proof(store, old, new)]
+        proof = {"old_size": old, "new_size": new, "proof": path}
+        for other, steps in (
+            (root, path),
+            (root[:-1] + ("0" if root[-1] != "0" else "1"), path),
+            (root, path[1:]),
+            (root, [*path, root]),
+            (root, [*path[:-1], root]),
+            (root, ["00" * 32, *path[1:]]),
+        ):
+            heads = {"heads": [], "proofs": [proof | {"proof": steps}]}
+            file = json.dumps({"format": "wattproof-heads/1"} | heads)
+            yield Case(text, heads=(file,), since=f"{kept}:{other}")
+            both = heads | {"heads": [{"size": kept, "root": other}]}
+            yield Case(
+                text, heads=(json.dumps({"format": "wattproof-heads/1"} | both),)
+            )
+            yield Case(text, since=f"{kept}:{other}")
+            yield Case(text, heads=(file,))
+    for file in ("", "{}", '{"format": "wattproof-heads/1"}', "[]"):
+        yield Case(text, heads=(file,))
+    yield Case(text, since="7")
+    good = contracts_of(site)
+    yield Case(text, contracts=json.dumps(good))
+    for at, value in leaves(good):
+        yield Case(text, contracts=json.dumps(replaced(good, at, flipped(value, 3))))
+    for name in ("StatusAnchor", "Settlement"):
+        fewer = dict(good["contracts"])
+        del fewer[name]
+        yield Case(text, contracts=json.dumps(good | {"contracts": fewer}))
+
+
+def contracts_of(site: Site) -> dict[str, Any]:
+    """The file of contracts that an operator publishes."""
+    identity = site.chain.identity()
+    return PublishedContracts(
+        chain_id=identity.chain_id,
+        genesis_hash=identity.genesis_hash,
+        release=RELEASE,
+        contracts={
+            name: PublishedContract(
+                address=one.address,
+                code_sha256=code_sha256(site.chain.code(one.address)),
+            )
+            for name, one in SqliteStore(site.conn).deployed(identity.key).items()
+        },
+    ).to_json()
+
+
+def test_page_and_command_agree_on_what_a_reader_brings_along(
+    page: Page, tmp_path: Path
+) -> None:
+    site = receipt_cases.credited_site(tmp_path, SettlementWay.BATCH)
+    cases = list(known_cases(site.receipt("s-1"), site))
+    with served_chain(site.chain) as node:
+        expected = [one.verdicts(node.url) for one in cases]
+        found = asked(page, cases, node.url)
+    said = {
+        (check[0], check[1])
+        for one in expected
+        if one != "refused"
+        for check in one
+        if check[0] in {"consistency", "contracts", "code"}
+    }
+    assert len(said) == 8, "each of them true, false and unchecked, but for code"
+    assert list(zip(cases, found, strict=True)) == list(
+        zip(cases, expected, strict=True)
+    )
+    site.conn.close()
+    site.chain.close()  # type: ignore[attr-defined]  # embedded
+
+
+def test_page_and_command_agree_on_histories_of_cabinets(page: Page) -> None:
+    cases = [Case(text) for text in cabinet_texts()]
+    history = json.loads(cases[0].text)
+    for root in (history["head"]["root"], "11" * 32):
+        cases.append(Case(cases[0].text, since=f"{history['head']['size']}:{root}"))
+    expected = [one.verdicts() for one in cases]
+    assert [check[1] for check in expected[0]][:5] == ["true"] * 5
+    false = {
+        check[0]
+        for one in expected
+        if one != "refused"
+        for check in one
+        if check[1] == "false"
+    }
+    assert false == {*CABINET} - {"format"}
+    found = asked(page, cases)
+    assert list(zip(cases, found, strict=True)) == list(
+        zip(cases, expected, strict=True)
+    )
+
+
 def bills() -> list[tuple[str, str, bool]]:
     """Bills of the gateway, as they are and with a number changed; whether right."""
     found: list[tuple[str, str, bool]] = []
@@ -244,8 +350,8 @@ def test_page_and_command_agree_on_bills_of_all_kinds_of_tariffs(page: Page) -> 
 
 def test_the_page_comes_to_the_vectors_for_strangers(page: Page) -> None:
     vectors = json.loads(VECTORS.read_text("utf-8"))
-    known = [one for one in vectors["records"] if one["kind"] in IN_RECEIPTS]
-    assert {one["kind"] for one in known} == IN_RECEIPTS
+    known = vectors["records"]
+    assert {one["kind"] for one in known} == record.KINDS
     pairs = json.dumps([[one["record"], one["salt"]] for one in known])
     found = page.evaluate(
         f"{pairs}.map(([text, salt]) => wattproof.record(text, salt))"
@@ -292,7 +398,7 @@ def test_a_page_that_carries_a_receipt_says_at_once_what_is_found(
     texts = page.evaluate(
         "[...document.querySelectorAll('.checks b')].map((e) => e.textContent)"
     )
-    assert len(names) == len(set(texts)) == 15
+    assert len(names) == len(set(texts)) == 21
     assert names[0] == ("bill" if is_bent else "format")
     for width, height in SCREENS:
         page.set_size(width, height)
@@ -331,7 +437,7 @@ def test_a_receipt_is_taken_from_a_file_and_what_it_says_is_no_markup(
     page.call("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
     page.wait_for(
         "!!document.querySelector('.verdict.open h2')?.textContent"
-        " && document.querySelectorAll('.checks li').length === 15"
+        " && document.querySelectorAll('.checks li').length === 21"
     )
     file = tmp_path / "other.json"
     file.write_text("no receipt", encoding="utf-8")
@@ -339,3 +445,83 @@ def test_a_receipt_is_taken_from_a_file_and_what_it_says_is_no_markup(
     page.wait_for(
         "!document.querySelector('.checks') && !!document.querySelector('.verdict.bad')"
     )
+
+
+def choose(page: Page, *files: Path) -> None:
+    root = page.call("DOM.getDocument")["root"]["nodeId"]
+    found = page.call("DOM.querySelector", nodeId=root, selector="#file")
+    names = [str(one) for one in files]
+    page.call("DOM.setFileInputFiles", nodeId=found["nodeId"], files=names)
+
+
+def shown(page: Page, name: str) -> str:
+    """The class of a check's row; empty while there is none."""
+    found: str = page.evaluate(
+        "[...document.querySelectorAll('.checks li')].find((row) =>"
+        f" row.querySelector('code').textContent === {json.dumps(name)})?.className"
+        " ?? ''"
+    )
+    return found
+
+
+def test_files_of_heads_and_contracts_are_held_against_what_is_checked(
+    page: Page, tmp_path: Path
+) -> None:
+    site = receipt_cases.credited_site(tmp_path, SettlementWay.BATCH)
+    receipt, contracts = site.receipt("s-1"), contracts_of(site)
+    history = cabinet_history()
+    site.conn.close()
+    site.chain.close()  # type: ignore[attr-defined]  # embedded
+    head = {name: receipt["head"][name] for name in ("size", "root")}
+    kept = {"format": "wattproof-heads/1", "heads": [head]}
+    other = {"format": "wattproof-heads/1", "heads": [head | {"root": "11" * 32}]}
+    bent = json.loads(json.dumps(history))
+    bent["steps"][0]["members"][0]["salt"] = "11" * 32
+    files = {}
+    for name, document in {
+        "receipt": receipt,
+        "heads": kept,
+        "others-heads-with-a-long-name-of-a-friend": other,
+        "contracts": contracts,
+        "history": history,
+        "bent": bent,
+    }.items():
+        files[name] = tmp_path / f"{name}.json"
+        files[name].write_text(json.dumps(document), encoding="utf-8")
+    (tmp_path / "page.html").write_text(verify_page(), encoding="utf-8")
+    page.open((tmp_path / "page.html").as_uri() + "?lang=en")
+    choose(page, files["heads"], files["receipt"], files["contracts"])
+    page.wait_for("document.querySelectorAll('.checks li').length === 21")
+    assert [shown(page, name) for name in ("consistency", "contracts")] == ["good"] * 2
+    choose(page, files["others-heads-with-a-long-name-of-a-friend"])
+    page.wait_for("!!document.querySelector('.verdict.bad')")
+    assert shown(page, "consistency") == "bad"
+    for width, height in SCREENS:
+        page.set_size(width, height)
+        for language in HEADS:
+            page.evaluate(f"document.querySelector('button[lang={language}]').click()")
+            assert page.evaluate(SIDEWAYS) <= 0
+            assert page.evaluate(CUT_TEXTS) == []
+            if width < 640:
+                assert page.evaluate(SMALL_TARGETS) == []
+            assert page.evaluate(LOW_CONTRAST) == []
+    page.evaluate("document.querySelector('#brought button:last-of-type').click()")
+    page.wait_for("!!document.querySelector('.verdict.open')")
+    assert page.evaluate("document.querySelectorAll('#brought button').length") == 2
+    # A cabinet's history, held against the same heads: another log's.
+    choose(page, files["history"])
+    page.wait_for("document.querySelectorAll('.checks li').length === 6")
+    assert shown(page, "sub-trees") == "good"
+    choose(page, files["bent"])
+    page.wait_for("!!document.querySelector('.verdict.bad')")
+    assert (shown(page, "commitment"), shown(page, "sub-trees")) == ("bad", "good")
+    titles = set()
+    for language in HEADS:
+        page.evaluate(f"document.querySelector('button[lang={language}]').click()")
+        titles |= set(
+            page.evaluate(
+                "[...document.querySelectorAll('.checks b, .verdict p')]"
+                ".map((one) => one.textContent)"
+            )
+        )
+    assert len(titles) == 7 * len(HEADS), "six checks and one sentence, translated"

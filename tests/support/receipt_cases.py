@@ -4,14 +4,21 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from gateway.domain.ocmf import Curve
+from ledger.cabinet_proof import FORMAT as CABINET_FORMAT
 from ledger.errors import BundleError
+from ledger.heads import KnownHeads, parse_heads, read_since
 from ledger.meter_key import read_key
+from ledger.published import parse_contracts
+from ledger.receipt_parsing import MAX_BUNDLE_BYTES
 from ledger.settle import SettlementWay
+from ledger.strict_json import parse
 from ledger.verify import verify
+from ledger.verify_cabinet import verify_cabinet
 from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
 from tests.support.ledger_site import Site, make_site
 from tests.support.ocmf import Meter
@@ -28,20 +35,44 @@ class Case:
     Attributes:
         text: Of the receipt.
         key: As printed on the meter; empty: none is given.
+        heads: Files of heads.
+        since: A head that was kept.
+        contracts: The file of contracts.
     """
 
     text: str
     key: str = ""
+    heads: tuple[str, ...] = ()
+    since: str = ""
+    contracts: str = ""
 
     def verdicts(self, rpc_url: str | None = None) -> Verdicts:
         """What the verifier of the command line says."""
         key = read_key(self.key) if self.key else None
         data = self.text.encode("utf-8", "surrogatepass")
         try:
-            report = verify(data, rpc_url=rpc_url, meter_key=key)
+            heads, contracts = self._known_heads(), None
+            if self.contracts:
+                contracts = parse_contracts(self.contracts.encode())
+            if CABINET_FORMAT in self.text:
+                found = parse(data, "a file", MAX_BUNDLE_BYTES)
+                report = verify_cabinet(found, heads)
+            else:
+                report = verify(
+                    data,
+                    rpc_url=rpc_url,
+                    meter_key=key,
+                    heads=heads,
+                    contracts=contracts,
+                )
         except BundleError:
             return "refused"
         return [[one.name, one.verdict.value, one.is_claimed] for one in report.checks]
+
+    def _known_heads(self) -> KnownHeads | None:
+        found = [parse_heads(one.encode()) for one in self.heads]
+        found += [read_since(self.since)] if self.since else []
+        return reduce(KnownHeads.also, found) if found else None
 
 
 def credited_site(folder: Path, way: SettlementWay) -> Site:

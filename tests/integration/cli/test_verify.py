@@ -1,5 +1,6 @@
 """``wattproof verify`` and ``python -m ledger verify``, as processes."""
 
+import copy
 import io
 import json
 import subprocess
@@ -11,27 +12,14 @@ from typing import Any
 import pytest
 
 from ledger.__main__ import main
+from ledger.check_names import RECEIPT, SIGNED, WHERE_THERE_IS_ONE
 from tests.support.ledger_site import Site, make_site
 from tests.support.ocmf import Meter
 from tests.support.optimizer_problems import typical_day
 from tests.support.rpc_server import result, running_rpc
 
 ROOT = Path(__file__).parents[3]
-CHECKS = [
-    "format",
-    "records",
-    "inclusion",
-    "readings",
-    "registers",
-    "bill",
-    "settlement",
-    "meter-signature",
-    "consistency",
-    "contracts",
-    "chain",
-    "head",
-    "settlement-on-chain",
-]
+CHECKS = [name for name in RECEIPT if name not in WHERE_THERE_IS_ONE]
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +101,14 @@ def test_json_lists_every_check_with_its_verdict_and_reason(
     assert (done.returncode, report["verdict"]) == (0, "self-witnessed")
     assert [check["name"] for check in report["checks"]] == CHECKS
     verdicts = [check["verdict"] for check in report["checks"]]
-    assert verdicts == ["true"] * 7 + ["unchecked"] * 3 + ["self-witnessed"] * 3
+    assert verdicts == ["true"] * 9 + ["unchecked"] * 6 + ["self-witnessed"] * 4
     unclaimed = [check for check in report["checks"] if not check["is_claimed"]]
-    assert [one["name"] for one in unclaimed] == CHECKS[7:10]
-    assert unclaimed[0]["reason"].startswith("not signed by the meter")
+    assert [one["name"] for one in unclaimed] == CHECKS[9:15]
+    assert unclaimed[1]["reason"].startswith("not signed by the meter")
     assert all(check["reason"] for check in report["checks"])
     report = json.loads(verify(receipt, "--json").stdout)
     verdicts = [check["verdict"] for check in report["checks"]]
-    assert (verdicts[-3:], report["verdict"]) == (["unchecked"] * 3, "unchecked")
+    assert (verdicts[-4:], report["verdict"]) == (["unchecked"] * 4, "unchecked")
     done = verify(tmp_path / "absent.json", "--json")
     assert (done.returncode, list(json.loads(done.stdout))) == (2, ["error"])
 
@@ -141,7 +129,55 @@ def test_a_node_that_is_away_leaves_unchecked_and_another_chain_is_false(
         done = verify(receipt, "--rpc", server.url, "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["verdict"]) == (1, "false")
-    assert report["checks"][-1]["reason"] == "another chain: id 1"
+    chain, *after = report["checks"][CHECKS.index("chain") :]
+    assert (chain["verdict"], chain["reason"]) == ("false", "another chain: id 1")
+    for check in after:
+        assert check["verdict"] == "unchecked"
+        assert check["reason"] == "not judged: that is another chain"
+
+
+def test_what_rests_on_a_check_that_fails_is_listed_and_not_judged(
+    site: Site, tmp_path: Path
+) -> None:
+    document = site.receipt("s-1")
+    chain = ("--chain", site.folder / "chain.db", "--json")
+
+    def judged(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        done = verify(written(tmp_path, document), *chain)
+        checks = json.loads(done.stdout)["checks"]
+        assert [one["name"] for one in checks] == CHECKS
+        return {one["name"]: (one["verdict"], one["reason"]) for one in checks}
+
+    spaced = copy.deepcopy(document)
+    spaced["leaves"][1]["record"] += " "
+    found = judged(spaced)
+    wrong = {name for name, (verdict, _) in found.items() if verdict == "false"}
+    assert wrong == {"canonical", "commitment"}
+    assert {name for name, (_, why) in found.items() if "not judged: " in why} == {
+        *("records", "readings", "registers", "settlement"),
+        *(*SIGNED, "settlement-on-chain"),
+    }
+    assert found["inclusion"][0] == found["bill"][0] == "true"
+    assert found["head"][0] == "self-witnessed"
+
+    bent = copy.deepcopy(document)
+    bent["leaves"][1]["commitment"] = "11" * 32
+    found = judged(bent)
+    wrong = {name for name, (verdict, _) in found.items() if verdict == "false"}
+    assert wrong == {"commitment", "inclusion"}
+
+    old = copy.deepcopy(document)
+    for leaf in old["leaves"]:
+        del leaf["commitment"]
+    assert judged(old)["commitment"] == (
+        "true",
+        "8 commitments computed, as the log has it",
+    )
+    old["leaves"][1]["salt"] = "11" * 32
+    found = judged(old)
+    assert found["inclusion"][0] == "false"
+    assert found["commitment"][0] == "unchecked"
+    assert "not judged: no commitment is stated" in found["commitment"][1]
 
 
 @pytest.mark.parametrize("asks_chain", [False, True])

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ledger import check_names
 from ledger.chain import JsonRpcChain
 from ledger.contracts import artifact
 from ledger.embedded import EmbeddedChain
@@ -34,7 +35,7 @@ from tests.support.ledger_site import (
 )
 from tests.support.poa_node import running_poa
 
-ON_CHAIN = ("chain", "head", "settlement-on-chain")
+ON_CHAIN = (*check_names.ON_CHAIN, "settlement-on-chain")
 PATIENCE_S = 20.0
 FINAL_AFTER = 65
 """Blocks: where a node calls none final, the 64th before the newest is."""

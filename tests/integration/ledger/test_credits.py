@@ -225,7 +225,7 @@ def move(receipt: Receipt) -> None:
 @pytest.mark.parametrize(
     ("forge", "check", "reason"),
     [
-        (lambda r: rewrite(r, amount_minor=1), "inclusion", "is not in the log"),
+        (lambda r: rewrite(r, amount_minor=1), "commitment", "commit to another"),
         (lambda r: rewrite(r, amount_minor=0), "credits", "credits nothing"),
         (lambda r: rewrite(r, amount_minor=10**9), "credits", "exceed"),
         (lambda r: rewrite(r, ordinal=2), "credits", "another ordinal"),

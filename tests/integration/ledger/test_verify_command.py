@@ -268,7 +268,7 @@ def test_published_contracts_are_held_against_receipt_and_chain(
     def judge(document: dict[str, Any], *more: str) -> tuple[str, str]:
         file.write_text(json.dumps(document))
         found = judged(capsys, receipt_file, "--contracts", str(file), *more)
-        return found["contracts"], found["chain"]
+        return found["contracts"], found["code"]
 
     assert judge(good) == ("true", "unchecked")
     assert judge(good, *chain) == ("true", "self-witnessed")

@@ -13,12 +13,14 @@ import pytest
 from ledger import certificate, log, record
 from ledger.__main__ import main
 from ledger.algorithms import algorithm_id
+from ledger.check_names import CERTIFICATE, PLAN, ROW
 from ledger.contracts import RELEASE, code_sha256
 from ledger.published import PublishedContract, PublishedContracts
 from ledger.settle import AlgorithmRelease
 from ledger.sqlite_store import SqliteStore, append_leaf, transaction
 from optimizer import commitment
-from optimizer.bundle import PLAN, row_of
+from optimizer.bundle import PLAN as PLAN_FORMAT
+from optimizer.bundle import row_of
 from optimizer.cli import outcome_to_json
 from optimizer.document import canonical_json
 from optimizer.outcome import ALGORITHM
@@ -39,7 +41,9 @@ def problem() -> CabinetProblem:
 @pytest.fixture(scope="module")
 def solved(problem: CabinetProblem) -> Document:
     outcome = solve(problem, deadline_s=20)
-    bundle = {"format": PLAN, "problem": problem.to_json()} | outcome_to_json(outcome)
+    bundle = {"format": PLAN_FORMAT, "problem": problem.to_json()} | outcome_to_json(
+        outcome
+    )
     found: Document = json.loads(json.dumps(bundle))
     return found
 
@@ -150,11 +154,16 @@ def test_every_check_of_a_plan_holds_and_its_head_waits_for_a_chain(
 ) -> None:
     found = judge(whole)
     assert {name for name, verdict in found.items() if verdict == "true"} == {
-        *("format", "commitment", "limits", "optimality", "rounding", "plan", "log"),
+        *("format", "commitment", "limits", "optimality", "rounding", "plan"),
+        *("record", "inclusion"),
     }
     assert (judge.code, found["verdict"]) == (0, "unchecked")
     found = judge(solved, "--strict")
-    assert (judge.code, found["log"], found["verdict"]) == (0, "unchecked", "true")
+    assert tuple(found) == (*PLAN, "verdict")
+    for name in PLAN[PLAN.index("record") :]:
+        assert found[name] == "unchecked"
+        assert judge.why[name].startswith("not judged: ")
+    assert (judge.code, found["verdict"]) == (0, "true")
 
 
 def test_another_rounding_is_found_though_it_keeps_every_limit(
@@ -190,9 +199,11 @@ def test_another_rounding_is_found_though_it_keeps_every_limit(
         (("certificate", "currents_da", 0, 0), 0, "rounding"),
         (("plan", "energy_wh", 0), 10**6, "plan"),
         (("outcome",), "fallback", "plan"),
-        (("leaf", "salt"), "11" * 32, "log"),
-        (("leaf", "index"), 3, "log"),
-        (("head", "root"), "11" * 32, "log"),
+        (("leaf", "salt"), "11" * 32, "inclusion"),
+        (("leaf", "index"), 3, "inclusion"),
+        (("leaf", "kind"), "asset", "record"),
+        (("leaf", "commitment"), "11" * 32, "inclusion"),
+        (("head", "root"), "11" * 32, "inclusion"),
     ],
 )
 def test_what_was_changed_is_found(
@@ -209,7 +220,9 @@ def test_what_was_changed_is_found(
 
 def test_a_row_is_checked_without_the_others(judge: Judge, row: Document) -> None:
     found = judge(row)
-    assert {found[n] for n in ("format", "commitment", "currents", "log")} == {"true"}
+    sealed = ("record", "inclusion")
+    assert {found[n] for n in (*ROW[:3], *sealed)} == {"true"}
+    assert tuple(found) == (*ROW, "verdict")
     assert judge.code == 0
     low = copy.deepcopy(row)
     low["currents_da"][0] += 10
@@ -221,10 +234,13 @@ def test_a_plan_of_another_version_is_told_and_not_judged(
 ) -> None:
     made = whole["certificate"] | {"algorithm": "wattproof-optimizer/9"}
     found = judge(whole | {"certificate": made, "leaf": None, "head": None})
-    assert (judge.code, found["certificate"]) == (0, "unchecked")
-    assert "wattproof-optimizer/9" in judge.why["certificate"]
+    assert (judge.code, found["verdict"]) == (0, "unchecked")
+    for name in (*CERTIFICATE, "plan"):
+        assert found[name] == "unchecked"
+        assert "made by wattproof-optimizer/9" in judge.why[name]
     newer = row | {"algorithm": "wattproof-optimizer/9", "leaf": None, "head": None}
-    assert judge(newer)["certificate"] == "unchecked"
+    found = judge(newer)
+    assert (found["certificate"], found["verdict"]) == ("unchecked", "unchecked")
 
 
 def contracts_file(site: Site) -> Document:
@@ -286,7 +302,9 @@ def test_head_and_algorithm_are_asked_of_the_chain_that_is_published(
     contracts["contracts"]["AlgorithmRegistry"]["code_sha256"] = "00" * 32
     pinned = ("--contracts", judge.file("contracts.json", contracts))
     found = judge(whole, *pinned, "--chain", str(site.folder / "chain.db"))
-    assert (found["chain"], found["algorithm"]) == ("false", "unchecked")
+    assert (found["chain"], found["code"]) == ("self-witnessed", "false")
+    assert (found["head"], found["algorithm"]) == ("unchecked", "unchecked")
+    assert "other contracts" in judge.why["head"]
 
 
 def test_what_does_not_fit_a_plan_is_bad_usage(judge: Judge, whole: Document) -> None:

@@ -17,9 +17,9 @@ from gateway.errors import RequestError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.public_status import register_assets
 from gateway.services.receipts import Receipts
-from ledger.cabinet_proof import check_history
 from ledger.settle import AssetKind
 from ledger.verify import Verdict, verify
+from ledger.verify_cabinet import check_history
 from tests.support.money import Till, open_till
 
 DOCUMENT = {

@@ -18,10 +18,10 @@ from gateway.errors import StartupError
 from gateway.services.erase_files import erase
 from gateway.services.log_check import check_hashes
 from ledger import log
-from ledger.cabinet_proof import check_history
 from ledger.sqlite_store import SqliteStore
 from ledger.verdicts import Verdict
 from ledger.verify import verify
+from ledger.verify_cabinet import check_history
 from tests.support.api_site import PASSWORD, ApiSite, api_site
 from tests.support.billed import Talk16, ago, newest, settled_bill
 from tests.support.money import open_till

@@ -11,8 +11,9 @@ import pytest
 
 from ledger import log, record
 from ledger.__main__ import main
-from ledger.cabinet_proof import build_history, check_history
+from ledger.cabinet_proof import build_history
 from ledger.cabinets import seal_cabinets
+from ledger.check_names import CABINET
 from ledger.errors import BundleError
 from ledger.sqlite_store import (
     CABINET_DDL,
@@ -22,6 +23,7 @@ from ledger.sqlite_store import (
     append_leaf,
     erase_leaf,
 )
+from ledger.verify_cabinet import check_history
 
 NOW = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 AT = "2026-03-02T17:00:00.000000Z"
@@ -180,7 +182,8 @@ def test_the_verifier_tells_what_a_history_proves(
     assert main(arguments) == 0
     told = capsys.readouterr().out
     assert "1 timesteps of a from its beginning" in told
-    assert told.count(" true ") == 2
+    assert told.count(" true ") == len(CABINET)
+    assert [line.split()[0] for line in told.splitlines()][:-1] == list(CABINET)
     _change_record(found)
     path.write_text(json.dumps(found), encoding="utf-8")
     assert main(arguments) == 1

@@ -18,11 +18,12 @@ from gateway.web.driver import add_driver
 from gateway.web.driver_bill import add_driver_bill
 from gateway.web.headers import PageHeaders
 from gateway.web.verify_page import add_verify, page_policy, verify_page
+from ledger.check_names import CABINET, RECEIPT
 from tests.support.page_contracts import FILE, contracts_script
 from tests.support.pages_bills import FakeBills
 from tests.support.pages_site import DRIVER, fake_site
 
-MAX_BYTES = 90_000
+MAX_BYTES = 108_000
 """Uncompressed; compressed it is a third of that."""
 POLICY = re.compile(r'Content-Security-Policy" content="([^"]*)"')
 
@@ -98,6 +99,21 @@ def test_it_knows_code_and_events_of_the_contracts_as_they_are_compiled() -> Non
     assert FILE.read_text("utf-8") == contracts_script(), (
         "write it anew: python -m tests.support.page_contracts"
     )
+
+
+def test_it_names_every_check_that_the_command_has() -> None:
+    words = FILE.with_name("90-words.js").read_text("utf-8")
+
+    def names(constant: str) -> tuple[str, ...]:
+        (found,) = re.findall(rf"const {constant} = \[(.*?)\];", words, re.DOTALL)
+        return tuple(re.findall(r'"([a-z-]+)"', found))
+
+    assert names("NAMES") == RECEIPT
+    assert (*names("CABINET_NAMES"), "consistency") == CABINET
+    for list_name, expected in (("checks", RECEIPT), ("cabinet", CABINET[:-1])):
+        lists = re.findall(rf"    {list_name}: \[\n(.*?)\n    \],", words, re.DOTALL)
+        sizes = [len(json.loads(f"[{one.strip().rstrip(',')}]")) for one in lists]
+        assert sizes == [len(expected)] * len(ALL)
 
 
 def test_it_speaks_the_languages_of_bills() -> None:

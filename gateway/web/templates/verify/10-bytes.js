@@ -1,6 +1,7 @@
 class Wrong extends Error {} // a check found something wrong
 class Unproven extends Error {} // nothing is wrong, something is only claimed
 class NotReceipt extends Error {}
+class NotUsable extends NotReceipt {} // what the reader brought along is none of it
 
 const utf8 = new TextEncoder();
 const toBytes = (text) => utf8.encode(text);

@@ -166,6 +166,18 @@ const FIELDS = {
     corrects_leaf_index: isCount, amount_minor: isCount, currency: isText, reason: isText,
     credited_at: isText,
   },
+  plan: {
+    plan_id: isText, cabinet_id: isText, made_at: isText, algorithm_id: isText, algorithm_version: isText,
+    inputs_sha256: isHash, outputs_sha256: isHash, certificate_sha256: orNull(isHash), outcome: isText,
+  },
+  dispatch: {
+    station_id: isText, evse_id: isCount, sent_at: isText, plan_id: orNull(isText), limit_sha256: isHash,
+    outcome: isText,
+  },
+  status: { subject: isText, occurred_at: isText },
+  cabinet: { cabinet_id: isText, timestep: isText, leaves_root: isHash, leaves_count: isCount },
+  asset: { asset_id: isText, asset_kind: isText },
+  correction: { corrects_leaf_index: isCount, reason: isText },
 };
 
 function parseRecord(text) {
@@ -175,7 +187,7 @@ function parseRecord(text) {
   if (!(found instanceof Map)) throw new Wrong("a record is a JSON object");
   const kind = found.get("k");
   if (!isText(kind) || found.get("v") !== 1n) throw new Wrong("a record has a kind 'k' and the version 'v' 1");
-  if (!Object.hasOwn(FIELDS, kind)) throw new Wrong(`a receipt has no ${kind} leaves`);
+  if (!Object.hasOwn(FIELDS, kind)) throw new Wrong("unknown kind of record");
   for (const [name, is] of Object.entries(FIELDS[kind])) {
     if (!found.has(name)) throw new Wrong(`${kind}: field '${name}' is missing`);
     if (!is(found.get(name))) throw new Wrong(`${kind}: field '${name}' has another shape`);
@@ -217,4 +229,20 @@ function isIncluded(leaf, index, size, path, root) {
     [at, last] = [at >> 1n, last >> 1n];
   }
   return last === 0n && isSame(running, root);
+}
+
+// Both heads that a path of consistency leads to (RFC 9162, 2.1.4.2); null: a bad length.
+function walkedHeads(oldSize, newSize, path) {
+  let [at, last] = [oldSize - 1n, newSize - 1n];
+  while (at & 1n) [at, last] = [at >> 1n, last >> 1n];
+  let [old, now] = [path[0], path[0]];
+  for (const item of path.slice(1)) {
+    if (last === 0n) return null;
+    if (at & 1n || at === last) {
+      [old, now] = [nodeHash(item, old), nodeHash(item, now)];
+      while (!(at & 1n) && at) [at, last] = [at >> 1n, last >> 1n];
+    } else now = nodeHash(now, item);
+    [at, last] = [at >> 1n, last >> 1n];
+  }
+  return last === 0n ? [old, now] : null;
 }

@@ -1,30 +1,42 @@
 const MAX_BYTES = 32 * 2 ** 20;
 const MAX_LEAVES = 100_000;
 
-// The shape of a receipt, and nothing else.
-function parseReceipt(bytes) {
-  const refuse = (why) => {
-    throw new NotReceipt(why);
-  };
-  const members = (value, name, expected) => {
-    if (!(value instanceof Map)) refuse(`${name} must be an object`);
-    for (const key of expected) if (!value.has(key)) refuse(`${name} lacks '${key}'`);
-    for (const key of value.keys())
-      if (!expected.includes(key)) refuse(`${name} has the unknown member '${key.slice(0, 40)}'`);
-    return value;
-  };
-  const text = (row, name) => (isText(row.get(name)) ? row.get(name) : refuse(`${name} must be text`));
-  const count = (row, name) => (isCount(row.get(name)) ? row.get(name) : refuse(`${name} must be an integer >= 0`));
-  const hexed = (value, prefix, size, name) =>
-    isText(value) && new RegExp(`^${prefix}[0-9a-f]{${size}}$`).test(value)
-      ? unhex(value.slice(prefix.length))
-      : refuse(`${name} must be lower-case hex of the right length`);
-  const hash = (row, name) => hexed(row.get(name), "", 64, name);
-  const or = (value, read) => (value === null ? null : read(value));
-  const pathOf = (value) => {
-    if (!Array.isArray(value) || value.length > 64) refuse("inclusion must be a list of at most 64 hashes");
-    return value.map((item) => hexed(item, "", 64, "inclusion"));
-  };
+// The shape of files, and nothing else.
+const refuse = (why) => {
+  throw new NotReceipt(why);
+};
+const members = (value, name, expected, optional = []) => {
+  if (!(value instanceof Map)) refuse(`${name} must be an object`);
+  for (const key of expected) if (!value.has(key)) refuse(`${name} lacks '${key}'`);
+  for (const key of value.keys())
+    if (![...expected, ...optional].includes(key)) refuse(`${name} has the unknown member '${key.slice(0, 40)}'`);
+  return value;
+};
+const listOf = (value, name, most) =>
+  Array.isArray(value) && value.length <= most ? value : refuse(`${name} must be a list of at most ${most}`);
+const text = (row, name) => (isText(row.get(name)) ? row.get(name) : refuse(`${name} must be text`));
+const count = (row, name) => (isCount(row.get(name)) ? row.get(name) : refuse(`${name} must be an integer >= 0`));
+const hexed = (value, prefix, size, name) =>
+  isText(value) && new RegExp(`^${prefix}[0-9a-f]{${size}}$`).test(value)
+    ? unhex(value.slice(prefix.length))
+    : refuse(`${name} must be lower-case hex of the right length`);
+const hash = (row, name) => hexed(row.get(name), "", 64, name);
+const or = (value, read) => (value === null ? null : read(value));
+const hashesOf = (value, name, most = 64) => listOf(value, name, most).map((item) => hexed(item, "", 64, name));
+const pathOf = (row) => hashesOf(row.get("inclusion"), "inclusion");
+
+function objectOf(bytes, what, most) {
+  try {
+    if (bytes.length > most) throw new Wrong(`more than ${most} bytes`);
+    const found = parseJson(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    return found instanceof Map ? found : refuse(`${what} must be an object`);
+  } catch (error) {
+    if (error instanceof Wrong || error instanceof TypeError) refuse(`not ${what}: ${error.message}`);
+    throw error;
+  }
+}
+
+function parseReceipt(value) {
   const tx = (value) => {
     const row = value instanceof Map ? new Map(value) : refuse("settlement_tx must be an object");
     const invoice = row.get("invoice") ?? null;
@@ -35,51 +47,35 @@ function parseReceipt(bytes) {
       block: count(row, "block"),
       invoice: or(invoice, (one) => {
         const proof = members(one, "invoice", ["root", "index", "size", "inclusion"]);
-        return {
-          root: hash(proof, "root"), index: count(proof, "index"), size: count(proof, "size"),
-          path: pathOf(proof.get("inclusion")),
-        };
+        return { root: hash(proof, "root"), index: count(proof, "index"), size: count(proof, "size"), path: pathOf(proof) };
       }),
     };
   };
-
-  let value;
-  try {
-    if (bytes.length > MAX_BYTES) throw new Wrong(`more than ${MAX_BYTES} bytes`);
-    value = parseJson(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
-  } catch (error) {
-    if (error instanceof Wrong || error instanceof TypeError) refuse("not a receipt: " + error.message);
-    throw error;
-  }
-  let told = [];
-  if (value instanceof Map && value.has("credits")) {
-    told = value.get("credits");
-    value.delete("credits");
-  }
-  const top = members(value, "receipt", [
-    "format", "session", "bill", "tariff", "leaves", "head", "chain", "settlement_tx",
-  ]);
+  const top = members(
+    value, "receipt", ["format", "session", "bill", "tariff", "leaves", "head", "chain", "settlement_tx"], ["credits"],
+  );
+  const told = top.has("credits") ? top.get("credits") : [];
   const version = ["wattproof-receipt/1", "wattproof-receipt/2"].indexOf(top.get("format")) + 1;
   if (!version) refuse("not a receipt: format must be 'wattproof-receipt/1' or 'wattproof-receipt/2'");
   const session = members(top.get("session"), "session", [
     "session_id", "session_key", "station_id", "evse_id", "started_at", "ended_at",
   ]);
   const head = members(top.get("head"), "head", ["size", "root", "tx_hash", "block"]);
-  const listed = top.get("leaves");
-  if (!Array.isArray(listed) || listed.length > MAX_LEAVES) refuse(`leaves must be a list of at most ${MAX_LEAVES}`);
+  const listed = listOf(top.get("leaves"), "leaves", MAX_LEAVES);
   hash(session, "session_key");
   for (const name of ["session_id", "station_id", "started_at", "ended_at"]) text(session, name);
   count(session, "evse_id");
   for (const name of ["bill", "tariff"])
     if (!(top.get(name) instanceof Map)) refuse(`${name} must be an object`);
   const leaves = listed.map((one) => {
-    const leaf = members(one, "leaf", ["index", "kind", "salt", "record", "inclusion"]);
+    const leaf = members(one, "leaf", ["index", "kind", "salt", "record", "inclusion"], ["commitment"]);
     return {
       index: count(leaf, "index"),
       kind: text(leaf, "kind"),
       salt: hash(leaf, "salt"),
       record: text(leaf, "record"),
-      path: pathOf(leaf.get("inclusion")),
+      stated: leaf.has("commitment") ? hash(leaf, "commitment") : null,
+      path: pathOf(leaf),
     };
   });
   const found = {
@@ -105,7 +101,7 @@ function parseReceipt(bytes) {
       };
     }),
     settlementTx: or(top.get("settlement_tx"), tx),
-    creditTxs: (Array.isArray(told) ? told : refuse("credits must be a list")).map((one) => {
+    creditTxs: listOf(told, "credits", MAX_LEAVES).map((one) => {
       const row = members(one, "credit", ["leaf_index", "tx"]);
       return { leafIndex: count(row, "leaf_index"), tx: or(row.get("tx"), tx) };
     }),

@@ -129,7 +129,7 @@ function unbase64(text) {
 function readKey(text) {
   const bare = text.replace(/-----(BEGIN|END) PUBLIC KEY-----/g, "").replace(/\s/g, "");
   let data = isHex(bare) ? unhex(bare) : unbase64(bare + "=".repeat(-bare.length & 3));
-  if (!data) throw new NotReceipt("the meter's key is neither hexadecimal digits nor base64");
+  if (!data) throw new NotUsable("the meter's key is neither hexadecimal digits nor base64");
   for (const curve of CURVES) {
     const method = joined(unhex("06072a8648ce3d0201"), Uint8Array.of(6, curve.oid.length), curve.oid);
     const size = 2 * curve.size + 2;
@@ -140,5 +140,5 @@ function readKey(text) {
   }
   if (data.length % 2 && data[0] === 4) data = data.slice(1);
   for (const curve of CURVES) if (keyOn(curve, data)) return keyOn(curve, data);
-  throw new NotReceipt("the meter's key is no point on a curve of OCMF");
+  throw new NotUsable("the meter's key is no point on a curve of OCMF");
 }

@@ -20,7 +20,7 @@ async function checkSigned(receipt, opened, given) {
     pinned = pinnedKey(settlement, start, keys);
     return `complete: ${count}, as settled; the key was pinned in leaf ${keys[0].index}`;
   });
-  if (!hasData) return found;
+  if (!hasData) return [...found, ...notJudged(SIGNED.slice(1), "the signed data does not hold")];
   const key = given ?? pinned;
   const isProven = await add("meter-signature", async () => {
     read = signed.map(({ index, body }) => {
@@ -39,7 +39,8 @@ async function checkSigned(receipt, opened, given) {
         throw new Wrong(`signed by meter ${one.meter}, the key was pinned to ${serial}`);
     return `${count} of meter ${read[0].meter || "?"}, by the ${given ? "given" : "pinned"} key`;
   });
-  if (isProven)
+  if (!isProven) found.push(...notJudged(["signed-registers"], "a signature does not hold"));
+  else
     await add("signed-registers", () => {
       const course = courseOf(read);
       for (const [name, reading] of [["start", course.begin], ["end", course.end]]) {
@@ -56,20 +57,19 @@ async function checkSigned(receipt, opened, given) {
 
 function checkUnsigned(facts, signed, keys, given) {
   const verdict = facts.get("signed_verdict") ?? null;
-  const name = "meter-signature";
-  if (signed.length || keys.length)
-    return [made(name, "false", "signed data in it that the settlement does not count")];
-  if (![null, "unsigned", "unverified", "failed"].includes(verdict))
-    return [made(name, "false", "the settlement says nothing known of signed data")];
   const reasons = facts.get("signed_reasons");
   const why = Array.isArray(reasons) ? ` (${reasons.map(String).join(", ")})` : "";
-  const text =
-    verdict === null || verdict === "unsigned"
-      ? "not signed by the meter: the bill rests on the station's word"
-      : `not proven by the meter: its signed data was ${verdict}${why}`;
-  const found = [made(name, "unchecked", text, false)];
-  if (given) found.push(made("meter-key", "false", "there is no signature to hold against it"));
-  return found;
+  const name = "meter-signature";
+  let found = null;
+  if (signed.length || keys.length) found = made(name, "false", "signed data in it that the settlement does not count");
+  else if (verdict === null || verdict === "unsigned")
+    found = made(name, "unchecked", "not signed by the meter: the bill rests on the station's word", false);
+  else if (verdict === "unverified" || verdict === "failed")
+    found = made(name, "unchecked", `not proven by the meter: its signed data was ${verdict}${why}`, false);
+  else found = made(name, "false", "the settlement says nothing known of signed data");
+  const left = notJudged(SIGNED.filter((one) => one !== name), "the bill rests on no signed data", false);
+  if (given) left[2] = made("meter-key", "false", "there is no signature to hold against it");
+  return [left[0], found, left[1], left[2]];
 }
 
 // The key that was pinned to this meter when the session was settled.

@@ -55,26 +55,28 @@ function eventsOf(name, address, logs) {
 
 const word = (number) => BigInt(number).toString(16).padStart(64, "0");
 
-async function checkChain(receipt, opened, url) {
-  const names = ["chain", "head", "settlement-on-chain"];
-  if (opened.credits.length) names.push("credits-on-chain");
-  const all = (verdict, reason) => names.map((name) => made(name, verdict, reason));
-  if (!receipt.chain) return all("unchecked", "the receipt names no chain: no anchor was made");
-  if (!url) return all("unchecked", "no chain was asked: give the address of a node");
+async function checkChain(receipt, opened, url, published) {
+  const names = ["chain", "code", "head", "settlement-on-chain"];
+  if (hasCredits(receipt)) names.push("credits-on-chain");
+  const all = (reason) => names.map((name) => made(name, "unchecked", reason));
+  if (!receipt.chain) return all("the receipt names no chain: no anchor was made");
+  if (!url) return all("no chain was asked: give the address of a node");
   try {
-    return await askedChain(receipt, opened, nodeAt(url), all);
+    return await askedChain(receipt, opened, nodeAt(url), names, published);
   } catch (error) {
-    if (error instanceof Unasked) return all("unchecked", error.message);
+    if (error instanceof Unasked) return all(error.message);
     throw error;
   }
 }
 
-async function askedChain(receipt, opened, ask, all) {
+async function askedChain(receipt, opened, ask, names, published) {
   const { chain: named, head, settlementTx, session, bill } = receipt;
-  const id = quantity(await ask("eth_chainId"));
-  if (id !== named.id) return all("false", `another chain: id ${id}`);
-  const genesis = await ask("eth_getBlockByNumber", "0x0", false);
-  if ("0x" + blob(genesis?.hash) !== named.genesis) return all("false", "another chain: its genesis block differs");
+  const found = [];
+  const add = async (check) => {
+    found.push(await outcome(names[found.length], check));
+    return found.at(-1).verdict !== "false";
+  };
+  const others = (why) => [...found, ...notJudged(names.slice(found.length), why)];
 
   const minedIn = async (tx) => {
     const found = await ask("eth_getTransactionReceipt", "0x" + tx.txHash);
@@ -90,46 +92,56 @@ async function askedChain(receipt, opened, ask, all) {
     });
   };
 
-  const found = [
-    await outcome("chain", async () => {
-      for (const name of ["StatusAnchor", "Settlement"])
-        if (!isContract(name, unhex(blob(await ask("eth_getCode", named[name], "latest")))))
-          throw new Wrong(`the code at ${named[name]} is not ${name}`);
-      return `chain ${id} with the known contracts; asked over RPC`;
-    }),
-    await outcome("head", async () => {
-      if (head.txHash === null || head.block === null) throw new Unproven("not anchored yet");
-      const events = eventsOf("HeadAnchored", named.StatusAnchor, await minedIn(head));
-      if (!events.some((one) => one.size === word(head.size) && one.root === hex(head.root)))
-        throw new Wrong("that transaction anchored another head");
-      const depth = quantity(await ask("eth_blockNumber")) - head.block;
-      return `anchored in block ${head.block}, ${counted(Number(depth), "block")} deep`;
-    }),
-    await outcome("settlement-on-chain", async () => {
-      if (!settlementTx) throw new Unproven("not settled on chain yet");
-      const logs = await minedIn(settlementTx);
-      const proof = settlementTx.invoice;
-      if (proof) {
-        await checkClosed(windowOf(proof, opened.settlement.hash, named, logs), opened.start.index, named, ask);
-        return `invoice ${proof.index + 1n} of ${proof.size} recorded in block ${settlementTx.block}, and its session is closed`;
-      }
-      const events = eventsOf("SessionSettled", named.Settlement, logs);
-      const mine = events.find((one) => one.sessionKey === session.get("session_key"));
-      if (!mine) throw new Wrong("that transaction did not settle this session");
-      const expected = {
-        startLeafIndex: word(opened.start.index),
-        leafHash: hex(opened.settlement.hash),
-        energyMilliWh: isInt(bill.get("energy_milliwh")) ? word(bill.get("energy_milliwh")) : null,
-        amountMinor: isInt(bill.get("amount_minor")) ? word(bill.get("amount_minor")) : null,
-        currency: hex(toBytes(String(bill.get("currency")))) + "0".repeat(58), // three bytes, and no more
-      };
-      for (const [name, value] of Object.entries(expected))
-        if (mine[name] !== value) throw new Wrong(`settled on chain with another ${name}`);
-      return `settled in block ${settlementTx.block}`;
-    }),
-  ];
-  if (opened.credits.length)
-    found.push(await outcome("credits-on-chain", () => checkRecorded(receipt, opened, ask, minedIn)));
+  const isNamed = await add(async () => {
+    const id = quantity(await ask("eth_chainId"));
+    if (id !== named.id) throw new Wrong(`another chain: id ${id}`);
+    const genesis = await ask("eth_getBlockByNumber", "0x0", false);
+    if ("0x" + blob(genesis?.hash) !== named.genesis) throw new Wrong("another chain: its genesis block differs");
+    return `chain ${id}, with its genesis block; asked over RPC`;
+  });
+  if (!isNamed) return others("that is another chain");
+  const isKnown = await add(async () => {
+    for (const name of ["StatusAnchor", "Settlement"]) {
+      const code = unhex(blob(await ask("eth_getCode", named[name], "latest")));
+      if (!isContract(name, code)) throw new Wrong(`the code at ${named[name]} is not ${name}`);
+      const known = published?.contracts.get(name);
+      if (known && hex(sha256(code)) !== known.code) throw new Wrong(`the code at ${named[name]} is not what is published`);
+    }
+    return `StatusAnchor and Settlement have ${published ? "known and published" : "known"} code at their addresses`;
+  });
+  if (!isKnown) return others("those are other contracts");
+  await add(async () => {
+    if (head.txHash === null || head.block === null) throw new Unproven("not anchored yet");
+    const events = eventsOf("HeadAnchored", named.StatusAnchor, await minedIn(head));
+    if (!events.some((one) => one.size === word(head.size) && one.root === hex(head.root)))
+      throw new Wrong("that transaction anchored another head");
+    const depth = quantity(await ask("eth_blockNumber")) - head.block;
+    return `anchored in block ${head.block}, ${counted(Number(depth), "block")} deep`;
+  });
+  if (!opened) return others("the records do not hold");
+  await add(async () => {
+    if (!settlementTx) throw new Unproven("not settled on chain yet");
+    const logs = await minedIn(settlementTx);
+    const proof = settlementTx.invoice;
+    if (proof) {
+      await checkClosed(windowOf(proof, opened.settlement.hash, named, logs), opened.start.index, named, ask);
+      return `invoice ${proof.index + 1n} of ${proof.size} recorded in block ${settlementTx.block}, and its session is closed`;
+    }
+    const events = eventsOf("SessionSettled", named.Settlement, logs);
+    const mine = events.find((one) => one.sessionKey === session.get("session_key"));
+    if (!mine) throw new Wrong("that transaction did not settle this session");
+    const expected = {
+      startLeafIndex: word(opened.start.index),
+      leafHash: hex(opened.settlement.hash),
+      energyMilliWh: isInt(bill.get("energy_milliwh")) ? word(bill.get("energy_milliwh")) : null,
+      amountMinor: isInt(bill.get("amount_minor")) ? word(bill.get("amount_minor")) : null,
+      currency: hex(toBytes(String(bill.get("currency")))) + "0".repeat(58), // three bytes, and no more
+    };
+    for (const [name, value] of Object.entries(expected))
+      if (mine[name] !== value) throw new Wrong(`settled on chain with another ${name}`);
+    return `settled in block ${settlementTx.block}`;
+  });
+  if (found.length < names.length) await add(() => checkRecorded(receipt, opened, ask, minedIn));
   return found;
 }
 

@@ -11,7 +11,8 @@ function node(tag, css, ...content) {
 
 const asked = new URLSearchParams(location.search).get("lang");
 let language = [asked, ...navigator.languages.map((one) => one.slice(0, 2))].find((one) => one in LANGUAGES) ?? "en";
-let data = null; // the bytes of the receipt
+let data = null; // the bytes of the receipt, or of the history
+const brought = []; // files of heads and contracts: name, format, bytes
 let told = null; // what was found of it
 let turn = 0;
 
@@ -34,7 +35,8 @@ function momentText(text, zone) {
 }
 
 // Amount, energy, time and place as the receipt has them: said only of what is a bill.
-function factsOf({ receipt, checks }, said) {
+function factsOf({ receipt, isOpened }, said) {
+  if (!isOpened) return "";
   const { bill, session, tariff } = receipt;
   const [due, after, energy, meter, time, charger] = said.facts;
   const list = node("dl");
@@ -54,27 +56,30 @@ function factsOf({ receipt, checks }, said) {
   const zone = tariff.get("timezone");
   row(time, [session.get("started_at"), session.get("ended_at")].map((one) => momentText(one, zone)).join(" – "));
   row(charger, `${session.get("station_id")} · ${session.get("evse_id")}`);
-  return checks[1].verdict === "true" ? list : "";
+  return list;
 }
 
 function drawReport(said) {
-  const { checks, verdict } = told;
+  const { checks, verdict, receipt } = told;
   const level = VERDICTS.indexOf(verdict);
   const card = node("section", "verdict " + KINDS[level]);
   card.append(
     node("span", "sign", level === 2 ? SHAPES[0] : SHAPES[level]),
-    node("div", "", node("h2", "", said.head[level]), node("p", "", said.sub[level])),
+    node("div", "", node("h2", "", said.head[level]), node("p", "", level === 3 && !receipt ? said.history : said.sub[level])),
   );
   const list = node("ol", "checks");
   const isWrong = (one) => one.verdict === "false";
-  for (const check of [...checks.filter(isWrong), ...checks.filter((one) => !isWrong(one))]) {
+  const titleOf = (name) =>
+    receipt || !CABINET_NAMES.includes(name) ? said.checks[NAMES.indexOf(name)] : said.cabinet[CABINET_NAMES.indexOf(name)];
+  const rank = (one) => (isWrong(one) ? 0 : one.is_claimed ? 1 : 2);
+  for (const check of [...checks].sort((one, other) => rank(one) - rank(other))) {
     const at = VERDICTS.indexOf(check.verdict);
     const row = node("li", KINDS[at]);
     row.append(
       node("span", "sign", SHAPES[at]),
       node(
         "div", "",
-        node("b", "", said.checks[NAMES.indexOf(check.name)]),
+        node("b", "", titleOf(check.name)),
         node("p", "soft", node("code", "", check.name), " " + check.reason),
       ),
       node("span", "mark", said.mark[at]),
@@ -103,9 +108,10 @@ function draw() {
       return button;
     }),
   );
-  if (told?.receipt) drawReport(said);
+  drawBrought(said);
+  if (told?.checks) drawReport(said);
   else if (told) {
-    const why = node("div", "", node("h2", "", told.isBusy ? said.busy : told.isBug ? said.failed : said.none));
+    const why = node("div", "", node("h2", "", told.isBusy ? said.busy : told.isBug ? said.failed : told.isBad ? said.bad : said.none));
     if (told.error) why.append(node("p", "soft", told.error));
     place("report").replaceChildren(node("section", "verdict " + (told.isBusy ? "open" : "bad"), why));
   }
@@ -119,29 +125,62 @@ async function run() {
   await new Promise((done) => setTimeout(done));
   let found;
   try {
-    found = await verifyReceipt(data, { rpc: place("rpc").value.trim(), meterKey: place("key").value.trim() });
+    const files = (format) => brought.filter((one) => one.format === format).map((one) => one.bytes);
+    found = await verifyFile(data, {
+      rpc: place("rpc").value.trim(), meterKey: place("key").value.trim(), since: place("since").value,
+      heads: files(FORMATS.heads), contracts: files(FORMATS.contracts).at(-1),
+    });
   } catch (error) {
-    found = { error: error.message, isBug: !(error instanceof NotReceipt) };
+    found = { error: error.message, isBug: !(error instanceof NotReceipt), isBad: error instanceof NotUsable };
   }
   if (mine !== turn) return;
   told = found;
   draw();
 }
 
-async function take(file) {
-  if (!file) return;
-  data = new Uint8Array(await file.slice(0, MAX_BYTES + 1).arrayBuffer());
+// Heads and contracts are kept beside the file that is checked; what is none of these is that file.
+async function take(files) {
+  for (const file of [...files]) {
+    const bytes = new Uint8Array(await file.slice(0, MAX_BYTES + 1).arrayBuffer());
+    const format = formatOf(bytes);
+    if (format === FORMATS.heads || format === FORMATS.contracts) brought.push({ name: file.name, format, bytes });
+    else data = bytes;
+  }
+  draw();
   await run();
+}
+
+function formatOf(bytes) {
+  try {
+    return objectOf(bytes, "", MAX_BYTES).get("format");
+  } catch (error) {
+    if (error instanceof NotReceipt) return null;
+    throw error;
+  }
+}
+
+function drawBrought(said) {
+  const buttons = brought.map((one) => {
+    const button = node("button", "", `${one.name} ✕`);
+    button.setAttribute("aria-label", `${said.remove}: ${one.name}`);
+    button.onclick = () => {
+      brought.splice(brought.indexOf(one), 1);
+      draw();
+      run();
+    };
+    return button;
+  });
+  place("brought").replaceChildren(...(buttons.length ? [said.also + ": ", ...buttons] : []));
 }
 
 place("file").onclick = (event) => {
   event.target.value = ""; // so that the same file may be chosen again
 };
-place("file").onchange = (event) => take(event.target.files[0]);
+place("file").onchange = (event) => take(event.target.files);
 document.ondragover = (event) => event.preventDefault();
 document.ondrop = (event) => {
   event.preventDefault();
-  take(event.dataTransfer.files[0]);
+  take(event.dataTransfer.files);
 };
 place("more").onsubmit = (event) => {
   event.preventDefault();
@@ -154,11 +193,12 @@ if (carried) {
   run();
 }
 
-// For whoever asks from the console: the same checks, of a text.
+// For whoever asks from the console: the same checks, of a text; heads and contracts are texts, too.
 globalThis.wattproof = {
-  async verify(text, options) {
+  async verify(text, { heads = [], contracts = null, ...options } = {}) {
     try {
-      const { verdict, checks } = await verifyReceipt(toBytes(text), options);
+      const more = { heads: heads.map(toBytes), contracts: contracts && toBytes(contracts) };
+      const { verdict, checks } = await verifyFile(toBytes(text), { ...options, ...more });
       return { verdict, checks };
     } catch (error) {
       if (error instanceof NotReceipt) return { error: error.message };
