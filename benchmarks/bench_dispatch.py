@@ -8,6 +8,7 @@ counts, and ends the run with 1 unless more than ``k`` lied. ``pairs``: the days
 ``load``: calls, plans and CPU time of the event loop by the number of EVSEs.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -18,12 +19,13 @@ from typing import Any, Final
 
 from benchmarks import harness
 from benchmarks.dispatch_days import hard_day, site_of, visits
-from benchmarks.dispatch_pairs import play_on, table
+from benchmarks.dispatch_pairs import play_on, read, table
 from benchmarks.dispatch_policies import POLICIES, Score, play
 from benchmarks.dispatch_setting import Setting, Trouble
 from benchmarks.dispatch_tally import Tally
+from benchmarks.dispatch_ways import Ways
 from benchmarks.dispatch_world import World
-from benchmarks.optimizer_days import Kind, draw
+from benchmarks.optimizer_days import Disturbance, Kind
 
 CASES: Final = ((Kind.WORK, 63.0), (Kind.PUBLIC, 50.0))
 SIZES: Final = (20, 54, 100)
@@ -33,54 +35,26 @@ EVERY_S: Final = 1800.0
 
 def main() -> None:
     """Parse the options, play, print the tables."""
-    parser = harness.parser(__doc__)
-    parser.add_argument("part", choices=("energy", "pairs", "safety", "load"))
-    parser.add_argument("--seeds", help="as 1-20", default="1-3")
-    parser.add_argument("--hours", type=float, default=3.0, help="of a hard day")
-    parser.add_argument("--policies", default=",".join(POLICIES[:3]))
-    parser.add_argument(
-        "--all-phases",
-        action="store_true",
-        help="energy: as with `[site] free_unused_phases = false`",
-    )
-    parser.add_argument(
-        "--wired-alike",
-        action="store_true",
-        help="energy, pairs: EVSEs have the phases that their car uses, not three",
-    )
-    parser.add_argument("--days", help="pairs: file of days", default="pairs.jsonl")
-    parser.add_argument("--minutes", type=float, default=60.0, help="pairs: at most")
-    parser.add_argument(
-        "--margin-a",
-        type=float,
-        default=0.0,
-        help="energy: kept free for EVSEs that disobey, on top of the limit",
-    )
-    options = parser.parse_args()
+    options = _parser().parse_args()
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     if options.quick:
         seeds = seeds[:1]
+    policies = options.policies.split(",")
     match options.part:
         case "energy":
-            result = energy(
-                seeds,
-                options.policies.split(","),
-                frees_phases=not options.all_phases,
-                margin_a=options.margin_a,
-                is_wired_alike=options.wired_alike,
-            )
+            result = energy(options.cabinets, seeds, policies, _ways(options))
         case "pairs":
-            days = play_on(
-                Path(options.days),
-                CASES,
+            path = Path(options.days)
+            play_on(
+                path,
+                options.cabinets,
                 seeds,
-                options.policies.split(","),
+                policies,
                 minutes=options.minutes,
-                frees_phases=not options.all_phases,
-                is_wired_alike=options.wired_alike,
+                ways=_ways(options),
             )
-            print(table(days))
+            print(table(read(path)))
             return
         case "load":
             result = load(SIZES[:1] if options.quick else SIZES)
@@ -94,31 +68,91 @@ def main() -> None:
         sys.exit(1)
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = harness.parser(__doc__)
+    parser.add_argument("part", choices=("energy", "pairs", "safety", "load"))
+    parser.add_argument("--seeds", help="as 1-20", default="1-3")
+    parser.add_argument("--hours", type=float, default=3.0, help="of a hard day")
+    parser.add_argument("--days", help="pairs: file of days", default="pairs.jsonl")
+    parser.add_argument("--minutes", type=float, default=60.0, help="pairs: at most")
+    days = parser.add_argument_group("energy and pairs")
+    days.add_argument(
+        "--policies",
+        default=",".join(POLICIES[:3]),
+        help=f"of {', '.join(POLICIES)}; as in `bench optimizer`",
+    )
+    days.add_argument(
+        "--cabinets",
+        type=_cabinets,
+        default=CASES,
+        help="kind and limit, as work:63,public:50",
+    )
+    days.add_argument(
+        "--silent", type=float, default=0.0, help="share of silent drivers, as 0.8"
+    )
+    days.add_argument(
+        "--what",
+        default=Disturbance.NONE.value,
+        choices=[one.value for one in Disturbance if one is not Disturbance.NOISE],
+        help="cars leave early, say a wrong hour, or the limit drops for three hours",
+    )
+    days.add_argument(
+        "--floors", type=int, default=0, help="EVSEs with 6 A reserved all day"
+    )
+    days.add_argument("--pv", action="store_true", help="meter an inverter")
+    days.add_argument(
+        "--all-phases",
+        action="store_true",
+        help="as with `[site] free_unused_phases = false`",
+    )
+    days.add_argument(
+        "--wired-alike",
+        action="store_true",
+        help="EVSEs have the phases that their car uses, not three",
+    )
+    days.add_argument(
+        "--margin-a",
+        type=float,
+        default=0.0,
+        help="kept free for EVSEs that disobey, on top of the limit",
+    )
+    return parser
+
+
+def _ways(options: argparse.Namespace) -> Ways:
+    return Ways(
+        frees_phases=not options.all_phases,
+        is_wired_alike=options.wired_alike,
+        margin_a=options.margin_a,
+        n_floor=options.floors,
+        has_pv=options.pv,
+        silent=options.silent,
+        disturbance=options.what,
+    )
+
+
+def _cabinets(text: str) -> tuple[tuple[Kind, float], ...]:
+    try:
+        pairs = [one.split(":") for one in text.split(",")]
+        return tuple((Kind(kind), float(limit_a)) for kind, limit_a in pairs)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not kinds and limits: {text}") from error
+
+
 def energy(
+    cabinets: Iterable[tuple[Kind, float]],
     seeds: Iterable[int],
     policies: Iterable[str],
-    *,
-    frees_phases: bool = True,
-    margin_a: float = 0.0,
-    is_wired_alike: bool = False,
+    ways: Ways,
 ) -> dict[str, Any]:
     """Play days with each policy; means over the seeds."""
     seeds, policies = tuple(seeds), tuple(policies)
     found: dict[str, Any] = {}
-    for kind, limit_a in CASES:
+    for kind, limit_a in cabinets:
         for policy in policies:
             scores: list[Score] = []
             for seed in seeds:
-                day = draw(kind, limit_a, seed)
-                scores.append(
-                    play(
-                        day,
-                        policy,
-                        frees_phases=frees_phases,
-                        margin_a=margin_a,
-                        is_wired_alike=is_wired_alike,
-                    )
-                )
+                scores.append(play(ways.day(kind, limit_a, seed), policy, ways))
                 print(kind, policy, seed, scores[-1].energy, file=sys.stderr)
             found[f"{kind} {limit_a:g} A {policy}"] = _means(scores)
     return found
@@ -130,6 +164,7 @@ def _means(scores: list[Score]) -> dict[str, float]:
         "energy": statistics.fmean(score.energy for score in scores),
         "full": statistics.fmean(score.full for score in scores),
         "worst": statistics.fmean(score.worst for score in scores),
+        "cost_per_kwh": statistics.fmean(score.cost_per_kwh for score in scores),
         "n_day": len(scores),
         **_counts(tallies),
     }

@@ -32,7 +32,7 @@ def site_of(
     load_a: float = 0.0,
     max_a: float = RATING_A,
     default_energy_wh: int = 15_000,
-    default_stay_s: int = 14_400,
+    default_stay_s: int | None = 14_400,
     is_rotated: bool = True,
     skew_s: int = 60,
 ) -> Site:

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Final, NotRequired, TypeAlias, TypedDict
 
 from benchmarks.dispatch_policies import play
-from benchmarks.optimizer_days import Day, Kind, draw
+from benchmarks.dispatch_ways import Ways
+from benchmarks.optimizer_days import Day, Kind
 
 
 class Played(TypedDict):
     """A day that was played with one policy; shares of 1.
 
-    ``is_wired_alike``: see `dispatch_policies.setting_of`; older files lack it.
+    What is not required is lacking in older files: see `dispatch_ways.Ways`, whose
+    usual values it had then.
     """
 
     kind: str
@@ -31,6 +33,13 @@ class Played(TypedDict):
     policy: str
     frees_phases: bool
     is_wired_alike: NotRequired[bool]
+    margin_a: NotRequired[float]
+    n_floor: NotRequired[int]
+    has_pv: NotRequired[bool]
+    silent: NotRequired[float]
+    disturbance: NotRequired[str]
+    cost_per_kwh: NotRequired[float]
+    cpu_s: NotRequired[float]
     energy: float
     full: float
     worst: float
@@ -43,7 +52,7 @@ Case: TypeAlias = tuple[Kind, float]
 
 COLUMNS: Final = (
     "energy % | full % | worst driver % | s above a limit | limits per EVSE-hour "
-    "| plans per hour"
+    "| plans per hour | cost per kWh"
 )
 MEASURES: Final[tuple[tuple[str, Callable[[Played], float]], ...]] = (
     ("energy", lambda day: day["energy"]),
@@ -59,8 +68,7 @@ def play_on(
     policies: Sequence[str],
     *,
     minutes: float,
-    frees_phases: bool,
-    is_wired_alike: bool = False,
+    ways: Ways,
 ) -> list[Played]:
     """Play days that a file does not have yet, seed by seed, until the time is over.
 
@@ -73,19 +81,12 @@ def play_on(
     for seed in seeds:
         for kind, limit_a in cases:
             for policy in policies:
-                ways = (frees_phases, is_wired_alike)
-                if (str(kind), limit_a, seed, policy, *ways) in done:
+                if (str(kind), limit_a, seed, policy, ways) in done:
                     continue
                 if time.monotonic() >= ends_s:
                     return days
-                days.append(
-                    _played(
-                        draw(kind, limit_a, seed),
-                        policy,
-                        frees_phases=frees_phases,
-                        is_wired_alike=is_wired_alike,
-                    )
-                )
+                day = ways.day(kind, limit_a, seed)
+                days.append(_played(day, limit_a, policy, ways))
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(days[-1]) + "\n")
                 print(json.dumps(days[-1]), file=sys.stderr)
@@ -99,29 +100,41 @@ def read(path: Path) -> list[Played]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def _key(day: Played) -> tuple[str, float, int, str, bool, bool]:
-    return (
-        day["kind"],
-        day["limit_a"],
-        day["seed"],
-        day["policy"],
-        day["frees_phases"],
-        day.get("is_wired_alike", False),
+def ways_of(day: Played) -> Ways:
+    """The ways in which a day of a file was played."""
+    return Ways(
+        frees_phases=day["frees_phases"],
+        is_wired_alike=day.get("is_wired_alike", False),
+        margin_a=day.get("margin_a", 0.0),
+        n_floor=day.get("n_floor", 0),
+        has_pv=day.get("has_pv", False),
+        silent=day.get("silent", 0.0),
+        disturbance=day.get("disturbance", "none"),
     )
 
 
-def _played(
-    day: Day, policy: str, *, frees_phases: bool, is_wired_alike: bool
-) -> Played:
-    score = play(day, policy, frees_phases=frees_phases, is_wired_alike=is_wired_alike)
+def _key(day: Played) -> tuple[str, float, int, str, Ways]:
+    return (day["kind"], day["limit_a"], day["seed"], day["policy"], ways_of(day))
+
+
+def _played(day: Day, limit_a: float, policy: str, ways: Ways) -> Played:
+    began_s = time.process_time()
+    score = play(day, policy, ways)
     tally = score.tally
     return Played(
         kind=str(day.kind),
-        limit_a=day.limit_a[0],
+        limit_a=limit_a,
         seed=day.seed,
         policy=policy,
-        frees_phases=frees_phases,
-        is_wired_alike=is_wired_alike,
+        frees_phases=ways.frees_phases,
+        is_wired_alike=ways.is_wired_alike,
+        margin_a=ways.margin_a,
+        n_floor=ways.n_floor,
+        has_pv=ways.has_pv,
+        silent=ways.silent,
+        disturbance=ways.disturbance,
+        cost_per_kwh=score.cost_per_kwh,
+        cpu_s=round(time.process_time() - began_s, 1),
         energy=score.energy,
         full=score.full,
         worst=score.worst,
@@ -140,11 +153,11 @@ def table(days: Iterable[Played]) -> str:
     days = tuple(days)
     rows = [
         f"| cabinet | policy | days | {COLUMNS} |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     differences = [
-        "| cabinet | | days | energy pp | won/lost | full pp | worst driver pp |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| cabinet | | days | energy pp | won/lost | full pp | worst pp | cost % |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for cabinet in dict.fromkeys(map(_cabinet, days)):
         mine = [d for d in days if _cabinet(d) == cabinet]
@@ -166,8 +179,8 @@ def table(days: Iterable[Played]) -> str:
 
 
 def _cabinet(day: Played) -> str:
-    wiring = ", wired alike" if day.get("is_wired_alike", False) else ""
-    return f"{day['kind']} {day['limit_a']:g} A{wiring}"
+    words = ways_of(day).words()
+    return f"{day['kind']} {day['limit_a']:g} A" + (f", {words}" if words else "")
 
 
 def _means(cabinet: str, policy: str, days: Sequence[Played]) -> str:
@@ -179,7 +192,8 @@ def _means(cabinet: str, policy: str, days: Sequence[Played]) -> str:
         f"| {cabinet} | {policy} | {len(days)} | {shares} "
         f"| {sum(day['above_s'] for day in days):g} "
         f"| {mean(lambda day: day['limits_per_evse_hour']):.1f} "
-        f"| {mean(lambda day: day['plans_per_hour']):.1f} |"
+        f"| {mean(lambda day: day['plans_per_hour']):.1f} "
+        f"| {_known(mean(_cost), '.4f')} |"
     )
 
 
@@ -189,11 +203,27 @@ def _difference(
     found: list[str] = []
     for name, of in MEASURES:
         each = [100 * (of(day[other]) - of(day[one])) for day in days]
-        error = (
-            statistics.stdev(each) / math.sqrt(len(each)) if len(each) > 1 else math.nan
-        )
-        found.append(f"{statistics.fmean(each):+.2f} ({error:.2f})")
+        found.append(_mean_and_error(each))
         if name == "energy":
             won, lost = sum(x > 0 for x in each), sum(x < 0 for x in each)
             found.append(f"{won}/{lost}")
+    dearer = [100 * (_cost(day[other]) / _cost(day[one]) - 1) for day in days]
+    found.append(_mean_and_error(dearer))
     return f"| {cabinet} | {other} - {one} | {len(days)} | {' | '.join(found)} |"
+
+
+def _mean_and_error(each: Sequence[float]) -> str:
+    mean = statistics.fmean(each)
+    if len(each) < 2 or math.isnan(mean):  # noqa: PLR2004 - one has no error
+        return _known(mean, "+.2f")
+    error = statistics.stdev(each) / math.sqrt(len(each))
+    return f"{mean:+.2f} ({error:.2f})"
+
+
+def _known(value: float, style: str) -> str:
+    """Older files do not say everything."""
+    return "-" if math.isnan(value) else format(value, style)
+
+
+def _cost(day: Played) -> float:
+    return day.get("cost_per_kwh", math.nan)

@@ -7,7 +7,9 @@ from typing import Final, Literal
 
 from benchmarks.dispatch_station import Visit
 from gateway.domain.topology import Site
+from gateway.services.arrivals import Arrivals
 from gateway.services.group_problem import Prices
+from gateway.services.need_policy import NeedDefaults
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 Kind = Literal[
@@ -56,6 +58,10 @@ class Setting:
         mode: What plans care for.
         notice_s: How long before it applies an operator sets a lower limit.
         drop_s: For how long it applies.
+        sun_w: What PV gives in each quarter of an hour, all inverters together.
+        feed_in: What it earns when nobody uses it.
+        need_defaults: What is assumed beside the site's configuration.
+        arrivals: What is known of cars that still come.
     """
 
     site: Site
@@ -74,6 +80,10 @@ class Setting:
     n_forgetful: int = 0
     versions: Sequence[str] = ("ocpp1.6", "ocpp2.0.1")
     prices: Prices | None = None
+    feed_in: Prices | None = None
+    sun_w: Sequence[float] = ()
+    need_defaults: NeedDefaults | None = None
+    arrivals: Arrivals | None = None
     loads_a: Mapping[str, Sequence[float]] = field(default_factory=dict)
     mode: str = "finish"
     plan_step_s: int = 900

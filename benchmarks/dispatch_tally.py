@@ -1,6 +1,6 @@
 """What a world measures: energy, calls, CPU time, and time above a limit."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -42,11 +42,15 @@ class Tally:
 
     Attributes:
         delivered_wh: By visit, at the meter.
+        drawn_wh: By quarter of an hour since the start, all cars.
         events: Lines of the gateway's log, by event.
         gateway_cpu_s: Of everything in the loop but physics, solver and store.
     """
 
     delivered_wh: dict[int, float] = field(default_factory=dict)
+    drawn_wh: defaultdict[int, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )
     overloads: list[Overload] = field(default_factory=list)
     peak_a: float = 0.0
     sent: Counter[str] = field(default_factory=Counter)

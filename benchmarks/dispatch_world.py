@@ -128,6 +128,9 @@ class World:
                 clock=self.clock,
                 solver=self.solver(),
                 prices=setting.prices,
+                feed_in=setting.feed_in,
+                need_defaults=setting.need_defaults,
+                arrivals=setting.arrivals,
                 step_s=setting.plan_step_s,
                 mode=setting.mode,
             )
@@ -205,12 +208,16 @@ class World:
                 if elapsed_s >= station.sample_due_s:
                     station.sample_due_s = elapsed_s + self.setting.sample_s
                 self._tell(station.sample(now))
+        drawn_w = sum(one.evse.draw.power_w for one in self.stations)
+        self.tally.drawn_wh[int((elapsed_s - dt_s) // QUARTER_S)] += (
+            drawn_w * dt_s / 3600
+        )
         self._loads_a = {
             load.id: self._load_now_a(load.id, elapsed_s) for load in self._site.loads
         }
         if elapsed_s >= self._load_due_s:
             self._load_due_s = elapsed_s + self.setting.load_every_s
-            self._measure(now)
+            self._measure(now, elapsed_s)
         drawn = ((one.station_id, one.evse.site_a) for one in self.stations)
         self._judge.look(drawn, self._loads_a, elapsed_s, dt_s)
 
@@ -359,13 +366,15 @@ class World:
         series = self.setting.loads_a.get(load_id)
         if series is None:
             return self.load_a / len(self._site.loads)
-        at = elapsed_s / QUARTER_S
-        here = min(int(at), len(series) - 1)
-        after = min(here + 1, len(series) - 1)
-        return series[here] + (series[after] - series[here]) * (at - int(at))
+        return _between(series, elapsed_s)
 
-    def _measure(self, now: datetime) -> None:
+    def _measure(self, now: datetime, elapsed_s: float) -> None:
         """Other equipment is read: all of it draws the same on its phases."""
+        for pv in self._site.pvs:
+            power_w = _between(self.setting.sun_w, elapsed_s) / len(self._site.pvs)
+            self._bus.publish(
+                LoadMeasured(load_id=pv.id, at=now, current_a=None, power_w=power_w)
+            )
         for load in self._site.loads:
             each_a = self._loads_a[load.id]
             one, two, three = (each_a if p in load.phases else 0.0 for p in range(3))
@@ -451,6 +460,14 @@ class World:
                     else self.setting.start + timedelta(seconds=leaves_s),
                 )
         return None
+
+
+def _between(series: Sequence[float], elapsed_s: float) -> float:
+    """On the straight line between quarters of an hour."""
+    at = elapsed_s / QUARTER_S
+    here = min(int(at), len(series) - 1)
+    after = min(here + 1, len(series) - 1)
+    return series[here] + (series[after] - series[here]) * (at - int(at))
 
 
 def _of(values: Sequence[float], index: int, default: float) -> float:

@@ -193,7 +193,7 @@ def run(day: Day, policy: Policy) -> Score:
         if not here:
             continue
         problem = _problem(day, step, here, policy)
-        past = _past(day.kind, step) if policy is Policy.FORESEEN else None
+        past = past_draw(day.kind, step) if policy is Policy.FORESEEN else None
         began_s = time.process_time()
         if past is not None:
             problem = forecast.foreseen(problem, {"A": past})
@@ -212,7 +212,7 @@ def run(day: Day, policy: Policy) -> Score:
             for phase in cable.car.phases:
                 used_a[phase] += limit_da / 10
             drawn_kw += _charge(cable, limit_da / 10)
-        cost += _cost(day, step, drawn_kw)
+        cost += cost_of(day, step, drawn_kw)
         above_a = max(
             used - head for used, head in zip(used_a, day.head_a(step), strict=True)
         )
@@ -245,7 +245,7 @@ def _decide(problem: CabinetProblem, policy: Policy) -> tuple[list[int], bool]:
 
 
 @cache
-def _past(kind: Kind, step: int) -> forecast.Expected:
+def past_draw(kind: Kind, step: int) -> forecast.Expected:
     """What cars that come after a step drew on past days."""
     days = [
         [
@@ -337,7 +337,7 @@ def _charge(cable: _Cable, limit_a: float) -> float:
     return drawn_wh / 1000 / _STEP_H
 
 
-def _cost(day: Day, step: int, drawn_kw: float) -> float:
+def cost_of(day: Day, step: int, drawn_kw: float) -> float:
     """What the energy of a step costs: sun first, at what it would have earned."""
     sunny_kw = min(drawn_kw, day.sun_w[step] / 1000)
     bought_kw = drawn_kw - sunny_kw

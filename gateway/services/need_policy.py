@@ -95,9 +95,9 @@ class NeedPolicy:
         local = await self._read(session, now)
         if said is not None:
             errors_s = self._errors_s if len(self._errors_s) >= LEAST_ERRORS else ()
-            return _likely(said, errors_s)
+            return likely(said, errors_s)
         found = await asyncio.to_thread(alike, self._visits, local)
-        return _likely(session.started_at or now, [visit.stay_s for visit in found])
+        return likely(session.started_at or now, [visit.stay_s for visit in found])
 
     async def _read(self, session: Session, now: datetime) -> datetime:
         """Read the past again where it is old; returns the local start."""
@@ -114,7 +114,7 @@ class NeedPolicy:
         return (session.started_at or now).astimezone(zone)
 
 
-def _likely(start: datetime, later_s: Sequence[int]) -> tuple[datetime, ...]:
+def likely(start: datetime, later_s: Sequence[int]) -> tuple[datetime, ...]:
     """So much later than a start each; many are represented by quantiles."""
     ordered = sorted(later_s)
     count = min(len(ordered), MOST_DEPARTURES)
