@@ -24,7 +24,7 @@ from ledger.sqlite_store import Leaf, SqliteStore, append_leaf
 MAX_AT_ONCE: Final = 25
 """Credits sealed in one round, each in a transaction of its own."""
 
-_WAITS: Final = "SettlementSessionUnknown"
+_WAITS: Final = frozenset({"SettlementSessionUnknown", "SettlementWindowDiffers"})
 """The settlement fell out of its block: the credit waits for it again."""
 
 
@@ -165,7 +165,7 @@ def seal_waiting(
 
 def is_refused(error: ContractRevertedError | None) -> bool:
     """Say whether the contract refused the credit itself, and always will."""
-    if error is None or error.name == _WAITS:
+    if error is None or error.name in _WAITS:
         return False
     return error.name.startswith("Settlement")
 

@@ -177,6 +177,7 @@ class SqliteInvoices(SqliteCredits):
     ) -> Sequence[CreditRow]:
         """Return credits that a window can carry: their session is in one.
 
+        That was of invoices: those of a netted one change a sum (`ledger.netted`).
         After an old backup was put back a credit may be recorded a second time; its
         key and its leaf are the same, so it counts once.
 
@@ -188,6 +189,7 @@ class SqliteInvoices(SqliteCredits):
         rows = self.conn.execute(
             "SELECT c.credit_key, c.session_key, c.leaf_hash, c.amount_minor,"
             " s.refused IS ? OR (t.state IN ('mined', 'final') AND t.chain = ?"
+            "  AND json_extract(t.facts, '$.netted') IS NULL"
             "  AND EXISTS (SELECT 1 FROM invoice_leaf AS i WHERE i.tx_id = s.tx_id))"
             " FROM credit_queue AS c JOIN settlement_queue AS s USING (session_key)"
             " LEFT JOIN outbox_tx AS t ON t.tx_id = s.tx_id"

@@ -156,10 +156,8 @@ class Windows:
         for _ in range(MAX_SCANS):
             if not self._runner.write(SqliteStore.scan_starts):
                 break
-        chain = self._runner.chain
-        key = chain.identity().key
-        data = chain.call(settlement, binding.calldata("closedBefore"))
-        (from_leaf,) = binding.result("closedBefore", data)
+        key = self._runner.chain.identity().key
+        from_leaf = self.closed_before(binding, settlement)
         found = self._runner.write(lambda store: self._find(store, key, from_leaf, now))
         is_any, doubted = self._set_aside(found, binding, settlement)
         if is_any:
@@ -188,6 +186,12 @@ class Windows:
                 now=now,
             )
         )
+
+    def closed_before(self, binding: Artifact, settlement: str) -> int:
+        """Ask the chain where the next window begins."""
+        data = self._runner.chain.call(settlement, binding.calldata("closedBefore"))
+        (from_leaf,) = binding.result("closedBefore", data)
+        return int(from_leaf)
 
     def _find(
         self, store: SqliteStore, key: str, from_leaf: int, now: datetime
@@ -296,17 +300,18 @@ class Windows:
                 "open": len(chosen.open),
             },
         )
-        _carry(store, store.seal(draft, now), rows, credited, hashes)
+        carry(store, store.seal(draft, now), rows, credited, hashes)
         return True
 
 
-def _carry(
+def carry(
     store: SqliteStore,
     tx_id: int,
     rows: Sequence[SettlementRow],
     credited: Sequence[CreditRow],
     hashes: Sequence[bytes],
 ) -> None:
+    """Say that a transaction carries these, under roots over these leaf hashes."""
     store.assign_settlements(rows, tx_id)
     for one in credited:
         store.assign_credit(one.credit_key, tx_id)

@@ -17,7 +17,8 @@ A receipt is a JSON object with exactly these members::
 
 A transaction that recorded a window of invoices also has
 ``"invoice": {"root", "index", "size", "inclusion"}``: where the settlement's leaf, or
-the credit's, stands under its root.
+the credit's, stands under its root. Where the window was netted, that is the root of
+one row, and the member has ``"user"``, the address of the row.
 
 ``leaves`` holds the session_start leaf, every meter leaf of the session that the
 settlement counts, an operator's decision on its held bill if there was one, the
@@ -121,12 +122,15 @@ class InvoiceProof:
         index: Of the leaf among them.
         size: Their number.
         inclusion: Audit path, as in the log.
+        user: Whose row of a netted window has that root, an address in lower-case hex;
+            ``None`` where the window has one root.
     """
 
     root: bytes
     index: int
     size: int
     inclusion: tuple[bytes, ...]
+    user: str | None = None
 
     def holds(self, leaf_hash: bytes) -> bool:
         """Say whether a leaf is under the root."""

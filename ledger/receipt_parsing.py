@@ -154,12 +154,14 @@ def _bundle_tx(value: object) -> BundleTx:
 
 
 def _invoice(value: object) -> InvoiceProof:
-    proof = members(value, "invoice", ("root", "index", "size", "inclusion"))
+    proof = members(value, "invoice", ("root", "index", "size", "inclusion"), ("user",))
+    user = proof.get("user")
     return InvoiceProof(
         root=hexed(proof["root"], HASH, "root"),
         index=count(proof, "index"),
         size=count(proof, "size"),
         inclusion=_path(proof["inclusion"]),
+        user=None if user is None else "0x" + hexed(user, ADDRESS, "user").hex(),
     )
 
 

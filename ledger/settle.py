@@ -24,6 +24,8 @@ class SettlementWay(Enum):
 
     INVOICES = "invoices"
     BATCH = "batch"
+    PROVEN = "proven"
+    NETTED = "netted"
 
 
 class AssetKind(IntEnum):
@@ -100,6 +102,15 @@ def settle_calldata(rows: Sequence[SettlementRow]) -> bytes:
     """Return the call of ``settleBatch`` with these rows, in this order."""
     return artifact("Settlement").calldata(
         "settleBatch", [settlement_values(row) for row in rows]
+    )
+
+
+def proven_calldata(
+    row: SettlementRow, leaf_index: int, proof: Sequence[bytes]
+) -> bytes:
+    """Return the call of ``settleProven`` with a row and its leaf's audit path."""
+    return artifact("Settlement").calldata(
+        "settleProven", settlement_values(row), leaf_index, list(proof)
     )
 
 

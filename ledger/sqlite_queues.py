@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any, Final
 
 from ledger.errors import LeaseLostError, RecordError
@@ -66,6 +67,16 @@ _SETTLEMENT: Final = (
     "session_key, start_leaf_index, leaf_hash, energy_milliwh, amount_minor, currency,"
     " flex_milliwh, flex_to"
 )
+
+
+class Batched(Enum):
+    """Which sessions settle in batches, as a clause of their query."""
+
+    ALL = ""
+    WITH_RECEIVER = " AND flex_to IS NOT NULL"
+    """Of flexibility; others go into windows."""
+    UNPLACED = " AND session_key NOT IN (SELECT session_key FROM settlement_leaf)"
+    """Queued by an earlier version, which did not note their place in the log."""
 
 
 def queue_settlement(
@@ -129,7 +140,7 @@ class SqliteQueues(SqliteOutbox):
     """Queues, heads, deployments and the lease, beside the outbox itself."""
 
     def waiting_settlements(
-        self, limit: int, *, only_with_receiver: bool = False
+        self, limit: int, which: Batched = Batched.ALL
     ) -> Sequence[SettlementRow]:
         """Return sessions that no transaction carries yet, oldest first.
 
@@ -137,11 +148,10 @@ class SqliteQueues(SqliteOutbox):
 
         Args:
             limit: At most so many.
-            only_with_receiver: Leave out those whose flexibility nobody receives.
+            which: Leave the others out.
         """
-        which = " AND flex_to IS NOT NULL" if only_with_receiver else ""
         return self._settlements(
-            f"WHERE tx_id IS NULL AND refused IS NULL{which}"  # noqa: S608  # a constant
+            f"WHERE tx_id IS NULL AND refused IS NULL{which.value}"  # noqa: S608  # a constant
             " AND session_key NOT IN (SELECT session_key FROM flex_wait)"
             " ORDER BY start_leaf_index LIMIT ?",
             limit,

@@ -20,7 +20,8 @@ from ledger import record
 from ledger.credit_queue import CREDIT_DDL
 from ledger.errors import RecordError
 from ledger.flex_queue import FLEX_DDL
-from ledger.invoice_queue import INVOICE_DDL, SqliteInvoices
+from ledger.invoice_queue import INVOICE_DDL
+from ledger.netted_queue import SqliteNetted
 from ledger.sqlite_outbox import OUTBOX_DDL
 from ledger.sqlite_queues import QUEUE_DDL
 
@@ -192,7 +193,7 @@ def erase_leaf(conn: sqlite3.Connection, leaf_index: int) -> None:
     )
 
 
-class SqliteStore(SqliteInvoices):
+class SqliteStore(SqliteNetted):
     """`ledger.log.LogStore` and all of the outbox over one connection.
 
     Cheap to construct: make one per transaction.

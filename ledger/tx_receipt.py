@@ -23,10 +23,10 @@ def tx_json(
         "tx_hash": "0x" + tx.tx_hash.hex(),
         "block": tx.block_number,
     }
-    hashes = list(store.invoices(tx.tx_id))
-    if leaf_hash not in hashes:
+    place = store.standing(tx, leaf_hash)
+    if place is None:
         return found
-    index = hashes.index(leaf_hash)
+    index, hashes = place.index, place.hashes
 
     def node(level: int, at: int) -> bytes:
         return merkle.root(hashes[at << level : (at + 1) << level])
@@ -37,5 +37,6 @@ def tx_json(
         "index": index,
         "size": len(hashes),
         "inclusion": [item.hex() for item in path],
+        **({} if place.user is None else {"user": place.user}),
     }
     return found

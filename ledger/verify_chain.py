@@ -24,7 +24,7 @@ from ledger.receipt import BundleChain, BundleHead, BundleTx, Receipt
 from ledger.verdicts import Check, Verdict
 from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven
-from ledger.verify_invoices import check_closed, check_window
+from ledger.verify_invoices import check_closed, check_netted, check_window
 
 SETTLED: Final = "settlement-on-chain"
 CREDITS: Final = "credits-on-chain"
@@ -206,13 +206,16 @@ def _check_settled(
         try:
             window = check_window(proof, settled.leaf_hash, named, found)
             check_closed(window, settled.start_leaf_index, named, chain)
+            told = "without flexibility"
+            if proof.user is not None:
+                told = f"in {check_netted(window, proof, receipt.bill)}"
         except BundleError as error:
             return Check.false(name, str(error))
         return Check(
             name=name,
             verdict=good,
             reason=f"invoice {proof.index + 1} of {proof.size} recorded in block"
-            f" {found.block_number}, without flexibility, and its session is closed",
+            f" {found.block_number}, {told}, and its session is closed",
         )
     expected = {
         "sessionKey": receipt.session.session_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ledger.contracts import Artifact, artifact, recognized
@@ -26,20 +27,56 @@ def check_window(
         found: The transaction's receipt.
 
     Returns:
-        The event ``InvoicesRecorded``.
+        The event ``InvoicesRecorded``; of a netted window ``WindowNetted`` with the
+        event ``UserNetted`` of the row.
 
     Raises:
         BundleError: It recorded no such window.
     """
     if not proof.holds(leaf_hash):
         raise BundleError("its leaf is not among the invoices of that transaction")
-    events = artifact("Settlement").events(
-        "InvoicesRecorded", named.settlement_contract, found.logs
-    )
-    for event in events:
+    binding, address = artifact("Settlement"), named.settlement_contract
+    if proof.user is not None:
+        windows = binding.events("WindowNetted", address, found.logs)
+        for row in binding.events("UserNetted", address, found.logs):
+            if (row["sessionsRoot"], row["user"]) != (proof.root, proof.user):
+                continue
+            for window in windows:
+                if window["fromLeaf"] == row["fromLeaf"]:
+                    return {**window, **row}
+        raise BundleError("that transaction netted other sessions, or for another")
+    for event in binding.events("InvoicesRecorded", address, found.logs):
         if event["invoicesRoot"] == proof.root:
             return event
     raise BundleError("that transaction recorded other invoices")
+
+
+def check_netted(
+    window: dict[str, Any], proof: InvoiceProof, bill: Mapping[str, object]
+) -> str:
+    """Hold a bill against the row of a netted window that its session is in.
+
+    A row of one session says what that cost; one of several is a sum, which who has
+    the receipts of all can add up.
+
+    Returns:
+        What the row says.
+
+    Raises:
+        BundleError: It is of another currency, or of another amount or energy.
+    """
+    if window["currency"] != str(bill.get("currency")).encode(errors="replace"):
+        raise BundleError("it was netted in another currency")
+    energy, amount = window["energyMilliWh"], window["amountMinor"]
+    if proof.size == 1 and energy != bill.get("energy_milliwh"):
+        raise BundleError("it was netted with another energy")
+    if proof.size == 1 and amount != bill.get("amount_minor"):
+        raise BundleError("it was netted with another amount")
+    flex = window["flexMilliWh"]
+    told = "without flexibility"
+    if flex:
+        told = f"with {flex} mWh of flexibility to {proof.user}"
+    return f"a row of {amount} minor units for {proof.user}, {told}"
 
 
 def check_closed(

@@ -30,12 +30,15 @@ from ledger.errors import (
 from ledger.grants import Contracts, Pausers
 from ledger.invoices import Windows, binding_of
 from ledger.lost_keys import LostKeys
+from ledger.netted import NettedWindows
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
+from ledger.proofs import NOT_INCLUDED, Proofs
 from ledger.public_leaves import STATUS_RECORD_BYTES, seal_status
 from ledger.receipt import BundleChain
 from ledger.runner import Report, Runner, RunnerSettings
 from ledger.settle import AlgorithmRelease, SettlementWay
+from ledger.sqlite_queues import Batched
 from ledger.sqlite_store import SqliteStore
 
 MAX_SETTLE_BATCH: Final = settle.MAX_BATCH
@@ -63,10 +66,10 @@ class WorkerSettings:
         anchor_interval_s: Least time between two anchors, in site time.
         hold_s: Pause after a revert before the same kind of work is tried again.
         way: How sessions are settled. A contract of an earlier release that cannot
-            record invoices gets batches.
-        patience_s: How long a window of invoices waits for a session to settle before
-            it names it as open, in site time. On a chain of one's own, where gas costs
-            nothing, it does not wait.
+            do it so gets batches.
+        patience_s: How long a window waits for a session to settle before it names it
+            as open, in site time; one that is netted waits as long for more sessions.
+            On a chain of one's own, where gas costs nothing, it does not wait.
     """
 
     anchor_interval_s: float = 900.0
@@ -161,7 +164,9 @@ class AnchorWorker:
         self._pausers = Pausers(self._runner, self._admin, signers.pauser)
         self._lost = LostKeys(self._runner, signers)
         self._windows: Windows | None = None
+        self._netted: NettedWindows | None = None
         self._invoices: Artifact | None = None
+        self._proofs: Proofs | None = None
         self._takes_flex = False
         self._no_position = settle.NO_POSITION
         self._key: str | None = None
@@ -242,7 +247,7 @@ class AnchorWorker:
         if key != self._key:  # also when a node came back with another chain
             self._key, self._contracts, self._bundle_chain = key, None, None
             self._pausers = Pausers(self._runner, self._admin, self._signers.pauser)
-            self._windows = self._invoices = None
+            self._windows = self._netted = self._invoices = self._proofs = None
             self._lost = LostKeys(self._runner, self._signers)
             self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
@@ -270,7 +275,8 @@ class AnchorWorker:
                 self._seal_anchor(
                     contracts, now, report, flush=flush or self._wants_cover()
                 ),
-                self._seal_invoices(contracts, now),
+                self._seal_windows(contracts, now),
+                self._seal_proven(contracts, now),
                 self._seal_settlements(contracts, now),
                 self._seal_credits(contracts, now),
                 self._seal_assets(contracts, now),
@@ -289,8 +295,8 @@ class AnchorWorker:
     def _seal_anchor(
         self, contracts: Contracts, now: datetime, report: Report, *, flush: bool
     ) -> bool:
-        due = self._anchor_due is None or now >= self._anchor_due
-        if not (due or flush) or self._blocked(Purpose.ANCHOR, now):
+        is_due = flush or self._is_anchor_due(now)
+        if not is_due or self._blocked(Purpose.ANCHOR, now):
             return False
         binding = artifact("StatusAnchor")
         data = self._chain.call(contracts.status_anchor, binding.calldata("head"))
@@ -350,41 +356,77 @@ class AnchorWorker:
         self._no_position = settle.NO_POSITION if is_marked else 0
         found = recognized("Settlement", self._chain.code(contracts.settlement))
         self._takes_flex = found is not None and found.release > 1
-        if self._settings.way is not SettlementWay.INVOICES:
-            return
+        way, settler = self._settings.way, self._signers.settler.address
         self._invoices = binding_of(self._runner, contracts.settlement)
+        if way is SettlementWay.PROVEN and self._takes_flex:
+            self._proofs = Proofs(self._runner, sender=settler)
+        if self._invoices is None:
+            return
         is_own = self._chain.self_witnessed
-        self._windows = Windows(
-            self._runner,
-            sender=self._signers.settler.address,
-            patience_s=0.0 if is_own else self._settings.patience_s,
+        patience_s = 0.0 if is_own else self._settings.patience_s
+        # Also where the way is another one now: what was netted before has credits.
+        self._netted = NettedWindows(
+            self._runner, sender=settler, patience_s=patience_s
         )
+        if way is SettlementWay.NETTED:
+            self._windows = self._netted
+        elif way is SettlementWay.INVOICES:
+            self._windows = Windows(self._runner, sender=settler, patience_s=patience_s)
 
     def _wants_cover(self) -> bool:
-        """Say whether an anchor is worth it for a session that waits for a window.
+        """Say whether an anchor is worth it for a session that waits for its cover.
 
         On a chain of one's own it is: gas costs nothing there.
         """
-        if self._invoices is None or not self._chain.self_witnessed:
+        if not self._chain.self_witnessed:
             return False
         key = self._chain.identity().key
+        if self._proofs is not None or self._windows is self._netted is not None:
+            return self._runner.write(lambda store: store.is_short_of_head(key))
+        if self._windows is None:
+            return False
         return self._runner.write(lambda store: store.is_beyond_head(key))
 
-    def _seal_invoices(self, contracts: Contracts, now: datetime) -> bool:
+    def _is_anchor_due(self, now: datetime) -> bool:
+        """Say whether it is time for an anchor.
+
+        Proofs under way hold for the head of now: an anchor waits for them, for one
+        interval at most. Then they are made anew.
+        """
+        due = self._anchor_due
+        if due is None:
+            return True
+        if now < due:
+            return False
+        latest = due + timedelta(seconds=self._settings.anchor_interval_s)
+        if self._proofs is None or now >= latest:
+            return True
+        return not self._proofs.are_under_way()
+
+    def _seal_windows(self, contracts: Contracts, now: datetime) -> bool:
         windows, binding = self._windows, self._invoices
         if windows is None or binding is None or self._blocked(Purpose.SETTLE, now):
             return False
         return windows.seal(binding, contracts.settlement, now)
+
+    def _seal_proven(self, contracts: Contracts, now: datetime) -> bool:
+        if self._proofs is None or self._blocked(Purpose.SETTLE, now):
+            return False
+        if self._blocked(Purpose.ANCHOR, now):  # the next head ends the proofs of this
+            return False
+        return self._proofs.seal(contracts, now)
 
     def _seal_settlements(self, contracts: Contracts, now: datetime) -> bool:
         if self._blocked(Purpose.SETTLE, now):
             return False
         key = self._chain.identity().key
         limit, since = self._settle_rows, self._settle_since or now
-        only_alone = self._invoices is not None
+        which = self._settled_in_batches()
+        if which is None:
+            return False
 
         def work(store: SqliteStore) -> bool:
-            rows = store.waiting_settlements(limit, only_with_receiver=only_alone)
+            rows = store.waiting_settlements(limit, which)
             if not rows:
                 return False
             name = hashlib.sha256(b"".join(row.session_key for row in rows))
@@ -403,10 +445,25 @@ class AnchorWorker:
         self._settle_rows, self._settle_since = MAX_SETTLE_BATCH, None
         return self._runner.write(work)
 
+    def _settled_in_batches(self) -> Batched | None:
+        """Say which of the sessions that wait settle in batches; ``None``: none do."""
+        if self._proofs is not None:
+            return Batched.UNPLACED
+        if self._windows is None:
+            return Batched.ALL
+        return None if self._windows is self._netted else Batched.WITH_RECEIVER
+
     def _seal_credits(self, contracts: Contracts, now: datetime) -> bool:
         if self._blocked(Purpose.CREDIT, now):
             return False
-        return self._runner.write(
+        netted, binding = self._netted, self._invoices
+        is_any = (
+            netted is not None
+            and binding is not None
+            and not self._blocked(Purpose.SETTLE, now)
+            and netted.seal_credits(binding, contracts.settlement, now)
+        )
+        return is_any or self._runner.write(
             partial(
                 credit_leaves.seal_waiting,
                 chain=self._chain.identity().key,
@@ -460,7 +517,10 @@ class AnchorWorker:
         """
         too_dear, report.too_dear = report.too_dear, []
         for tx, fitting in too_dear:
-            self._settle_rows, self._settle_since = fitting, tx.created_at
+            if self._windows is not None and self._windows is self._netted:
+                self._netted.shrink(fitting, tx.created_at)
+            else:
+                self._settle_rows, self._settle_since = fitting, tx.created_at
         failures, report.failures = report.failures, []
         for tx, error in failures:
             purpose = tx.draft.purpose
@@ -498,6 +558,8 @@ class AnchorWorker:
     def _culprit(self, error: ContractRevertedError) -> bytes | None:
         """Return the key of the row that a contract names in its refusal."""
         first = error.arguments[0] if error.arguments else None
+        if error.name == NOT_INCLUDED:  # a head overtook the proof: it is made anew
+            return None
         if error.name == "WindowLeafSettled" and isinstance(first, int):
             leaf = first
             return self._runner.write(lambda store: store.settlement_of_start(leaf))

@@ -46,6 +46,8 @@ class SettlementMode(StrEnum):
     """How settled sessions get onto the chain."""
 
     INVOICES = "invoices"
+    NETTED = "netted"
+    PROVEN = "proven"
     BATCH = "batch"
 
 

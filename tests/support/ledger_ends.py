@@ -2,11 +2,18 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ledger.worker import StepSummary, WorkerState
 from tests.support.ledger_world import BUMP_S, ViolationError, World
 
+if TYPE_CHECKING:
+    from tests.support.ledger_chaos import HostileWorld
+
 FOREIGN_ROUNDS = 6
+N_NETTED = 2
+"""Arguments of a netted window: what it spans, and its rows."""
+WINDOWS = ("recordInvoices", "settleNetted")
 
 
 def sealed_rows(world: World) -> set[int]:
@@ -59,6 +66,34 @@ def check_days_cost(world: World) -> None:
         cost_wei = sum(fee for at, fee in paid if begin < at <= end)
         if cost_wei > budget_wei:
             raise ViolationError(f"{cost_wei} wei within a day, not {budget_wei}")
+
+
+def check_sums(world: "HostileWorld") -> None:
+    """The rows of netted windows say what their sessions cost, less their credits."""
+    rows = credits_minor = 0
+    for key, value in world.chain.tip.items():
+        if key[0] == "window" and len(value) == N_NETTED:
+            rows += sum(dict(row)["amountMinor"] for row in value[1])
+        if key[0] == "netted":
+            credits_minor += value
+    netted = set(world.keys_in("settleNetted"))
+    sessions = [key for key in world.sessions if key in netted]
+    world.counts["sessions netted"] += len(sessions)
+    asked = ", ".join("?" * len(sessions))
+    (charged,) = world.conn.execute(
+        "SELECT coalesce(sum(amount_minor), 0) FROM settlement_queue"  # noqa: S608  # question marks
+        f" WHERE session_key IN ({asked})",
+        sessions,
+    ).fetchone()
+    (credited, aside) = world.conn.execute(
+        "SELECT coalesce(sum(amount_minor), 0),"  # noqa: S608  # question marks
+        " coalesce(sum(amount_minor) FILTER (WHERE refused IS NOT NULL), 0)"
+        f" FROM credit_queue WHERE session_key IN ({asked})",
+        sessions,
+    ).fetchone()
+    lowered = charged - rows + credits_minor
+    if not credited - aside <= lowered <= credited:
+        raise ViolationError(f"rows are lower by {lowered}, credits are {credited}")
 
 
 def meet_foreign_head(world: World) -> None:

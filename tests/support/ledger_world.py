@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from ledger import log, record
+from ledger import log, merkle, record
 from ledger.credit_queue import CreditRow, queue_credit
 from ledger.errors import LedgerError, SignerUnavailableError
 from ledger.invoice_queue import note_settlement_leaf
@@ -187,10 +187,11 @@ class World:
 
         def fact() -> None:
             self._put_leaves(index, 1)
+            (committed,) = SqliteStore(self.conn).commitments(index, index + 1)
             row = SettlementRow(
                 session_key=key,
                 start_leaf_index=self.starts[number],
-                leaf_hash=hashlib.sha256(key).digest(),
+                leaf_hash=merkle.leaf_hash(committed),
                 energy_milliwh=1_000_000 + number,
                 amount_minor=500 + number,
                 currency="EUR",

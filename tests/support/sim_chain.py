@@ -161,6 +161,9 @@ class SimChain:
         if function in ("isStartLeafClosed", "isStartLeafSettled"):
             asked = is_closed if function == "isStartLeafClosed" else is_settled
             return abi_encode(["bool"], (asked(self.tip, to, arguments[0]),))
+        if function == "creditContent":
+            known = ("credit", to, arguments[0].hex()) in self.tip
+            return bytes(31) + bytes([known])
         if function == "minter":
             return abi_encode(["address"], (minter(self.tip, to),))
         raise AssertionError(f"no model of {name}.{function}")

@@ -1,6 +1,7 @@
 """Models of the contracts, for a simulated chain: what their Solidity does, no more."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,8 +82,8 @@ def execute(slots: Slots, tx: SimTx) -> None:
         case "settleBatch":
             for row in arguments[0]:
                 _settle(slots, to, row)
-        case "recordInvoices" | "recordCredit":
-            (_record if len(arguments) > 1 else _credit)(slots, to, arguments)
+        case _ if function in _BOOKED:
+            _BOOKED[function](slots, to, arguments)
         case "registerBatch":
             for row in arguments[0]:
                 slots["asset", to, row["assetId"].hex()] = row
@@ -137,13 +138,84 @@ def _settle(slots: Slots, to: str, row: Mapping[str, Any]) -> None:
     slots["start", to, str(start)] = True
 
 
+def _settle_proven(slots: Slots, to: str, arguments: list[Any]) -> None:
+    row, leaf_index, proof = arguments
+    if slots.get(("session", to, row["sessionKey"].hex())) == row:
+        return
+    _settle(slots, to, row)
+    size, root = next((v for k, v in slots.items() if k[0] == "head"), (0, bytes(32)))
+    if leaf_index <= row["startLeafIndex"] or not merkle.verify_inclusion(
+        leaf=row["leafHash"],
+        index=leaf_index,
+        size=size,
+        proof=list(proof),
+        head=root,
+    ):
+        key = row["sessionKey"]
+        raise _refusal("Settlement", "SettlementNotIncluded", key, leaf_index)
+
+
 def _record(slots: Slots, to: str, arguments: list[Any]) -> None:
     first, end, root, count, listed, left = arguments
     assert len(listed) <= count, "a window counts what it lists"
+    del root
+    _close(slots, to, (first, end, listed, left), frozen(arguments))
+
+
+def _net(slots: Slots, to: str, arguments: list[Any]) -> None:
+    window, rows = arguments
+    first = window["fromLeaf"]
+    users = [int(row["user"], 16) for row in rows]
+    if any(one >= other for one, other in itertools.pairwise([0, *users])):
+        raise _refusal("Settlement", "SettlementWindowMisshapen", first)
+    span = (first, window["toLeaf"], window["listed"], window["open"])
+    _close(slots, to, span, frozen(arguments))
+
+
+def _credit_netted(slots: Slots, to: str, arguments: list[Any]) -> None:
+    window, rows, credit = arguments
+    key, first = credit["creditKey"], credit["fromLeaf"]
+    known = slots.get(("credit", to, key.hex()))
+    if known == credit:
+        return
+    if known is not None:
+        raise _refusal("Settlement", "SettlementCreditConflict", key)
+    if slots.get(("window", to, str(first))) != frozen([window, rows]):
+        raise _refusal("Settlement", "SettlementWindowDiffers", first)
+    row = next((one for one in rows if one["user"] == credit["user"]), None)
+    if row is None:
+        raise _refusal("Settlement", "SettlementUserNotNetted", first, credit["user"])
+    book = ("netted", to, str(first), credit["user"])
+    left = row["amountMinor"] - slots.get(book, 0)
+    if credit["amountMinor"] > left:
+        raise _refusal(
+            "Settlement",
+            "SettlementNettedCreditTooLarge",
+            first,
+            credit["user"],
+            left,
+            0,
+        )
+    slots[book] = slots.get(book, 0) + credit["amountMinor"]
+    slots["credit", to, key.hex()] = credit
+
+
+def frozen(value: Any) -> Any:
+    """Return arguments as something that can be compared and kept."""
+    if isinstance(value, dict):
+        return tuple((key, frozen(one)) for key, one in sorted(value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(frozen(one) for one in value)
+    return value
+
+
+def _close(
+    slots: Slots, to: str, span: tuple[int, int, Any, Any], content: object
+) -> None:
+    first, end, listed, left = span
     size = max((v[0] for key, v in slots.items() if key[0] == "head"), default=0)
     if end > size:
         raise _refusal("Settlement", "SettlementWindowBeyondHead", size, end)
-    content = (first, end, root, count, tuple(listed), tuple(left))
     if slots.get(("window", to, str(first))) == content:
         return
     closed = closed_before(slots, to)
@@ -196,6 +268,15 @@ def _grant(slots: Slots, to: str, arguments: list[Any]) -> None:
             slots["role", to, role.hex(), account] = True
         case _:
             slots["minter", to] = arguments[0]
+
+
+_BOOKED = {
+    "settleProven": _settle_proven,
+    "recordInvoices": _record,
+    "recordCredit": _credit,
+    "settleNetted": _net,
+    "recordNettedCredit": _credit_netted,
+}
 
 
 def has_role(slots: Slots, to: str, role: bytes, account: str) -> bool:
