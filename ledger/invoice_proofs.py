@@ -38,7 +38,9 @@ def check_invoices(
     if tx is None or tx.invoice is None:
         return "its credits are among the invoices of their windows"
     proof, facts = tx.invoice, settled.body
-    if proof.user is not None and facts.get("flex_to") not in (None, proof.user):
+    driver = facts.get("flex_to")
+    whom = driver.lower() if isinstance(driver, str) else driver
+    if proof.user is not None and whom not in (None, proof.user):
         raise BundleError("it was netted for another address than its driver's")
     whose = "" if proof.user is None else f", netted for {proof.user}"
     return (

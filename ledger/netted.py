@@ -86,7 +86,7 @@ class NettedWindows(Windows):
     @override
     def seal(self, binding: Artifact, settlement: str, now: datetime) -> bool:
         """Seal the next window, if one is due."""
-        self._set_credits_aside(binding, settlement)
+        self._set_credits_aside(binding, settlement, of_lost_sessions=True)
         self._ask_of_credits(binding, settlement)
         is_any = super().seal(binding, settlement, now)
         self._limit, self._since = MAX_SESSIONS, None
@@ -100,7 +100,7 @@ class NettedWindows(Windows):
             settlement: Its address.
             now: Site time.
         """
-        self._set_credits_aside(binding, settlement)
+        self._set_credits_aside(binding, settlement, of_lost_sessions=False)
         key = self._runner.chain.identity().key
 
         def work(store: SqliteStore) -> bool:
@@ -130,14 +130,16 @@ class NettedWindows(Windows):
 
         return self._runner.write(work)
 
-    def _set_credits_aside(self, binding: Artifact, settlement: str) -> None:
+    def _set_credits_aside(
+        self, binding: Artifact, settlement: str, *, of_lost_sessions: bool
+    ) -> None:
         """Refuse credits that may stand in a window that this database forgot."""
         key = self._runner.chain.identity().key
         closed = self.closed_before(binding, settlement)
 
         def work(store: SqliteStore) -> None:
             is_short = closed > store.newest_window_end(key)
-            store.forget_credits(of_netted=is_short)
+            store.forget_credits(of_netted=is_short, of_lost=of_lost_sessions)
 
         self._runner.write(work)
 

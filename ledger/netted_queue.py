@@ -159,19 +159,20 @@ class SqliteNetted(SqliteInvoices):
             chain,
         )
 
-    def forget_credits(self, *, of_netted: bool) -> int:
+    def forget_credits(self, *, of_netted: bool, of_lost: bool) -> int:
         """Set credits aside that a window may hold which this database forgot.
 
         Args:
-            of_netted: Also those of sessions whose own window is known.
+            of_netted: Those of sessions whose own window is known.
+            of_lost: Those of sessions whose own window is not.
         """
         return self.conn.execute(
             "UPDATE credit_queue SET refused = ? WHERE tx_id IS NULL"  # noqa: S608  # constant clauses
             " AND refused IS NULL AND session_key IN ("
             "  SELECT s.session_key FROM settlement_queue AS s"
             "  LEFT JOIN outbox_tx AS t ON t.tx_id = s.tx_id"
-            f"  WHERE s.refused = ? OR (? AND {_IS_NETTED}))",
-            (FORGOTTEN_WINDOW, RECORDED_ELSEWHERE, of_netted),
+            f"  WHERE (? AND s.refused = ?) OR (? AND {_IS_NETTED}))",
+            (FORGOTTEN_WINDOW, of_lost, RECORDED_ELSEWHERE, of_netted),
         ).rowcount
 
     def netted_credits(self, chain: str, limit: int) -> Sequence[NettedCredit]:

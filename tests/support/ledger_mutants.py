@@ -9,6 +9,7 @@ import pytest
 
 from ledger import outbox, runner
 from ledger.errors import LedgerForkError
+from ledger.netted import NettedWindows
 from ledger.outbox import OutboxTx, State
 from ledger.runner import Report, Runner
 from ledger.sqlite_store import SqliteStore
@@ -170,6 +171,11 @@ def foreign_head_overlooked(patch: pytest.MonkeyPatch) -> None:
             return seal(self, *args, **options)
 
     patch.setattr(AnchorWorker, "_seal_anchor", broken)
+
+
+def credits_not_set_aside(patch: pytest.MonkeyPatch) -> None:
+    """Credits that a forgotten window may have netted are netted again."""
+    patch.setattr(NettedWindows, "_set_credits_aside", lambda *_a, **_k: None)
 
 
 MUTANTS: Final[Mapping[str, Patch]] = {

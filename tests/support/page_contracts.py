@@ -19,11 +19,15 @@ EVENTS = {
     "SessionSettled": "Settlement",
     "CreditRecorded": "Settlement",
     "InvoicesRecorded": "Settlement",
+    "WindowNetted": "Settlement",
+    "UserNetted": "Settlement",
+    "NettedCreditRecorded": "Settlement",
 }
-CALLS: dict[str, object] = {
-    "settledAmounts": bytes(32),
-    "isStartLeafSettled": 0,
-    "isStartLeafClosed": 0,
+CALLS: dict[str, tuple[object, ...]] = {
+    "settledAmounts": (bytes(32),),
+    "isStartLeafSettled": (0,),
+    "isStartLeafClosed": (0,),
+    "nettedCredits": (0, "0x" + "00" * 20),
 }
 _HOLE = re.compile(rb"\x7f\x00{32}")
 
@@ -46,8 +50,8 @@ def contracts_script() -> str:
             "data": [one["name"] for one in entry["inputs"] if not one["indexed"]],
         }
     known["calls"] = {
-        name: artifact("Settlement").calldata(name, argument)[:4].hex()
-        for name, argument in CALLS.items()
+        name: artifact("Settlement").calldata(name, *arguments)[:4].hex()
+        for name, arguments in CALLS.items()
     }
     text = json.dumps(known, indent=1)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ledger.settle import SettlementWay
 from tests.support.ledger_chaos import ViolationError, live_through
-from tests.support.ledger_mutants import MUTANTS, Patch
+from tests.support.ledger_mutants import MUTANTS, Patch, credits_not_set_aside
 
 MUTANT_SEEDS = 20
 
@@ -56,6 +57,14 @@ def test_a_broken_outbox_is_noticed(
         live_through_many(MUTANT_SEEDS)
 
 
-def live_through_many(count: int) -> None:
+def test_a_credit_that_a_lost_window_netted_is_not_netted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    credits_not_set_aside(monkeypatch)
+    with pytest.raises(ViolationError):
+        live_through_many(MUTANT_SEEDS, way=SettlementWay.NETTED)
+
+
+def live_through_many(count: int, way: SettlementWay | None = None) -> None:
     for seed in range(count):
-        live_through(seed)
+        live_through(seed, way=way)

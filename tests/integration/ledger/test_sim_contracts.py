@@ -12,7 +12,7 @@ from ledger.credits import credit_calldata
 from ledger.errors import ContractRevertedError
 from ledger.outbox import SettlementRow
 from ledger.ports import Chain, Signer
-from ledger.settle import settle_calldata
+from ledger.settle import proven_calldata, settle_calldata
 from tests.support.ledger_site import make_site
 from tests.support.sim_contracts import (
     Slots,
@@ -23,10 +23,19 @@ from tests.support.sim_contracts import (
     tx_from,
 )
 
-N_CALL = 48
+N_CALL = 96
 N_LEAF = 12
 LEAVES = [hashlib.sha256(b"leaf %d" % index).digest() for index in range(N_LEAF)]
-FUNCTIONS = ("anchor", "settleBatch", "recordInvoices", "recordCredit")
+FUNCTIONS = (
+    "anchor",
+    "settleBatch",
+    "recordInvoices",
+    "recordCredit",
+    "settleProven",
+    "settleNetted",
+    "recordNettedCredit",
+)
+USERS = ["0x" + "a1" * 20, "0x" + "b2" * 20]
 
 
 def test_the_models_accept_and_refuse_what_the_evm_does(tmp_path: Path) -> None:
@@ -47,7 +56,7 @@ def test_the_models_accept_and_refuse_what_the_evm_does(tmp_path: Path) -> None:
     rng = random.Random(8)  # noqa: S311  # a seeded test
     seen: Counter[tuple[str, bool]] = Counter()
     for number in range(N_CALL):
-        function = FUNCTIONS[rng.choices(range(4), (3, 4, 4, 3))[0]]
+        function = FUNCTIONS[rng.choices(range(7), (3, 4, 3, 3, 4, 4, 6))[0]]
         size = slots.get(("head", anchor), (0, root))[0]
         data = CALLS[function](rng, size, closed_before(slots, settlement))
         to = anchor if function == "anchor" else settlement
@@ -172,7 +181,61 @@ def credit_call(rng: random.Random, _size: int, _closed: int) -> bytes:
     return credit_calldata(row)
 
 
+def proven_call(rng: random.Random, size: int, _closed: int) -> bytes:
+    """A settlement whose leaf is one of the log: often a right proof."""
+    leaf = rng.randrange(max(size, 2))
+    start = max(leaf - rng.choice((0, 1, 1)), 0)
+    row = SettlementRow(
+        session_key=hashlib.sha256(b"%d 0" % start).digest(),
+        start_leaf_index=start,
+        leaf_hash=merkle.leaf_hash(LEAVES[leaf]),
+        energy_milliwh=7,
+        amount_minor=500,
+        currency="EUR",
+    )
+    hashes = [merkle.leaf_hash(one) for one in LEAVES[:size]]
+
+    def node(level: int, index: int) -> bytes:
+        return merkle.root(hashes[index << level : (index + 1) << level])
+
+    proof = list(merkle.inclusion_proof(leaf, size, node)) if leaf < size else []
+    if proof and rng.random() < 0.2:
+        proof[0] = LEAVES[0]
+    return proven_calldata(row, leaf, proof)
+
+
+def netted_call(rng: random.Random, size: int, closed: int) -> bytes:
+    first = max(closed + rng.choice((0, 0, 0, 0, 1)), 0)
+    window = netted_window(first, min(max(size, first), first + 2))
+    rows = netted_rows()
+    if rng.random() < 0.2:
+        rows.reverse()
+    return artifact("Settlement").calldata("settleNetted", window, rows)
+
+
+def netted_window(first: int, end: int) -> tuple[object, ...]:
+    return (first, end, list(range(first, end))[:1], [], b"EUR")
+
+
+def netted_rows() -> list[tuple[object, ...]]:
+    return [(user, 7, 2, 0, LEAVES[0]) for user in USERS]
+
+
+def netted_credit_call(rng: random.Random, _size: int, closed: int) -> bytes:
+    first = rng.randrange(max(closed, 1))
+    window = netted_window(first, min(first + rng.choice((1, 2, 2)), N_LEAF))
+    key = hashlib.sha256(b"netted %d" % rng.randrange(6)).digest()
+    user = rng.choice((*USERS, "0x" + "cc" * 20))
+    credit = (first, user, key, LEAVES[1], 1, 0)
+    return artifact("Settlement").calldata(
+        "recordNettedCredit", window, netted_rows(), credit
+    )
+
+
 CALLS = {
+    "settleProven": proven_call,
+    "settleNetted": netted_call,
+    "recordNettedCredit": netted_credit_call,
     "anchor": anchor_call,
     "settleBatch": settle_call,
     "recordInvoices": invoices_call,

@@ -46,8 +46,14 @@ function parseReceipt(value) {
       txHash: hex(hexed(row.get("tx_hash"), "0x", 64, "tx_hash")),
       block: count(row, "block"),
       invoice: or(invoice, (one) => {
-        const proof = members(one, "invoice", ["root", "index", "size", "inclusion"]);
-        return { root: hash(proof, "root"), index: count(proof, "index"), size: count(proof, "size"), path: pathOf(proof) };
+        const named = one instanceof Map ? new Map(one) : one;
+        const user = named instanceof Map ? named.get("user") ?? null : null;
+        if (named instanceof Map) named.delete("user");
+        const proof = members(named, "invoice", ["root", "index", "size", "inclusion"]);
+        return {
+          user: or(user, (address) => "0x" + hex(hexed(address, "0x", 40, "user"))),
+          root: hash(proof, "root"), index: count(proof, "index"), size: count(proof, "size"), path: pathOf(proof),
+        };
       }),
     };
   };

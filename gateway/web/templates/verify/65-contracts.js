@@ -47,11 +47,27 @@ const CONTRACTS = {
    "topic": "0f9c69a4c32b8fa6c300e4fcdb6654c52745933957edb5a5d571562654a1f8d4",
    "topics": [ "fromLeaf" ],
    "data": [ "toLeaf", "invoicesRoot", "sessionCount" ]
+  },
+  "WindowNetted": {
+   "topic": "4da7cfe75551defb1fbb012d146b264dfe2fca7bcb166c4e227d9714569fdfb5",
+   "topics": [ "fromLeaf" ],
+   "data": [ "toLeaf", "currency", "sessionCount", "userCount" ]
+  },
+  "UserNetted": {
+   "topic": "e8a618a04062fc05b4e1bec06d8100482702c9a442be78ff2d11d8733c020387",
+   "topics": [ "user", "fromLeaf" ],
+   "data": [ "energyMilliWh", "amountMinor", "flexMilliWh", "sessionsRoot" ]
+  },
+  "NettedCreditRecorded": {
+   "topic": "7d8eea200a19f861f8b0390a8bb9c172b3323576c9d61fba42a9e989b29e1396",
+   "topics": [ "user", "fromLeaf", "creditKey" ],
+   "data": [ "leafHash", "amountMinor", "flexMilliWh" ]
   }
  },
  "calls": {
   "settledAmounts": "59c3669e",
   "isStartLeafSettled": "941db18f",
-  "isStartLeafClosed": "854b2b1c"
+  "isStartLeafClosed": "854b2b1c",
+  "nettedCredits": "12d2939e"
  }
 };

@@ -185,6 +185,9 @@ function checkInvoices({ settlementTx, creditTxs }, { settlement, credits }) {
       throw new Wrong("a leaf is not among the invoices of its transaction");
   const proof = settlementTx?.invoice;
   if (!proof) return "its credits are among the invoices of their windows";
+  const driver = settlement.body.get("flex_to") ?? null;
+  if (proof.user !== null && driver !== null && !(isText(driver) && driver.toLowerCase() === proof.user))
+    throw new Wrong("it was netted for another address than its driver's");
   const [amount, currency] = ["amount_minor", "currency"].map((name) => settlement.body.get(name));
   return `${amount} minor units of ${currency} are invoice ${proof.index + 1n} of ${proof.size} under ${hex(proof.root).slice(0, 16)}`;
 }

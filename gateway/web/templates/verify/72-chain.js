@@ -124,7 +124,9 @@ async function askedChain(receipt, opened, ask, names, published) {
     const logs = await minedIn(settlementTx);
     const proof = settlementTx.invoice;
     if (proof) {
-      await checkClosed(windowOf(proof, opened.settlement.hash, named, logs), opened.start.index, named, ask);
+      const window = windowOf(proof, opened.settlement.hash, named, logs);
+      await checkClosed(window, opened.start.index, named, ask);
+      if (proof.user !== null) checkNetted(window, proof, bill);
       return `invoice ${proof.index + 1n} of ${proof.size} recorded in block ${settlementTx.block}, and its session is closed`;
     }
     const events = eventsOf("SessionSettled", named.Settlement, logs);
@@ -148,9 +150,29 @@ async function askedChain(receipt, opened, ask, names, published) {
 // The window that a transaction recorded, with a leaf among its invoices.
 function windowOf(proof, leaf, named, logs) {
   if (!holdsInvoice(proof, leaf)) throw new Wrong("its leaf is not among the invoices of that transaction");
+  if (proof.user !== null) {
+    const windows = eventsOf("WindowNetted", named.Settlement, logs);
+    const rows = eventsOf("UserNetted", named.Settlement, logs).filter(
+      (one) => one.sessionsRoot === hex(proof.root) && one.user === proof.user.slice(2).padStart(64, "0"),
+    );
+    for (const row of rows) {
+      const window = windows.find((one) => one.fromLeaf === row.fromLeaf);
+      if (window) return { ...window, ...row };
+    }
+    throw new Wrong("that transaction netted other sessions, or for another");
+  }
   const found = eventsOf("InvoicesRecorded", named.Settlement, logs).find((one) => one.invoicesRoot === hex(proof.root));
   if (!found) throw new Wrong("that transaction recorded other invoices");
   return found;
+}
+
+// A row of one session says what that cost; one of several is a sum.
+function checkNetted(window, proof, bill) {
+  const said = (name) => (isInt(bill.get(name)) ? word(bill.get(name)) : null);
+  if (window.currency !== hex(toBytes(String(bill.get("currency")))) + "0".repeat(58)) throw new Wrong("it was netted in another currency");
+  if (proof.size !== 1n) return;
+  if (window.energyMilliWh !== said("energy_milliwh")) throw new Wrong("it was netted with another energy");
+  if (window.amountMinor !== said("amount_minor")) throw new Wrong("it was netted with another amount");
 }
 
 // Holds a session's start against its window, and against settlement elsewhere.
@@ -168,10 +190,11 @@ async function checkClosed(window, start, named, ask) {
   if (!(await asked("isStartLeafClosed"))) throw new Wrong("its session is open on chain: it could settle again");
 }
 
-async function checkRecorded({ creditTxs, chain, session }, { credits }, ask, minedIn) {
+async function checkRecorded({ creditTxs, chain, session, settlementTx }, { credits }, ask, minedIn) {
   if (creditTxs.map((one) => one.leafIndex).join() !== credits.map((one) => one.index).join())
     throw new Wrong("the receipt tells of other credits than it proves");
-  let [recorded, inWindows] = [0n, 0n];
+  let [recorded, inWindows, againstRows] = [0n, 0n, 0n];
+  const user = settlementTx?.invoice?.user ?? null;
   for (const [at, { hash, body }] of credits.entries()) {
     const { tx } = creditTxs[at];
     if (!tx) continue;
@@ -181,13 +204,21 @@ async function checkRecorded({ creditTxs, chain, session }, { credits }, ask, mi
       inWindows += body.get("amount_minor");
       continue;
     }
-    const events = eventsOf("CreditRecorded", chain.Settlement, logs);
-    const expected = {
-      sessionKey: session.get("session_key"), creditKey: body.get("credit_key"), leafHash: hex(hash),
-      amountMinor: word(body.get("amount_minor")),
-    };
-    if (!events.some((event) => Object.entries(expected).every(([name, value]) => event[name] === value)))
-      throw new Wrong(`credit ${body.get("ordinal")}: that transaction recorded another`);
+    const expected = { creditKey: body.get("credit_key"), leafHash: hex(hash), amountMinor: word(body.get("amount_minor")) };
+    if (user === null) expected.sessionKey = session.get("session_key");
+    else expected.user = user.slice(2).padStart(64, "0");
+    const found = eventsOf(user === null ? "CreditRecorded" : "NettedCreditRecorded", chain.Settlement, logs).find(
+      (event) => Object.entries(expected).every(([name, value]) => event[name] === value),
+    );
+    if (!found) throw new Wrong(`credit ${body.get("ordinal")}: that transaction recorded another`);
+    if (user !== null) {
+      againstRows += body.get("amount_minor");
+      const row = { to: chain.Settlement, data: "0x" + CONTRACTS.calls.nettedCredits + found.fromLeaf + found.user };
+      const counts = blob(await ask("eth_call", row, "latest"));
+      if (counts.length < 128) throw new Unasked("the node answers nonsense");
+      if (BigInt("0x" + counts.slice(0, 64)) < againstRows) throw new Wrong("the contract counts less credit of its row");
+      continue;
+    }
     recorded += body.get("amount_minor");
   }
   const call = { to: chain.Settlement, data: "0x" + CONTRACTS.calls.settledAmounts + session.get("session_key") };
@@ -197,5 +228,5 @@ async function checkRecorded({ creditTxs, chain, session }, { credits }, ask, mi
   if (credited < recorded) throw new Wrong(`the contract counts credits of ${credited}, not ${recorded}`);
   if (creditTxs.some((one) => !one.tx)) throw new Unproven("a credit is not on chain yet");
   const later = credited > recorded ? `; ${credited - recorded} more were credited since` : "";
-  return `credits of ${recorded + inWindows} minor units are recorded${later}`;
+  return `credits of ${recorded + inWindows + againstRows} minor units are recorded${later}`;
 }
