@@ -298,7 +298,8 @@ class LedgerConfig:
         backend: Where heads are anchored: a chain of one's own in a file, an EVM node,
             or nowhere.
         settlement: How sessions get onto the chain: as a root of invoices, which shows
-            no amounts, netted per user, in batches, or one by one with proof.
+            no amounts; as one sum for each driver's address and window; each with its
+            amount in batches, or one by one with the proof that it is in the log.
         rpc_url: JSON-RPC endpoint of an EVM node, http or https.
         chain_id: The chain that must be there; without it any chain is taken.
         contracts_file: Where the contracts are, as ``wattproof ledger deploy`` wrote
