@@ -32,6 +32,8 @@ from gateway.domain.ids import StationId
 from gateway.domain.site_text import counted
 from gateway.errors import StartupError, StoreError
 from gateway.process import run_to_end, stop_on_signals
+from gateway.services.anchoring import AnchorState
+from gateway.services.own_release import release_optimizer
 from gateway.store import api_tokens, money, tokens
 from gateway.store.api_tokens import Role
 from gateway.store.queries import Queries
@@ -116,15 +118,20 @@ async def _demo(
     stop_on_signals(stop)
     clock = ScaledClock.starting_at(await _first_moment(config), speed)
     _say(f"site clock: {clock.epoch:%Y-%m-%d %H:%M} UTC, {speed:g} times real time")
-    async with running(
-        config,
-        clock=clock,
-        passwords=passwords,
-        on_stage=_say,
-        stop=stop,
-        shipped_proven=tuple(station.id for station in config.site.stations),
-    ) as gateway:
+    async with (
+        running(
+            config,
+            clock=clock,
+            passwords=passwords,
+            on_stage=_say,
+            stop=stop,
+            shipped_proven=tuple(station.id for station in config.site.stations),
+        ) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
         token = await _prepare(gateway)
+        release = release_optimizer(gateway.anchoring, clock.epoch)
+        group.create_task(release, name="demo.release")
         stations = counted(len(config.site.stations), "simulated station")
         _say(f"starting {stations} (seed {seed})")
         async with _simulating(
@@ -133,7 +140,9 @@ async def _demo(
             await _announce(gateway, simulation, stop, config.store.path / ACCESS_FILE)
             await _until_over(simulation, stop, duration_s)
         _say("settling and anchoring what is left")
-        summary = await _summary(gateway, simulation)
+        await _drain(gateway)
+    # The gateway sealed and anchored once more when all of its parts were at rest.
+    summary = _summary(config, gateway.anchoring.state, simulation)
     sys.stdout.write(json.dumps(summary) + "\n")
     sys.stdout.flush()
     return 0 if summary["limit_violations"] == 0 else 1
@@ -337,16 +346,22 @@ async def _announce(
     sys.stdout.flush()
 
 
-async def _summary(gateway: Running, simulation: Simulation) -> dict[str, object]:
-    """What the run came to, once everything that ended is billed and on the chain."""
+async def _drain(gateway: Running) -> None:
+    """Bill and anchor what ended, with more time than a stopping gateway takes."""
     try:
         async with asyncio.timeout(DRAIN_S):
             await gateway.settlement.catch_up()
-            state = await gateway.anchoring.flush()
+            await gateway.anchoring.flush()
     except TimeoutError:
-        state = gateway.anchoring.state
-        _log.warning("demo.undrained", backlog=state.backlog)
-    counts = await gateway.writer.run(money.totals)
+        _log.warning("demo.undrained", backlog=gateway.anchoring.state.backlog)
+
+
+def _summary(
+    config: Config, state: AnchorState, simulation: Simulation
+) -> dict[str, object]:
+    """What the run came to, once everything that ended is billed and on the chain."""
+    with contextlib.closing(sqlite3.connect(config.store.database_path)) as conn:
+        counts = money.totals(conn)
     worst_s = max(simulation.limit_violation_s.values(), default=0.0)
     return {
         "sessions": counts.sessions,

@@ -73,12 +73,16 @@ class PreparedRelease:
         }
 
 
-def prepare_release(out: Path, root: Path = ROOT) -> PreparedRelease:
-    """Build the optimizer's wheel, twice in different places, and hash all of it.
+def prepare_release(
+    out: Path, root: Path = ROOT, *, is_compared: bool = True
+) -> PreparedRelease:
+    """Build the optimizer's wheel, and again in different places, and hash all of it.
 
     Args:
         out: Folder for the wheel.
         root: The checkout.
+        is_compared: Whether it is built in other places too; what is released for
+            others must be, a demo's own need not.
 
     Raises:
         ArtifactError: This is no checkout, the build failed, or two builds differ.
@@ -94,7 +98,7 @@ def prepare_release(out: Path, root: Path = ROOT) -> PreparedRelease:
         raise ArtifactError("optimizer/outcome.py names no algorithm")
     wheel = build_wheel(WHEEL, out, root)
     built = wheel_sha256(wheel)
-    if build_apart(WHEEL, root) != built:
+    if is_compared and build_apart(WHEEL, root) != built:
         raise ArtifactError(f"{WHEEL}: another wheel comes out elsewhere")
     return PreparedRelease(
         algorithm=named[1],

@@ -33,6 +33,7 @@ from ledger.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
     from ledger.ports import Chain, Signers
+    from ledger.settle import AlgorithmRelease
     from ledger.worker import AnchorWorker, StepSummary
 
 T = TypeVar("T")
@@ -136,6 +137,7 @@ class Anchoring:
         self._subtrees = Subtrees(site=site, step_s=settings.step_s)
         self._stepping = threading.Lock()
         self._worker: AnchorWorker | None = None
+        self._release: AlgorithmRelease | None = None
         self._close_chain: Callable[[], None] | None = None
         self._last_settled_tx = 0
         self._told: set[str] = set()
@@ -151,6 +153,13 @@ class Anchoring:
     def bundle_chain(self) -> BundleChain | None:
         """What receipts say of the chain; ``None`` without one."""
         return None if self._worker is None else self._worker.bundle_chain
+
+    def release(self, release: "AlgorithmRelease") -> None:
+        """Name a release in ``AlgorithmRegistry`` once the contracts are there.
+
+        On a chain of others the key for that is not here: `ledger.release_publish`.
+        """
+        self._release = release
 
     async def prepare(self) -> None:
         """Open keys and chain now, to say what is wrong with them before the start.
@@ -287,6 +296,9 @@ class Anchoring:
                 self._worker = self._open()
             now = self._clock.now()
             self._subtrees.step(self._write, now, flush=flush)
+            if self._release is not None and self._worker.bundle_chain is not None:
+                self._worker.publish(self._release, now)
+                self._release = None
             summary = self._worker.step(now, flush=flush)
             rows = self._write(
                 lambda conn: conn.execute(
