@@ -38,12 +38,13 @@ class AssetKind(IntEnum):
 
 
 class AssetStatus(IntEnum):
-    """Codes of ``AssetRegistry``."""
+    """Codes for ``AssetRegistry``, which keeps them and does not interpret them."""
 
     UNKNOWN = 0
     IN_SERVICE = 1
     OUT_OF_SERVICE = 2
     RETIRED = 3
+    PLANNED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

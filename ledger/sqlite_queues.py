@@ -240,6 +240,18 @@ class SqliteQueues(SqliteOutbox):
         )
         return [(row[0], json.loads(row[1])) for row in rows]
 
+    def asset_counts(self) -> tuple[int, int, int]:
+        """Return how many changes of assets wait or travel, stand, were refused."""
+        done = self._count(
+            "SELECT count(*) FROM asset_queue JOIN outbox_tx USING (tx_id)"
+            " WHERE state IN ('mined', 'final')"
+        )
+        refused = self._count(
+            "SELECT count(*) FROM asset_queue WHERE refused IS NOT NULL"
+        )
+        known = self._count("SELECT count(*) FROM asset_queue")
+        return known - done - refused, done, refused
+
     def assign_assets(self, queue_ids: Sequence[int], tx_id: int) -> None:
         """Say which transaction carries these assets."""
         self.conn.executemany(

@@ -7,7 +7,6 @@ one anchor catches up, since a later head covers every leaf before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -34,7 +33,7 @@ from ledger.netted import NettedWindows
 from ledger.outbox import WAITING, AnchoredHead, Purpose, TxDraft
 from ledger.ports import Chain, Signers, Transact
 from ledger.proofs import NOT_INCLUDED, Proofs
-from ledger.public_leaves import STATUS_RECORD_BYTES, seal_status
+from ledger.public_leaves import status_between
 from ledger.receipt import BundleChain
 from ledger.runner import Report, Runner, RunnerSettings
 from ledger.settle import AlgorithmRelease, SettlementWay
@@ -93,6 +92,9 @@ class StepSummary:
         credits_pending: Credits queued or under way.
         credits_mined: Credits recorded in a block, ever.
         credits_refused: Credits that the contract refused; look at them.
+        assets_pending: New and changed assets queued or under way.
+        assets_mined: Such changes registered in a block, ever.
+        assets_refused: Such changes that the contract refused; look at them.
         alarms: What an operator must look at; empty when all is well.
     """
 
@@ -106,6 +108,9 @@ class StepSummary:
     credits_pending: int
     credits_mined: int
     credits_refused: int
+    assets_pending: int
+    assets_mined: int
+    assets_refused: int
     sent: int
     mined: int
     final: int
@@ -125,8 +130,6 @@ class AnchorWorker:
         transact: Transact,
         signers: Signers,
         settings: WorkerSettings | None = None,
-        packed_status: Callable[[], bytes] = bytes,
-        on_status: Callable[[bool], None] = lambda _is_kept: None,
         holder: str = "gateway",
         book: AddressBook | None = None,
     ) -> None:
@@ -137,10 +140,6 @@ class AnchorWorker:
             transact: Runs database work in one transaction.
             signers: The keys of all roles.
             settings: Intervals and caps.
-            packed_status: Returns the packed status of changed public assets (records
-                of 13 bytes) when an anchor is sealed.
-            on_status: Hears ``True`` when what was packed last is kept in the outbox,
-                and ``False`` when an anchor failed: what it carried is not published.
             holder: Name of this installation: a restarted one takes its own lease over
                 at once, another one waits for it to expire.
             book: Where the contracts are; without it, those that the database knows,
@@ -158,8 +157,6 @@ class AnchorWorker:
         self._signers = signers
         self._admin = None if signers.admin is None else signers.admin.address
         self._book = book
-        self._packed_status = packed_status
-        self._on_status = on_status
         self._holder = holder
         self._pausers = Pausers(self._runner, self._admin, signers.pauser)
         self._lost = LostKeys(self._runner, signers)
@@ -272,9 +269,7 @@ class AnchorWorker:
             if contracts is None:
                 break
             sealed = [
-                self._seal_anchor(
-                    contracts, now, report, flush=flush or self._wants_cover()
-                ),
+                self._seal_anchor(contracts, now, flush=flush or self._wants_cover()),
                 self._seal_windows(contracts, now),
                 self._seal_proven(contracts, now),
                 self._seal_settlements(contracts, now),
@@ -292,24 +287,16 @@ class AnchorWorker:
         holders = self._signers.holders()
         return ensure_contracts(self._runner, self._admin, holders, now, report)
 
-    def _seal_anchor(
-        self, contracts: Contracts, now: datetime, report: Report, *, flush: bool
-    ) -> bool:
+    def _seal_anchor(self, contracts: Contracts, now: datetime, *, flush: bool) -> bool:
         is_due = flush or self._is_anchor_due(now)
         if not is_due or self._blocked(Purpose.ANCHOR, now):
             return False
         binding = artifact("StatusAnchor")
         data = self._chain.call(contracts.status_anchor, binding.calldata("head"))
         size, root, _anchored_at = binding.result("head", data)
-        packed = self._packed_status()
-        if len(packed) % STATUS_RECORD_BYTES:
-            report.alarms.append(f"packed status of {len(packed)} bytes was left out")
-            packed = b""
         key = self._chain.identity().key
 
         def work(store: SqliteStore) -> bool:
-            if packed:  # before the count: its own leaf is under the head, too
-                seal_status(store.conn, packed, now)
             count = store.leaf_count()
             if size > count or (size and log.head(store, size).root != root):
                 raise LedgerForkError(
@@ -332,7 +319,7 @@ class AnchorWorker:
                     count,
                     head.root,
                     list(log.consistency_proof(store, size, count)),
-                    packed,
+                    status_between(store.conn, size, count),
                 ),
                 facts={"size": count, "root": head.root.hex(), "old_size": size},
             )
@@ -341,8 +328,6 @@ class AnchorWorker:
 
         sealed = self._runner.write(work)
         if sealed:
-            if packed:
-                self._on_status(True)  # the one thing it says
             interval = timedelta(seconds=self._settings.anchor_interval_s)
             self._anchor_due = now + interval
         return sealed
@@ -524,8 +509,6 @@ class AnchorWorker:
         failures, report.failures = report.failures, []
         for tx, error in failures:
             purpose = tx.draft.purpose
-            if purpose is Purpose.ANCHOR:
-                self._on_status(False)  # the one thing it says
             reason = "not executed" if error is None else str(error)
             culprit = None if error is None else self._culprit(error)
             if culprit is not None and purpose is Purpose.SETTLE:
@@ -575,6 +558,7 @@ class AnchorWorker:
             anchored = None if key is None else store.anchored_head(key)
             pending, settled = store.settlement_counts()
             credits_pending, credits_mined, credits_refused = store.credit_counts()
+            assets_pending, assets_mined, assets_refused = store.asset_counts()
             return StepSummary(
                 state=state,
                 leaf_count=count,
@@ -586,6 +570,9 @@ class AnchorWorker:
                 credits_pending=credits_pending,
                 credits_mined=credits_mined,
                 credits_refused=credits_refused,
+                assets_pending=assets_pending,
+                assets_mined=assets_mined,
+                assets_refused=assets_refused,
                 sent=report.sent,
                 mined=report.mined,
                 final=report.final,

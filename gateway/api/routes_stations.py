@@ -48,7 +48,8 @@ async def put_station(
     ``managed``, ``latitude_deg``, ``longitude_deg``, ``clock_skew_s``,
     ``default_energy_wh``, ``default_stay_s``, ``assume_version`` (spoken when the
     station offers none), ``pin_version`` (the only one it may speak), ``main_meter``
-    (the load or feeder meter that its connector 0 measures), ``strict``
+    (the load or feeder meter that its connector 0 measures), ``owner`` and
+    ``service_status`` (for the registry on the chain), ``strict``
     (nothing is tolerated), ``compression`` (these but ``main_meter`` from the next
     connection on); and ``password`` (8 to 64 bytes; from the next connection on),
     ``security_profile``, ``registration`` (from the next BootNotification on),

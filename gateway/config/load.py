@@ -14,7 +14,7 @@ from gateway.config.meters import MeterConfig, made_up
 from gateway.config.ports import check_ports
 from gateway.config.reader import read, unknown
 from gateway.config.site import site_of
-from gateway.domain import site_check
+from gateway.domain import publicity, site_check
 from gateway.domain.ids import StationId
 from gateway.domain.ocpi import parse_tariff
 from gateway.domain.tariff import Tariff, TariffError
@@ -210,7 +210,7 @@ def _list(document: Mapping[str, object], name: str) -> list[object]:
 
 
 def _check_site(built: Site) -> None:
-    for problem in site_check.problems(built):
+    for problem in (*site_check.problems(built), *publicity.problems(built)):
         raise ConfigError(key_of(built, problem), problem.text)
 
 

@@ -75,6 +75,7 @@ def site_of(
         name=table.name,
         timezone=table.timezone,
         position=_position(table),
+        owner=_owner(table.owner),
         grid=table.grid,
         nominal_v=table.nominal_v,
         hold_time_s=table.hold_time_s,
@@ -117,6 +118,8 @@ def station_of(
         strict=table.strict,
         compression=table.compression,
         position=_position(table),
+        owner=_owner(table.owner),
+        service_status=table.service_status,
         origin=origin,
     )
 
@@ -197,6 +200,8 @@ def station_to_json(station: Station) -> dict[str, object]:
         "main_meter": station.main_meter,
         "strict": station.strict,
         "compression": station.compression,
+        "owner": station.owner,
+        "service_status": station.service_status.value,
         "evses": [evse_to_json(evse) for evse in station.evses],
     }
     if station.position is not None:
@@ -251,6 +256,9 @@ def _cabinet(table: CabinetTable) -> Cabinet:
         feeder_stale_after_s=table.feeder_stale_after_s,
         mode=table.mode,
         position=_position(table),
+        public=table.public,
+        owner=_owner(table.owner),
+        service_status=table.service_status,
     )
 
 
@@ -339,6 +347,8 @@ def _pv(table: PvTable) -> Pv:
         stale_after_s=table.stale_after_s,
         position=_position(table),
         public=table.public,
+        owner=_owner(table.owner),
+        service_status=table.service_status,
     )
 
 
@@ -360,11 +370,17 @@ def _battery(table: BatteryTable, grid: Grid, nominal_v: float) -> Battery:
         phase_v=phase_voltage(grid, nominal_v, len(phases)),
         position=_position(table),
         public=table.public,
+        owner=_owner(table.owner),
+        service_status=table.service_status,
     )
 
 
 def _value(version: OcppVersion | None) -> str | None:
     return None if version is None else version.value
+
+
+def _owner(owner: str | None) -> str | None:
+    return None if owner is None else owner.lower()
 
 
 def _position(table: Positioned) -> Position | None:

@@ -16,6 +16,7 @@ from gateway.config.meters import (
     check_source,
 )
 from gateway.config.reader import Range
+from gateway.config.registered import check_owner, check_place
 from gateway.domain.connectors import ConnectorFormat, ConnectorStandard
 from gateway.domain.ids import STATION_ID
 from gateway.domain.limits import LimitUnit
@@ -26,6 +27,7 @@ from gateway.domain.topology import (
     LoadSource,
     Mode,
     Rotation,
+    ServiceStatus,
     rotation,
 )
 from gateway.errors import ConfigError
@@ -50,6 +52,7 @@ class SiteTable:
         timezone: IANA name; windows of tariffs and hours of profiles are in it.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
+        owner: Account of the owner of all assets that name no other, as ``0x...``.
         grid: ``TN`` (also for TT); ``IT`` or ``delta`` have no neutral.
         nominal_v: To neutral on ``TN``, line to line otherwise.
         hold_time_s: With everything dead, stations are at their floors after this time.
@@ -67,6 +70,7 @@ class SiteTable:
     timezone: str = "UTC"
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
+    owner: str | None = None
     grid: Grid = Grid.TN
     nominal_v: Annotated[float, Range(low=50, high=1_000)] = 230.0
     hold_time_s: Annotated[int, Range(low=60, high=86_400)] = 1_800
@@ -77,6 +81,8 @@ class SiteTable:
     free_unused_phases: bool = False
 
     def __post_init__(self) -> None:
+        check_place(self.latitude_deg, self.longitude_deg)
+        check_owner(self.owner)
         try:
             zoneinfo.ZoneInfo(self.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -113,6 +119,11 @@ class CabinetTable:
         mode: ``control``, or ``advise``: plans are shown and nothing is sent.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
+        public: It is registered on chain, and what its feeder meter shows anchored, in
+            the open.
+        owner: Account of its owner in the registry, instead of that of ``[site]``.
+        service_status: What the registry says of it; changes nothing else. One that
+            leaves the configuration is retired by that.
     """
 
     id: str
@@ -134,9 +145,14 @@ class CabinetTable:
     mode: Mode = Mode.CONTROL
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
+    public: bool = False
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        check_place(self.latitude_deg, self.longitude_deg)
+        check_owner(self.owner)
         for key in ("limit_a", "net_limit_a", "export_limit_a"):
             limits = getattr(self, key)
             if limits is not None and len(limits) != len(ALL_PHASES):
@@ -214,6 +230,9 @@ class StationTable:
         cabinet: Id of the cabinet that feeds it; without one it is never limited.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
+        owner: Account of its owner in the registry, instead of that of ``[site]``.
+        service_status: What the registry says of it; changes nothing else. One that
+            leaves the configuration is retired by that.
         managed: ``false``: nothing is sent unasked, and its rating is reserved.
         unit: What it wants limits in.
         clock_skew_s: How wrong its clock may be.
@@ -235,6 +254,8 @@ class StationTable:
     cabinet: str | None = None
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
     managed: bool = True
     unit: LimitUnit = LimitUnit.A
     clock_skew_s: Annotated[int, Range(low=0, high=3_600)] = 60
@@ -252,6 +273,8 @@ class StationTable:
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        check_place(self.latitude_deg, self.longitude_deg)
+        check_owner(self.owner)
         if None not in {self.assume_version, self.pin_version} and (
             self.assume_version is not self.pin_version
         ):
@@ -319,7 +342,11 @@ class PvTable:
         stale_after_s: Age from which a reading does not count.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
-        public: It is registered on chain in the open, not as a salted hash.
+        public: It is registered on chain, and its status anchored, in the open; else
+            it is registered as a salted hash.
+        owner: Account of its owner in the registry, instead of that of ``[site]``.
+        service_status: What the registry says of it; changes nothing else. One that
+            leaves the configuration is retired by that.
         modbus: One table ``[pv.modbus]``.
         mqtt: One table ``[pv.mqtt]``.
     """
@@ -334,12 +361,16 @@ class PvTable:
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
     public: bool = False
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
     modbus: ModbusTable | None = None
     mqtt: MqttTable | None = None
 
     def __post_init__(self) -> None:
         _check_id(self.id)
         wired_to(self.phases)
+        check_place(self.latitude_deg, self.longitude_deg)
+        check_owner(self.owner)
         _check_read(self.source, self.modbus, self.mqtt)
         check_measures_only(self.modbus, self.mqtt)
         if len(self.profile_w) not in {0, HOURS}:
@@ -371,7 +402,11 @@ class BatteryTable:
         stale_after_s: Age from which a reading does not count.
         latitude_deg: Place on the map, WGS 84.
         longitude_deg: Place on the map, WGS 84.
-        public: It is registered on chain in the open, not as a salted hash.
+        public: It is registered on chain, and its status anchored, in the open; else
+            it is registered as a salted hash.
+        owner: Account of its owner in the registry, instead of that of ``[site]``.
+        service_status: What the registry says of it; changes nothing else. One that
+            leaves the configuration is retired by that.
         modbus: One table ``[battery.modbus]``.
         mqtt: One table ``[battery.mqtt]``.
     """
@@ -391,12 +426,16 @@ class BatteryTable:
     latitude_deg: Latitude = None
     longitude_deg: Longitude = None
     public: bool = False
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
     modbus: ModbusTable | None = None
     mqtt: MqttTable | None = None
 
     def __post_init__(self) -> None:
         _check_id(self.id)
         wired_to(self.phases)
+        check_place(self.latitude_deg, self.longitude_deg)
+        check_owner(self.owner)
         _check_read(self.source, self.modbus, self.mqtt)
         if self.control is not BatteryControl.OFF:
             check_controlled(self.source, self.modbus, self.mqtt)

@@ -39,6 +39,15 @@ class Mode(StrEnum):
     ADVISE = "advise"
 
 
+class ServiceStatus(StrEnum):
+    """Where an asset is in its life; what the registry says, nothing else."""
+
+    PLANNED = "planned"
+    IN_SERVICE = "in_service"
+    OUT_OF_SERVICE = "out_of_service"
+    RETIRED = "retired"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """WGS 84 coordinates, degrees."""
@@ -65,6 +74,8 @@ class Cabinet:
         feeder_meter: Id of the meter that measures the whole feeder, if there is one.
         imbalance_da: What cars may load one phase more than another by plan, 0.1 A.
         feeder_stale_after_s: Site seconds after which that meter is lost.
+        public: May appear on a public chain, with what its feeder meter shows.
+        owner: Account of its owner in the registry; ``None``: the site's.
     """
 
     id: CabinetId
@@ -80,6 +91,9 @@ class Cabinet:
     feeder_stale_after_s: int = 120
     mode: Mode = Mode.CONTROL
     position: Position | None = None
+    public: bool = False
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
 
     @property
     def committed_da(self) -> PerPhase | None:
@@ -242,6 +256,7 @@ class Station:
         main_meter: What its main meter (connector 0) measures: the id of a load or of
             a feeder meter; ``None``: nothing of the site.
         compression: It is offered permessage-deflate; ``None``: as the port does.
+        owner: Account of its owner in the registry; ``None``: the site's.
         origin: ``config`` or ``api``.
     """
 
@@ -260,6 +275,8 @@ class Station:
     strict: bool | None = None
     compression: bool | None = None
     position: Position | None = None
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
     origin: str = "config"
 
 
@@ -310,6 +327,7 @@ class Pv:
 
     Attributes:
         profile_w: 24 usual powers, one per local hour, or none; for plans' cost only.
+        owner: Account of its owner in the registry; ``None``: the site's.
     """
 
     id: str
@@ -320,6 +338,8 @@ class Pv:
     stale_after_s: int = 300
     position: Position | None = None
     public: bool = False
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +352,7 @@ class Battery:
         follows_plan: It is planned with the cars, and told what the plan says.
         reserve_percent: Of its capacity; what is below is never discharged by us.
         target_percent: Of its capacity; what plans leave in it at their end.
+        owner: Account of its owner in the registry; ``None``: the site's.
     """
 
     id: str
@@ -345,6 +366,8 @@ class Battery:
     phase_v: float = 230.0
     position: Position | None = None
     public: bool = False
+    owner: str | None = None
+    service_status: ServiceStatus = ServiceStatus.IN_SERVICE
     is_controlled: bool = False
     follows_plan: bool = False
     reserve_percent: int = 20

@@ -145,6 +145,11 @@ class Tariff:
             and all(element.is_plain for element in self.elements)
         )
 
+    @property
+    def most_micro_per_kwh(self) -> int:
+        """The most a kWh costs, tax included, at any hour and under any condition."""
+        return max((one.price_micro_per_kwh for one in self.elements), default=0)
+
     def prices(self, *dimensions: Dimension) -> bool:
         """Whether any element has a price of one of the dimensions."""
         return any(

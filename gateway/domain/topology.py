@@ -17,6 +17,7 @@ from gateway.domain.assets import (
     Mode,
     Position,
     Pv,
+    ServiceStatus,
     Station,
 )
 from gateway.domain.dwell import Dwell
@@ -51,6 +52,7 @@ __all__ = [
     "Position",
     "Pv",
     "Rotation",
+    "ServiceStatus",
     "Site",
     "Station",
     "dc_input_da",
@@ -95,6 +97,7 @@ class Site:
     """Everything that is wired; frozen, changes make a new one.
 
     Attributes:
+        owner: Account of the owner of all assets that name none, in the registry.
         nominal_v: Phase to neutral on TN, line to line on IT and delta.
         hold_time_s: Within this time after the gateway dies every limit is its floor.
         default_energy_wh: Need of a driver who states none; ``None``: as its history.
@@ -107,6 +110,7 @@ class Site:
     name: str = "Site"
     timezone: str = "UTC"
     position: Position | None = None
+    owner: str | None = None
     grid: Grid = Grid.TN
     nominal_v: float = 230.0
     hold_time_s: int = 1800

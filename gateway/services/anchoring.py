@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import structlog
@@ -18,11 +18,13 @@ import structlog
 from gateway.bus import Bus, HeadAnchored, Lagged, Notice, SessionSettled, Subscription
 from gateway.clock import Clock
 from gateway.config import LedgerBackend, LedgerConfig, StoreConfig
-from gateway.domain.ids import EvseRef, SessionId
+from gateway.domain.ids import EvseRef, SessionId, StationId
 from gateway.domain.topology import Site
 from gateway.errors import StartupError, StoreError
+from gateway.services.asset_register import AssetRegister
+from gateway.services.battery_levels import Heard
 from gateway.services.ledger_access import open_access
-from gateway.services.public_status import PublicStatus, register_assets
+from gateway.services.public_status import PublicStatus, StatusLeaves
 from gateway.services.sealing import install_ledger
 from gateway.services.subtrees import Subtrees
 from gateway.store.writer import Writer
@@ -103,6 +105,9 @@ class AnchorState:
     credits_pending: int = 0
     credits_on_chain: int = 0
     credits_refused: int = 0
+    assets_pending: int = 0
+    assets_on_chain: int = 0
+    assets_refused: int = 0
     alarms: tuple[str, ...] = ()
 
 
@@ -116,6 +121,8 @@ class Anchoring:
         settings: See there.
         site: The site as it is now.
         limit_w: The limit in force of an EVSE, W; ``None``: its rating.
+        heard: What a battery said last of itself; ``None``: nothing.
+        tariff_id_of: Which tariff a station charges by; ``None`` for none.
     """
 
     def __init__(
@@ -127,13 +134,18 @@ class Anchoring:
         settings: AnchoringSettings,
         site: Callable[[], Site],
         limit_w: Callable[[EvseRef], int | None] = lambda _evse: None,
+        heard: Callable[[str], Heard | None] = lambda _battery: None,
+        tariff_id_of: Callable[[StationId], str | None] = lambda _station: None,
     ) -> None:
         self._writer = writer
         self._bus = bus
         self._clock = clock
         self._settings = settings
-        self._site = site
-        self._public = PublicStatus(site=site, limit_w=limit_w)
+        self._assets = AssetRegister(site=site, tariff_id_of=tariff_id_of)
+        self._status = StatusLeaves(
+            status=PublicStatus(site=site, limit_w=limit_w, heard=heard),
+            step_s=settings.step_s,
+        )
         self._subtrees = Subtrees(site=site, step_s=settings.step_s)
         self._stepping = threading.Lock()
         self._worker: AnchorWorker | None = None
@@ -214,9 +226,15 @@ class Anchoring:
 
     def _keep_log_in_thread(self) -> None:
         with self._stepping:
-            self._subtrees.step(self._write, self._clock.now())
+            self._gather(self._clock.now())
             while self._transact(log.extend_nodes):
                 pass
+
+    def _gather(self, now: datetime, *, flush: bool = False) -> None:
+        """Seal what a timestep leaves, before its head is made."""
+        self._assets.step(self._write, now)
+        self._status.step(self._write, now, flush=flush)
+        self._subtrees.step(self._write, now, flush=flush)
 
     async def _pause(self, subscription: Subscription) -> None:
         pause_s = min(self._clock.real_s(self._settings.step_s), MAX_PAUSE_S)
@@ -295,7 +313,7 @@ class Anchoring:
             if self._worker is None:
                 self._worker = self._open()
             now = self._clock.now()
-            self._subtrees.step(self._write, now, flush=flush)
+            self._gather(now, flush=flush)
             if self._release is not None and self._worker.bundle_chain is not None:
                 self._worker.publish(self._release, now)
                 self._release = None
@@ -324,9 +342,6 @@ class Anchoring:
             chain, close = self._open_rpc(ledger.rpc_url)
         self._close_chain = close
         try:
-            self._write(
-                partial(register_assets, site=self._site(), now=self._clock.now())
-            )
             self._last_settled_tx = self._write(_newest_settled_tx)
         except BaseException:
             self._let_go()
@@ -340,8 +355,6 @@ class Anchoring:
                 way=SettlementWay(ledger.settlement.value),
                 runner=RunnerSettings(daily_fees_wei=_daily_fees_wei(ledger)),
             ),
-            packed_status=lambda: self._write(self._public.pack),
-            on_status=self._public.keep,
             book=access.book,
         )
 
@@ -433,5 +446,8 @@ def _state_of(summary: "StepSummary") -> AnchorState:
         credits_pending=summary.credits_pending,
         credits_on_chain=summary.credits_mined,
         credits_refused=summary.credits_refused,
+        assets_pending=summary.assets_pending,
+        assets_on_chain=summary.assets_mined,
+        assets_refused=summary.assets_refused,
         alarms=summary.alarms,
     )

@@ -1,30 +1,39 @@
-"""What the public may see of the site: registered assets, and their packed status.
+"""What the public may see of the site while it runs: packed status of public assets.
 
-A private asset is registered too, but only as a salted commitment: what is public once
-cannot be erased. Status is published for public EVSEs, whenever it changed.
+In every timestep what changed is sealed as a leaf of the log, whether a chain is there
+or not; the next head carries it there. Never anything of a car: neither its state of
+charge nor who drives it.
 """
 
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import partial
 from typing import Final
 
+from gateway.domain.assets import Battery, Cabinet, Pv, ServiceStatus, Station
+from gateway.domain.envelope import NO_LIMIT, TOTAL, unix_s
 from gateway.domain.events import Availability, ChargingState
 from gateway.domain.ids import EvseRef
-from gateway.domain.topology import Evse, Position, Site
-from gateway.store.times import to_text
-from ledger import record
-from ledger.settle import Asset, AssetKind, AssetStatus, asset_id, asset_json
-from ledger.sqlite_queues import queue_asset
-from ledger.sqlite_store import SqliteStore, append_leaf
+from gateway.domain.publicity import is_shown
+from gateway.domain.topology import Evse, Site
+from gateway.services import loads
+from gateway.services.asset_register import cabinet_rating_w, evse_asset_id
+from gateway.services.battery_levels import Heard
+from gateway.services.loads import LoadReading, Threshold
+from gateway.services.subtrees import Write
+from gateway.store import settings
+from ledger.public_leaves import seal_status
+from ledger.settle import AssetKind, asset_id
 
 RECORD: Final = struct.Struct(">4sBiI")
 """Reference, state, power in W, limit in W (``contracts/README.md``, Layouts)."""
 MAX_W: Final = 2**31 - 1
-MILLIWH_PER_WH: Final = 1000
+NOT_KNOWN: Final = 2**32 - 1
+"""The energy in a battery that does not tell."""
 
 
 class StatusCode(IntEnum):
@@ -38,98 +47,204 @@ class StatusCode(IntEnum):
     OUT_OF_SERVICE = 5
 
 
+class FlowCode(IntEnum):
+    """State codes of PV inverters, batteries and cabinets in packed status."""
+
+    UNKNOWN = 0
+    IDLE = 1
+    DRAWING = 2
+    FEEDING = 3
+    OUT_OF_SERVICE = 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Described:
-    """An asset for the registry, and the full record its leaf holds."""
-
-    asset: Asset
-    body: dict[str, object]
-
-
-def register_assets(conn: sqlite3.Connection, *, site: Site, now: datetime) -> int:
-    """Queue every asset that is new or changed, in the caller's transaction.
-
-    Returns:
-        How many were queued.
-    """
-    store = SqliteStore(conn)
-    queued = 0
-    for described in _assets(site):
-        asset = described.asset
-        data = record.canonical("asset", described.body)
-        subject = asset.asset_id.hex()
-        newest = store.leaves_of(subject)[-1:]
-        if newest and newest[0].record == data:
-            continue
-        leaf_index = append_leaf(conn, "asset", subject, data, None, to_text(now))
-        (committed,) = store.commitments(leaf_index, leaf_index + 1)
-        shown = asset if asset.is_public else replace(asset, commitment=committed)
-        queue_asset(conn, asset_json(shown))
-        queued += 1
-    return queued
-
-
 class PublicStatus:
-    """Packs the status of public EVSEs that changed since it was packed last.
+    """What the status of public assets follows from, besides the database.
 
-    Args:
+    Attributes:
         site: The site as it is now.
         limit_w: The limit in force of an EVSE, W; ``None``: its rating.
+        heard: What a battery said last of itself; ``None``: nothing.
     """
 
-    def __init__(
-        self,
-        *,
-        site: Callable[[], Site],
-        limit_w: Callable[[EvseRef], int | None],
-    ) -> None:
-        self._site = site
-        self._limit_w = limit_w
-        self._published: dict[bytes, bytes] = {}
-        self._offered: dict[bytes, bytes] = {}
+    site: Callable[[], Site]
+    limit_w: Callable[[EvseRef], int | None]
+    heard: Callable[[str], Heard | None]
 
-    def keep(self, is_kept: bool) -> None:
-        """Hear that what was packed last will be published, or that an anchor failed.
+    def records(self, conn: sqlite3.Connection, now: datetime) -> Iterator[bytes]:
+        """The status of every public asset."""
+        site = self.site()
+        thresholds = _thresholds(conn, now)
+        readings = _readings(conn)
+        for station in site.stations:
+            for evse in station.evses:
+                if evse.public and is_shown(site, station):
+                    yield self._evse(conn, site, station, evse)
+        for pv in site.pvs:
+            if pv.public and is_shown(site, pv):
+                power_w = _power_w(site, pv, readings.get(pv.id), now)
+                delivered_w = None if power_w is None else -power_w
+                yield _flow(site, AssetKind.PV_INVERTER, pv, delivered_w, pv.peak_w)
+        for battery in site.batteries:
+            if battery.public and is_shown(site, battery):
+                yield self._battery(site, battery, readings.get(battery.id), now)
+        for cabinet in site.cabinets:
+            if cabinet.public and is_shown(site, cabinet):
+                limit_w = _cabinet_limit_w(site, cabinet, thresholds, now)
+                reading = readings.get(cabinet.feeder_meter or "")
+                power_w = _power_w(site, cabinet, reading, now)
+                yield _flow(site, AssetKind.CABINET, cabinet, power_w, limit_w)
 
-        After a failure everything is packed again: which part of it was lost is not
-        known, and to publish a state twice is harmless.
+    def _evse(
+        self, conn: sqlite3.Connection, site: Site, station: Station, evse: Evse
+    ) -> bytes:
+        state, power_w = _seen(conn, evse)
+        if _is_out(station):
+            state = StatusCode.OUT_OF_SERVICE
+        limit_w = self.limit_w(evse.ref)
+        shown_w = evse.rating_w if limit_w is None else limit_w
+        return _packed(evse_asset_id(site, evse), state, power_w, shown_w)
+
+    def _battery(
+        self, site: Site, battery: Battery, reading: LoadReading | None, now: datetime
+    ) -> bytes:
+        """What a battery does and holds; its readings count more than it draws."""
+        heard = self.heard(battery.id)
+        power_w = _power_w(site, battery, reading, now)
+        energy_wh: float = NOT_KNOWN
+        stale = timedelta(seconds=battery.stale_after_s)
+        if heard is not None and now - stale < heard.at <= now + stale:
+            power_w = power_w if heard.power_w is None else heard.power_w
+            energy_wh = energy_wh if heard.energy_wh is None else heard.energy_wh
+        return _flow(site, AssetKind.BATTERY, battery, power_w, energy_wh)
+
+
+class StatusLeaves:
+    """Seals the status of what changed, once in a timestep.
+
+    Args:
+        status: Says what it is.
+        step_s: Length of a timestep, site seconds.
+    """
+
+    def __init__(self, *, status: PublicStatus, step_s: int) -> None:
+        self._status = status
+        self._step = timedelta(seconds=step_s)
+        self._due: datetime | None = None
+        self._sealed: dict[bytes, bytes] = {}
+
+    def step(self, write: Write, now: datetime, *, flush: bool = False) -> None:
+        """Seal what is due; ``flush``: whatever there is, now.
+
+        After a start everything is sealed once more: what was last is not looked up.
+
+        Raises:
+            StoreError: The database refused.
         """
-        if is_kept:
-            self._published |= self._offered
-        else:
-            self._published.clear()
-        self._offered.clear()
+        if self._due is not None and now < self._due and not flush:
+            return
+        self._sealed = write(partial(self._seal, now=now))
+        self._due = now + self._step
 
-    def pack(self, conn: sqlite3.Connection) -> bytes:
-        """The records of what changed; a job for the writer or a reader.
-
-        It is packed again until `keep` hears that it was taken.
-        """
-        self._offered.clear()
-        changed = []
-        site = self._site()
-        for evse in site.evses:
-            if not evse.public:
-                continue
-            reference = evse_asset_id(site, evse)[:4]
-            state, power_w = _seen(conn, evse)
-            limit_w = self._limit_w(evse.ref)
-            packed = RECORD.pack(
-                reference,
-                state,
-                max(-MAX_W, min(round(power_w), MAX_W)),
-                min(evse.rating_w if limit_w is None else max(0, limit_w), MAX_W),
-            )
-            if self._published.get(reference) != packed:
-                self._offered[reference] = packed
-                changed.append(packed)
-        return b"".join(changed)
+    def _seal(self, conn: sqlite3.Connection, now: datetime) -> dict[bytes, bytes]:
+        newest = {one[:4]: one for one in self._status.records(conn, now)}
+        changed = [
+            one
+            for reference, one in newest.items()
+            if self._sealed.get(reference) != one
+        ]
+        if changed:
+            seal_status(conn, b"".join(changed), now)
+        return newest
 
 
-def evse_asset_id(site: Site, evse: Evse) -> bytes:
-    """Identifier of an EVSE in the registry; 32 bytes."""
-    name = f"{evse.ref.station_id}/{evse.ref.evse_id}"
-    return asset_id(site.name, AssetKind.CHARGE_POINT, name)
+def _flow(
+    site: Site,
+    kind: AssetKind,
+    asset: Pv | Battery | Cabinet,
+    power_w: float | None,
+    last: float,
+) -> bytes:
+    state = FlowCode.UNKNOWN
+    if power_w is not None:
+        rounded = round(power_w)
+        state = FlowCode.IDLE
+        if rounded:
+            state = FlowCode.DRAWING if rounded > 0 else FlowCode.FEEDING
+    if _is_out(asset):
+        state = FlowCode.OUT_OF_SERVICE
+    return _packed(asset_id(site.name, kind, asset.id), state, power_w or 0.0, last)
+
+
+def _packed(identifier: bytes, state: IntEnum, power_w: float, last: float) -> bytes:
+    return RECORD.pack(
+        identifier[:4],
+        state,
+        max(-MAX_W, min(round(power_w), MAX_W)),
+        max(0, min(round(last), NOT_KNOWN)),
+    )
+
+
+def _is_out(asset: Station | Pv | Battery | Cabinet) -> bool:
+    return asset.service_status is not ServiceStatus.IN_SERVICE
+
+
+def _power_w(
+    site: Site,
+    asset: Pv | Battery | Cabinet,
+    reading: LoadReading | None,
+    now: datetime,
+) -> float | None:
+    """What a fresh reading says of an asset, W; ``None``: there is none."""
+    if isinstance(asset, Cabinet):
+        stale_after_s = asset.feeder_stale_after_s
+    else:
+        stale_after_s = asset.stale_after_s
+    if reading is None or loads.fresh_end(stale_after_s, reading, now) is None:
+        return None
+    if reading.power_w is not None:
+        return reading.power_w
+    if reading.current_da is None:
+        return None
+    return sum(reading.current_da) * site.phase_v / 10
+
+
+def _cabinet_limit_w(
+    site: Site, cabinet: Cabinet, thresholds: list[Threshold], now: datetime
+) -> float:
+    """The limit in force of a cabinet over all phases: its own, or a threshold."""
+    drawn = loads.limit_draw(
+        cabinet, thresholds, at_s=unix_s(now), phase_v=site.phase_v
+    )
+    bounds_da = [drawn[TOTAL], sum(drawn[:TOTAL])]
+    known_w = [da * site.phase_v / 10 for da in bounds_da if da < NO_LIMIT]
+    return min([*known_w, float(cabinet_rating_w(cabinet, site.phase_v))])
+
+
+def _thresholds(conn: sqlite3.Connection, now: datetime) -> list[Threshold]:
+    return [
+        Threshold(
+            cabinet_id=row.cabinet_id,
+            set_at=row.set_at,
+            limit_da=row.limit_da,
+            limit_w=row.limit_w,
+            from_at=row.from_at,
+            until_at=row.until_at,
+        )
+        for row in settings.thresholds(conn, now)
+    ]
+
+
+def _readings(conn: sqlite3.Connection) -> dict[str, LoadReading]:
+    return {
+        name: LoadReading(
+            load_id=name,
+            measured_at=row.measured_at,
+            current_da=row.current_da,
+            power_w=row.power_w,
+        )
+        for name, row in settings.readings(conn).items()
+    }
 
 
 def _seen(conn: sqlite3.Connection, evse: Evse) -> tuple[StatusCode, float]:
@@ -159,97 +274,3 @@ def _seen(conn: sqlite3.Connection, evse: Evse) -> tuple[StatusCode, float]:
             return StatusCode.OCCUPIED, power_w
         case _:
             return StatusCode.OUT_OF_SERVICE, power_w
-
-
-def _assets(site: Site) -> Iterator[_Described]:
-    for cabinet in site.cabinets:
-        above = None
-        if cabinet.parent is not None:
-            above = asset_id(site.name, AssetKind.CABINET, cabinet.parent)
-        yield _described(
-            site,
-            AssetKind.CABINET,
-            cabinet.id,
-            position=cabinet.position,
-            is_public=False,
-            rated_w=0 if cabinet.limit_w is None else cabinet.limit_w,
-            parent=above,
-        )
-    for station in site.stations:
-        for evse in station.evses:
-            yield _described(
-                site,
-                AssetKind.CHARGE_POINT,
-                f"{station.id}/{evse.ref.evse_id}",
-                position=station.position,
-                is_public=evse.public,
-                rated_w=evse.rating_w,
-                parent=_parent(site, evse.cabinet_id),
-            )
-    for pv in site.pvs:
-        yield _described(
-            site,
-            AssetKind.PV_INVERTER,
-            pv.id,
-            position=pv.position,
-            is_public=pv.public,
-            rated_w=pv.peak_w,
-            parent=_parent(site, pv.cabinet_id),
-        )
-    for battery in site.batteries:
-        yield _described(
-            site,
-            AssetKind.BATTERY,
-            battery.id,
-            position=battery.position,
-            is_public=battery.public,
-            rated_w=battery.max_discharge_w,
-            parent=_parent(site, battery.cabinet_id),
-            capacity_milliwh=battery.capacity_wh * MILLIWH_PER_WH,
-        )
-
-
-def _parent(site: Site, cabinet_id: str | None) -> bytes | None:
-    if cabinet_id is None:
-        return None
-    return asset_id(site.name, AssetKind.CABINET, cabinet_id)
-
-
-def _described(
-    site: Site,
-    kind: AssetKind,
-    name: str,
-    *,
-    position: Position | None,
-    is_public: bool,
-    rated_w: int,
-    parent: bytes | None,
-    capacity_milliwh: int = 0,
-) -> _Described:
-    identifier = asset_id(site.name, kind, name)
-    latitude_e7 = None if position is None else round(position.latitude_deg * 1e7)
-    longitude_e7 = None if position is None else round(position.longitude_deg * 1e7)
-    asset = Asset(
-        asset_id=identifier,
-        kind=kind,
-        status=AssetStatus.IN_SERVICE,
-        is_public=is_public,
-        latitude_e7=latitude_e7 if is_public else None,
-        longitude_e7=longitude_e7 if is_public else None,
-        rated_power_w=rated_w if is_public else 0,
-        capacity_milliwh=capacity_milliwh if is_public else 0,
-        parent_id=parent,
-    )
-    body: dict[str, object] = {
-        "asset_id": identifier.hex(),
-        "asset_kind": kind.name.lower(),
-        "name": name,
-        "site": site.name,
-        "is_public": is_public,
-        "latitude_e7": latitude_e7,
-        "longitude_e7": longitude_e7,
-        "rated_power_w": rated_w,
-        "capacity_milliwh": capacity_milliwh,
-        "parent_id": None if parent is None else parent.hex(),
-    }
-    return _Described(asset=asset, body=body)

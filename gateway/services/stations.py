@@ -15,7 +15,7 @@ import structlog
 from gateway.bus import Bus, FactCommitted, SettingChanged
 from gateway.clock import Clock
 from gateway.config import Config, station_from_json, station_to_json
-from gateway.domain import site_check
+from gateway.domain import publicity, site_check
 from gateway.domain.events import StationBooted
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site, Station
@@ -486,9 +486,13 @@ class StationDirectory:
             raise RequestError(
                 422, "unknown_cabinet", f"cabinet_id: no cabinet {station.cabinet_id!r}"
             )
-        problems = site_check.problems(self._site.with_station(station))
+        site = self._site.with_station(station)
+        problems = site_check.problems(site)
         if problems:
             raise RequestError(409, "site_would_not_hold", problems[0].text)
+        for problem in publicity.problems(site):
+            if problem.part_id.rpartition("/")[0] == station_id:
+                raise RequestError(422, "bad_station", f"public: {problem.text}")
         return station
 
     def _remember(self, entry: StationRow) -> None:

@@ -21,6 +21,7 @@ from gateway.meters.simulated import SimulatedSite
 from gateway.process import Start
 from gateway.services.batteries import Batteries
 from gateway.services.batteries_by_hand import BatteriesByHand
+from gateway.services.battery_levels import BatteryLevels
 from gateway.wiring.base import Base
 from gateway.wiring.plans import Plans
 from gateway.wiring.prices import plan_prices
@@ -84,6 +85,7 @@ class Meters:
             prices=plan_prices(base.config),
             plans=plans.battery_plans,
         )
+        self.levels = BatteryLevels(site)
         self.by_hand = BatteriesByHand(
             self.batteries, writer=base.writer, clock=base.clock
         )
@@ -135,13 +137,14 @@ class Meters:
             raise DeviceError(f"not told within {TELL_WITHIN_S:g} s") from error
 
     def _held(self, battery_id: str, measured: Measured, at: datetime) -> None:
-        self.batteries.heard(
-            battery_id,
-            power_w=measured.power_w,
-            energy_wh=measured.energy_wh,
-            soc_percent=measured.soc_percent,
-            at=at,
-        )
+        for hears in (self.levels.heard, self.batteries.heard):
+            hears(
+                battery_id,
+                power_w=measured.power_w,
+                energy_wh=measured.energy_wh,
+                soc_percent=measured.soc_percent,
+                at=at,
+            )
 
     def _device(
         self, one: MeterConfig, max_w: int, environment: Mapping[str, str]

@@ -21,6 +21,7 @@ from gateway.services.receipts import Receipts
 from gateway.services.settlement import Settlement
 from gateway.services.told_keys import ToldKeys
 from gateway.wiring.base import Base
+from gateway.wiring.meters import Meters
 from gateway.wiring.plans import Plans
 
 FLUSH_S: Final = 20.0
@@ -32,7 +33,7 @@ _log = structlog.get_logger()
 class Money:
     """Settles sessions, anchors what they leave and shows the evidence."""
 
-    def __init__(self, base: Base, plans: Plans) -> None:
+    def __init__(self, base: Base, plans: Plans, meters: Meters) -> None:
         config = base.config
         self.anchoring = Anchoring(
             writer=base.writer,
@@ -45,6 +46,8 @@ class Money:
             ),
             site=base.site,
             limit_w=plans.limit_w,
+            heard=meters.levels.of,
+            tariff_id_of=base.tariff_id_of,
         )
         self.settlement = Settlement(
             writer=base.writer,

@@ -61,7 +61,7 @@ class Parts:
         self.dispatch = plans.dispatch
         self.needs = plans.needs
         self.meters = Meters(base, plans)
-        self._money = money = Money(base, plans)
+        self._money = money = Money(base, plans, self.meters)
         self.anchoring = money.anchoring
         self.settlement = money.settlement
         self.meter_keys = money.meter_keys

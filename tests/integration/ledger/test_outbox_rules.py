@@ -5,15 +5,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from eth_abi.abi import decode as abi_decode
 
 from ledger.chain import JsonRpcChain
 from ledger.errors import ContractRevertedError
 from ledger.keys import LocalSigner
 from ledger.outbox import Fees, bumped
+from ledger.public_leaves import seal_status
 from ledger.runner import RunnerSettings
 from ledger.settle import settle_calldata
 from ledger.sqlite_store import SqliteStore
-from ledger.worker import AnchorWorker, StepSummary, WorkerSettings, WorkerState
+from ledger.worker import StepSummary, WorkerState
 from tests.support import sim_chain
 from tests.support.ledger_chaos import HostileWorld
 from tests.support.ledger_mutants import fresh_nonce_on_bump
@@ -268,35 +270,14 @@ def test_a_backup_older_than_the_deployment_deploys_nothing_again(
     assert states(world, "deploy") == []
 
 
-class Heard:
-    """What the worker says of packed status."""
-
-    def __init__(self) -> None:
-        self.told: list[bool] = []
-
-
-def status_worker(world: HostileWorld, heard: Heard) -> AnchorWorker:
-    return AnchorWorker(
-        chain=world.chain,
-        transact=world.transact,
-        signers=world.signers,
-        settings=WorkerSettings(anchor_interval_s=0, hold_s=1, way=world.way),
-        packed_status=lambda: b"\1" * 13,
-        on_status=heard.told.append,
-        holder="north",
-    )
-
-
-def test_status_is_told_kept_once_its_anchor_is_sealed_and_lost_when_that_fails(
+def test_status_that_a_failed_anchor_carried_goes_with_the_next(
     world: HostileWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(8):
         world.chain.mine()
         stepped(world, 600)
-    heard = Heard()
-    worker = status_worker(world, heard)
-    worker.step(world.now)
-    assert heard.told == [True]  # all else is anchored: it is a leaf of its own
+    seal_status(world.conn, b"\1" * 13, world.now)
+    stepped(world, 600)
 
     def reverts(_slots: Slots, _tx: SimTx) -> None:
         raise ContractRevertedError(b"")
@@ -306,8 +287,16 @@ def test_status_is_told_kept_once_its_anchor_is_sealed_and_lost_when_that_fails(
         world.chain.mine()
     for _ in range(8):
         world.chain.mine()
-    worker.step(world.now + timedelta(seconds=2))
-    assert heard.told == [True, False]
+        stepped(world, 600)
+    carried = [
+        abi_decode(["uint64", "bytes32", "bytes32[]", "bytes"], row[0][4:])[-1]
+        for row in world.conn.execute(
+            "SELECT calldata FROM outbox_tx WHERE purpose = 'anchor'"
+            " ORDER BY tx_id DESC LIMIT 2"
+        )
+    ]
+    assert carried == [b"\1" * 13, b"\1" * 13]
+    assert states(world, "anchor")[-2:] == ["failed", "mined"]
 
 
 SETTLE = settle_calldata([])[:4]

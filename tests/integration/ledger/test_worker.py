@@ -1,9 +1,10 @@
 """The worker against a chain that is away, slow, forgetful or contradicts."""
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,12 +15,13 @@ from ledger.errors import (
     ArtifactError,
     ChainNonsenseError,
     ChainUnavailableError,
+    RecordError,
     Refusal,
     TransactionRefusedError,
 )
 from ledger.outbox import Fees, Purpose, SettlementRow, State
 from ledger.ports import Chain, Receipt
-from ledger.public_leaves import PUBLIC_SUBJECT
+from ledger.public_leaves import seal_status
 from ledger.runner import RunnerSettings
 from ledger.settle import (
     AlgorithmRelease,
@@ -386,38 +388,101 @@ def test_one_bad_asset_is_set_aside_and_the_rest_is_registered(site: Site) -> No
     assert done == (2,)
 
 
-def test_packed_status_travels_with_the_anchor_and_misshapen_is_left_out(
+def statuses_on_chain(site: Site, anchor: str) -> list[tuple[int, str, bytes]]:
+    """Size, hash and status of every anchor that carried any, in order."""
+    found = []
+    binding = artifact("StatusAnchor")
+    rows = site.conn.execute(
+        "SELECT tx_hash FROM anchored_head ORDER BY size"
+    ).fetchall()
+    for (tx_hash,) in rows:
+        receipt = site.worker._chain.receipt(tx_hash)
+        assert receipt is not None
+        heads = binding.events("HeadAnchored", anchor, receipt.logs)
+        told = binding.events("StatusPublished", anchor, receipt.logs)
+        found += [
+            (head["size"], head["statusHash"].hex(), one["packedStatus"])
+            for head, one in zip(heads, told, strict=bool(told))
+        ]
+    return found
+
+
+def status_of(number: int) -> bytes:
+    return number.to_bytes(4, "big") + b"\1" * 9
+
+
+def test_status_travels_with_the_head_that_covers_its_leaf(
     tmp_path: Path, chain: MoodyChain
 ) -> None:
-    pieces = [b"\1" * 26, b"\1" * 25]
-    made: Chain = chain
-    site = make_site(tmp_path, chain=made)
-    worker = AnchorWorker(
-        chain=made,
-        transact=Transactor(site.conn),
-        signers=site.signers,
-        packed_status=lambda: pieces.pop(0),
-    )
-    site.add_noise(1)
-    first = worker.step(site.clock.at)
-    assert first.alarms == ()
+    site = make_site(tmp_path, chain=cast("Chain", chain))
+    packed = status_of(1) + status_of(2)
+    index = seal_status(site.conn, packed, site.clock.at)
+    first = site.worker.step(site.clock.at)
+    assert (first.alarms, first.contracts is None) == ((), False)
     assert first.contracts is not None
-    assert first.anchored is not None
-    status = SqliteStore(site.conn).leaves_of(PUBLIC_SUBJECT)
-    (body,) = [record.parse(leaf.record or b"").body for leaf in status]
-    assert (body["packed"], body["status_count"]) == ((b"\1" * 26).hex(), 2)
-    assert first.anchored.size == 2, "the status is under the head it goes with"
-    receipt = made.receipt(first.anchored.tx_hash)
-    assert receipt is not None
-    (event,) = artifact("StatusAnchor").events(
-        "HeadAnchored", first.contracts.status_anchor, receipt.logs
-    )
-    assert event["statusHash"].hex() == body["status_sha256"]
+    anchor = first.contracts.status_anchor
+    leaf = SqliteStore(site.conn).leaf(index)
+    assert leaf is not None
+    body = record.parse(leaf.record or b"").body
+    (told,) = statuses_on_chain(site, anchor)
+    assert told == (index + 1, body["status_sha256"], packed)
     site.add_noise(1)
-    summary = worker.step(site.clock.advance(900))
-    assert "packed status of 25 bytes" in summary.alarms[0]
-    assert summary.backlog == 0
-    assert len(SqliteStore(site.conn).leaves_of(PUBLIC_SUBJECT)) == 1
+    assert site.worker.step(site.clock.advance(900)).backlog == 0
+    assert len(statuses_on_chain(site, anchor)) == 1, "no change, no status"
+
+
+@pytest.mark.parametrize("outage_steps", [1, 96])
+def test_after_an_outage_the_status_of_all_timesteps_goes_in_one_transaction(
+    tmp_path: Path, chain: MoodyChain, outage_steps: int
+) -> None:
+    site = make_site(tmp_path, chain=cast("Chain", chain))
+    site.add_noise(1)
+    first = site.worker.step(site.clock.at)
+    assert first.contracts is not None
+    anchor = first.contracts.status_anchor
+    chain.down = True
+    pieces = []
+    for number in range(outage_steps):
+        pieces.append(status_of(number) + status_of(number + 1))
+        seal_status(site.conn, pieces[-1], site.clock.advance(900))
+        summary = site.worker.step(site.clock.at)
+        assert summary.state is WorkerState.CHAIN_UNAVAILABLE
+    chain.down = False
+    before = chain.seen[:]
+    last = site.worker.step(site.clock.advance(900))
+    assert (last.backlog, last.alarms) == (0, ())
+    assert len(chain.seen) == len(before) + 1
+    (told,) = statuses_on_chain(site, anchor)
+    whole = b"".join(pieces)
+    assert told == (last.leaf_count, hashlib.sha256(whole).hexdigest(), whole)
+
+
+def test_status_too_long_for_a_transaction_is_folded_to_the_newest_of_each_asset(
+    tmp_path: Path, chain: MoodyChain
+) -> None:
+    site = make_site(tmp_path, chain=cast("Chain", chain))
+    site.add_noise(1)
+    first = site.worker.step(site.clock.at)
+    assert first.contracts is not None
+    chain.down = True
+    packed = b""
+    for step in range(60):
+        packed = b"".join(
+            number.to_bytes(4, "big") + bytes([step]) * 9 for number in range(100)
+        )
+        seal_status(site.conn, packed, site.clock.advance(900))
+    chain.down = False
+    last = site.worker.step(site.clock.at)
+    assert (last.backlog, last.alarms) == (0, ())
+    (told,) = statuses_on_chain(site, first.contracts.status_anchor)
+    assert told[2] == packed, "as each asset was last"
+    assert told[1] == hashlib.sha256(packed).hexdigest()
+
+
+def test_what_is_no_packed_status_is_never_sealed(site: Site) -> None:
+    for packed in (b"", b"\1" * 25):
+        with pytest.raises(RecordError):
+            seal_status(site.conn, packed, site.clock.at)
 
 
 def test_another_process_stands_by_until_the_lease_expires(site: Site) -> None:
