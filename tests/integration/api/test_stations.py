@@ -97,6 +97,10 @@ async def test_a_view_has_the_documented_members(site: ApiSite) -> None:
         ({"evses": [EVSE | {"max_a": "many"}]}, "bad_station"),
         ({"evses": [EVSE, EVSE]}, "site_would_not_hold"),
         ({"evses": "all"}, "bad_station"),
+        ({"owner": "me"}, "bad_station"),
+        ({"service_status": "broken"}, "bad_station"),
+        ({"latitude_deg": 52.5}, "bad_station"),
+        ({"evses": [EVSE | {"public": True}]}, "bad_station"),
         ({"cabinet_id": "main", "evses": [EVSE | {"floor_a": 99}]}, ""),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gateway.domain.ids import SessionId
 from gateway.domain.topology import Site
 from gateway.errors import RequestError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
-from gateway.services.public_status import register_assets
+from gateway.services.asset_register import register_assets
 from gateway.services.receipts import Receipts
 from ledger.settle import AssetKind
 from ledger.verify import Verdict, verify
@@ -112,15 +113,15 @@ async def test_assets_are_registered_once_and_status_only_when_it_changed(
         assert queued == (3, 3, 0)
 
 
-async def test_only_places_that_somebody_stated_are_registered(tmp_path: Path) -> None:
-    public = {"public": True, "latitude_deg": None, "longitude_deg": None}
-    document = DOCUMENT | {
-        "pv": [{"id": "roof", "cabinet": "A", "peak_w": 5, **public}]
-    }
-    stated = Config.from_dict(document, Path()).site
+async def test_a_public_asset_that_was_taken_without_a_position_is_never_shown(
+    tmp_path: Path,
+) -> None:
+    stated = replace(site(), pvs=tuple(replace(pv, public=True) for pv in site().pvs))
     async with open_till(tmp_path) as till:
         await till.store.writer.run(
-            lambda conn: register_assets(conn, site=stated, now=till.clock.now())
+            lambda conn: register_assets(
+                conn, site=stated, tariff_of=lambda _name: None, now=till.clock.now()
+            )
         )
         queued = await till.store.writer.run(
             lambda conn: conn.execute("SELECT asset FROM asset_queue").fetchall()
@@ -131,7 +132,7 @@ async def test_only_places_that_somebody_stated_are_registered(tmp_path: Path) -
     }
     assert places == {
         (AssetKind.CABINET, False, None, None),
-        (AssetKind.PV_INVERTER, True, None, None),
+        (AssetKind.PV_INVERTER, False, None, None),
         (AssetKind.CHARGE_POINT, True, 525_000_000, 134_000_000),
     }
 
