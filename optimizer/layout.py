@@ -205,6 +205,21 @@ class Room:
                 bound, binding = here, row
         return bound, binding
 
+    def spare_da(self, index: int, held_da: int) -> int:
+        """Return how much more than it holds fits, whatever it could use of it."""
+        floor = self._layout.floor_da[index]
+        below = max(0, floor - held_da)
+        return min(
+            (
+                min(
+                    self._total[row] // coefficient,
+                    below + self._extra[row] // coefficient,
+                )
+                for row, coefficient in self._layout.rows_of[index]
+            ),
+            default=self._layout.high_da[index],
+        )
+
     def largest_da(self, index: int, wanted_da: int, held_da: int = 0) -> int:
         """Return the largest permitted current up to ``wanted_da`` that fits."""
         bound, _ = self.bound_da(index, held_da)

@@ -10,8 +10,9 @@ takes 16 A of 32 A frees 16 A only because its station is *told* 17 A. On which 
 car is counted is another rule, which is far harder to satisfy, with room for its being
 wrong: `gateway.domain.phase_use`.
 
-Every fact can be refuted by the car itself: the ceiling leaves an ampere above what it
-takes, and whoever uses that is offered everything again.
+Every fact can be refuted by the car itself. It is planned with what it takes, and where
+the plan leaves room offered an ampere more: whoever uses that is offered everything
+again.
 """
 
 import math
@@ -119,6 +120,11 @@ class CarFacts:
         if self.taken_da is None:
             return None
         return math.ceil((self.taken_da + HEADROOM_DA) / 10) * 10
+
+    @property
+    def reach_da(self) -> int | None:
+        """What it takes, whole ampere: the largest current worth planning."""
+        return None if self.taken_da is None else math.ceil(self.taken_da / 10) * 10
 
     @property
     def is_tapering(self) -> bool:

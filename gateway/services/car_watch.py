@@ -7,7 +7,7 @@ put beside the limit that was in force, and a car that strays from its plan is n
 from datetime import datetime, timedelta
 from typing import Final
 
-from gateway.domain.car_facts import NOTHING_KNOWN, Seen, learn
+from gateway.domain.car_facts import NOTHING_KNOWN, STANDBY_DA, Seen, learn
 from gateway.domain.envelope import TOTAL, Progress, counted
 from gateway.domain.limits import LimitUnit
 from gateway.domain.session import Session
@@ -56,8 +56,8 @@ def watch(one: EvseState, now: datetime, *, skew_s: int) -> bool:
         return False
     one.seen_at = at
     seen = _seen(one, session, at, offered_da)
-    if seen is None:
-        return False
+    if seen is None or (one.rest.is_long and seen.drawn_da < STANDBY_DA):
+        return False  # that a full car takes nothing says nothing of its least current
     before, one.car = one.car, learn(one.car, seen)
     return one.car.planned() != before.planned()
 

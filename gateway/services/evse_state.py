@@ -185,6 +185,13 @@ class EvseState:
     use: PhaseUse = NOTHING_SEEN
     kept: KeptEnvelope = field(default_factory=KeptEnvelope, repr=False)
 
+    def has_had(self, permille: int = 1_000) -> bool:
+        """Whether the car got so much of what its driver asked for."""
+        session, need = self.session, self.need
+        if session is None or need is None or need.is_default:
+            return False
+        return session.energy_milliwh >= need.energy_wh * permille
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departed:

@@ -17,6 +17,7 @@ from gateway.errors import (
     StoreError,
 )
 from gateway.services import (
+    doubted_ceilings,
     group_problem,
     group_store,
     loads,
@@ -181,7 +182,12 @@ class GroupPlanning:
         self.asked, self.promises = item.asked, by_session(promised)
         if core.ports.batteries is not None:
             core.ports.batteries.take(plan)
-        levels = group_problem.levels_of(plan)
+        levels = doubted_ceilings.doubted(
+            group_problem.levels_of(plan),
+            item.asked.problem,
+            plan,
+            doubted_ceilings.ceilings_of(core.state.evses.values()),
+        )
         expected = group_problem.expected_of(item.asked, plan)
         for one in core.state.evses.values():
             if one.session is not None and one.session.session_id in levels:

@@ -21,7 +21,12 @@ from gateway.services.battery_plans import (
 )
 from gateway.services.evse_state import Expected, key_of
 from gateway.services.group_state import GroupState
-from gateway.services.planned_session import ev_session, is_steered, share_of
+from gateway.services.planned_session import (
+    ev_session,
+    is_steered,
+    share_of,
+    stretch_of,
+)
 from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
 from optimizer.grid import MAX_CURRENT_A
 from optimizer.outcome import Plan
@@ -41,6 +46,8 @@ class Asked:
         delivered: By session: milliwatt-hours delivered when this was asked.
         shares: By session: watt-hours delivered per watt-hour of the problem, which
             counts at the site's voltage and, of DC, on the side of the grid.
+        stretches: By session: energy asked for per energy of the problem, because its
+            steps are whole (`planned_session.stretch_of`).
     """
 
     problem: CabinetProblem
@@ -49,6 +56,14 @@ class Asked:
     silent: frozenset[SessionId] = frozenset()
     delivered: Mapping[SessionId, int] = field(default_factory=dict)
     shares: Mapping[SessionId, float] = field(default_factory=dict)
+    stretches: Mapping[SessionId, float] = field(default_factory=dict)
+
+    def asked_wh(self, index: int) -> float:
+        """What a session of the problem still asks for, at the meter of its EVSE."""
+        session = self.problem.sessions[index]
+        name = SessionId(session.session_id)
+        stretch = self.stretches.get(name, 1.0)
+        return session.energy_wh * self.shares.get(name, 1.0) * stretch
 
 
 def build(
@@ -151,6 +166,11 @@ def build(
             for one in steered
             if one.session
         },
+        stretches={
+            one.session.session_id: stretch_of(one, now, step_s)
+            for one in steered
+            if one.session
+        },
     )
 
 
@@ -177,7 +197,7 @@ def expected_of(asked: Asked, plan: Plan) -> dict[SessionId, Expected]:
     found: dict[SessionId, Expected] = {}
     for index, session in enumerate(problem.sessions):
         name = SessionId(session.session_id)
-        left = session.energy_wh * asked.shares[name] * 1000
+        left = asked.asked_wh(index) * 1000
         per_da = wh_per_da(problem, session) * asked.shares[name] * 1000
         steps: list[int] = []
         for current_da in plan.currents_da[index]:
@@ -197,7 +217,7 @@ def expected_of(asked: Asked, plan: Plan) -> dict[SessionId, Expected]:
 def had_wh(asked: Asked) -> dict[str, float]:
     """What each session got before, Wh of the problem."""
     return {
-        name: milliwh / 1000 / asked.shares[name]
+        name: milliwh / 1000 / asked.shares[name] / asked.stretches.get(name, 1.0)
         for name, milliwh in asked.delivered.items()
     }
 

@@ -27,7 +27,7 @@ from gateway.domain.metering import Sample
 from gateway.domain.session import EndedBy, Session, SessionPhase
 from gateway.domain.topology import CurrentType
 from gateway.services import car_watch, obedience, phase_watch
-from gateway.services.enough import rest_after
+from gateway.services.enough import NEARLY_PERMILLE, rest_after
 from gateway.services.evse_state import (
     OPERATOR_CALL,
     UNCONTROLLED,
@@ -259,6 +259,7 @@ class GroupState(GroupEnvelopes):
                     session.charging_state,
                     now,
                     is_by_choice=one.car.is_idle_by_choice,
+                    has_need=one.has_had(NEARLY_PERMILLE),
                 )
                 obedience.confirm_newest(self, one, now)
                 phase_watch.look(

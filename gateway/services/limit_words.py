@@ -85,7 +85,7 @@ def why(
     wanted = one.levels[0][1] if one.levels else None
     if wanted is not None and limit_da is not None and limit_da < wanted:
         return "waits for headroom that others have to free first"
-    ceiling_da = one.car.ceiling_da
-    if ceiling_da is not None and limit_da is not None and limit_da >= ceiling_da:
+    reach_da = one.car.reach_da
+    if reach_da is not None and limit_da is not None and limit_da >= reach_da:
         return f"the car takes no more than {(one.car.taken_da or 0) / 10:.0f} A now"
     return None if binding is None else binding.words

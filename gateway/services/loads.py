@@ -137,12 +137,14 @@ def load_staircase(
     if reading is None or fresh_until is None:
         return (Rung(now_s, worst),)
     measured = measured_draw(consumer, reading, phase_v=phase_v)
-    counted = (
-        _with_margin(measured[0]),
-        _with_margin(measured[1]),
-        _with_margin(measured[2]),
+    one, two, three = (
+        _with_margin(measured[phase])
+        if measured[phase] or phase in consumer.phases
+        else 0  # it is not connected there, and its meter shows nothing
+        for phase in range(3)
     )
-    return (Rung(now_s, with_total(counted)), Rung(unix_s(fresh_until), worst))
+    counted = with_total((one, two, three))
+    return (Rung(now_s, counted), Rung(unix_s(fresh_until), worst))
 
 
 def total_da(

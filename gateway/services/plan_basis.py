@@ -45,13 +45,14 @@ _OF_STATION: Final = tuple(f.name for f in fields(StationState) if f.name != "ev
 
 
 def plan_basis(state: GroupState) -> Basis:
-    """Who is planned, on which phases, and who of them has had enough."""
+    """Who is planned, on which phases, and who has enough, or all that was asked."""
     return tuple(
         None
         if one.session is None or not is_steered(state, one)
         else (
             one.session.session_id,
             one.rest.is_long,
+            one.has_had(),
             known_phases(state.site, one),
         )
         for one in state.evses.values()

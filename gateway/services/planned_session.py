@@ -25,6 +25,12 @@ FULL_WH: Final = 300
 FULL_WEIGHT: Final = 0.1
 """A car that has had enough is offered a little, so that it can wake up."""
 
+LEAST_STRETCH: Final = 0.1
+"""Nobody is planned with more than ten times the need, however soon the car leaves."""
+
+MOST_WEIGHT: Final = 10.0
+"""What a few watt-hours that complete a car may count more than others."""
+
 OVERDUE: Final = timedelta(hours=1)
 """A car that is still there after its departure is planned for so much longer."""
 
@@ -58,8 +64,14 @@ def ev_session(
     weight = 1.0
     if one.rest.is_long:
         energy_wh, weight = min(energy_wh, FULL_WH), FULL_WEIGHT
-    energy_wh = math.ceil(round(energy_wh / share_of(state, one), 6))
+    share = share_of(state, one) * stretch_of(one, now, step_s)
+    energy_wh = math.ceil(round(energy_wh / share, 6))
     least_da, ceiling_da = _range(one)
+    own = state.planned_phases(one, now)
+    n_power_phase = _power_phases(one, own)
+    if not one.rest.is_long:
+        step_wh = state.site.phase_v * n_power_phase * least_da / 10 * step_s / 3600
+        weight = _soon_done(energy_wh, step_wh)
     present = state.holding(one).latest(session.session_id)
     present_da = (
         evse.floor_da
@@ -67,7 +79,6 @@ def ev_session(
         else max(env.counted(evse, present, present.schedule.at(now))[:TOTAL])
     )
     is_kept_on = state.never_pauses(one) and one.rhythm.is_on is not False
-    own = state.planned_phases(one, now)
     planned = EvSession(
         session_id=session.session_id,
         cabinet_id=str(evse.cabinet_id),
@@ -79,7 +90,7 @@ def ev_session(
         present_a=min(present_da, evse.max_da) / 10,
         floor_a=max(evse.floor_a, least_da / 10) if is_kept_on else evse.floor_a,
         weight=weight,
-        n_power_phase=_power_phases(one, own),
+        n_power_phase=n_power_phase,
     )
     likely = () if need is None else need.leaves_at
     return uncertain(planned, (_steps(at - now, step_s) for at in likely))
@@ -92,6 +103,31 @@ def share_of(state: GroupState, one: EvseState) -> float:
     if evse.current_type is CurrentType.DC:
         share *= DC_UNDERVOLTAGE * evse.efficiency
     return share
+
+
+def stretch_of(one: EvseState, now: datetime, step_s: int) -> float:
+    """Energy asked for per energy of the problem, because steps are whole.
+
+    A plan begins now, and a car hardly ever leaves at the end of one of its steps. Its
+    stay counts in whole steps, and its need grows as much, so that it is planned with
+    the current it takes to get all in time.
+    """
+    need = one.need
+    if need is None or need.is_default or need.leaves_at or need.departure_at <= now:
+        return 1.0
+    steps = (need.departure_at - now).total_seconds() / step_s
+    return max(LEAST_STRETCH, steps / math.ceil(steps))
+
+
+def _soon_done(energy_wh: float, step_wh: float) -> float:
+    """The weight of a car that its least current completes before a step is over.
+
+    It is planned for the whole step, but leaves its current to others once it has all
+    (`plan_basis`): so what an ampere brings is worth as much more as it takes less.
+    """
+    if energy_wh <= 0 or energy_wh >= step_wh:
+        return 1.0
+    return min(MOST_WEIGHT, step_wh / energy_wh)
 
 
 def _steps(ahead: timedelta, step_s: int) -> int:
@@ -113,8 +149,8 @@ def _range(one: EvseState) -> tuple[int, int]:
         least_da = evse.min_da
     if evse.current_type is CurrentType.DC:  # less feeds its auxiliaries only
         least_da = max(least_da, evse.input_da(LEAST_DC_W))
-    if car.ceiling_da is not None:
-        ceiling_da = min(ceiling_da, max(car.ceiling_da, least_da))
+    if car.reach_da is not None:
+        ceiling_da = min(ceiling_da, max(car.reach_da, least_da))
     return least_da, ceiling_da
 
 

@@ -121,7 +121,7 @@ def likely_wh(asked: Asked, plan: Plan, index: int, until: datetime) -> int:
         share = min(1.0, max(0.0, (until - plan.start - number * step) / step))
         found += current_da * per_da * share
     scale = asked.shares.get(SessionId(session.session_id), 1.0)
-    return int(min(found, session.energy_wh) * scale)
+    return int(min(found * scale, asked.asked_wh(index)))
 
 
 def promises_of(
@@ -160,7 +160,7 @@ def _promise(
     departure_at = asked.departures.get(name, end)
     until = departure_at if departure_at > plan.start else end
     energy_wh = likely_wh(asked, plan, index, until)
-    needed_wh = int(session.energy_wh * asked.shares.get(name, 1.0))
+    needed_wh = int(asked.asked_wh(index))
     delivered_wh = asked.delivered.get(name, 0) // 1000
     short_wh = max(0, needed_wh - energy_wh)
     need_wh = delivered_wh + needed_wh

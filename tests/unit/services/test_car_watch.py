@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.domain.car_facts import NOTHING_KNOWN, CarFacts
+from gateway.domain.events import ChargingState
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.limits import LimitUnit
 from gateway.domain.session import Session, SessionPhase
@@ -117,12 +118,39 @@ def test_a_smaller_car_frees_what_it_does_not_take_because_it_is_told_less() -> 
     for minute in range(1, 4):
         sample(state, NOW + minute * MINUTE, (15.9, 15.9, 15.9))
     now = NOW + 3 * MINUTE
-    assert planned(state, now).problem.sessions[0].max_a == 17.0
+    assert planned(state, now).problem.sessions[0].max_a == 16.0
     still = state.envelope(one_of(state), now)[0].draw[0]
-    grant(state, 170, now, 11)
+    grant(state, 160, now, 11)
     sample(state, now + MINUTE, (15.9, 15.9, 15.9))
     assert still == 320
-    assert state.envelope(one_of(state), now + MINUTE)[0].draw[0] == 170
+    assert state.envelope(one_of(state), now + MINUTE)[0].draw[0] == 160
+
+
+def test_that_a_full_car_takes_nothing_says_nothing_of_its_least_current() -> None:
+    state = yard(site())
+    one_of(state).need = Need(
+        energy_wh=8_000, departure_at=NOW + 240 * MINUTE, is_default=False
+    )
+    grant(state, 160, NOW, 10)
+    for minute in range(1, 3):
+        sample(state, NOW + minute * MINUTE, (15.9, 15.9, 15.9))
+    grant(state, 60, NOW + 3 * MINUTE, 11)
+    for minute in range(4, 14):
+        now = NOW + minute * MINUTE
+        told = session(
+            NAMES[0],
+            now,
+            current_a=(0.0, 0.0, 0.0),
+            current_at=now,
+            charging_state=ChargingState.SUSPENDED_EV,
+            has_start=True,
+            register_start_milliwh=0,
+            register_last_milliwh=7_970_000,
+        )
+        state.session(told, None, now)
+        car_watch.watch(one_of(state), now, skew_s=5)
+    assert one_of(state).rest.is_long
+    assert planned(state, NOW + 14 * MINUTE).problem.sessions[0].min_a == 6.0
 
 
 def test_a_limit_that_is_not_answered_teaches_nothing() -> None:
@@ -216,3 +244,28 @@ def test_whatever_is_learned_no_envelope_is_raised_and_nobody_is_shut_out(
         assert one.session is not None
         one.levels = levels[one.session.session_id]
     assert not group_limits.check(state, group_limits.next_limits(state, NOW), NOW)
+
+
+def test_a_car_that_leaves_within_a_step_is_planned_with_the_current_it_takes() -> None:
+    state = yard(site())
+    leaves_at = NOW + timedelta(minutes=22, seconds=30)  # one step and a half
+    one_of(state).need = Need(energy_wh=2_700, departure_at=leaves_at, is_default=False)
+    asked = planned(state, NOW)
+    assert asked.problem.sessions[0].departure_step == 2
+    assert asked.problem.sessions[0].energy_wh == 3_600
+    assert round(asked.asked_wh(0)) == 2_700
+    late = planned(state, leaves_at - MINUTE).problem.sessions[0]
+    assert (late.departure_step, late.energy_wh) == (1, 27_000)
+
+
+def test_who_is_nearly_done_counts_more_than_who_is_not() -> None:
+    state = yard(site())
+    weights = []
+    for energy_wh in (30_000, 1_000, 200, 20):
+        one_of(state).need = Need(
+            energy_wh=energy_wh, departure_at=NOW + 60 * MINUTE, is_default=False
+        )
+        weights.append(planned(state, NOW).problem.sessions[0].weight)
+    assert weights[0] == 1
+    assert weights == sorted(weights)
+    assert weights[-1] == 10

@@ -38,6 +38,12 @@ def test_time_without_an_offer_does_not_count(state: ChargingState | None) -> No
     assert not again.is_long
 
 
+def test_a_car_that_got_what_was_asked_for_and_stops_has_had_enough_at_once() -> None:
+    for state, is_long in ((SUSPENDED, True), (ChargingState.CHARGING, False)):
+        found = rest_after(AWAKE, state, NOW, is_by_choice=False, has_need=True)
+        assert found.is_long is is_long
+
+
 def test_without_meter_values_it_takes_longer() -> None:
     waking = rest_after(AWAKE, SUSPENDED, NOW, is_by_choice=False)
     early = rest_after(waking, SUSPENDED, NOW + WAKE, is_by_choice=False)

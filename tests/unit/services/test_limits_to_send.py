@@ -173,6 +173,20 @@ def test_a_fresh_reading_counts_with_margin_and_a_stale_one_at_its_worst() -> No
     assert room_at(reading, 200) == 630 - 20 - 200
 
 
+def test_equipment_on_one_phase_counts_nothing_on_the_others() -> None:
+    lamp = Load(id="lamp", cabinet_id=A, phases=(1,), worst_case_da=50)
+
+    def counted(current_da: tuple[int, int, int]) -> tuple[int, ...]:
+        reading = LoadReading(load_id="lamp", measured_at=NOW, current_da=current_da)
+        consumer = loads.Consumer.of(lamp)
+        stairs = loads.load_staircase(consumer, reading, now=NOW, phase_v=230.0)
+        return stairs[0].draw
+
+    assert counted((0, 40, 0)) == (0, 52, 0, 52)
+    assert counted((0, 0, 0)) == (0, 10, 0, 10)
+    assert counted((20, 40, 0)) == (31, 52, 0, 83)  # whatever a meter shows counts
+
+
 def test_generation_never_makes_room() -> None:
     reading = LoadReading(
         load_id="pump", measured_at=NOW, current_da=(-300, -300, -300)
