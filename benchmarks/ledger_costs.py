@@ -41,7 +41,7 @@ def gas_by_way(day: Day, gas: Mapping[str, int]) -> dict[str, int]:
 
     Only execution: rollups charge for their data on the parent chain as well.
     """
-    anchors = day.anchors * gas["anchor 1 000 leaves more, mean of a year"]
+    anchors = day.anchors * gas["anchor 1 000 leaves more, mean of two years"]
     if day.is_status_public:
         with_status = gas["anchor 200 to 300 leaves with the status of 100 assets"]
         anchors += day.anchors * (with_status - gas["anchor 200 to 300 leaves"])

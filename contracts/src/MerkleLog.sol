@@ -77,32 +77,97 @@ library MerkleLog {
         if (oldSize > newSize) return false;
         if (oldSize == 0) return proof.length == 0;
         if (oldSize == newSize) return proof.length == 0 && oldRoot == newRoot;
-        if (proof.length == 0) return false;
 
-        uint256 node = oldSize - 1;
-        uint256 last = newSize - 1;
-        while (node & 1 == 1) {
-            node >>= 1;
-            last >>= 1;
+        // The largest complete subtree that ends with the older tree's last leaf: its number of leaves, its index
+        // in its level, and the index of the last node there.
+        uint256 width = oldSize & (~oldSize + 1);
+        uint256 node = oldSize / width - 1;
+        uint256 last = (newSize - 1) / width;
+        // A complete older tree (a power of two) is this subtree, so that the proof leaves it out.
+        uint256 next = _offset(proof, 0);
+        bytes32 start = oldRoot;
+        if (node != 0) {
+            if (proof.length == 0) return false;
+            start = proof[0];
+            next = _offset(proof, 1);
         }
-        // A complete older tree (a power of two) is itself the first node, so the proof leaves it out.
-        uint256 next = oldSize & (oldSize - 1) == 0 ? 0 : 1;
-        bytes32 oldHash = next == 0 ? oldRoot : proof[0];
-        bytes32 newHash = oldHash;
-        for (; next < proof.length; ++next) {
-            if (last == 0) return false;
-            bytes32 sibling = proof[next];
-            if (node & 1 == 1 || node == last) {
-                oldHash = nodeHash(sibling, oldHash);
-                newHash = nodeHash(sibling, newHash);
-                (node, last) = _skipLoneLevels(node, last);
-            } else {
-                newHash = nodeHash(newHash, sibling);
+        (bytes32 oldEnd, bytes32 newEnd, uint256 end) = _climbBoth(node, last, start, next);
+        return end == _offset(proof, proof.length) && oldEnd == oldRoot && newEnd == newRoot;
+    }
+
+    /// @dev Where in the calldata a hash of a proof stands; behind the last one for its length.
+    /// @param proof The proof.
+    /// @param i Which hash.
+    /// @return offset Its place.
+    function _offset(bytes32[] calldata proof, uint256 i) private pure returns (uint256 offset) {
+        assembly ("memory-safe") {
+            offset := add(proof.offset, shl(5, i))
+        }
+    }
+
+    /// @dev Rises from one node to the roots of both trees. This is what a consistency proof costs, two hashes for
+    /// each sibling on the left, hence the assembly. A sibling on the right is younger than the older tree and
+    /// counts for the newer one alone. Once the node is the last of its level all siblings are on the left, one for
+    /// each bit of its index; levels without a sibling are passed by with the zeros.
+    ///
+    /// The sizes say how many hashes are read, at most 64, wherever the proof ends: the caller compares the ends.
+    /// SHA-256 is the precompile at address 2. It fails for want of gas only, and gas only falls: if the last call
+    /// returned its 32 bytes, all did.
+    /// @param node Index of the node in its level.
+    /// @param last Index of the last node in that level.
+    /// @param hash The node.
+    /// @param next Where in the calldata the siblings stand, from below upwards.
+    /// @return oldRoot Where the climb ends in the older tree.
+    /// @return newRoot Where the climb ends in the newer tree.
+    /// @return end Where in the calldata the siblings end.
+    function _climbBoth(uint256 node, uint256 last, bytes32 hash, uint256 next)
+        private
+        view
+        returns (bytes32 oldRoot, bytes32 newRoot, uint256 end)
+    {
+        assembly ("memory-safe") {
+            // For each tree 65 bytes above what the free memory pointer shows, which are not kept: 0x01, left and
+            // right child. The hash so far is the right child, and the precompile writes the next one there.
+            let oldPair := mload(0x40)
+            let oldLeft := add(oldPair, 0x01)
+            let oldHash := add(oldPair, 0x21)
+            let newPair := add(oldPair, 0x60)
+            let newLeft := add(newPair, 0x01)
+            let newHash := add(newPair, 0x21)
+            mstore8(oldPair, 0x01)
+            mstore8(newPair, 0x01)
+            mstore(oldHash, hash)
+            mstore(newHash, hash)
+            for {} xor(node, last) {} {
+                hash := calldataload(next)
+                switch and(node, 1)
+                case 0 {
+                    mstore(newLeft, mload(newHash))
+                    mstore(newHash, hash)
+                }
+                default {
+                    mstore(oldLeft, hash)
+                    mstore(newLeft, hash)
+                    pop(staticcall(gas(), 0x02, oldPair, 0x41, oldHash, 0x20))
+                }
+                pop(staticcall(gas(), 0x02, newPair, 0x41, newHash, 0x20))
+                next := add(next, 0x20)
+                node := shr(1, node)
+                last := shr(1, last)
             }
-            node >>= 1;
-            last >>= 1;
+            for {} node { node := and(node, sub(node, 1)) } {
+                hash := calldataload(next)
+                mstore(oldLeft, hash)
+                mstore(newLeft, hash)
+                pop(staticcall(gas(), 0x02, oldPair, 0x41, oldHash, 0x20))
+                pop(staticcall(gas(), 0x02, newPair, 0x41, newHash, 0x20))
+                next := add(next, 0x20)
+            }
+            if iszero(eq(returndatasize(), 0x20)) { revert(0x00, 0x00) }
+            oldRoot := mload(oldHash)
+            newRoot := mload(newHash)
+            end := next
         }
-        return last == 0 && oldHash == oldRoot && newHash == newRoot;
     }
 
     /// @dev On the right edge a node without a sibling rises unchanged; skips those levels.

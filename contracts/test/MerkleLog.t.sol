@@ -76,6 +76,8 @@ contract MerkleLogTest is TestBase {
         bytes32[] memory list = Tree.leaves(3, 5);
         bytes32[] memory proof = Tree.consistency(list, 3, 5);
         vm.assertFalse(_log.isConsistent(5, Tree.root(list, 5), 3, Tree.root(list, 3), proof));
+        bytes32 whole = Tree.root(list, 4);
+        vm.assertFalse(_log.isConsistent(4, whole, 3, whole, new bytes32[](0)));
     }
 
     function test_EqualSizesAreConsistentForEqualRootsOnly() public view {

@@ -67,6 +67,23 @@ library Tree {
         }
     }
 
+    /// @dev How many node hashes a verifier computes for a consistency proof (RFC 9162, 2.1.4.2).
+    function consistencyHashes(uint256 oldSize, uint256 newSize) internal pure returns (uint256 hashes) {
+        unchecked {
+            (uint256 fn, uint256 sn) = (oldSize - 1, newSize - 1);
+            while (fn & 1 == 1) (fn, sn) = (fn >> 1, sn >> 1);
+            for (; sn != 0; sn >>= 1) {
+                if (fn & 1 == 1 || fn == sn) {
+                    hashes += 2;
+                    while (fn & 1 == 0 && fn != 0) (fn, sn) = (fn >> 1, sn >> 1);
+                } else {
+                    ++hashes;
+                }
+                fn >>= 1;
+            }
+        }
+    }
+
     function path(bytes32[] memory list, uint256 index, uint256 from, uint256 to)
         private
         pure

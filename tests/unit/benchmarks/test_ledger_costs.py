@@ -8,7 +8,7 @@ from benchmarks.ledger_costs import Day, eur, gas_by_way, snapshot
 def test_a_day_is_its_anchors_and_what_settles_its_sessions() -> None:
     gas = snapshot()
     quiet = gas_by_way(Day(anchors=96, sessions=0, is_status_public=False), gas)
-    head = gas["anchor 1 000 leaves more, mean of a year"]
+    head = gas["anchor 1 000 leaves more, mean of two years"]
     assert quiet == {"nothing settled": 96 * head}
     day = gas_by_way(Day(anchors=96, sessions=250, is_status_public=False), gas)
     anchors = quiet["nothing settled"]
@@ -21,7 +21,7 @@ def test_a_day_is_its_anchors_and_what_settles_its_sessions() -> None:
 
 def test_status_costs_what_100_assets_add_to_an_anchor() -> None:
     gas = {
-        "anchor 1 000 leaves more, mean of a year": 50_000,
+        "anchor 1 000 leaves more, mean of two years": 50_000,
         "anchor 200 to 300 leaves": 40_000,
         "anchor 200 to 300 leaves with the status of 100 assets": 47_000,
     }

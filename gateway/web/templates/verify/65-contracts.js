@@ -4,9 +4,9 @@ const CONTRACTS = {
  "code": {
   "StatusAnchor": [
    [
-    4433,
+    4605,
     [],
-    "3fb3c9e0b127bea1fa2f2dcbb8519cff60846d19f6af8aabafab81c17e73d532"
+    "76f95e67bc7237bb1053f8e9c9b4ead9e4e15de2564af6a0c4f0c82fccc5bba2"
    ],
    [
     4588,
