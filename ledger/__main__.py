@@ -12,9 +12,14 @@ from collections.abc import Callable, Sequence
 from ledger import operator_cli, release_cli, verify_cli, witness_cli
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(prog="wattproof")
+def main(argv: Sequence[str] | None = None, *, prog: str = "wattproof") -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        argv: Arguments; ``None``: those of the process.
+        prog: What usage calls the program.
+    """
+    parser = argparse.ArgumentParser(prog=prog)
     commands = parser.add_subparsers(dest="command", required=True)
     verify_cli.add_command(commands)
     operator_cli.add_commands(commands)
@@ -26,4 +31,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog="python -m ledger"))

@@ -255,6 +255,10 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_RECORD_BYTES) -> object:
         )
     except RecordError:
         raise
+    except json.JSONDecodeError as error:
+        raise RecordError(f"not JSON: it breaks off at character {error.pos}") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(f"not JSON: not UTF-8 at byte {error.start}") from None
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {type(error).__name__}") from None
     _check_value(value, 0)

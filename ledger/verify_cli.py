@@ -16,7 +16,7 @@ from ledger.meter_key import read_key_argument
 from ledger.published import read_contracts
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES
 from ledger.strict_json import parse, read_file
-from ledger.verdicts import VerificationReport
+from ledger.verdicts import Verdict, VerificationReport
 from ledger.verify import verify
 from ledger.verify_cabinet import verify_cabinet
 from ledger.verify_plan import PlanTrust, verify_plan
@@ -111,7 +111,7 @@ def _verify(given: argparse.Namespace) -> VerificationReport:
     if given.chain is not None and not given.chain.is_file():
         raise BundleError(f"there is no chain file {given.chain}")
     data = read_file(given.file, MAX_BUNDLE_BYTES)
-    document = parse(data, "a receipt or a plan", MAX_BUNDLE_BYTES)
+    document = parse(data, "a receipt, a plan or a history", MAX_BUNDLE_BYTES)
     form = str(document.get("format"))
     is_plan, is_cabinet = form.startswith("wattproof-plan"), form == CABINET
     unfit: tuple[str, ...] = ("--meter-key",) if is_plan else ("--wheel",)
@@ -155,13 +155,31 @@ def _known_heads(given: argparse.Namespace) -> KnownHeads | None:
     return known
 
 
+_LESS: Final = (
+    ("not checked, and nothing the file claims", Verdict.UNCHECKED, False),
+    ("not checked", Verdict.UNCHECKED, True),
+    ("false", Verdict.FALSE, True),
+)
+
+
 def render(report: VerificationReport) -> list[str]:
-    """Return the lines that show a report: one per check, the verdict last."""
+    """Return the lines that show a report: one per check, the verdict last.
+
+    Before the verdict stand the names of what made it less than true.
+    """
     width = max(len(check.name) for check in report.checks)
     lines = [
         f"{check.name:<{width}}  {check.verdict.value:<14}  {check.reason}"
         for check in report.checks
     ]
+    for words, verdict, is_claimed in _LESS:
+        names = [
+            check.name
+            for check in report.checks
+            if check.verdict is verdict and check.is_claimed is is_claimed
+        ]
+        if names:
+            lines.append(f"{words}: {', '.join(names)}")
     return [_plain(line) for line in (*lines, f"verdict: {report.verdict.value}")]
 
 

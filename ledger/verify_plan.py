@@ -275,9 +275,7 @@ def _included(leaf: LeafProof, head: BundleHead) -> Check:
 
 def _on_chain(sealed: Sealed, algorithm: str, trust: PlanTrust) -> list[Check]:
     if trust.contracts is None:
-        block = sealed.head.block
-        where = "no block" if block is None else f"block {block}"
-        reason = f"said to stand in {where}: give --contracts FILE and a chain"
+        reason = "which contracts to ask is not in the file: give --contracts FILE"
     elif trust.rpc_url is None and trust.chain_path is None:
         reason = "no chain was asked: give --rpc URL or --chain PATH"
     else:

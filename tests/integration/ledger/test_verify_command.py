@@ -43,7 +43,10 @@ def test_the_command_prints_each_check_and_exits_as_documented(
     path = written(tmp_path, receipt)
     chain = ["--chain", str(site.folder / "chain.db")]
     assert main(["verify", path]) == 0
-    assert "verdict: unchecked" in capsys.readouterr().out
+    *_, unclaimed, unchecked, verdict = capsys.readouterr().out.splitlines()
+    assert verdict == "verdict: unchecked"
+    assert unchecked == "not checked: chain, code, head, settlement-on-chain"
+    assert unclaimed.startswith("not checked, and nothing the file claims: signed-data")
     assert main(["verify", path, *chain]) == 0
     out = capsys.readouterr().out
     assert "verdict: self-witnessed" in out
@@ -54,7 +57,8 @@ def test_the_command_prints_each_check_and_exits_as_documented(
     assert json.loads(capsys.readouterr().out)["verdict"] == "self-witnessed"
     receipt["bill"]["energy_milliwh"] += 1
     assert main(["verify", written(tmp_path, receipt), *chain]) == 1
-    assert "verdict: false" in capsys.readouterr().out
+    *_, false, verdict = capsys.readouterr().out.splitlines()
+    assert (false, verdict) == ("false: bill, settlement", "verdict: false")
 
 
 def test_a_bill_by_another_tariff_than_the_promised_one_is_refused(

@@ -216,6 +216,10 @@ def test_what_was_changed_is_found(
     spot[place[-1]] = value
     found = judge(changed)
     assert (judge.code, found[name], found["verdict"]) == (1, "false", "false"), found
+    assert tuple(found) == (*PLAN, "verdict"), "everything is listed all the same"
+    if name == "limits" and "battery_w" not in place:
+        assert found["optimality"] == found["rounding"] == "unchecked"
+        assert judge.why["rounding"] == "not judged: a limit is not kept"
 
 
 def test_a_row_is_checked_without_the_others(judge: Judge, row: Document) -> None:
