@@ -37,8 +37,9 @@ from ledger.verdicts import Check
 
 FORMAT: Final = "wattproof-certificate/3"
 ALGORITHMS: Final[Mapping[str, Rules]] = {
-    "wattproof-optimizer/3": Rules(has_last_chance=False),
-    "wattproof-optimizer/4": Rules(has_last_chance=True),
+    "wattproof-optimizer/3": Rules(has_last_chance=False, is_by_phase=False),
+    "wattproof-optimizer/4": Rules(has_last_chance=True, is_by_phase=False),
+    "wattproof-optimizer/5": Rules(has_last_chance=True, is_by_phase=True),
 }
 """What this verifier knows; others are told, not judged."""
 MAX_EFFORT: Final = 50_000_000

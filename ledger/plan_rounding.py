@@ -20,6 +20,7 @@ PACK_MAX: Final = 120
 _SHORT_WH: Final = 500
 _HALVED_MILLI: Final = 1_386
 _LAST_CHANCE_MILLI: Final = 1_000
+_N_PHASE: Final = 3
 _FIRST_TO_LEAVE: Final = 20
 
 
@@ -37,9 +38,11 @@ class Rules(NamedTuple):
     Attributes:
         has_last_chance: Where targets are followed, who cannot wait another step starts
             if the plan wants it to, and nobody is completed for its own sake.
+        is_by_phase: Whose last chance it is is urgent by the phase, not by kW.
     """
 
     has_last_chance: bool
+    is_by_phase: bool
 
 
 CARES: Final[Mapping[str, Care]] = {
@@ -68,7 +71,8 @@ def rounded(
     cars, n_step, step_s = problem.cars, problem.n_step, problem.step_s
     care = CARES[_mode(plan, values)]
     fills = care.fill > _FILLS_ABOVE
-    is_last_chance = rules.has_last_chance and not fills
+    if fills:
+        rules = Rules(has_last_chance=False, is_by_phase=False)
     target = [[0] * n_step for _ in cars]
     for column, value in zip(plan.columns, values, strict=False):
         target[column.car][column.step] += value
@@ -84,9 +88,7 @@ def rounded(
         now, is_crowded = _round_down(rows, left, step_s, step, wanted, rest)
         if step == 0 or (to_pack > 0 and (is_crowded or fills)):
             to_pack -= sum(one > 0 for one in rest)
-            offers = _by_target(
-                cars, care, step_s, step, wanted, rest, is_last_chance=is_last_chance
-            )
+            offers = _by_target(cars, care, step_s, step, wanted, rest, rules)
             now = pack(rows, offers)
             left = Left(rows)
             for index, current in enumerate(now):
@@ -235,8 +237,7 @@ def _by_target(  # noqa: PLR0917 - one step's state
     step: int,
     wanted: Sequence[int],
     rest: Sequence[int],
-    *,
-    is_last_chance: bool,
+    rules: Rules,
 ) -> Offers:
     """Value the currents of every session by how near they come to the plan."""
     found = {}
@@ -247,12 +248,13 @@ def _by_target(  # noqa: PLR0917 - one step's state
         need = rest[index] * UA_PER_DA // (car.volts * step_s)
         goal = max(0, min(wanted[index], most * UA_PER_DA, need))
         laxity = max(0, _laxity(car, step_s, step, rest[index]))
-        finish = care.finish
-        if is_last_chance and goal and laxity < _LAST_CHANCE_MILLI:
+        finish, urgent = care.finish, _halved(care.urgent, laxity)
+        if rules.has_last_chance and goal and laxity < _LAST_CHANCE_MILLI:
             goal = max(goal, min(car.low * UA_PER_DA, need))
-        if is_last_chance and not goal:
+            if rules.is_by_phase:
+                urgent = urgent * _N_PHASE // car.n_power
+        if rules.has_last_chance and not goal:
             finish = 0
-        urgent = _halved(care.urgent, laxity)
         options = []
         for value in (0, *range(car.low, most + 1, car.unit)):
             useful = min(value * UA_PER_DA, need)

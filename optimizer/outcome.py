@@ -8,7 +8,7 @@ from typing import Final
 
 from optimizer.layout import Currents
 
-ALGORITHM: Final = "wattproof-optimizer/4"
+ALGORITHM: Final = "wattproof-optimizer/5"
 """Names the rules a plan was made by; changes with every change of any result."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from optimizer.goal import DEVIATION_MILLI, Packing
+from optimizer.grid import PHASES
 from optimizer.layout import MICROAMP_PER_DA, Layout
 
 _URGENT_STEP_MILLI: Final = 1_386
@@ -66,8 +67,9 @@ def by_target(now: Situation) -> list[Offer]:
     where power is kW per A times the weight of the session, and urgency falls with
     its laxity. Where targets are followed, the target of who cannot wait another step
     is at least the least current that charges: what a plan puts off to the last steps
-    could not be made up for there. And completing somebody counts only if the plan
-    wants it to charge now.
+    could not be made up for there, and its urgency counts by the phase and not by kW:
+    a car on three phases that can wait does not push out one on a single phase that
+    cannot. And completing somebody counts only if the plan wants it to charge now.
     """
     layout, packing = now.layout, now.packing
     found: list[Offer] = []
@@ -80,10 +82,12 @@ def by_target(now: Situation) -> list[Offer]:
         need = rest_dj * MICROAMP_PER_DA // layout.dj_per_da[index]
         target = max(0, min(now.target_ua[index], most * MICROAMP_PER_DA, need))
         laxity_milli = max(0, layout.laxity_milli(index, now.step, rest_dj))
+        urgent = halved(packing.urgent_milli, laxity_milli)
         if target and not packing.fills and laxity_milli < _LAST_CHANCE_MILLI:
             least = layout.low_da[index] * MICROAMP_PER_DA
             target = max(target, min(least, need))
-        urgent = halved(packing.urgent_milli, laxity_milli)
+            n_power = layout.problem.sessions[index].n_power_phase or 1
+            urgent = urgent * len(PHASES) // n_power
         fill, power = packing.fill_milli, _power(layout, index)
         finish = packing.finish_milli * 10 * MICROAMP_PER_DA
         if not packing.fills and not target:
