@@ -219,3 +219,34 @@ def typical_day(
         batteries=batteries,
         load_w=[2_000.0] * n_step if batteries else None,
     )
+
+
+def pressed_and_patient() -> CabinetProblem:
+    """One car on one phase that cannot wait, one on three that would like its room."""
+    return CabinetProblem(
+        group_id="A",
+        start=START,
+        step_s=900,
+        n_step=3,
+        cabinets=(
+            CabinetLimit(
+                cabinet_id="A", limit_a=flat(3, 14.0), reserved_a=flat(3, 0.0)
+            ),
+        ),
+        sessions=tuple(
+            EvSession(
+                session_id=name,
+                cabinet_id="A",
+                phases=phases,
+                energy_wh=energy_wh,
+                departure_step=stay,
+                max_a=16.0,
+            )
+            for name, phases, energy_wh, stay in (
+                ("pressed", (0,), 1437, 2),
+                ("patient", (0, 1, 2), 2070, 3),
+            )
+        ),
+        import_price_micro_per_kwh=[200_000, 300_000, 300_000],
+        mode=Mode.ECONOMY,
+    )

@@ -27,7 +27,7 @@ from optimizer.outcome import ALGORITHM
 from optimizer.problem import CabinetProblem
 from optimizer.solve import solve
 from tests.support.ledger_site import START, Site, make_site, utc_text
-from tests.support.optimizer_problems import cellar, typical_day
+from tests.support.optimizer_problems import cellar, pressed_and_patient, typical_day
 
 Document = dict[str, Any]
 WHEEL = b"a wheel"
@@ -245,6 +245,23 @@ def test_a_plan_of_another_version_is_told_and_not_judged(
     newer = row | {"algorithm": "wattproof-optimizer/9", "leaf": None, "head": None}
     found = judge(newer)
     assert (found["certificate"], found["verdict"]) == ("unchecked", "unchecked")
+
+
+def test_each_version_is_rounded_by_its_own_rules() -> None:
+    """What the newest gives who cannot wait, an older one gave somebody else."""
+    asked = pressed_and_patient()
+    solved = outcome_to_json(solve(asked, deadline_s=20, salt=bytes(32)))
+    made = json.loads(json.dumps(solved["certificate"]))
+    found = {}
+    for version in ("4", "5"):
+        named = made | {"algorithm": f"wattproof-optimizer/{version}"}
+        plan = certificate.read_certified(asked.to_json(), named)
+        assert plan is not None
+        checks = certificate.check_certificate(plan)
+        found[version] = {check.name: check.verdict.value for check in checks}
+    assert made["algorithm"] == ALGORITHM
+    assert set(found["5"].values()) == {"true"}
+    assert found["4"] == found["5"] | {certificate.ROUNDING: "false"}
 
 
 def contracts_file(site: Site) -> Document:

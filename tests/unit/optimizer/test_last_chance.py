@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode, solve
+from tests.support.optimizer_problems import pressed_and_patient
 
 SALT = bytes(32)
 FULL_STEP_WH = 2760
@@ -57,35 +58,6 @@ def test_a_step_before_it_would_be_too_late_nobody_starts_early() -> None:
 
 def test_a_car_on_three_phases_that_can_wait_pushes_out_no_car_that_cannot() -> None:
     """Of 14 A one needs 11 A now and 14 A next; another would like the cheap rest."""
-    asked = CabinetProblem(
-        group_id="A",
-        start=datetime(2026, 6, 1, tzinfo=UTC),
-        step_s=900,
-        n_step=3,
-        cabinets=(
-            CabinetLimit(
-                cabinet_id="A",
-                limit_a=[[14.0] * 3] * 3,
-                reserved_a=[[0.0] * 3] * 3,
-            ),
-        ),
-        sessions=tuple(
-            EvSession(
-                session_id=name,
-                cabinet_id="A",
-                phases=phases,
-                energy_wh=energy_wh,
-                departure_step=stay,
-                max_a=16.0,
-            )
-            for name, phases, energy_wh, stay in (
-                ("pressed", (0,), 1437, 2),
-                ("patient", (0, 1, 2), 2070, 3),
-            )
-        ),
-        import_price_micro_per_kwh=[200_000, 300_000, 300_000],
-        mode=Mode.ECONOMY,
-    )
-    outcome = solve(asked, deadline_s=60.0, salt=SALT)
+    outcome = solve(pressed_and_patient(), deadline_s=60.0, salt=SALT)
     assert outcome.plan.currents_da[0][0] >= 110
     assert outcome.plan.shortfall_wh == (0, 0)
