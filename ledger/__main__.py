@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from ledger import operator_cli, release_cli, verify_cli, witness_cli
+from ledger import escrow_cli, operator_cli, release_cli, verify_cli, witness_cli
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "wattproof") -> int:
@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "wattproof") -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     verify_cli.add_command(commands)
     operator_cli.add_commands(commands)
+    escrow_cli.add_commands(commands)
     release_cli.add_commands(commands)
     witness_cli.add_command(commands)
     arguments = parser.parse_args(argv)

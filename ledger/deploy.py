@@ -75,7 +75,7 @@ def ensure_contracts(
         if to_make is None:
             if is_gated(grant, runner):
                 return None
-        elif _carry(runner, to_make, now, report) is None:
+        elif carry(runner, to_make, now, report) is None:
             return None
     if _is_deploying(runner):
         return None
@@ -115,10 +115,10 @@ def ensure_deployed(
             calldata=compiled.creation(admin, *arguments),
             facts={"name": name},
         )
-        tx = _carry(runner, draft, now, report)
+        tx = carry(runner, draft, now, report)
         if tx is None:
             return None
-        _remember(runner, key, name, tx)
+        remember(runner, key, name, tx)
     known = runner.write(lambda store: store.deployed(key))
     return known if set(known) >= set(ORDER) else None
 
@@ -138,7 +138,7 @@ def _to_deploy(
     return artifact(name), (token.address, known["StatusAnchor"].address)
 
 
-def _carry(
+def carry(
     runner: Runner, draft: TxDraft, now: datetime, report: Report
 ) -> OutboxTx | None:
     """Get one transaction mined; ``None`` while it is not."""
@@ -160,7 +160,8 @@ def _carry(
     return None if tx is None or tx.state in WAITING else tx
 
 
-def _remember(runner: Runner, key: str, name: str, tx: OutboxTx) -> None:
+def remember(runner: Runner, key: str, name: str, tx: OutboxTx) -> None:
+    """Keep the address of a contract whose deployment is in a block."""
     assert tx.tx_hash is not None, "a mined transaction has its hash"
     receipt = runner.chain.receipt(tx.tx_hash)
     if receipt is None or receipt.contract_address is None:

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from ledger.address_book import AddressBook, adopt, read_book
-from ledger.deploy import ORDER, ensure_deployed
+from ledger.contracts import artifact, currency_bytes, recognized
+from ledger.deploy import ORDER, carry, ensure_deployed, remember
 from ledger.errors import OperationFailedError
 from ledger.grants import PAUSER_ROLE, Grant, grants_needed, grants_on_all, missing
 from ledger.operating import Operation
-from ledger.outbox import Deployed, TxDraft
+from ledger.outbox import Deployed, Purpose, TxDraft
 from ledger.ports import Holders
 from ledger.runner import Report
 from ledger.sqlite_store import SqliteStore
 
 
-def deploy(operation: Operation, holders: Holders, path: Path) -> AddressBook:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowTerms:
+    """How an escrow is deployed.
+
+    Attributes:
+        token: Address of a plain ERC-20.
+        currency: ISO 4217 code of the sessions that it pays.
+        units_per_minor: Units of the token for one minor unit.
+        payee: Whom drivers pay.
+    """
+
+    token: str
+    currency: str
+    units_per_minor: int
+    payee: str
+
+
+def deploy(
+    operation: Operation,
+    holders: Holders,
+    path: Path,
+    escrow: EscrowTerms | None = None,
+) -> AddressBook:
     """Deploy what is missing, grant what is missing, and write the address file.
 
     Where the file exists, its contracts are the ones: nothing is deployed again, and
@@ -28,6 +52,7 @@ def deploy(operation: Operation, holders: Holders, path: Path) -> AddressBook:
         operation: Signs with the admin's key.
         holders: Who shall have the roles.
         path: The address file.
+        escrow: Deploys it as well, if none is there.
 
     Raises:
         LedgerError: It cannot be done; says why, and is safe to try again.
@@ -41,6 +66,9 @@ def deploy(operation: Operation, holders: Holders, path: Path) -> AddressBook:
             adopt(runner, book)
         known = ensure_deployed(runner, admin, now, report)
         if known is None:
+            return False
+        if escrow is not None and "Escrow" not in known:
+            _deploy_escrow(operation, escrow, known, now, report)
             return False
         found.update(known)
         wanted = (
@@ -58,14 +86,56 @@ def deploy(operation: Operation, holders: Holders, path: Path) -> AddressBook:
         "publisher": holders.publisher,
         "pauser": holders.pauser,
     }
+    if escrow is not None:
+        named["payee"] = escrow.payee
     roles = {role: address for role, address in named.items() if address is not None}
     made = AddressBook(
         chain=operation.chain.identity(),
-        contracts={name: found[name] for name in ORDER},
+        contracts={name: found[name] for name in (*ORDER, "Escrow") if name in found},
         roles={**(book.roles if book is not None else {}), **roles},
     )
     made.write(path)
     return made
+
+
+def _deploy_escrow(
+    operation: Operation,
+    terms: EscrowTerms,
+    known: Mapping[str, Deployed],
+    now: datetime,
+    report: Report,
+) -> None:
+    """Carry the deployment of the escrow one step further.
+
+    Raises:
+        OperationFailedError: There is no token, or Settlement is of an older release.
+    """
+    runner, admin = operation.runner, operation.admin.address
+    settlement = known["Settlement"].address
+    if not runner.chain.code(terms.token):
+        raise OperationFailedError(f"there is no token at {terms.token}")
+    of = recognized("Settlement", runner.chain.code(settlement))
+    if of is None or of.release == 1:
+        raise OperationFailedError("an escrow needs contracts of release 2 or later")
+    key = runner.chain.identity().key
+    draft = TxDraft(
+        chain=key,
+        purpose=Purpose.DEPLOY,
+        purpose_key="Escrow",
+        sender=admin,
+        to=None,
+        calldata=artifact("Escrow").creation(
+            admin,
+            terms.token,
+            settlement,
+            currency_bytes(terms.currency),
+            terms.units_per_minor,
+        ),
+        facts={"name": "Escrow"},
+    )
+    tx = carry(runner, draft, now, report)
+    if tx is not None:
+        remember(runner, key, "Escrow", tx)
 
 
 def make_grants(operation: Operation, wanted: Sequence[Grant], now: datetime) -> bool:

@@ -195,7 +195,7 @@ def grants_on_all(
             grantee=grantee,
             is_needed=False,
         )
-        for name in contracts_of(known).by_name()
+        for name in (*contracts_of(known).by_name(), *({"Escrow"} & set(known)))
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import (
     AddressBookError,
@@ -31,6 +31,11 @@ from ledger.operator_args import (
     say,
 )
 
+if TYPE_CHECKING:
+    from ledger.deploying import EscrowTerms
+
+CODE_LENGTH: Final = 3
+"""Of an ISO 4217 currency."""
 ROLE_NAMES: Final = (
     "anchorer",
     "settler",
@@ -64,6 +69,18 @@ def add_commands(commands: Parsers) -> None:
         more = "; default: the admin" if role == "publisher" else ""
         deploy.add_argument(f"--{role}", metavar="ADDRESS", help=f"the {role}{more}")
     deploy.add_argument("--out", type=Path, default=BOOK, help=f"default: {BOOK}")
+    deploy.add_argument(
+        "--escrow", metavar="TOKEN", help="also the Escrow, for this ERC-20 token"
+    )
+    deploy.add_argument("--payee", metavar="ADDRESS", help="whom its drivers pay")
+    deploy.add_argument("--escrow-currency", default="EUR", help="default: EUR")
+    deploy.add_argument(
+        "--escrow-units",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="units of the token for a minor unit; default: 10000 (6 decimals)",
+    )
     deploy.set_defaults(run=guarded(_deploy))
 
     roles = commands.add_parser("roles", help="list who has which role, by the chain")
@@ -128,10 +145,31 @@ def _deploy(arguments: argparse.Namespace) -> None:
             publisher=addresses.get("publisher", operation.admin.address),
             pauser=addresses["pauser"],
         )
-        book = deploy(operation, holders, arguments.out)
+        book = deploy(operation, holders, arguments.out, _escrow(arguments))
     for name, one in book.contracts.items():
         print_line(f"{name} {one.address}")
     say(f"written: {arguments.out}; name it in ledger.contracts_file")
+
+
+def _escrow(arguments: argparse.Namespace) -> EscrowTerms | None:
+    from ledger.deploying import EscrowTerms  # noqa: PLC0415 - see `_deploy`
+    from ledger.keys import read_address  # noqa: PLC0415 - see `_deploy`
+
+    if arguments.escrow is None:
+        return None
+    currency, units = arguments.escrow_currency, arguments.escrow_units
+    if arguments.payee is None:
+        raise OperationFailedError("--escrow needs --payee")
+    if not (len(currency) == CODE_LENGTH and currency.isascii() and currency.isupper()):
+        raise OperationFailedError(f"--escrow-currency: not ISO 4217: {currency!r}")
+    if units <= 0:
+        raise OperationFailedError("--escrow-units must be above 0")
+    return EscrowTerms(
+        token=read_address(arguments.escrow, "--escrow"),
+        currency=currency,
+        units_per_minor=units,
+        payee=read_address(arguments.payee, "--payee"),
+    )
 
 
 def _addresses(arguments: argparse.Namespace) -> dict[str, str]:

@@ -46,6 +46,7 @@ class Purpose(Enum):
     CREDIT = "credit"
     REGISTER = "register"
     PUBLISH = "publish"
+    ESCROW = "escrow"
     FILL = "fill"
 
 

@@ -32,6 +32,8 @@ from ledger.verdicts import Check
 
 FORMAT: Final = "wattproof-contracts/1"
 NAME: Final = "contracts"
+PAYMENT: Final = "payment"
+"""The check of what was paid for a session, made where an escrow is published."""
 MAX_BYTES: Final = 2**20
 
 
@@ -50,12 +52,19 @@ class PublishedContracts:
     Attributes:
         contracts: By name, as ``StatusAnchor``.
         release: Of the contracts.
+        payee: Whom drivers pay out of the escrow, if there is one.
     """
 
     chain_id: int
     genesis_hash: bytes
     release: int
     contracts: Mapping[str, PublishedContract]
+    payee: str | None = None
+
+    @property
+    def has_escrow(self) -> bool:
+        """Say whether there is an escrow, and somebody who is paid by it."""
+        return self.payee is not None and "Escrow" in self.contracts
 
     def address(self, name: str) -> str | None:
         """Return where a contract stands."""
@@ -107,7 +116,9 @@ def parse_contracts(data: bytes) -> PublishedContracts:
             address="0x" + hexed(one["address"], ADDRESS, "address").hex(),
             code_sha256=hexed(one["code_sha256"], HASH, "code_sha256"),
         )
+    payee = as_object(top.get("roles", {}), "roles").get("payee")
     return PublishedContracts(
+        payee=None if payee is None else "0x" + hexed(payee, ADDRESS, "payee").hex(),
         chain_id=count(top, "chain_id"),
         genesis_hash=hexed(top["genesis_hash"], PREFIXED_HASH, "genesis_hash"),
         release=count(top, "release"),

@@ -18,7 +18,7 @@ from ledger.errors import BundleError, RecordError
 from ledger.heads import KnownHeads, check_consistency
 from ledger.invoice_proofs import has_invoices
 from ledger.meter_key import MeterKey
-from ledger.published import PublishedContracts, check_published
+from ledger.published import PAYMENT, PublishedContracts, check_published
 from ledger.receipt import Receipt
 from ledger.receipt_checks import Opened, Read, UnprovenError, WrongError
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES, parse_receipt
@@ -190,6 +190,8 @@ def _chain_checks(
     names = [*ON_CHAIN, "settlement-on-chain"]
     if receipt.credit_txs or any(leaf.kind == "credit" for leaf in receipt.leaves):
         names.append("credits-on-chain")
+    if contracts is not None and contracts.has_escrow:
+        names.append(PAYMENT)
     if receipt.chain is None:
         reason = "the receipt names no chain: no anchor was made"
     elif rpc_url is None and chain_path is None:

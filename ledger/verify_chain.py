@@ -19,12 +19,13 @@ from ledger.errors import (
 )
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
-from ledger.published import PublishedContracts
+from ledger.published import PAYMENT, PublishedContracts
 from ledger.receipt import BundleChain, BundleHead, BundleTx, Receipt
 from ledger.verdicts import Check, Verdict
 from ledger.verify_credit_chain import check_recorded
 from ledger.verify_credits import Proven
 from ledger.verify_invoices import check_closed, check_netted, check_window
+from ledger.verify_payment import check_payment
 
 SETTLED: Final = "settlement-on-chain"
 CREDITS: Final = "credits-on-chain"
@@ -117,6 +118,9 @@ def _checks(
     found.append(_check_settled(receipt, named, settled, chain, good))
     if CREDITS in names:
         found.append(_check_credits(receipt, named, settled, chain, good))
+    if PAYMENT in names:
+        assert published is not None, "asked only of published contracts"
+        found.append(check_payment(receipt, named, published, chain, good))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -220,11 +221,13 @@ class Site:
         )
 
 
-def embedded_chain(folder: Path, clock: SteppedClock) -> EmbeddedChain:
+def embedded_chain(
+    folder: Path, clock: SteppedClock, also: Sequence[str] = ()
+) -> EmbeddedChain:
     return EmbeddedChain.create_or_open(
         folder / "chain.db",
         clock=clock,
-        funded=[signer.address for signer in fixed_signers().all()],
+        funded=[*(signer.address for signer in fixed_signers().all()), *also],
     )
 
 

@@ -80,7 +80,7 @@ def test_receipts_of_an_earlier_release_stay_good_and_the_site_goes_on(
 def test_a_deployment_that_an_earlier_release_began_is_finished_with_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remember = deploy._remember
+    remember = deploy.remember
     crashed = "after the token"
 
     def crash(*arguments: object) -> None:
@@ -88,7 +88,7 @@ def test_a_deployment_that_an_earlier_release_began_is_finished_with_its_code(
         raise RuntimeError(crashed)
 
     with monkeypatch.context() as patch:
-        patch.setattr(deploy, "_remember", crash)
+        patch.setattr(deploy, "remember", crash)
         patch.setattr(deploy, "artifact", lambda name: artifact(name, 1))
         site = make_site(tmp_path)
         with pytest.raises(RuntimeError, match=crashed):
