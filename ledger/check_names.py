@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+PAYMENT: Final = "payment"
+"""Of a receipt, where the published contracts have an escrow; not in the page."""
 ON_CHAIN: Final = ("chain", "code", "head")
 SIGNED: Final = ("signed-data", "meter-signature", "signed-registers", "meter-key")
 RECEIPT: Final = (
@@ -17,7 +19,7 @@ RECEIPT: Final = (
     *("decision", "credits", "invoice"),
     *SIGNED,
     *("consistency", "contracts", *ON_CHAIN),
-    *("settlement-on-chain", "credits-on-chain"),
+    *("settlement-on-chain", "credits-on-chain", PAYMENT),
 )
 IN_LOG: Final = ("record", "inclusion", "consistency")
 CERTIFICATE: Final = ("commitment", "limits", "optimality", "rounding")
@@ -30,5 +32,5 @@ CABINET: Final = (
     *("format", "canonical", "commitment", "inclusion", "sub-trees", "consistency"),
 )
 WHERE_THERE_IS_ONE: Final = frozenset(
-    {"decision", "credits", "invoice", "credits-on-chain", "plan"}
+    {"decision", "credits", "invoice", "credits-on-chain", "plan", PAYMENT}
 )

@@ -32,8 +32,6 @@ from ledger.verdicts import Check
 
 FORMAT: Final = "wattproof-contracts/1"
 NAME: Final = "contracts"
-PAYMENT: Final = "payment"
-"""The check of what was paid for a session, made where an escrow is published."""
 MAX_BYTES: Final = 2**20
 
 

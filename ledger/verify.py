@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ledger import receipt_checks as parts
-from ledger.check_names import ON_CHAIN, SIGNED
+from ledger.check_names import ON_CHAIN, PAYMENT, SIGNED
 from ledger.errors import BundleError, RecordError
 from ledger.heads import KnownHeads, check_consistency
 from ledger.invoice_proofs import has_invoices
 from ledger.meter_key import MeterKey
-from ledger.published import PAYMENT, PublishedContracts, check_published
+from ledger.published import PublishedContracts, check_published
 from ledger.receipt import Receipt
 from ledger.receipt_checks import Opened, Read, UnprovenError, WrongError
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES, parse_receipt

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.chain import JsonRpcChain
+from ledger.check_names import PAYMENT
 from ledger.contracts import artifact, code_sha256, recognized
 from ledger.embedded import EmbeddedChain
 from ledger.errors import (
@@ -19,7 +20,7 @@ from ledger.errors import (
 )
 from ledger.ports import Chain
 from ledger.ports import Receipt as TxReceipt
-from ledger.published import PAYMENT, PublishedContracts
+from ledger.published import PublishedContracts
 from ledger.receipt import BundleChain, BundleHead, BundleTx, Receipt
 from ledger.verdicts import Check, Verdict
 from ledger.verify_credit_chain import check_recorded

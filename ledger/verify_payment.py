@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ledger.check_names import PAYMENT
 from ledger.contracts import Artifact, artifact, code_sha256, recognized
 from ledger.ports import Chain
-from ledger.published import PAYMENT, PublishedContracts
+from ledger.published import PublishedContracts
 from ledger.receipt import BundleChain, Receipt
 from ledger.verdicts import Check, Verdict
 
