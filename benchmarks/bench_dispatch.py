@@ -26,6 +26,7 @@ from benchmarks.dispatch_tally import Tally
 from benchmarks.dispatch_ways import Ways
 from benchmarks.dispatch_world import World
 from benchmarks.optimizer_days import Disturbance, Kind
+from gateway.process import calm_collector
 
 CASES: Final = ((Kind.WORK, 63.0), (Kind.PUBLIC, 50.0))
 SIZES: Final = (20, 54, 100)
@@ -36,6 +37,7 @@ EVERY_S: Final = 1800.0
 def main() -> None:
     """Parse the options, play, print the tables."""
     options = _parser().parse_args()
+    calm_collector()  # as in a gateway that runs
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     if options.quick:

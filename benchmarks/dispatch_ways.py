@@ -50,7 +50,7 @@ class Ways:
             (not self.frees_phases, "all phases counted"),
             (self.is_wired_alike, "wired alike"),
             (self.margin_a > 0, f"margin {self.margin_a:g} A"),
-            (self.n_floor > 0, f"{self.n_floor} floors"),
+            (self.n_floor > 0, f"floors: {self.n_floor}"),
             (self.has_pv, "PV"),
             (self.silent > 0, f"{100 * self.silent:.0f} % undeclared"),
             (self.disturbance != Disturbance.NONE, self.disturbance),

@@ -239,8 +239,8 @@ def next_deadline(group: GroupState, now: datetime) -> datetime | None:
     """When something has to be refreshed or counted anew, if nothing happens."""
     stale = (phase_watch.stale_at(group.site, one) for one in group.evses.values())
     found = [stale_at for stale_at in stale if stale_at is not None]
-    for one in _wishing(group):
-        if one.session is None:
+    for one in group.evses.values():
+        if one.session is None or not _is_wishing(group, one):
             continue
         last = group.holding(one).latest(one.session.session_id)
         if last is None:
@@ -272,15 +272,17 @@ def _is_reachable(group: GroupState, one: EvseState, now: datetime) -> bool:
 
 
 def _wishing(group: GroupState) -> Iterator[EvseState]:
-    ready = [
-        one
-        for one in group.evses.values()
-        if one.session is not None
-        and one.session.transaction_id is not None
-        and _is_connected(group, one)
-        and is_ours(group, one)
-    ]
+    ready = [one for one in group.evses.values() if _is_wishing(group, one)]
     return iter(sorted(ready, key=lambda one: (_departure(one), one.evse.ref)))
+
+
+def _is_wishing(group: GroupState, one: EvseState) -> bool:
+    return (
+        one.session is not None
+        and one.session.transaction_id is not None
+        and group.stations[one.evse.ref.station_id].is_online
+        and is_ours(group, one)
+    )
 
 
 def is_ours(group: GroupState, one: EvseState) -> bool:
@@ -291,10 +293,6 @@ def is_ours(group: GroupState, one: EvseState) -> bool:
     """
     doubt = group.stations[one.evse.ref.station_id].trust.doubt
     return group.is_controlled(one) and doubt not in {OPERATOR_CALL, UNCONTROLLED}
-
-
-def _is_connected(group: GroupState, one: EvseState) -> bool:
-    return group.stations[one.evse.ref.station_id].is_online
 
 
 def wish_of(
@@ -367,6 +365,11 @@ def _released(group: GroupState, now: datetime) -> Iterator[Outgoing]:
         if one.session is not None or not is_ours(group, one):
             continue
         if not _is_reachable(group, one, now):
+            continue
+        if all(
+            held.session_id is None or held.purpose is Purpose.SESSION
+            for held in one.limits
+        ):
             continue
         newest = {
             (held.purpose, held.target): held

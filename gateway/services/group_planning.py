@@ -70,6 +70,7 @@ class GroupPlanning:
         self._pace = PlanPace(core.ports.plan_gap_s)
         self._planned: Basis = ()
         self._planned_load_da = 0
+        self._is_load_new = False
 
     def wait_s(self) -> float | None:
         """Real seconds until a plan may be asked for; ``None``: none is due."""
@@ -84,6 +85,7 @@ class GroupPlanning:
 
     def proceed(self, now: datetime) -> None:
         """Ask for a plan if one is due; all at once is planned all at once."""
+        self._heed_load()
         if plan_basis(self._core.state) != self._planned:
             self._core.needs_plan = True
         if self.wait_s() == 0:
@@ -91,7 +93,14 @@ class GroupPlanning:
             self._start_solving(now)
 
     def note_load(self) -> None:
-        """Other equipment was measured: is it worth a new plan?"""
+        """Other equipment was measured: that may be worth a new plan."""
+        self._is_load_new = True
+
+    def _heed_load(self) -> None:
+        """Look at what was measured, once however many meters told something."""
+        if not self._is_load_new:
+            return
+        self._is_load_new = False
         if abs(self._load_da() - self._planned_load_da) >= LOAD_DEADBAND_DA:
             self._core.needs_plan = True
 

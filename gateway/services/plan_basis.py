@@ -7,8 +7,10 @@ else, or after `QUIET_S`, since time alone makes readings stale and limits decay
 """
 
 from dataclasses import fields
+from operator import attrgetter
 from typing import Final, TypeAlias
 
+from gateway.domain.topology import Battery, Load
 from gateway.services.evse_state import EvseState, StationState
 from gateway.services.group_state import GroupState
 from gateway.services.phase_watch import known_phases
@@ -40,8 +42,12 @@ _PASSING: Final = {
 }
 """Of what is known about an EVSE, what any sample changes and no limit rests on."""
 
-_OF_EVSE: Final = tuple(f.name for f in fields(EvseState) if f.name not in _PASSING)
-_OF_STATION: Final = tuple(f.name for f in fields(StationState) if f.name != "evses")
+_of_evse: Final = attrgetter(
+    *(f.name for f in fields(EvseState) if f.name not in _PASSING)
+)
+_of_station: Final = attrgetter(
+    *(f.name for f in fields(StationState) if f.name != "evses")
+)
 
 
 def plan_basis(state: GroupState) -> Basis:
@@ -60,25 +66,27 @@ def plan_basis(state: GroupState) -> Basis:
 
 
 def round_basis(state: GroupState) -> Basis:
-    """Everything but the time that a round of limits depends on; to be compared."""
+    """Everything but the time that a round of limits depends on; to be compared.
+
+    Of readings, those of consumers: PV and feeder meters leave no more room, and what
+    the fast loop makes of them comes as an item of its own.
+    """
+    consumers: tuple[Load | Battery, ...]
+    consumers = (*state.group.loads, *state.group.batteries)
+    readings = (state.readings.get(one.id) for one in consumers)
     return (
-        tuple(_of_evse(one) for one in state.evses.values()),
+        tuple(map(_running, state.evses.values())),
+        tuple(map(_of_evse, state.evses.values())),
         tuple(known_phases(state.site, one) for one in state.evses.values()),
-        tuple(
-            tuple(getattr(station, name) for name in _OF_STATION)
-            for station in state.stations.values()
-        ),
+        tuple(map(_of_station, state.stations.values())),
         tuple(state.modes.items()),
-        tuple((r.load_id, r.current_da, r.power_w) for r in state.readings.values()),
+        tuple(None if r is None else (r.current_da, r.power_w) for r in readings),
         state.thresholds,
         state.departed,
         state.clock_doubt_s,
     )
 
 
-def _of_evse(one: EvseState) -> Basis:
+def _running(one: EvseState) -> Basis | None:
     session = one.session
-    return (
-        None if session is None else (session.session_id, session.transaction_id),
-        *(getattr(one, name) for name in _OF_EVSE),
-    )
+    return None if session is None else (session.session_id, session.transaction_id)

@@ -93,7 +93,7 @@ def test_a_day_of_a_file_is_played_again_only_in_other_ways() -> None:
     assert ways_of(given) == Ways(
         silent=0.8, disturbance="wrong", n_floor=3, has_pv=True
     )
-    assert "| work 63 A, 3 floors, PV, 80 % undeclared, wrong | edf | 1 |" in table(
+    assert "| work 63 A, floors: 3, PV, 80 % undeclared, wrong | edf | 1 |" in table(
         [given]
     )
 
