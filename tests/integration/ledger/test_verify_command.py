@@ -58,7 +58,8 @@ def test_the_command_prints_each_check_and_exits_as_documented(
     receipt["bill"]["energy_milliwh"] += 1
     assert main(["verify", written(tmp_path, receipt), *chain]) == 1
     *_, false, verdict = capsys.readouterr().out.splitlines()
-    assert (false, verdict) == ("false: bill, settlement", "verdict: false")
+    wrong = "false: bill, settlement, settlement-on-chain"
+    assert (false, verdict) == (wrong, "verdict: false")
 
 
 def test_a_bill_by_another_tariff_than_the_promised_one_is_refused(
