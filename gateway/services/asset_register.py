@@ -20,7 +20,7 @@ from gateway.domain.topology import Evse, Site
 from gateway.services.subtrees import Write
 from gateway.store import money
 from gateway.store.times import to_text
-from ledger import asset_queue
+from ledger import asset_queue, record
 from ledger.settle import Asset, AssetKind, AssetStatus, asset_id
 
 MILLIWH_PER_WH: Final = 1000
@@ -120,6 +120,8 @@ def register_assets(
     for identifier, last in asset_queue.known_assets(conn).items():
         if identifier in here or last["status"] == AssetStatus.RETIRED:
             continue
+        if _is_left_out(conn, site, identifier):
+            continue
         kind = AssetKind(last["kind"])
         more = {
             "asset_kind": kind.name.lower(),
@@ -129,6 +131,20 @@ def register_assets(
         asset_queue.retire(conn, last, AssetStatus.RETIRED, more, sealed_at)
         queued += 1
     return queued
+
+
+def _is_left_out(conn: sqlite3.Connection, site: Site, identifier: str) -> bool:
+    """Whether an EVSE is missing only because its station does not fit the site now.
+
+    The station is registered and was left out at the start: it comes back.
+    """
+    stored = asset_queue.newest_record(conn, identifier)
+    body = {} if stored is None else record.parse(stored).body
+    station_id, is_evse, _evse_id = str(body.get("name", "")).rpartition("/")
+    if not is_evse or site.station(StationId(station_id)) is not None:
+        return False
+    found = conn.execute("SELECT 1 FROM station WHERE station_id = ?", (station_id,))
+    return found.fetchone() is not None
 
 
 def evse_asset_id(site: Site, evse: Evse) -> bytes:

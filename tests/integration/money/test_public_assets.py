@@ -19,7 +19,7 @@ from gateway.errors import ConfigError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
 from gateway.services.asset_register import register_assets
 from gateway.services.battery_levels import Heard
-from gateway.store import money, settings
+from gateway.store import money, settings, stations
 from gateway.store.settings import ReadingRow
 from ledger import record
 from ledger.contracts import artifact
@@ -291,6 +291,30 @@ async def test_what_is_retired_or_leaves_the_site_is_retired_once(
         await yard.step()
         back = yard.asset(AssetKind.CHARGE_POINT, "CP1/1")
         assert back["status"] == AssetStatus.PLANNED
+
+
+async def test_a_station_that_does_not_fit_the_site_for_now_is_not_retired(
+    tmp_path: Path,
+) -> None:
+    async with open_yard(tmp_path) as yard:
+        await yard.step()
+        await yard.write(
+            lambda conn: stations.upsert(
+                conn,
+                StationId("CP1"),
+                source="api",
+                definition={},
+                cabinet_id=None,
+                managed=True,
+            )
+        )
+        yard.change(station=[])
+        await yard.step()
+        assert await yard.queued() == (6, 6, 1)
+        await yard.write(lambda conn: stations.delete(conn, StationId("CP1")))
+        yard.change(pv=[{**DOCUMENT["pv"][0], "owner": OWNER}])
+        await yard.step()
+        assert await yard.queued() == (9, 9, 2), "the owner, and two EVSEs are gone"
 
 
 async def test_a_crash_between_leaf_and_commit_leaves_neither(tmp_path: Path) -> None:
