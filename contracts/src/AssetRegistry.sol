@@ -13,7 +13,7 @@ contract AssetRegistry is Stoppable {
     /// @notice What is known of one asset.
     /// @param assetId Identifier, chosen off chain; never zero.
     /// @param kind 1 charge point, 2 PV inverter, 3 battery, 4 cabinet.
-    /// @param status 0 unknown, 1 in service, 2 out of service, 3 retired; not interpreted here.
+    /// @param status 0 unknown, 1 in service, 2 out of service, 3 retired, 4 planned; not interpreted here.
     /// @param isPublic Whether position and status may be published.
     /// @param latitudeE7 WGS 84 latitude in 1e-7 degrees; NO_POSITION if it is not known, 0 for a private asset.
     /// @param longitudeE7 WGS 84 longitude in 1e-7 degrees; NO_POSITION if it is not known, 0 for a private asset.

@@ -99,7 +99,8 @@ class PublicStatus:
         self, conn: sqlite3.Connection, site: Site, station: Station, evse: Evse
     ) -> bytes:
         state, power_w = _seen(conn, evse)
-        if _is_out(station):
+        is_used = state in {StatusCode.CHARGING, StatusCode.SUSPENDED}
+        if _is_out(station) and not is_used:  # what it does says more
             state = StatusCode.OUT_OF_SERVICE
         limit_w = self.limit_w(evse.ref)
         shown_w = evse.rating_w if limit_w is None else limit_w
@@ -165,14 +166,13 @@ def _flow(
     power_w: float | None,
     last: float,
 ) -> bytes:
-    state = FlowCode.UNKNOWN
-    if power_w is not None:
-        rounded = round(power_w)
-        state = FlowCode.IDLE
-        if rounded:
-            state = FlowCode.DRAWING if rounded > 0 else FlowCode.FEEDING
-    if _is_out(asset):
+    rounded = round(power_w or 0.0)
+    if rounded:
+        state = FlowCode.DRAWING if rounded > 0 else FlowCode.FEEDING
+    elif _is_out(asset):
         state = FlowCode.OUT_OF_SERVICE
+    else:
+        state = FlowCode.UNKNOWN if power_w is None else FlowCode.IDLE
     return _packed(asset_id(site.name, kind, asset.id), state, power_w or 0.0, last)
 
 

@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.config import Config, LedgerBackend, LedgerConfig, StoreConfig
+from gateway.domain.events import POWER, SOC, Reading
 from gateway.domain.ids import StationId
 from gateway.domain.topology import Site
 from gateway.errors import ConfigError
 from gateway.services.anchoring import Anchoring, AnchoringSettings
-from gateway.services.asset_register import register_assets
+from gateway.services.asset_register import evse_asset_id, register_assets
 from gateway.services.battery_levels import Heard
+from gateway.services.public_status import RECORD, StatusCode
 from gateway.store import money, settings, stations
 from gateway.store.settings import ReadingRow
 from ledger import record
@@ -26,6 +29,7 @@ from ledger.contracts import artifact
 from ledger.public_leaves import PUBLIC_SUBJECT
 from ledger.settle import AssetKind, AssetStatus, asset_id
 from ledger.sqlite_store import SqliteStore
+from tests.support.journal import at, entry, started, updated
 from tests.support.money import Till, day_night, open_till
 
 OWNER = "0x" + "Aa" * 20
@@ -353,6 +357,33 @@ async def test_status_on_the_chain_is_what_was_sealed_in_each_timestep(
         assert await yard.told_status() == [
             (hashlib.sha256(one).digest(), one) for one in sealed
         ]
+
+
+async def test_a_cars_state_of_charge_changes_nothing_that_is_public(
+    tmp_path: Path,
+) -> None:
+    async with open_yard(tmp_path) as yard:
+        append = yard.till.store.append_and_wait
+        await append(entry(started(0, wire_id="tx", wh=1000), ours=False))
+        for minutes, soc in ((10, 40), (20, 80)):
+            readings = (
+                Reading(sampled_at=at(minutes), measurand=POWER, value=Decimal(7000)),
+                Reading(sampled_at=at(minutes), measurand=SOC, value=Decimal(soc)),
+            )
+            told = updated(minutes, wire_id="tx", readings=readings)
+            await append(entry(told, ours=False))
+            known = await yard.write(
+                lambda conn: conn.execute(
+                    "SELECT soc_percent, power_w FROM session"
+                ).fetchone()
+            )
+            assert known == (soc, 7000)
+            await yard.step()
+        (only,) = await yard.sealed_status()
+        records = [RECORD.unpack(only[i : i + 13]) for i in range(0, len(only), 13)]
+        point = evse_asset_id(yard.site, yard.site.evses[0])[:4]
+        rating_w = yard.site.evses[0].rating_w
+        assert (point, StatusCode.SUSPENDED, 7000, rating_w) in records
 
 
 async def test_after_an_outage_all_timesteps_go_to_the_chain_at_once(

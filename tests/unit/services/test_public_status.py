@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.domain.ids import CabinetId
-from gateway.domain.topology import Site
+from gateway.domain.topology import ServiceStatus, Site
 from gateway.services.asset_register import evse_asset_id
 from gateway.services.battery_levels import BatteryLevels
 from gateway.services.public_status import (
@@ -148,6 +149,20 @@ def test_stale_readings_are_not_told_as_if_they_were_of_now(yard: Yard) -> None:
     assert fresh[yard.battery] == (FlowCode.IDLE, 0, 500)
     assert stale[yard.battery] == (FlowCode.UNKNOWN, 0, NOT_KNOWN)
     assert stale[yard.ref(AssetKind.PV_INVERTER, "roof")][0] == FlowCode.UNKNOWN
+
+
+def test_what_is_not_in_service_says_so_unless_it_does_something(yard: Yard) -> None:
+    roof = yard.ref(AssetKind.PV_INVERTER, "roof")
+    out = replace(yard.site.pvs[0], service_status=ServiceStatus.PLANNED)
+    station = replace(yard.site.stations[0], service_status=ServiceStatus.RETIRED)
+    yard.site = replace(yard.site, pvs=(out,), stations=(station,))
+    yard.step(NOW)
+    yard.reads("roof", 700, NOW + timedelta(seconds=900))
+    yard.step(NOW + timedelta(seconds=900))
+    first, second = yard.sealed()
+    assert first[roof] == (FlowCode.OUT_OF_SERVICE, 0, 9000)
+    assert first[yard.evse][0] == StatusCode.OUT_OF_SERVICE
+    assert second == {roof: (FlowCode.FEEDING, -700, 9000)}
 
 
 def test_only_what_changed_is_sealed_and_once_in_a_timestep(yard: Yard) -> None:
