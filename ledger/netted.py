@@ -100,8 +100,10 @@ class NettedWindows(Windows):
             settlement: Its address.
             now: Site time.
         """
-        self._set_credits_aside(binding, settlement, of_lost_sessions=False)
         key = self._runner.chain.identity().key
+        if not self._runner.write(lambda store: store.netted_credits(key, 1)):
+            return False  # nothing to ask the chain about
+        self._set_credits_aside(binding, settlement, of_lost_sessions=False)
 
         def work(store: SqliteStore) -> bool:
             due = [
