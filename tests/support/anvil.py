@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Node:
 
     port: int
     process: subprocess.Popen[bytes]
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
 
     @property
     def url(self) -> str:
@@ -43,7 +44,7 @@ class Node:
 
     def ask(self, method: str, *params: object) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(self.url, json=body, timeout=10).json()
+        answer = self.client.post(self.url, json=body).json()
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -74,5 +75,6 @@ def running_node(*arguments: str, port: int | None = None) -> Iterator[Node]:
                 time.sleep(0.05)
         yield node
     finally:
+        node.client.close()
         process.terminate()
         process.wait(PATIENCE_S)

@@ -348,10 +348,12 @@ def live_through(
     n_steps: int = 200,
     way: SettlementWay | None = None,
     with_signer_faults: bool = False,
+    forgives_errors: bool = False,
 ) -> HostileWorld:
     """Live a seed's history to its end; raise at the first broken invariant.
 
-    Seeds take turns with the ways of settling, unless one is given.
+    Seeds take turns with the ways of settling, unless one is given. What
+    ``forgives_errors`` does: see `World`.
     """
     rng = random.Random(f"kind of world {seed}")  # noqa: S311  # a seeded world
     with_backups, with_strangers = rng.random() < 0.5, rng.random() < 0.5
@@ -362,6 +364,7 @@ def live_through(
         with_backups=with_backups,
         with_strangers=with_strangers,
         with_signer_faults=with_signer_faults,
+        forgives_errors=forgives_errors,
         daily_fees_wei=DAILY_FEES_WEI if is_lean else None,
         way=way or WAYS[(seed + seed // len(WAYS)) % len(WAYS)],
     )

@@ -98,6 +98,7 @@ def no_gap_filled(patch: pytest.MonkeyPatch) -> None:
 def fill_owned_nonce(patch: pytest.MonkeyPatch) -> None:
     """A nonce is filled although a row of ours holds it."""
     patch.setattr(SqliteStore, "owns_nonce", lambda *_a, **_k: False)
+    _drop_index(patch, "outbox_nonce")
 
 
 def cap_ignored(patch: pytest.MonkeyPatch) -> None:

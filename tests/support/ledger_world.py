@@ -99,6 +99,8 @@ class World:
         with_strangers: Somebody else uses the keys.
         with_signer_faults: The keys are at a service that fails at times.
         daily_fees_wei: What the transactions of a day may cost, ``None`` for no limit.
+        forgives_errors: A step that raises is a crash and no violation: the outbox's own
+            refusals are a second line, and what they hide shall be seen otherwise.
         way: How sessions are settled.
         silent: Addresses that the service does not sign for at the moment.
     """
@@ -108,6 +110,7 @@ class World:
     with_strangers: bool = True
     with_signer_faults: bool = False
     daily_fees_wei: int | None = None
+    forgives_errors: bool = False
     silent: set[str] = field(default_factory=set)
     way: SettlementWay = SettlementWay.BATCH
     now: datetime = START
@@ -255,6 +258,10 @@ class World:
             self.restart(process)
             return None
         except (LedgerError, sqlite3.Error, KeyError) as error:
+            if self.forgives_errors:
+                self.counts["steps that raised"] += 1
+                self.restart(process)
+                return None
             raise ViolationError(f"a step raised {error!r}") from error
         finally:
             self.running = outer
@@ -345,6 +352,7 @@ class World:
             raise SignerUnavailableError(f"the signer of {tx.sender} does not answer")
         if tx.max_fee_wei > FEE_CAP_WEI:
             raise ViolationError(f"signed {tx.max_fee_wei} wei per gas, above the cap")
+        self._check_nonces(tx)
         self.signed[tx.tx_hash] = tx
         keys = self.conn.execute(
             "SELECT session_key FROM settlement_queue JOIN outbox_tx USING (tx_id)"
@@ -355,6 +363,20 @@ class World:
         )
         self.recorded.setdefault(tx.calldata, tuple(row[0] for row in keys))
         self.counts["signatures"] += 1
+
+    def _check_nonces(self, tx: SimTx) -> None:
+        """A piece of work has one nonce, and a nonce one piece of work."""
+        rows = self.conn.execute(
+            "SELECT tx_id, nonce, to_address IS ? AND calldata = ? FROM outbox_tx"
+            " WHERE sender = ? AND nonce IS NOT NULL"
+            " AND state NOT IN ('sealed', 'failed')",
+            (tx.to, tx.calldata, tx.sender),
+        )
+        for tx_id, nonce, is_same_work in rows:
+            if is_same_work and tx.calldata and nonce != tx.nonce:
+                raise ViolationError(f"{tx_id} has nonce {nonce}, signed is {tx.nonce}")
+            if not is_same_work and nonce == tx.nonce:
+                raise ViolationError(f"nonce {nonce} of {tx_id} is signed for others")
 
     def _on_send(self, tx: SimTx) -> None:
         found = self.conn.execute(

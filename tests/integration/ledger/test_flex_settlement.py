@@ -13,6 +13,7 @@ from ledger.settle import SettlementWay
 from ledger.sqlite_store import transaction
 from ledger.verify import Verdict, verify
 from ledger.worker import StepSummary, WorkerState
+from tests.support.ledger_backends import Backend
 from tests.support.ledger_site import Site, make_site, utc_text
 
 DRIVER = "0x" + "d7" * 20
@@ -20,13 +21,15 @@ WAYS = list(SettlementWay)
 
 
 @pytest.fixture(params=WAYS, ids=[way.value for way in WAYS])
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    site = make_site(tmp_path, way=request.param)
-    site.begin("s-1")
-    site.settle("s-1", flex_to=DRIVER)
-    yield site
-    site.conn.close()
-    site.chain.close()  # type: ignore[attr-defined]  # embedded
+def site(
+    tmp_path: Path, request: pytest.FixtureRequest, backend: Backend
+) -> Iterator[Site]:
+    with backend.apart():
+        site = make_site(tmp_path, chain=backend.open(tmp_path), way=request.param)
+        site.begin("s-1")
+        site.settle("s-1", flex_to=DRIVER)
+        yield site
+        site.conn.close()
 
 
 def step(site: Site) -> StepSummary:
@@ -50,15 +53,16 @@ def key_of(site: Site) -> bytes:
     return bytes(rows.fetchone()[0])
 
 
-def told(site: Site) -> tuple[Verdict, str]:
+def told(site: Site, backend: Backend) -> tuple[Verdict, str]:
     receipt = json.dumps(site.receipt("s-1")).encode()
-    report = verify(receipt, chain_path=site.folder / "chain.db")
+    report = verify(receipt, **backend.ask(site.folder))
     (check,) = [c for c in report.checks if c.name == "settlement-on-chain"]
     return report.verdict, check.reason
 
 
 def test_a_session_with_an_address_settles_alone_once_its_share_is_known(
     site: Site,
+    backend: Backend,
 ) -> None:
     site.add_session("s-2")
     summary = step(site)
@@ -69,23 +73,25 @@ def test_a_session_with_an_address_settles_alone_once_its_share_is_known(
     summary = step(site)
     assert (summary.settlements_pending, summary.settlements_mined) == (0, 2)
     assert balance_wh(site) == 5_500
-    verdict, reason = told(site)
-    assert verdict is Verdict.SELF_WITNESSED
+    verdict, reason = told(site, backend)
+    assert verdict is backend.good
     assert f"5500999 mWh of flexibility to {DRIVER}" in reason
 
 
-def test_a_session_that_gave_nothing_settles_like_the_others(site: Site) -> None:
+def test_a_session_that_gave_nothing_settles_like_the_others(
+    site: Site, backend: Backend
+) -> None:
     with transaction(site.conn):
         settle_flex(site.conn, key_of(site), 999)
         assert not settle_flex(site.conn, key_of(site), 10**6), "it waits no more"
     assert step(site).settlements_mined == 1
     assert balance_wh(site) == 0
-    verdict, reason = told(site)
-    assert verdict is Verdict.SELF_WITNESSED
+    verdict, reason = told(site, backend)
+    assert verdict is backend.good
     assert "without flexibility" in reason
 
 
-def test_a_credit_takes_flexibility_back(site: Site) -> None:
+def test_a_credit_takes_flexibility_back(site: Site, backend: Backend) -> None:
     with transaction(site.conn):
         settle_flex(site.conn, key_of(site), 5_500_000)
     step(site)
@@ -102,4 +108,4 @@ def test_a_credit_takes_flexibility_back(site: Site) -> None:
     assert (summary.credits_pending, summary.credits_mined) == (0, 1)
     assert balance_wh(site) == 3_500
     assert flex_left(site.conn, key_of(site)) == 3_500_000
-    assert told(site)[0] is Verdict.SELF_WITNESSED
+    assert told(site, backend)[0] is backend.good

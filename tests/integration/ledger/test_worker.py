@@ -1,7 +1,11 @@
-"""The worker against a chain that is away, slow, forgetful or contradicts."""
+"""The worker against a chain that is away, slow, forgetful or contradicts.
+
+On the embedded chain and on a node alike; only what is in front of them is moody.
+"""
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +14,6 @@ import pytest
 
 from ledger import log, record
 from ledger.contracts import artifact
-from ledger.embedded import EmbeddedChain
 from ledger.errors import (
     ArtifactError,
     ChainNonsenseError,
@@ -35,6 +38,7 @@ from ledger.settle import (
 from ledger.sqlite_queues import queue_asset, queue_settlement
 from ledger.sqlite_store import SqliteStore, Transactor
 from ledger.worker import AnchorWorker, WorkerSettings, WorkerState
+from tests.support.ledger_backends import Backend
 from tests.support.ledger_site import (
     START,
     Site,
@@ -47,9 +51,9 @@ from tests.support.ledger_site import (
 
 
 class MoodyChain:
-    """An embedded chain in front of which a pool, an outage, a reorg can be put."""
+    """A chain in front of which a pool, an outage, a reorg can be put."""
 
-    def __init__(self, chain: EmbeddedChain) -> None:
+    def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.down = False
         self.holding = False
@@ -74,8 +78,8 @@ class MoodyChain:
         if self.holding:
             self.pool.append(raw)
             return
-        self.chain.send_raw(raw)
         self.hidden.clear()
+        self.chain.send_raw(raw)  # a node may say that the nonce is used: by this one
 
     def receipt(self, tx_hash: bytes) -> Receipt | None:
         self._wake()
@@ -106,8 +110,9 @@ class MoodyChain:
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> MoodyChain:
-    return MoodyChain(embedded_chain(tmp_path, SteppedClock()))
+def chain(tmp_path: Path, backend: Backend) -> Iterator[MoodyChain]:
+    with backend.apart():
+        yield MoodyChain(backend.open(tmp_path))
 
 
 @pytest.fixture

@@ -1,7 +1,12 @@
-"""The worker dies at every boundary, starts again, loses nothing, doubles nothing."""
+"""The worker dies at every boundary, starts again, loses nothing, doubles nothing.
+
+Its database is copied for each death. So is the file of an embedded chain; a node is
+taken back to where it was.
+"""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,17 +14,16 @@ import pytest
 
 from ledger import log
 from ledger.contracts import artifact
-from ledger.embedded import EmbeddedChain
 from ledger.grants import Contracts
 from ledger.ports import Chain
 from ledger.settle import Asset, AssetKind, AssetStatus, asset_id, asset_json
 from ledger.sqlite_queues import queue_asset
 from ledger.sqlite_store import SqliteStore, Transactor
 from ledger.worker import StepSummary, WorkerState
+from tests.support.ledger_backends import EMBEDDED, Backend
 from tests.support.ledger_site import (
     Site,
     SteppedClock,
-    embedded_chain,
     make_site,
     open_database,
 )
@@ -53,7 +57,7 @@ class Fuse:
 class FusedChain:
     """A chain whose broadcasts are boundaries."""
 
-    def __init__(self, chain: EmbeddedChain, fuse: Fuse) -> None:
+    def __init__(self, chain: Chain, fuse: Fuse) -> None:
         self._chain = chain
         self._fuse = fuse
 
@@ -64,14 +68,14 @@ class FusedChain:
         return getattr(self._chain, name)
 
 
-def fused_site(folder: Path, clock: SteppedClock, fuse: Fuse) -> Site:
+def fused_site(folder: Path, clock: SteppedClock, fuse: Fuse, backend: Backend) -> Site:
     conn = open_database(folder / "gateway.db")
     plain = Transactor(conn)
 
     def transact(work: Callable[[SqliteStore], T]) -> T:
         return fuse.run(lambda: plain(work))
 
-    chain: Chain = FusedChain(embedded_chain(folder, clock), fuse)
+    chain: Chain = FusedChain(backend.open(folder, clock), fuse)
     site = make_site(folder, chain=chain, transact=transact, clock=clock)
     conn.close()
     site.conn.close()
@@ -88,44 +92,74 @@ def fused_site(folder: Path, clock: SteppedClock, fuse: Fuse) -> Site:
 
 def close(site: Site) -> None:
     site.conn.close()
-    site.chain.close()  # type: ignore[attr-defined]  # embedded
+    site.chain.close()  # type: ignore[attr-defined]  # both kinds can be closed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A site that nobody changes: each death gets a copy of its own."""
+
+    folder: Path
+    backend: Backend
+
+    def boundaries(self, folder: Path) -> int:
+        """How many there are in the next step."""
+        shutil.copytree(self.folder, folder)
+        fuse = Fuse(None, after=False)
+        clock = SteppedClock()
+        clock.advance(3600)
+        with self.backend.apart():
+            site = fused_site(folder, clock, fuse, self.backend)
+            site.worker.step(clock.at)
+            close(site)
+        return fuse.count
+
+    def crash_then_recover(self, folder: Path, blow_at: int, *, after: bool) -> None:
+        """Die at a boundary, begin again, and look at everything."""
+        shutil.copytree(self.folder, folder)
+        with self.backend.apart():
+            crash_once_then_recover(folder, blow_at, self.backend, after=after)
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(
+    tmp_path_factory: pytest.TempPathFactory, backend: Backend
+) -> Iterator[Prepared]:
     """A site with contracts and work waiting: leaves, sessions, credits, an asset."""
     folder = tmp_path_factory.mktemp("prepared")
-    site = make_site(folder)
-    site.add_noise(3)
-    site.worker.step(site.clock.at)
-    site.add_session("s-1")
-    site.add_session("s-2")
-    site.add_credit("s-1", 100)
-    site.add_credit("s-1", 50)
-    asset = Asset(
-        asset_id=asset_id("site", AssetKind.CABINET, "c-1"),
-        kind=AssetKind.CABINET,
-        status=AssetStatus.IN_SERVICE,
-        is_public=True,
-    )
-    queue_asset(site.conn, asset_json(asset))
-    close(site)
-    return folder
+    with backend.apart():
+        site = make_site(folder, chain=backend.open(folder))
+        site.add_noise(3)
+        site.worker.step(site.clock.at)
+        site.add_session("s-1")
+        site.add_session("s-2")
+        site.add_credit("s-1", 100)
+        site.add_credit("s-1", 50)
+        asset = Asset(
+            asset_id=asset_id("site", AssetKind.CABINET, "c-1"),
+            kind=AssetKind.CABINET,
+            status=AssetStatus.IN_SERVICE,
+            is_public=True,
+        )
+        queue_asset(site.conn, asset_json(asset))
+        close(site)
+        yield Prepared(folder, backend)
 
 
-def crash_once_then_recover(folder: Path, blow_at: int, *, after: bool) -> StepSummary:
+def crash_once_then_recover(
+    folder: Path, blow_at: int, backend: Backend, *, after: bool
+) -> None:
     clock = SteppedClock()
     clock.advance(3600)
-    site = fused_site(folder, clock, Fuse(blow_at, after=after))
+    site = fused_site(folder, clock, Fuse(blow_at, after=after), backend)
     with pytest.raises(CrashError):
         site.worker.step(clock.at)
     close(site)
-    again = make_site(folder, clock=clock)
+    again = make_site(folder, chain=backend.open(folder, clock), clock=clock)
     again.worker.step(clock.advance(1))
     summary = again.worker.step(clock.advance(1000))
     assert_nothing_lost_nothing_doubled(again, summary)
     close(again)
-    return summary
 
 
 def assert_nothing_lost_nothing_doubled(site: Site, summary: StepSummary) -> None:
@@ -175,38 +209,38 @@ def head_of(chain: Chain, contracts: Contracts) -> tuple[int, bytes]:
     return size, root
 
 
-def boundaries_of(folder: Path) -> int:
-    fuse = Fuse(None, after=False)
-    clock = SteppedClock()
-    clock.advance(3600)
-    site = fused_site(folder, clock, fuse)
-    site.worker.step(clock.at)
+def test_a_crash_during_the_first_deployment_is_healed_too(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """The first of these tests: later ones find a node with contracts of this key."""
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    site = make_site(fresh, chain=backend.open(fresh))
+    site.add_noise(3)
     close(site)
-    return fuse.count
+    begun = Prepared(fresh, backend)
+    count = begun.boundaries(tmp_path / "dry")
+    assert count > 60
+    every = 11 if backend.name == EMBEDDED else 37
+    for blow_at in range(3, count + 1, every):
+        folder = tmp_path / f"crash-{blow_at}"
+        begun.crash_then_recover(folder, blow_at, after=blow_at % 2 == 0)
 
 
 @pytest.mark.parametrize(
     ("after", "every"), [(False, 7), (True, 1)], ids=["before", "after"]
 )
 def test_a_crash_at_any_boundary_of_a_step_is_healed_by_the_next(
-    prepared: Path, tmp_path: Path, after: bool, every: int
+    prepared: Prepared, tmp_path: Path, after: bool, every: int
 ) -> None:
-    """Before a boundary is after the one before it, unless something else is kept."""
-    count = boundaries_of(shutil.copytree(prepared, tmp_path / "dry"))
+    """Before a boundary is after the one before it, unless something else is kept.
+
+    The boundaries are those of the worker, not of a chain: on a node it dies at every
+    fifth of them.
+    """
+    count = prepared.boundaries(tmp_path / "dry")
     assert count > 20
-    for blow_at in range(1, count + 1, every):
-        folder = shutil.copytree(prepared, tmp_path / f"crash-{blow_at}")
-        crash_once_then_recover(folder, blow_at, after=after)
-
-
-def test_a_crash_during_the_first_deployment_is_healed_too(tmp_path: Path) -> None:
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    site = make_site(fresh)
-    site.add_noise(3)
-    close(site)
-    count = boundaries_of(shutil.copytree(fresh, tmp_path / "dry"))
-    assert count > 60
-    for blow_at in range(3, count + 1, 11):
-        folder = shutil.copytree(fresh, tmp_path / f"crash-{blow_at}")
-        crash_once_then_recover(folder, blow_at, after=blow_at % 2 == 0)
+    step = every if prepared.backend.name == EMBEDDED else 5 * every
+    for blow_at in range(1, count + 1, step):
+        folder = tmp_path / f"crash-{blow_at}"
+        prepared.crash_then_recover(folder, blow_at, after=after)
