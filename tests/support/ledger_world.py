@@ -99,8 +99,8 @@ class World:
         with_strangers: Somebody else uses the keys.
         with_signer_faults: The keys are at a service that fails at times.
         daily_fees_wei: What the transactions of a day may cost, ``None`` for no limit.
-        forgives_errors: A step that raises is a crash and no violation: the outbox's own
-            refusals are a second line, and what they hide shall be seen otherwise.
+        forgives_errors: A step that raises is a crash and no violation: the outbox's
+            own refusals are a second line; what they hide shall be seen otherwise.
         way: How sessions are settled.
         silent: Addresses that the service does not sign for at the moment.
     """

@@ -52,7 +52,7 @@ def test_a_history_with_keys_at_a_service_that_fails_ends_as_well(
 def test_a_broken_outbox_is_noticed(
     mutant: Patch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By an invariant: that the outbox itself refuses what is broken counts for nothing."""
+    """By an invariant: what the outbox itself refuses counts for nothing."""
     mutant(monkeypatch)
     with pytest.raises(ViolationError):
         live_through_many(MUTANT_SEEDS)

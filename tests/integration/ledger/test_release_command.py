@@ -1,7 +1,11 @@
-"""``release algorithm``: what is shown, what is sent, and that it is sent once."""
+"""``release algorithm``: what is shown, what is sent, and that it is sent once.
+
+It is sent to the file of an embedded chain (``--chain``), and to a node (``--rpc``).
+"""
 
 import json
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,12 +19,13 @@ from ledger.__main__ import main
 from ledger.address_book import read_book
 from ledger.algorithms import PublishedAlgorithm, published_algorithm
 from ledger.certificate import ALGORITHMS
-from ledger.embedded import EmbeddedChain
 from ledger.errors import ArtifactError
+from ledger.keys import LocalSigner
 from ledger.published import read_contracts
 from ledger.release import PreparedRelease, is_published, prepare_release
 from ledger.stored_book import book_of
 from optimizer.outcome import ALGORITHM
+from tests.support.ledger_backends import Backend
 from tests.support.ledger_site import make_site
 
 ADMIN = bytes([7]) * 31 + bytes([1])
@@ -36,10 +41,16 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedRelease:
 class Command:
     """The command in a folder with a chain, its contracts and keys."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self.capsys = folder, capsys
-        self.chain = folder / "chain.db"
+    def __init__(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], backend: Backend
+    ) -> None:
+        self.folder, self.capsys, self.backend = folder, capsys, backend
         self.book = folder / "contracts.json"
+        node = backend.node
+        self.where = ["--chain", str(folder / "chain.db")]
+        if node is not None:
+            fixed = ["--chain-id", "31337", "--confirmations", "0"]
+            self.where = ["--rpc", node.url, *fixed]
 
     def key(self, name: str, secret: bytes) -> str:
         path = self.folder / name
@@ -47,11 +58,15 @@ class Command:
         path.chmod(0o600)
         return str(path)
 
+    @property
+    def signed(self) -> tuple[str, ...]:
+        return ("--publish", "--publisher-key", self.key("admin.key", ADMIN))
+
     def __call__(self, *options: str) -> tuple[int, dict[str, Any], str]:
         code = main(
             [
                 *("release", "algorithm", "--out", str(self.folder / "dist")),
-                *("--chain", str(self.chain), "--contracts", str(self.book)),
+                *(*self.where, "--contracts", str(self.book)),
                 *("--patience-s", "60", *options),
             ]
         )
@@ -60,7 +75,7 @@ class Command:
 
     def registered(self) -> PublishedAlgorithm | None:
         registry = read_book(self.book).contracts["AlgorithmRegistry"].address
-        with closing(EmbeddedChain.open_read_only(self.chain)) as chain:
+        with closing(self.backend.open(self.folder)) as chain:
             return published_algorithm(chain, registry, ALGORITHM)
 
 
@@ -70,16 +85,18 @@ def command(
     capsys: pytest.CaptureFixture[str],
     prepared: PreparedRelease,
     monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    site = make_site(tmp_path)
-    site.worker.step(site.clock.at, flush=True)
-    site.conn.close()
-    site.chain.close()  # type: ignore[attr-defined]  # it is the embedded one
-    command = Command(tmp_path, capsys)
-    book_of(tmp_path / "gateway.db", None).write(command.book)
-    clean = replace(prepared, changed=())
-    monkeypatch.setattr(release, "prepare_release", lambda _out: clean)
-    return command
+    backend: Backend,
+) -> Iterator[Command]:
+    with backend.apart():
+        site = make_site(tmp_path, chain=backend.open(tmp_path))
+        site.worker.step(site.clock.at, flush=True)
+        site.conn.close()
+        backend.close()  # the file of an embedded chain has one user
+        command = Command(tmp_path, capsys, backend)
+        book_of(tmp_path / "gateway.db", None).write(command.book)
+        clean = replace(prepared, changed=())
+        monkeypatch.setattr(release, "prepare_release", lambda _out: clean)
+        yield command
 
 
 def test_the_optimizer_is_known_by_name_and_every_hash_can_be_made_again(
@@ -110,7 +127,7 @@ def test_it_is_shown_then_sent_and_then_sent_no_more(
     code, _, said = command(*stranger)
     assert code == 1
     assert "lacks PUBLISHER_ROLE" in said
-    signed = ("--publish", "--publisher-key", command.key("admin.key", ADMIN))
+    signed = command.signed
     clean = replace(prepared, changed=())
     dirty = replace(prepared, changed=("optimizer/solve.py",))
     monkeypatch.setattr(release, "prepare_release", lambda _out: dirty)
@@ -134,6 +151,54 @@ def test_it_is_shown_then_sent_and_then_sent_no_more(
     assert command.registered() == found
     published = read_contracts(command.book)  # what verifiers take
     assert published.address("AlgorithmRegistry") is not None
+
+
+def test_another_wheel_another_chain_and_no_chain_are_refused(
+    command: Command, prepared: PreparedRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = json.loads(command.book.read_text("utf-8"))
+    elsewhere = {**book, "chain_id": 1}
+    command.book.write_text(json.dumps(elsewhere), encoding="utf-8")
+    code, _, said = command(*command.signed)
+    assert code == 1
+    assert "the address file is of another chain" in said
+    command.book.write_text(json.dumps(book), encoding="utf-8")
+    assert command.registered() is None, "nothing was sent"
+    assert command(*command.signed)[0] == 0
+    found = command.registered()
+    other = replace(prepared, wheel_sha256=bytes(32), changed=())
+    monkeypatch.setattr(release, "prepare_release", lambda _out: other)
+    code, _, said = command(*command.signed)
+    assert (code, command.registered()) == (1, found)
+    assert "what is published never changes" in said
+    away = {"--rpc": "http://127.0.0.1:9", "--chain": str(command.folder / "none.db")}
+    command.where[1] = away[command.where[0]]
+    assert command(*command.signed)[0] == 1
+
+
+def test_a_publication_that_is_broken_off_is_finished_and_sent_once(
+    command: Command, prepared: PreparedRelease
+) -> None:
+    node = command.backend.node
+    if node is None:
+        pytest.skip("an embedded chain mines what it takes: nothing is under way")
+    sender = LocalSigner(ADMIN).address
+    with closing(command.backend.open(command.folder)) as chain:
+        before = chain.nonce(sender)
+        node.ask("evm_setAutomine", False)
+        code, _, said = command(*command.signed, "--patience-s", "0.2")
+        assert code == 1, said
+        assert (command.registered(), chain.nonce(sender)) == (None, before)
+        code, _, said = command(*command.signed, "--patience-s", "0.2")
+        assert code == 1, said
+        node.ask("evm_setAutomine", True)
+        node.ask("evm_mine")
+        code, shown, said = command(*command.signed)
+        assert (code, shown["published"]) == (0, True), said
+        assert chain.nonce(sender) == before + 1
+    found = command.registered()
+    assert found is not None
+    assert found.wheel_sha256 == prepared.wheel_sha256
 
 
 def test_what_is_published_never_changes(prepared: PreparedRelease) -> None:

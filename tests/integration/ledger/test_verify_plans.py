@@ -3,34 +3,29 @@
 import copy
 import hashlib
 import json
-import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger import certificate, log, record
+from ledger import certificate
 from ledger.__main__ import main
 from ledger.algorithms import algorithm_id
 from ledger.check_names import CERTIFICATE, PLAN, ROW
 from ledger.contracts import RELEASE, code_sha256
 from ledger.published import PublishedContract, PublishedContracts
 from ledger.settle import AlgorithmRelease
-from ledger.sqlite_store import SqliteStore, append_leaf, transaction
+from ledger.sqlite_store import SqliteStore
 from optimizer import commitment
-from optimizer.bundle import PLAN as PLAN_FORMAT
 from optimizer.bundle import row_of
-from optimizer.cli import outcome_to_json
-from optimizer.document import canonical_json
 from optimizer.outcome import ALGORITHM
 from optimizer.problem import CabinetProblem
-from optimizer.solve import solve
-from tests.support.ledger_site import START, Site, make_site, utc_text
+from tests.support.ledger_site import START, Site, make_site
 from tests.support.optimizer_problems import cellar, pressed_and_patient, typical_day
+from tests.support.sealed_plan import Document, in_log, seal_plan, solved_plan
 
-Document = dict[str, Any]
 WHEEL = b"a wheel"
+PLAN_LEAF = 4
 
 
 @pytest.fixture(scope="module")
@@ -40,36 +35,14 @@ def problem() -> CabinetProblem:
 
 @pytest.fixture(scope="module")
 def solved(problem: CabinetProblem) -> Document:
-    outcome = solve(problem, deadline_s=20)
-    bundle = {"format": PLAN_FORMAT, "problem": problem.to_json()} | outcome_to_json(
-        outcome
-    )
-    found: Document = json.loads(json.dumps(bundle))
-    return found
+    return solved_plan(problem)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, solved: Document) -> Site:
     site = make_site(tmp_path_factory.mktemp("site"))
-    made = solved["certificate"]
-    name, _, version = ALGORITHM.partition("/")
-    sealed = record.canonical(
-        "plan",
-        {
-            "plan_id": "1",
-            "cabinet_id": "feeder",
-            "made_at": utc_text(START + timedelta(hours=1)),
-            "algorithm_id": name,
-            "algorithm_version": version,
-            "inputs_sha256": made["commitment"],
-            "outputs_sha256": "00" * 32,
-            "certificate_sha256": sha256(canonical_json(made).encode()).hex(),
-            "outcome": solved["outcome"],
-        },
-    )
     site.add_noise(4)
-    with transaction(site.conn):
-        append_leaf(site.conn, "plan", "feeder", sealed, os.urandom(32), "t")
+    assert seal_plan(site, solved) == PLAN_LEAF
     site.add_noise(2)
     site.worker.step(site.clock.at, flush=True)
     return site
@@ -79,38 +52,9 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def in_log(site: Site, document: Document) -> Document:
-    """Add leaf and head, as the gateway exports them."""
-    store = SqliteStore(site.conn)
-    chain = site.worker.bundle_chain
-    assert chain is not None
-    anchored = store.anchored_head(chain.key, covering=5)
-    assert anchored is not None
-    leaf = store.leaf(4)
-    assert leaf is not None
-    assert leaf.salt is not None
-    assert leaf.record is not None
-    path = log.inclusion_proof(store, 4, anchored.size)
-    return document | {
-        "leaf": {
-            "index": 4,
-            "kind": "plan",
-            "salt": leaf.salt.hex(),
-            "record": leaf.record.decode(),
-            "inclusion": [step.hex() for step in path],
-        },
-        "head": {
-            "size": anchored.size,
-            "root": log.head(store, anchored.size).root.hex(),
-            "tx_hash": "0x" + anchored.tx_hash.hex(),
-            "block": anchored.block_number,
-        },
-    }
-
-
 @pytest.fixture
 def whole(site: Site, solved: Document) -> Document:
-    return in_log(site, solved)
+    return in_log(site, PLAN_LEAF, solved)
 
 
 @pytest.fixture
@@ -118,7 +62,7 @@ def row(site: Site, problem: CabinetProblem, solved: Document) -> Document:
     made = solved["certificate"]
     currents = tuple(tuple(one) for one in made["currents_da"])
     opened = row_of(problem, currents, bytes.fromhex(made["salt"]), 1)
-    return in_log(site, json.loads(json.dumps(opened)))
+    return in_log(site, PLAN_LEAF, json.loads(json.dumps(opened)))
 
 
 class Judge:
