@@ -2,8 +2,9 @@
 
 ``checkpoint`` is a signed note of size and root, ``key`` what it is signed with,
 ``tile`` holds hashes and commitments, ``disclosed`` the records that may be seen, with
-their salts. Nothing else of a record leaves: no kind, no subject, no time. The same
-pieces make a folder that any web server can serve, or are answered one by one.
+their salts, and which of them were erased. Nothing else of a record leaves: no kind, no
+subject, no time. The same pieces make a folder that any web server can serve, or are
+answered one by one.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ Disclose: TypeAlias = Callable[[Leaf], Document | None]
 _DISCLOSED: Final = (
     "SELECT leaf_index FROM leaf WHERE leaf_index >= ? AND leaf_index < ?"
     " AND record IS NOT NULL AND kind IN (SELECT value FROM json_each(?))"
+    " ORDER BY leaf_index"
+)
+_ERASED: Final = (
+    "SELECT leaf_index, kind FROM leaf WHERE leaf_index >= ? AND leaf_index < ?"
+    " AND record IS NULL AND kind IN (SELECT value FROM json_each(?))"
     " ORDER BY leaf_index"
 )
 
@@ -104,6 +110,10 @@ def disclosed(
 ) -> bytes | None:
     """Make the piece with the records that may be seen; ``None``: beyond the log.
 
+    It names those of these kinds that were erased, so that nobody takes them for lost.
+    Of other kinds it says nothing: that somebody was erased who charged at a time is
+    not for everybody.
+
     Args:
         store: In a transaction.
         path: Which leaves.
@@ -130,7 +140,11 @@ def disclosed(
                 "document": document(leaf),
             }
         )
-    found = {"format": DISCLOSED_FORMAT, "leaves": leaves}
+    erased = [
+        {"index": index, "kind": kind}
+        for index, kind in store.conn.execute(_ERASED, asked)
+    ]
+    found = {"format": DISCLOSED_FORMAT, "leaves": leaves, "erased": erased}
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -26,7 +26,7 @@ BINDING: Final = "minter"
 ADMIN_ROLE: Final = "DEFAULT_ADMIN_ROLE"
 """Who has it grants the others; OpenZeppelin gives it the id zero."""
 PAUSER_ROLE: Final = "PAUSER_ROLE"
-_ADMIN_ID: Final = bytes(32)
+ADMIN_ID: Final = bytes(32)
 _ASKED_AGAIN_S: Final = 300.0
 MAX_REPEATED: Final = 100
 """How often one right can be given, taken back, and given again."""
@@ -77,7 +77,7 @@ class Grant:
     @property
     def role_id(self) -> bytes:
         """Return the role as the contracts name it."""
-        return _ADMIN_ID if self.role_name == ADMIN_ROLE else role(self.role_name)
+        return ADMIN_ID if self.role_name == ADMIN_ROLE else role(self.role_name)
 
     def taking_back(self, chain: str, sender: str, number: int) -> TxDraft:
         """Return the transaction that takes it back; number counts from 1."""
@@ -117,7 +117,7 @@ class Grant:
 
     def may_be_changed(self, chain: Chain, sender: str) -> bool:
         """Ask the chain whether that address gives and takes roles on the contract."""
-        return self._has_role(chain, _ADMIN_ID, sender)
+        return self._has_role(chain, ADMIN_ID, sender)
 
     def can_be_made(self, chain: Chain, sender: str) -> bool:
         """Ask the chain whether that address may make it, and nothing is in its way."""

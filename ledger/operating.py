@@ -23,6 +23,7 @@ from ledger.errors import (
     OperationFailedError,
     TransactionRefusedError,
 )
+from ledger.lost_keys import LostKeys
 from ledger.outbox import OutboxTx, Purpose, State
 from ledger.ports import Chain, Signer
 from ledger.runner import Report, Runner, RunnerSettings
@@ -55,6 +56,11 @@ class Operation:
     pause: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     _told: dict[int, str] = field(default_factory=dict)
+    _lost: LostKeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        """See who signs: what others signed in the same file waits for nobody."""
+        self._lost = LostKeys(self.runner, [self.admin.address])
 
     def until_done(self, step: Step) -> None:
         """Repeat a step until it is done and all of it is final.
@@ -98,6 +104,7 @@ class Operation:
             if not self.runner.take_lease(_HOLDER, now):
                 raise OperationFailedError("another process works on the same file")
             self.runner.run(now, report)
+            self._lost.see_admin(now, report)
             done = step(now, report)
             self.runner.run(now, report)
         except (ChainUnavailableError, TransactionRefusedError) as error:

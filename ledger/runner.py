@@ -168,15 +168,21 @@ class Runner:
             final = max(final, self.chain.final_block()) if just_sent else final
             self._confirm(tx, now, final, report)
 
-    def give_up_lost(self, tx: OutboxTx, report: Report) -> None:
-        """Give a row back that can never do its work, unless it is in a block.
+    def is_overdue(self, tx: OutboxTx, now: datetime) -> bool:
+        """Say whether a row waits so long for its block that its fees should rise."""
+        waited = now - tx.attempts[-1].signed_at
+        return waited >= timedelta(seconds=self._settings.bump_after_s)
 
-        Its key is not here and has lost its role (`ledger.lost_keys`).
+    def give_up_lost(self, tx: OutboxTx, why: str, report: Report) -> None:
+        """Give a row back whose key is lost, unless it is in a block.
+
+        See `ledger.lost_keys`.
         """
         if self._receipt(tx) is not None:
             return
-        self._give_up(tx, f"the key of {tx.draft.sender} has lost its role")
+        self._give_up(tx, why)
         report.failed += 1
+        report.alarms.append(f"{_name(tx)} is given up: {why}")
 
     def _tx(self, tx_id: int) -> OutboxTx:
         return self.write(lambda store: store.tx(tx_id))
@@ -251,8 +257,7 @@ class Runner:
             report.alarms.append(f"{_name(tx)}: nonce {tx.nonce} was used elsewhere")
             self._fail(tx, None, report)
             return
-        waited = now - tx.attempts[-1].signed_at
-        if waited >= timedelta(seconds=self._settings.bump_after_s):
+        if self.is_overdue(tx, now):
             self._bump(tx, now, report)
             tx = self._tx(tx.tx_id)
         if self._broadcast(tx, now, report):

@@ -15,10 +15,11 @@ from typing import Final, Protocol, TypeAlias
 
 from ledger import merkle
 from ledger.checkpoint import TILE_WIDTH, Checkpoint, TilePath, width_at
-from ledger.disclosed import Alarm, Disclosed, Objection, read_leaf
-from ledger.errors import BundleError, NoteError, SourceError
+from ledger.disclosed import Alarm, Disclosed, Objection
+from ledger.disclosed_piece import read_piece
+from ledger.errors import NoteError, SourceError
 from ledger.export import CHECKPOINT, KEY
-from ledger.log_source import Source, Tiles, json_of
+from ledger.log_source import Source, Tiles
 from ledger.note import Algorithm, Note, SigningKey, VerifierKey, parse_note, signed
 from ledger.waiting import Waiting, judge
 from ledger.witness_state import MAX_FAULTS, StateFile, WitnessState
@@ -37,6 +38,7 @@ class Look:
         objections: What is wrong, also what was wrong before with records.
         checked: How many records of each kind were checked to the end.
         withheld: How many of each kind were shown without their document.
+        erased: How many of each kind the log says were erased; nobody can check that.
         waiting: How many wait for the log to show their document's head.
         cosigned: The note with the cosignature; ``None``: not cosigned.
     """
@@ -46,6 +48,7 @@ class Look:
     checked: Mapping[str, int]
     cosigned: str | None = None
     withheld: Mapping[str, int] = field(default_factory=dict)
+    erased: Mapping[str, int] = field(default_factory=dict)
     waiting: int = 0
 
 
@@ -179,6 +182,7 @@ class Witness:
             checked=counts.checked,
             cosigned=cosigned,
             withheld=counts.withheld,
+            erased=counts.erased,
             waiting=len(state.waiting),
         )
 
@@ -302,14 +306,10 @@ class Witness:
             if width == 0:
                 break
             path = TilePath(level="disclosed", index=index, width=width)
-            faults, waiting = list(state.faults), list(state.waiting)
-            for leaf in _leaves(self._source, path):
-                try:
-                    one = read_leaf(leaf)
-                except BundleError as error:
-                    bad = Objection(alarm=Alarm.BAD_RECORD, text=str(error))
-                    faults.append(str(bad))
-                    continue
+            piece = read_piece(self._source, path)
+            faults = [*state.faults, *map(str, piece.faults)]
+            waiting = list(state.waiting)
+            for one in piece.shown:
                 if one.index < state.checked:
                     continue
                 found = self._check(one, checkpoint, tiles)
@@ -321,6 +321,9 @@ class Witness:
                     _count(counts.withheld, one.kind)
                 elif not later:
                     _count(counts.checked, one.kind)
+            for at, kind in piece.erased:
+                if at >= state.checked:
+                    _count(counts.erased, kind)
             state = replace(
                 state,
                 checked=path.end_leaf,
@@ -357,6 +360,7 @@ class _Counts:
 
     checked: dict[str, int] = field(default_factory=dict)
     withheld: dict[str, int] = field(default_factory=dict)
+    erased: dict[str, int] = field(default_factory=dict)
 
 
 def _count(counts: dict[str, int], kind: str) -> None:
@@ -387,19 +391,6 @@ def _extend(known: merkle.CompactRange, size: int, tiles: Tiles) -> merkle.Compa
             hashes.append(carry)
             at += 1
     return merkle.CompactRange(size=at, hashes=tuple(hashes))
-
-
-def _leaves(source: Source, path: TilePath) -> list[object]:
-    """Return what a piece of disclosed records holds.
-
-    Raises:
-        SourceError: It cannot be had, or is no such piece.
-    """
-    piece = json_of(source, path.path)
-    leaves = piece.get("leaves") if isinstance(piece, dict) else None
-    if not isinstance(leaves, list):
-        raise SourceError(f"{path.path}: not a piece of disclosed records")
-    return leaves
 
 
 def _only(alarm: Alarm, text: str) -> Look:

@@ -111,6 +111,7 @@ def _line(look: Look, at: datetime) -> str:
         "root": None if checkpoint is None else checkpoint.root.hex(),
         "checked": dict(look.checked),
         "withheld": dict(look.withheld),
+        "erased": dict(look.erased),
         "waiting": look.waiting,
         "cosigned": look.cosigned is not None,
         "alarms": [

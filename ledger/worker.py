@@ -159,7 +159,7 @@ class AnchorWorker:
         self._book = book
         self._holder = holder
         self._pausers = Pausers(self._runner, self._admin, signers.pauser)
-        self._lost = LostKeys(self._runner, signers)
+        self._lost = LostKeys(self._runner, [one.address for one in signers.all()])
         self._windows: Windows | None = None
         self._netted: NettedWindows | None = None
         self._invoices: Artifact | None = None
@@ -245,9 +245,11 @@ class AnchorWorker:
             self._key, self._contracts, self._bundle_chain = key, None, None
             self._pausers = Pausers(self._runner, self._admin, self._signers.pauser)
             self._windows = self._netted = self._invoices = self._proofs = None
-            self._lost = LostKeys(self._runner, self._signers)
+            here = [one.address for one in self._signers.all()]
+            self._lost = LostKeys(self._runner, here)
             self._runner.write(lambda store: store.leave_other_chains(key))
         self._runner.run(now, report)
+        self._lost.see_admin(now, report)
         if self._contracts is None:
             self._contracts = self._find_contracts(now, report)
         contracts = self._contracts

@@ -100,6 +100,7 @@ def credit_in(
     if document is not None and row.session_key is not None:
         taken = to_take_back(
             conn,
+            session_id,
             row.session_key,
             billed_milliwh=int(row.energy_milliwh or 0),
             corrected_milliwh=int(str(document["energy_milliwh"])),

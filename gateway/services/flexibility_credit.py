@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway.domain.ids import SessionId
-from gateway.store.flexibility import StayRow
+from gateway.store import corrections, money
+from gateway.store.flexibility import StayRow, stay_of
 from gateway.store.times import to_text
 from ledger.flex_queue import flex_left, flex_settled, settle_flex
 
@@ -29,6 +30,8 @@ def settle_shares(
 ) -> int:
     """Let sessions settle with their shares, in the transaction that shares a day.
 
+    A credit that was given before, for less energy, makes a share less in proportion.
+
     Args:
         conn: The writer's connection.
         stays: Of the day, with their sessions.
@@ -42,7 +45,9 @@ def settle_shares(
         for session_id in session_ids:
             key = _key_of(conn, session_id)
             share = row.credited_milliwh if session_id == row.stay_id else 0
-            if key is not None and settle_flex(conn, key, share):
+            if key is not None and settle_flex(
+                conn, key, _net(conn, session_id, share)
+            ):
                 credited += flex_settled(conn, key)
     settle_without(conn, since)
     return credited
@@ -56,6 +61,7 @@ def settle_without(conn: sqlite3.Connection, before: datetime) -> None:
 
 def to_take_back(
     conn: sqlite3.Connection,
+    session_id: SessionId,
     session_key: bytes,
     *,
     billed_milliwh: int,
@@ -64,13 +70,30 @@ def to_take_back(
     """What a credit takes back: flexibility in the proportion of the energy, mWh.
 
     A session that delivered less than was billed gave less, too. A credit of an amount
-    alone says nothing of energy, and takes nothing back.
+    alone says nothing of energy, and takes nothing back. While a session waits for its
+    share there is nothing to take: its share will be less (`settle_shares`).
     """
     if billed_milliwh <= 0 or corrected_milliwh >= billed_milliwh:
         return 0
-    settled = flex_settled(conn, session_key)
-    stays = settled * max(corrected_milliwh, 0) // billed_milliwh
+    stay = stay_of(conn, session_id)
+    share = 0 if stay is None or stay.stay_id != session_id else stay.credited_milliwh
+    stays = share * max(corrected_milliwh, 0) // billed_milliwh
     return max(0, flex_left(conn, session_key) - stays)
+
+
+def _net(conn: sqlite3.Connection, session_id: SessionId, share_milliwh: int) -> int:
+    """A share without what the credits before it would have taken back, mWh."""
+    bill = money.find_bill(conn, session_id)
+    billed = 0 if bill is None else int(bill.energy_milliwh or 0)
+    stated = [
+        int(str(credit.document["energy_milliwh"]))
+        for credit in corrections.credits_of(conn, session_id)
+        if credit.document is not None
+    ]
+    lowest = min(stated, default=billed)
+    if not share_milliwh or billed <= 0 or lowest >= billed:
+        return share_milliwh
+    return share_milliwh * max(lowest, 0) // billed
 
 
 def on_chain(conn: sqlite3.Connection, session_id: SessionId) -> dict[str, object]:

@@ -135,13 +135,8 @@ def test_a_fresh_nonce_for_higher_fees_is_noticed(
 ) -> None:
     fresh_nonce_on_bump(monkeypatch)
 
-    def broken() -> None:
+    with pytest.raises(ViolationError, match=r"has nonce \d, signed is \d"):
         two_in_flight_with_the_lower_stuck(world)
-        world.calm_down()
-
-    with pytest.raises((ViolationError, AssertionError)):
-        broken()
-    assert any(len(nonces) > 1 for _, nonces in nonces_signed(world))
 
 
 @pytest.mark.parametrize("boundary", range(1, 60, 3))

@@ -17,7 +17,7 @@ from ledger.witness_cli import add_command
 from ledger.witness_run import run
 from ledger.witness_state import StateFile
 from tests.support import signed_receipt
-from tests.support.public_log import Follower, PublicLog, public_log, words
+from tests.support.public_log import Follower, PublicLog, files, public_log, words
 
 SHOWN = frozenset({"settlement"})
 
@@ -184,3 +184,58 @@ def test_a_document_that_is_not_shown_is_withheld_and_not_checked(
     site.publish()
     look = Follower(log=site, state=tmp_path / "erased.json").look()
     assert (words(look), look.withheld, look.checked) == ([], {}, {})
+    assert look.erased == {"settlement": 1}, "its place is told: no damage"
+    assert look.cosigned is not None
+
+
+def pieces_of(site: PublicLog) -> Path:
+    (piece,) = files(site.folder, "disclosed")
+    return site.folder / piece
+
+
+def test_only_who_may_see_a_kind_is_told_what_of_it_was_erased(
+    site: PublicLog, receipt: dict[str, Any]
+) -> None:
+    places = {leaf["kind"]: leaf["index"] for leaf in receipt["leaves"]}
+    for index in places.values():
+        erase_leaf(site.conn, index)
+    show(site, None)
+    told = json.loads(pieces_of(site).read_bytes())["erased"]
+    assert told == [{"index": places["settlement"], "kind": "settlement"}]
+    site.kinds = frozenset({"status", "asset"})
+    site.publish()
+    assert json.loads(pieces_of(site).read_bytes())["erased"] == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"index": None, "kind": "settlement"}, "no kind or at no place"),
+        ({"index": 0, "kind": "gossip"}, "no kind or at no place"),
+        ({"index": 256, "kind": "plan"}, "elsewhere"),
+        ({"kind": "plan"}, "that is none"),
+        ([], "that is none"),
+        ("shown", "is shown, and said to be erased"),
+    ],
+)
+def test_a_false_word_of_what_was_erased_is_an_alarm(
+    site: PublicLog,
+    follower: Follower,
+    receipt: dict[str, Any],
+    entry: object,
+    says: str,
+) -> None:
+    show(site, receipt)
+    index = next(i["index"] for i in receipt["leaves"] if i["kind"] == "settlement")
+    if entry == "shown":
+        entry = {"index": index, "kind": "settlement"}
+    path = pieces_of(site)
+    found = json.loads(path.read_bytes())
+    path.write_text(json.dumps(found | {"erased": [entry]}), encoding="utf-8")
+    look = follower.look()
+    assert (words(look), look.cosigned, look.erased) == (["bad-record"], None, {})
+    assert says in look.objections[0].text
+    del found["erased"]
+    path.write_text(json.dumps(found), encoding="utf-8")
+    anew = Follower(log=site, state=follower.state.with_name("earlier.json"))
+    assert words(anew.look()) == [], "logs of earlier versions say nothing of it"

@@ -23,7 +23,7 @@ from gateway.services.flexibility_pool import FlexibilityPool
 from gateway.services.settling import settle_at_once
 from gateway.services.stated import Stated
 from gateway.store import flexibility as rows
-from gateway.store import limits, requests, sessions, wallets
+from gateway.store import limits, money, requests, sessions, wallets
 from tests.support.journal import (
     CP1,
     CP2,
@@ -237,6 +237,47 @@ async def test_who_has_an_address_is_credited_there_once_the_day_is_shared(
             credit_in(conn, session_id=first, wish=wish, actor="op", now=at(900))
 
         await till.store.writer.run(correct)
+        left = await on_chain(till, first)
+        assert left == ("to_address", WALLET.lower(), share // 2)
+
+
+@pytest.mark.parametrize("early", [1, 2])
+async def test_a_credit_before_the_share_makes_it_less_as_one_after_it_would(
+    tmp_path: Path, early: int
+) -> None:
+    """Two corrections; one or both of them come before the day is shared."""
+    async with open_till(tmp_path) as till:
+        await till.store.writer.run(
+            partial(wallets.put, token="driver", address=WALLET, now=at(0))
+        )
+        first = await stay(till, 1)
+        second = await stay(till, 2, station=CP2, token="OTHER")
+        await settle(till, first, second)
+        found = await till.store.writer.run(partial(money.find_bill, session_id=first))
+        assert found is not None
+        billed = found.energy_milliwh or 0
+        wishes = [
+            Credit(
+                reason="it delivered less",
+                idempotency_key=str(energy_milliwh),
+                stated=Stated(energy_milliwh=energy_milliwh),
+            )
+            for energy_milliwh in (billed * 3 // 4, billed // 2)
+        ]
+
+        def correct(conn: sqlite3.Connection, wish: Credit) -> None:
+            credit_in(conn, session_id=first, wish=wish, actor="op", now=at(900))
+
+        for wish in wishes[:early]:
+            await till.store.writer.run(partial(correct, wish=wish))
+        assert await on_chain(till, first) == ("waiting", WALLET.lower(), 0)
+        till.clock.at = at(0) + timedelta(hours=15, minutes=1)
+        await pool(till).share_due()
+        share = POOL_MILLIWH // 2
+        net = share * 3 // 4 if early == 1 else share // 2
+        assert await on_chain(till, first) == ("to_address", WALLET.lower(), net)
+        for wish in wishes[early:]:
+            await till.store.writer.run(partial(correct, wish=wish))
         left = await on_chain(till, first)
         assert left == ("to_address", WALLET.lower(), share // 2)
 
