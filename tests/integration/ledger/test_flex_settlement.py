@@ -12,7 +12,7 @@ from ledger.flex_queue import flex_left, settle_flex
 from ledger.settle import SettlementWay
 from ledger.sqlite_store import transaction
 from ledger.verify import Verdict, verify
-from ledger.worker import StepSummary, WorkerState
+from ledger.worker import StepSummary, WorkerSettings, WorkerState
 from tests.support.ledger_backends import Backend
 from tests.support.ledger_site import Site, make_site, utc_text
 
@@ -25,7 +25,9 @@ def site(
     tmp_path: Path, request: pytest.FixtureRequest, backend: Backend
 ) -> Iterator[Site]:
     with backend.apart():
-        site = make_site(tmp_path, chain=backend.open(tmp_path), way=request.param)
+        # On a node, where gas has its price, windows would wait for a day.
+        settings = WorkerSettings(way=request.param, patience_s=0.0)
+        site = make_site(tmp_path, chain=backend.open(tmp_path), settings=settings)
         site.begin("s-1")
         site.settle("s-1", flex_to=DRIVER)
         yield site
