@@ -18,8 +18,10 @@ from ledger.settle import AlgorithmRelease
 from ledger.sqlite_store import SqliteStore
 from optimizer import commitment
 from optimizer.bundle import row_of
+from optimizer.cli import outcome_to_json
 from optimizer.outcome import ALGORITHM
 from optimizer.problem import CabinetProblem
+from optimizer.solve import solve
 from tests.support.ledger_site import START, Site, make_site
 from tests.support.optimizer_problems import cellar, pressed_and_patient, typical_day
 from tests.support.sealed_plan import Document, in_log, seal_plan, solved_plan
