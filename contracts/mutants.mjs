@@ -1,8 +1,10 @@
 // Shows that the tests can fail: breaks one rule of one contract at a time, in a copy, and demands that
-// a test notices. A rule marked `invariant` must be noticed by the invariants alone.
-// Usage: node mutants.mjs ["File" or the beginning of "File: name" ...]
+// a test notices. A rule marked `invariant` must be noticed by the invariants alone, one that says which
+// invariant it `breaks` by that one, run alone; and every invariant must be broken by one at least.
+// Usage: node mutants.mjs ["File" or the beginning of "File: name" ...], or
+//        node mutants.mjs --proof    the mutants that break invariants, each against its own, in one build
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +28,11 @@ const JUDGES = {
   Stoppable: "Stoppable",
 };
 
-/** Each mutant: what is broken, where, and the text that stands there once and what replaces it. */
+/**
+ * Each mutant: what is broken, where, and the text that stands there once and what replaces it. `breaks` is an
+ * invariant, `File.Name` of test/File.invariant.t.sol: its assertion must fail, with `reason` where that has words
+ * of its own or the invariant is that a call goes through.
+ */
 const MUTANTS = [
   {
     name: "leaf and node prefix are the same",
@@ -144,14 +150,14 @@ const MUTANTS = [
     file: "StatusAnchor",
     find: "!MerkleLog.isConsistent(currentSize, _root, newSize, newRoot, consistencyProof)",
     replace: "false",
-    invariant: true,
+    breaks: "StatusAnchor.TheHeadIsAlwaysTheHonestLog",
   },
   {
     name: "anchor may repeat or shrink",
     file: "StatusAnchor",
     find: "if (newSize <= currentSize) revert",
     replace: "if (newSize < currentSize && newSize > 1 << 60) revert",
-    invariant: true,
+    breaks: "StatusAnchor.EveryVerdictIsAsPredicted",
   },
   {
     name: "anchor forgets the root",
@@ -225,14 +231,14 @@ const MUTANTS = [
     file: "Settlement",
     find: "session.content != bytes32(0) || isStartLeafSettled(startLeafIndex)",
     replace: "isStartLeafSettled(startLeafIndex)",
-    invariant: true,
+    breaks: "Settlement.NoSessionSettlesTwice",
   },
   {
     name: "one session settles under two salts",
     file: "Settlement",
     find: "session.content != bytes32(0) || isStartLeafSettled(startLeafIndex)",
     replace: "session.content != bytes32(0)",
-    invariant: true,
+    breaks: "Settlement.EveryVerdictIsAsPredicted",
   },
   {
     name: "repeated rows are refused",
@@ -253,14 +259,14 @@ const MUTANTS = [
     file: "SettlementWindows",
     find: "uint256 flexWh = flexMilliWh / MILLI_WH_PER_FLEX_UNIT;",
     replace: "uint256 flexWh = flexMilliWh;",
-    invariant: true,
+    breaks: "Settlement.TokensAreWhatWasMintedLessRedeemedTakenBackAndOwed",
   },
   {
     name: "credits without a limit",
     file: "Settlement",
     find: "if (row.amountMinor > leftMinor) {",
     replace: "if (false) {",
-    invariant: true,
+    breaks: "Settlement.CreditsNeverExceedTheSettledAmount",
   },
   {
     name: "credits are not added up",
@@ -398,7 +404,8 @@ const MUTANTS = [
     file: "LeafBook",
     find: "_leftOpen[leaf >> 8] &= ~_bit(leaf);",
     replace: "",
-    invariant: true,
+    breaks: "SettlementWindows.EveryLeafSettlesOnceWhicheverWay",
+    reason: "closed leaves: ",
   },
   {
     name: "a session is netted and left open",
@@ -412,6 +419,7 @@ const MUTANTS = [
     file: "LeafBook",
     find: "if (fromLeaf != closedBefore || toLeaf <= fromLeaf) revert",
     replace: "if (toLeaf <= fromLeaf) revert",
+    breaks: "SettlementWindows.WindowsNeitherOverlapNorLeaveGaps",
   },
   {
     name: "an empty window closes what is not there",
@@ -437,7 +445,7 @@ const MUTANTS = [
     file: "Escrow",
     find: "        _requireSigned(receipt.user, receiptDigest(receipt), signature);\n",
     replace: "",
-    invariant: true,
+    breaks: "Escrow.EveryVerdictIsAsPredictedPausedOrNot",
   },
   {
     name: "the signature of a receipt is good for other sessions",
@@ -475,7 +483,7 @@ const MUTANTS = [
     file: "Escrow",
     find: "        paidFor[sessionId][cpo] += amount;\n",
     replace: "",
-    invariant: true,
+    breaks: "Escrow.ASessionIsPaidOnceAndOperatorsHaveWhatTheyWerePaid",
   },
   {
     name: "each driver's payment counts alone",
@@ -544,7 +552,7 @@ const MUTANTS = [
     file: "Escrow",
     find: "        depositOf[user] += amount;\n    }",
     replace: "    }",
-    invariant: true,
+    breaks: "Escrow.TheBalanceIsWhatIsOwed",
   },
   {
     name: "more is paid than was locked",
@@ -612,7 +620,8 @@ const MUTANTS = [
     file: "Escrow",
     find: "function withdraw(address to, uint256 amount) external nonReentrant {",
     replace: "function withdraw(address to, uint256 amount) external nonReentrant whenNotPaused {",
-    invariant: true,
+    breaks: "Escrow.EverybodyTakesOutAllTheyHavePausedOrNot",
+    reason: "custom error 0xd93c0665", // EnforcedPause()
   },
   {
     name: "claims stop with the contract",
@@ -770,54 +779,132 @@ const MUTANTS = [
 
 /** What makes a verdict cheap and changes none: no optimizer, no shortest sequence for what fails. */
 const CHEAP = { FOUNDRY_OPTIMIZER: "false", FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: "0" };
+const INVARIANT = /function invariant_(\w+)\(/g;
 
 function forge(folder, options) {
   // A sequence that noticed one mutant must not be played again on the next.
   rmSync(join(folder, "cache", "invariant"), { recursive: true, force: true });
   rmSync(join(folder, "cache", "fuzz"), { recursive: true, force: true });
-  const run = spawnSync(join(ROOT, "node_modules", ".bin", "forge"), ["test", "--fail-fast", ...options], {
+  const run = spawnSync(join(ROOT, "node_modules", ".bin", "forge"), ["test", ...options], {
     cwd: folder,
     encoding: "utf8",
     env: { ...process.env, ...CHEAP },
+    maxBuffer: 1 << 28,
   });
-  return { passed: run.status === 0, failedTest: run.stdout.includes("[FAIL"), text: run.stdout + run.stderr };
+  const { status, stdout, stderr } = run;
+  return { passed: status === 0, failedTest: stdout.includes("[FAIL"), stdout, text: stdout + stderr };
+}
+
+/** Breaks a source; says what is wrong with the mutant, null when nothing is. */
+function mutate(path, mutant) {
+  const original = readFileSync(path, "utf8");
+  if (original.split(mutant.find).length !== 2) return "its text does not stand exactly once in the source";
+  writeFileSync(path, original.replace(mutant.find, () => mutant.replace));
+  return null;
 }
 
 /** Runs the tests on one mutant and says what went wrong with it; null when it was noticed. */
 function judge(folder, mutant) {
   const path = join(folder, "src", `${mutant.file}.sol`);
-  const original = readFileSync(path, "utf8");
-  if (original.split(mutant.find).length !== 2) return "its text does not stand exactly once in the source";
-  writeFileSync(path, original.replace(mutant.find, () => mutant.replace));
+  const problem = mutate(path, mutant);
+  if (problem !== null) return problem;
   try {
-    const filter = ["--match-contract", JUDGES[mutant.file]];
-    if (mutant.invariant) filter.push("--match-test", "^invariant_");
+    const [file, invariant] = (mutant.breaks ?? ".").split(".");
+    const filter = ["--match-contract", file ? `^${file}InvariantTest$` : JUDGES[mutant.file]];
+    if (mutant.invariant || invariant) filter.push("--match-test", `^invariant_${invariant}`);
     // Warnings that a mutant causes (an unused parameter, say) must not hide it.
-    const result = forge(folder, ["--deny", "never", ...filter]);
+    const result = forge(folder, ["--fail-fast", "--deny", "never", ...filter]);
     if (result.passed) return "SURVIVED";
     return result.failedTest ? null : `the tests did not run:\n${result.text}`;
   } finally {
-    writeFileSync(path, original);
+    cpSync(join(ROOT, "src", `${mutant.file}.sol`), path);
   }
 }
 
-const parts = process.argv.length > 2 ? process.argv.slice(2) : [""];
-const wanted = MUTANTS.filter((mutant) => parts.some((part) => `${mutant.file}: ${mutant.name}`.startsWith(part)));
+/** Names every invariant that no mutant breaks, and every one that a mutant names and that is not there. */
+function findUnproven() {
+  const there = readdirSync(join(ROOT, "test")).flatMap((name) => {
+    const text = readFileSync(join(ROOT, "test", name), "utf8");
+    return [...text.matchAll(INVARIANT)].map((match) => `${name.split(".")[0]}.${match[1]}`);
+  });
+  const broken = MUTANTS.flatMap((mutant) => mutant.breaks ?? []);
+  const unproven = there.filter((one) => !broken.includes(one)).map((one) => `no mutant breaks ${one}`);
+  return [...unproven, ...broken.filter((one) => !there.includes(one)).map((one) => `there is no invariant ${one}`)];
+}
+
+/** Copies a file of the tests and all that it imports from here, to the same places below a folder. */
+function copyWithImports(path, folder) {
+  const text = readFileSync(join(ROOT, path), "utf8");
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), text);
+  for (const [, imported] of text.matchAll(/from "(\.[^"]+)";/g)) copyWithImports(join(dirname(path), imported), folder);
+}
+
+/**
+ * Holds each mutant that names an invariant against this one alone, all in one build: every mutant has its own
+ * copy of the sources, and in its copy of the test the other invariants are none.
+ */
+function prove(folder, mutants) {
+  for (const name of ["foundry.toml", "solcjs-bin.mjs", "package.json"]) cpSync(join(ROOT, name), join(folder, name));
+  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  const problems = mutants.map((mutant, number) => {
+    const [file, invariant] = mutant.breaks.split(".");
+    const copy = join(folder, "test", `m${number}`);
+    const test = join("test", `${file}.invariant.t.sol`);
+    copyWithImports(test, copy);
+    const text = readFileSync(join(copy, test), "utf8");
+    const alone = text.replace(INVARIANT, (all, name) => (name === invariant ? all : `function unasked_${name}(`));
+    writeFileSync(join(copy, test), alone.replace(/contract (\w+) is TestBase/, `contract Mutant${number} is TestBase`));
+    return mutate(join(copy, "src", `${mutant.file}.sol`), mutant);
+  });
+  const { stdout, text } = forge(folder, ["--deny", "never", "--json"]);
+  let suites;
+  try {
+    suites = Object.entries(JSON.parse(stdout));
+  } catch (error) {
+    throw new Error(`the tests did not run: ${error}\n${text.slice(-4000)}`);
+  }
+  return mutants.map((mutant, number) => {
+    if (problems[number] !== null) return problems[number];
+    const [, suite] = suites.find(([name]) => name.endsWith(`:Mutant${number}`)) ?? [];
+    const result = suite?.test_results?.[`invariant_${mutant.breaks.split(".")[1]}()`];
+    if (result === undefined) return `the invariant did not run: ${JSON.stringify(suite?.test_results)}`;
+    if (result.status === "Success") return "SURVIVED";
+    return result.reason?.startsWith(mutant.reason ?? "assertion failed") ? null : `it failed otherwise: ${result.reason}`;
+  });
+}
+
+function report(mutant, problem, took = "") {
+  const what = `${mutant.file}: ${mutant.name}${mutant.breaks ? `, by ${mutant.breaks}` : ""}`;
+  console.log(`${problem === null ? "noticed " : "PROBLEM "} ${what}${took}`);
+  if (problem !== null) console.log(`         ${problem}`);
+  return problem === null ? 0 : 1;
+}
+
+const unproven = findUnproven();
+for (const line of unproven) console.error(line);
+if (unproven.length > 0) process.exit(1);
+const isProof = process.argv.includes("--proof");
+const parts = process.argv.length > 2 && !isProof ? process.argv.slice(2) : [""];
+const wanted = MUTANTS.filter(
+  (mutant) => (mutant.breaks || !isProof) && parts.some((part) => `${mutant.file}: ${mutant.name}`.startsWith(part)),
+);
 const folder = mkdtempSync(join(tmpdir(), "wattproof-mutants-"));
 let survivors = 0;
 try {
-  for (const name of COPIED) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
-  for (const name of ["Gas", "GasCases"]) rmSync(join(folder, "test", `${name}.t.sol`));
-  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
-  const honest = forge(folder, []);
-  if (!honest.passed) throw new Error(`the tests fail without any mutant:\n${honest.text}`);
-  for (const mutant of wanted) {
-    const began = Date.now();
-    const problem = judge(folder, mutant);
-    if (problem !== null) survivors += 1;
-    const took = `${Math.round((Date.now() - began) / 1000)} s`;
-    console.log(`${problem === null ? "noticed " : "PROBLEM "} ${mutant.file}: ${mutant.name} (${took})`);
-    if (problem !== null) console.log(`         ${problem}`);
+  if (isProof) {
+    prove(folder, wanted).forEach((problem, number) => (survivors += report(wanted[number], problem)));
+  } else {
+    for (const name of COPIED) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+    for (const name of ["Gas", "GasCases"]) rmSync(join(folder, "test", `${name}.t.sol`));
+    symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+    const honest = forge(folder, []);
+    if (!honest.passed) throw new Error(`the tests fail without any mutant:\n${honest.text}`);
+    for (const mutant of wanted) {
+      const began = Date.now();
+      const problem = judge(folder, mutant);
+      survivors += report(mutant, problem, ` (${Math.round((Date.now() - began) / 1000)} s)`);
+    }
   }
 } finally {
   rmSync(folder, { recursive: true });
