@@ -36,6 +36,7 @@ from optimizer.problem import CabinetProblem, Mode
 from optimizer.relaxed import RelaxedProblem
 from optimizer.repair import first_permitted
 from optimizer.rescue import rescued
+from optimizer.spare_time import with_spare_time
 
 HORIZON: Final = 96
 """Steps of every plan, as in the gateway."""
@@ -200,6 +201,7 @@ def run(day: Day, policy: Policy) -> Score:
         problem = forecast.unwaiting(
             problem, {str(n) for n, one in enumerate(here) if not one.car.is_stated}
         )
+        problem = with_spare_time(problem)
         if policy not in _RULES:
             had = {str(n): one.had_wh for n, one in enumerate(here)}
             problem = rescued(problem, had)

@@ -138,7 +138,7 @@ class GroupPlanning:
         asked = await self._foreseen(asked)
         problem = unwaiting(asked.problem, asked.silent)
         problem = rescued(problem, group_problem.had_wh(asked))
-        asked = replace(asked, problem=problem)
+        asked = group_problem.with_spare_time(replace(asked, problem=problem))
         outcome = await self._core.ports.solver.solve(
             asked.problem, is_urgent=is_urgent
         )

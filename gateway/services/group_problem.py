@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.domain import envelope as env
@@ -27,7 +27,7 @@ from gateway.services.planned_session import (
     share_of,
     stretch_of,
 )
-from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode
+from optimizer import CabinetLimit, CabinetProblem, EvSession, Mode, spare_time
 from optimizer.grid import MAX_CURRENT_A
 from optimizer.outcome import Plan
 
@@ -220,6 +220,21 @@ def had_wh(asked: Asked) -> dict[str, float]:
         name: milliwh / 1000 / asked.shares[name] / asked.stretches.get(name, 1.0)
         for name, milliwh in asked.delivered.items()
     }
+
+
+def with_spare_time(asked: Asked) -> Asked:
+    """Leave cars that follow the price some time to spare; what is asked for stays."""
+    roomier = spare_time.with_spare_time(asked.problem)
+    pairs = zip(asked.problem.sessions, roomier.sessions, strict=True)
+    grown = {
+        SessionId(one.session_id): one.energy_wh / other.energy_wh
+        for one, other in pairs
+        if other.energy_wh > one.energy_wh
+    }
+    stretches = {
+        name: asked.stretches.get(name, 1.0) * share for name, share in grown.items()
+    }
+    return replace(asked, problem=roomier, stretches={**asked.stretches, **stretches})
 
 
 def wh_per_da(problem: CabinetProblem, session: EvSession) -> float:
