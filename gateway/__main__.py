@@ -22,6 +22,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
+_LEDGER: Final = (
+    "import sys; from ledger.__main__ import main; sys.exit(main(prog=sys.argv.pop(1)))"
+)
 _PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 _PASS_ON_AFTER_NAME: Final = {**_PASS_ON, "allow_interspersed_args": False}
 
@@ -273,25 +276,25 @@ def solve(context: typer.Context) -> None:
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def verify(context: typer.Context) -> None:
     """Verify a receipt or a plan; exit 1 when a check is false."""
-    _become("-m", "ledger", "verify", *context.args)
+    _become_ledger("wattproof", "verify", *context.args)
 
 
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def ledger(context: typer.Context) -> None:
     """Contracts on a chain: deploy them, list roles, replace keys."""
-    _become("-m", "ledger", *context.args)
+    _become_ledger("wattproof ledger", *context.args)
 
 
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def release(context: typer.Context) -> None:
     """Build a release and name it on the chain by its hashes."""
-    _become("-m", "ledger", "release", *context.args)
+    _become_ledger("wattproof", "release", *context.args)
 
 
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def witness(context: typer.Context) -> None:
     """Follow a log from its public export; an alarm when it is not one log."""
-    _become("-m", "ledger", "witness", *context.args)
+    _become_ledger("wattproof", "witness", *context.args)
 
 
 @app.command(context_settings=_PASS_ON_AFTER_NAME)
@@ -337,6 +340,11 @@ def _configure_log(level: str) -> None:
     if level not in {"debug", "info", "warning", "error"}:
         raise typer.BadParameter(f"no such level: {level}", param_hint="--log-level")
     _part("gateway.log").configure(level=level)
+
+
+def _become_ledger(called: str, *arguments: str) -> NoReturn:
+    """Become the ledger's command line; its usage says what was typed."""
+    _become("-c", _LEDGER, called, *arguments)
 
 
 def _become(*arguments: str) -> NoReturn:

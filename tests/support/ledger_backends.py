@@ -21,7 +21,9 @@ from tests.support.ledger_site import SteppedClock, embedded_chain
 
 EMBEDDED: Final = "embedded"
 ANVIL: Final = "anvil"
-BOTH: Final = (EMBEDDED, pytest.param(ANVIL, marks=pytest.mark.chain))
+ON_A_NODE: Final = (pytest.param(ANVIL, marks=pytest.mark.chain),)
+"""Parameters of the same fixture for what a node alone can show."""
+BOTH: Final = (EMBEDDED, *ON_A_NODE)
 """Parameters of a fixture that is of either kind."""
 
 

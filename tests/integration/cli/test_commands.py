@@ -98,7 +98,12 @@ def test_help_is_there(arguments: list[str]) -> None:
         "sim",
         "solve",
         "verify",
+        "ledger",
+        "ledger deploy",
+        "ledger roles",
+        "ledger escrow lock",
         "release algorithm",
+        "witness",
         "bench",
         "bench messages",
         "bench durable",
@@ -113,8 +118,8 @@ def test_every_usage_line_names_the_command_that_was_typed(name: str) -> None:
 
 
 def test_bad_usage_of_a_command_that_is_passed_on_names_it_too() -> None:
-    for name in ("sim", "solve", "verify"):
-        shown = wattproof(name, "--no-such-option")
+    for name in ("sim", "solve", "verify", "ledger deploy", "witness"):
+        shown = wattproof(*name.split(), "--no-such-option")
         assert shown.returncode == 2
         assert f"wattproof {name}: error:" in shown.stderr
 

@@ -25,7 +25,7 @@ from ledger.published import read_contracts
 from ledger.release import PreparedRelease, is_published, prepare_release
 from ledger.stored_book import book_of
 from optimizer.outcome import ALGORITHM
-from tests.support.ledger_backends import Backend
+from tests.support.ledger_backends import ON_A_NODE, Backend
 from tests.support.ledger_site import make_site
 
 ADMIN = bytes([7]) * 31 + bytes([1])
@@ -176,12 +176,13 @@ def test_another_wheel_another_chain_and_no_chain_are_refused(
     assert command(*command.signed)[0] == 1
 
 
+@pytest.mark.parametrize("backend", ON_A_NODE, indirect=True)
 def test_a_publication_that_is_broken_off_is_finished_and_sent_once(
     command: Command, prepared: PreparedRelease
 ) -> None:
+    """Only on a node: an embedded chain mines what it takes, nothing is under way."""
     node = command.backend.node
-    if node is None:
-        pytest.skip("an embedded chain mines what it takes: nothing is under way")
+    assert node is not None, "that is what it is parametrized with"
     sender = LocalSigner(ADMIN).address
     with closing(command.backend.open(command.folder)) as chain:
         before = chain.nonce(sender)
