@@ -18,8 +18,8 @@ from gateway.store.entry import TokenDecision, TokenQuestion
 from gateway.store.tokens import TokenRow
 
 Admission: TypeAlias = Callable[[StationId, int], bool]
-"""Whether one more session fits at an EVSE (0: anywhere at the station) now.
-Called in the writer's thread."""
+"""Whether one more session fits at an EVSE (0: anywhere at the station) now; a yes
+counts as one that charges there. Called in the writer's thread."""
 PriceText: TypeAlias = Callable[
     [sqlite3.Connection, TokenQuestion, str | None], str | None
 ]

@@ -133,19 +133,20 @@ class Dispatch(OperatorSettings):
         """Whether a session may be authorized there (any EVSE if not said).
 
         False only while ratings of unproven stations do not fit and this one's would
-        exceed what is left. Any thread may ask.
+        exceed what is left, with those that were just let in. Any thread may ask.
         """
-        refused = [
-            ref
-            for runner in self._groups.runners.values()
-            for ref in runner.refused
-            if ref.station_id == station_id
-        ]
-        if evse_id:
-            return all(ref.evse_id != evse_id for ref in refused)
         station = self._ports.site().station(station_id)
-        n_evse = 1 if station is None else len(station.evses)
-        return not refused or len(refused) < n_evse
+        evses = () if station is None else station.evses
+        refs = {key_of(e.ref) for e in evses if not evse_id or e.ref.evse_id == evse_id}
+        elsewhere = set(refs)
+        for runner in tuple(self._groups.runners.values()):
+            here = sorted(ref for ref in refs if ref in runner.state.evses)
+            elsewhere.difference_update(here)
+            if here and runner.admissions.admit(
+                here, self._now(), is_loose=not evse_id
+            ):
+                return True
+        return not refs or bool(elsewhere)
 
     async def operator_guard(
         self,

@@ -24,6 +24,7 @@ from gateway.services.evse_state import (
     StationState,
     key_of,
 )
+from gateway.services.group_admissions import what_is_left
 from gateway.services.group_state import TRIAL_SEQUENCE, GroupState
 from gateway.services.safe_limits import Board
 from gateway.services.wishes import (
@@ -51,37 +52,6 @@ _PURPOSES: Final = {
     Feature.STATION_DEFAULT: Purpose.DEFAULT,
     Feature.STATION_MAX: Purpose.STATION_MAX,
 }
-
-
-def not_admitted(group: GroupState, now: datetime) -> frozenset[EvseRef]:
-    """EVSEs at which nobody may be authorized now.
-
-    Proven ones never: their envelope is counted. While the ratings of others do
-    not fit, an unproven one whose rating does not fit beside the envelopes of the
-    proven ones and the ratings of unproven ones that charge already.
-    """
-    unproven = [ref for ref, one in group.evses.items() if not group.is_trusted(one)]
-    if not unproven or not group.violations(now):
-        return frozenset()
-    idle = {ref for ref in unproven if group.evses[ref].session is None}
-    board = Board(
-        envelopes={
-            ref: stairs
-            for ref, stairs in group.envelopes(now).items()
-            if ref not in idle
-        },
-        paths=group.paths,
-        rooms=group.rooms(now),
-        wishes=(),
-        now=now,
-    )
-    found: set[EvseRef] = set()
-    for ref in unproven:
-        evse = group.evses[ref].evse
-        rating = env.with_total(evse.rating) if ref in idle else env.NOTHING
-        if not board.has_room(ref, rating, evse.phases):
-            found.add(ref)
-    return frozenset(found)
 
 
 def exceeds_as_rated(
@@ -167,7 +137,7 @@ def next_limits(group: GroupState, now: datetime) -> list[Outgoing]:
     wishing = list(_wishing(group))
     if not wishing:
         return released
-    refused = not_admitted(group, now)
+    refused = what_is_left(group, now).refused
     wishes = [(one, wish_of(group, one, now, refused)) for one in wishing]
     envelopes, rooms = group.envelopes(now), group.rooms(now)
     must_shed = bool(env.violations(envelopes, group.paths, rooms, from_s=unix_s(now)))

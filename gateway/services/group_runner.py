@@ -24,6 +24,11 @@ from gateway.services import group_limits, phase_watch
 from gateway.services.clock_watch import ClockWatch
 from gateway.services.dispatch_ports import Ports
 from gateway.services.fresh_samples import FreshSamples
+from gateway.services.group_admissions import (
+    UNUSED_S,
+    GroupAdmissions,
+    what_is_left,
+)
 from gateway.services.group_core import GroupCore
 from gateway.services.group_facts import GroupFacts
 from gateway.services.group_items import (
@@ -63,12 +68,14 @@ class GroupRunner:
 
     Attributes:
         planning: The newest plan; read-only for others.
-        refused: EVSEs at which nobody may be authorized; any thread may read it.
+        admissions: Who may be authorized; any thread may ask it.
     """
 
     def __init__(self, root: CabinetId, state: GroupState, ports: Ports) -> None:
         self.root = root
-        self.refused: frozenset[EvseRef] = frozenset()
+        self.admissions = GroupAdmissions(
+            timedelta(seconds=UNUSED_S * ports.clock.speed)
+        )
         self._ports = ports
         self._core = core = GroupCore(root, state, ports)
         self.planning = GroupPlanning(core)
@@ -95,6 +102,7 @@ class GroupRunner:
             read_back=read_back,
             sending=self._sending,
         )
+        self._unproven: set[EvseRef] = set()
         self._next_step_at: datetime | None = None
         self._stagger_s = stagger_s(root, ports.step_s)
         self._pruned_on = ports.clock.now().date()
@@ -152,6 +160,7 @@ class GroupRunner:
         self._watch_clock()
         for item in items:
             await self._take(item)
+        self._note_doubts()
         await self._core.records.flush()
         now = self._core.now()
         for one in self.state.evses.values():
@@ -163,6 +172,14 @@ class GroupRunner:
         await self._look(items)
         for one in self._fresh.due(self.state, now):
             self._core.spawn(self._fresh.ask(one), f"sample.{one.evse.ref.station_id}")
+
+    def _note_doubts(self) -> None:
+        """Who is let in is decided anew at once where a station restarted."""
+        state = self.state
+        unproven = {r for r, one in state.evses.items() if not state.is_trusted(one)}
+        if unproven != self._unproven:
+            self._unproven = unproven
+            self.admissions.looked(what_is_left(state, self._core.now()))
 
     async def _step_on(self, now: datetime) -> None:
         """Notice the end of a step of the plan, and that of a day."""
@@ -176,7 +193,7 @@ class GroupRunner:
 
     async def _look(self, items: Sequence[Item]) -> None:
         if await self._sending.look(items):
-            self.refused = group_limits.not_admitted(self.state, self._core.now())
+            self.admissions.looked(what_is_left(self.state, self._core.now()))
 
     async def _take(self, item: Item) -> None:
         match item:

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import accumulate, pairwise
 from typing import TypeAlias
 
@@ -100,6 +101,10 @@ class Board:
             for index in range(len(self._grid))
             for row in (*phases, TOTAL)
         )
+
+    def least(self) -> dict[CabinetId, Draw]:
+        """Smallest room left behind each cabinet, now or later."""
+        return {one: reduce(lowest, left) for one, left in self._left.items()}
 
     def place(self, wish: Wish) -> LimitSchedule:
         """The largest schedule within a wish that fits; its headroom is then taken."""

@@ -9,12 +9,14 @@ import pytest
 
 import optimizer
 from gateway.bus import FactCommitted, SettingChanged
+from gateway.demo_opening import not_set_up
 from gateway.domain.events import SessionStarted
 from gateway.domain.ids import CabinetId, EvseRef, SessionId, StationId
 from gateway.domain.session import SessionPhase
 from gateway.domain.topology import Cabinet, Mode
 from gateway.errors import RequestError, StoreError
 from gateway.services.arrivals import Place
+from gateway.services.group_admissions import UNUSED_S
 from gateway.services.group_view import CabinetState
 from gateway.services.loads import LoadReading
 from optimizer import CabinetProblem
@@ -288,6 +290,43 @@ async def test_an_unproven_station_counts_at_its_rating_and_more_are_not_admitte
         place.report(1)
         await until(lambda: not place.dispatch.admission(StationId("CP2"), 1))
         await until(lambda: place.limit_da(1) == 320)  # reserved anyway
+
+
+async def test_cards_shown_at_once_are_let_in_as_far_as_ratings_fit(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(3)) as place:
+        for number in (1, 2, 3):  # proven, back after a power cut, and they say nothing
+            place.station(number).mood = "deaf"
+            place.boot(number)
+        sent = "SELECT count(DISTINCT station_id) FROM limit_command"
+        await until(lambda: place.rows(sent) == [(3,)])
+        assert not_set_up(place.dispatch) == ["CP1", "CP2", "CP3"]
+        let_in = place.dispatch.admission
+        # One rating of 32 A fits into the 52 A, before any session has begun.
+        assert let_in(StationId("CP2"), 0)
+        assert not let_in(StationId("CP1"), 0)
+        assert not let_in(StationId("CP3"), 1)
+        assert let_in(StationId("CP2"), 1), "the session of the card that was shown"
+        place.report(2)
+        assert not let_in(StationId("CP1"), 1)
+        for number in (1, 2, 3):
+            place.station(number).mood = "ok"
+            place.boot(number)
+        await until(lambda: not not_set_up(place.dispatch))
+        assert let_in(StationId("CP1"), 1)
+        assert let_in(StationId("CP3"), 1)
+
+
+async def test_a_card_that_nobody_used_keeps_others_out_for_a_while_only(
+    tmp_path: Path,
+) -> None:
+    async with yard(tmp_path, site_of(2), proven=False) as place:
+        await settled(place, n_station=2)
+        assert place.dispatch.admission(StationId("CP1"), 0)
+        assert not place.dispatch.admission(StationId("CP2"), 0)
+        place.clock.ahead += timedelta(seconds=(UNUSED_S + 1) * place.clock.speed)
+        assert place.dispatch.admission(StationId("CP2"), 0)
 
 
 async def test_changed_firmware_is_unproven_again(tmp_path: Path) -> None:
