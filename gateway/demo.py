@@ -27,6 +27,7 @@ from gateway.app import Running, running
 from gateway.clock import ScaledClock, SystemClock
 from gateway.config import Config, check_ports
 from gateway.demo_meters import trust_label
+from gateway.demo_opening import until_set_up
 from gateway.demo_scenario import scenario
 from gateway.domain.ids import StationId
 from gateway.domain.site_text import counted
@@ -62,6 +63,16 @@ class Simulation:
     n_ended: int = 0
     first_session: asyncio.Event = field(default_factory=asyncio.Event)
     has_summary: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the child is gone."""
+        return self.process.returncode is not None
+
+    def let_drivers_come(self) -> None:
+        """Tell the simulator: it reads a line, or the end of its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
 
 
 def run_demo(
@@ -137,6 +148,12 @@ async def _demo(
         async with _simulating(
             gateway, config, clock, passwords, token, seed=seed
         ) as simulation:
+            await until_set_up(
+                gateway.dispatch,
+                say=_say,
+                is_over=lambda: stop.is_set() or simulation.has_ended,
+            )
+            simulation.let_drivers_come()
             await _announce(gateway, simulation, stop, config.store.path / ACCESS_FILE)
             await _until_over(simulation, stop, duration_s)
         _say("settling and anchoring what is left")
@@ -259,6 +276,8 @@ async def _simulating(
         *("--memory", str(folder / SIM_MEMORY)),
         *("--epoch", clock.epoch.isoformat(), "--epoch-unix", str(clock.epoch_unix_s)),
         *("--speed", str(clock.speed), "--seed", str(seed), "--exit-with-parent"),
+        "--drivers-wait",
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=STDOUT_LIMIT,
         start_new_session=True,

@@ -78,6 +78,11 @@ def parser() -> argparse.ArgumentParser:
     add("--boot-on-reconnect", action="store_true", help="boot after each reconnect")
     add("--no-drivers", action="store_true", help="stations only, no cars")
     add(
+        "--drivers-wait",
+        action="store_true",
+        help="no cars before a line on stdin, or its end (a pipe or a terminal)",
+    )
+    add(
         "--meter",
         action="append",
         default=[],
@@ -162,8 +167,26 @@ async def _run(plan: scenario.Scenario, options: Options, clock: SiteClock) -> F
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, fleet.stopped.set)
-    await fleet.run()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(_open_at_line(fleet), name="opening")
+        await fleet.run()
+        waiting.cancel()
     return fleet
+
+
+async def _open_at_line(fleet: Fleet) -> None:
+    """Let drivers come at a line on stdin, where they wait for it."""
+    if fleet.opened.is_set():
+        return
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    try:
+        await reader.readline()
+        fleet.opened.set()
+    finally:
+        transport.close()
 
 
 def _scenario(given: argparse.Namespace) -> scenario.Scenario:
@@ -204,6 +227,7 @@ def _options(given: argparse.Namespace, plan: scenario.Scenario) -> Options:
         flows=catalogue.assign(given.flow, {s.id: s.ocpp for s in plan.stations}),
         flow_timeout_s=given.flow_timeout,
         memory=None if given.memory is None else Memory.load(given.memory),
+        drivers_wait=given.drivers_wait,
     )
 
 

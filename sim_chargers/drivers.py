@@ -63,6 +63,7 @@ class Bay:
     api: Api | None
     rng: Random
     is_occupied_at_start: bool
+    opened: asyncio.Event
     called: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -77,8 +78,12 @@ class Bay:
         if self.is_occupied_at_start:
             first_s = self.rng.uniform(*FIRST_ARRIVALS_REAL_S)
             await asyncio.sleep(first_s)
+            if not self.opened.is_set():
+                await self.opened.wait()
+                await asyncio.sleep(first_s - FIRST_ARRIVALS_REAL_S[0])  # one by one
         else:
             await self._gap(self.spec.gap_min * MINUTE_S)
+            await self.opened.wait()
         while True:
             await self._visit(self._plan())
             await self._gap(self.spec.gap_min * MINUTE_S)
@@ -240,8 +245,12 @@ def make_bays(
     clock: Clock,
     api: Api | None,
     seed: int,
+    opened: asyncio.Event,
 ) -> Iterator[Bay]:
-    """Make a bay per EVSE; the first ones always have a car at the start."""
+    """Make a bay per EVSE; the first ones always have a car at the start.
+
+    Nobody comes before ``opened``.
+    """
     known = tokens or DEFAULT_TOKENS
     crowd = Crowd(tokens=list(known), all_tokens=known)
     places = [(c, number) for c in chargers for number in c.connectors]
@@ -259,4 +268,5 @@ def make_bays(
             api=api,
             rng=Random(f"{seed}/{charger.spec.id}/{evse_id}"),  # noqa: S311 - not a secret
             is_occupied_at_start=index in first,
+            opened=opened,
         )

@@ -42,6 +42,7 @@ class Options:
 
     Attributes:
         memory: What stations kept from an earlier run, and keep for a later one.
+        drivers_wait: Drivers come once :attr:`Fleet.opened` is set.
     """
 
     url: str
@@ -58,6 +59,7 @@ class Options:
     flows: dict[str, tuple[str, ...]] = field(default_factory=dict)
     flow_timeout_s: float = catalogue.TIMEOUT_S
     memory: Memory | None = None
+    drivers_wait: bool = False
 
 
 class Fleet:
@@ -72,6 +74,9 @@ class Fleet:
         self.clock = clock
         self.events = events
         self.stopped = asyncio.Event()
+        self.opened = asyncio.Event()
+        if not options.drivers_wait:
+            self.opened.set()
         self.verdicts: list[Verdict] = []
         memory = options.memory
         self.seed = options.seed if memory is None else memory.seed(options.seed)
@@ -129,6 +134,7 @@ class Fleet:
                         clock=self.clock,
                         api=api,
                         seed=self.seed,
+                        opened=self.opened,
                     )
                     tasks.extend(group.create_task(bay.run()) for bay in bays)
                 if self.options.flows:

@@ -24,6 +24,7 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
         "sim_chargers",
         *arguments,
         cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -36,6 +37,31 @@ async def finish(
         out, err = await process.communicate()
     lines = [json.loads(line) for line in out.decode().splitlines()]
     return process.returncode, lines, err.decode()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_drivers_wait_until_they_are_told_to_come(*, is_told: bool) -> None:
+    async with tiny_csms(TinyCsms()) as csms:
+        process = await start(
+            *("--url", csms.url, "--stations", "2", "--speed", "60"),
+            *("--duration", "60" if is_told else "6", "--drivers-wait"),
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        await csms.until(lambda: csms.actions().count("BootNotification") == 2)
+        if is_told:
+            process.stdin.write(b"\n")
+        seen: list[str] = []
+        async with asyncio.timeout(90):
+            while "session_started" not in seen and (
+                line := await process.stdout.readline()
+            ):
+                seen.append(json.loads(line)["event"])
+        if is_told:
+            process.send_signal(signal.SIGTERM)
+        code, _, err = await finish(process)
+    assert code == 0, err
+    assert ("session_started" in seen) is is_told
 
 
 async def test_a_depot_runs_sessions_and_sums_them_up() -> None:
