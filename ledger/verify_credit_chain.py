@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eth_utils.crypto import keccak
+
 from ledger.contracts import artifact
 from ledger.errors import BundleError
 from ledger.ports import Chain
@@ -49,12 +51,12 @@ def check_recorded(
             check_window(told.tx.invoice, leaf.leaf_hash, named, looked)
             in_windows += _amount_of(one)
         elif _is_netted(receipt):
-            row = _check_against_row(receipt, (leaf, one), named, looked)
+            row = _check_against_row(receipt, (leaf, one), named, chain, looked)
             against_rows += _amount_of(one)
             if _credited_of_row(row, named, chain) < against_rows:
                 raise BundleError("the contract counts less credit of its row")
         else:
-            _check_alone(receipt, (leaf, one), named, looked)
+            _check_alone(receipt, (leaf, one), named, chain, looked)
             alone += _amount_of(one)
     data = chain.call(
         named.settlement_contract,
@@ -77,7 +79,11 @@ def _is_netted(receipt: Receipt) -> bool:
 
 
 def _check_alone(
-    receipt: Receipt, credit: Proven, named: BundleChain, looked: TxReceipt
+    receipt: Receipt,
+    credit: Proven,
+    named: BundleChain,
+    chain: Chain,
+    looked: TxReceipt,
 ) -> None:
     """Find the credit of a session that settled alone."""
     leaf, one = credit
@@ -87,11 +93,24 @@ def _check_alone(
         "leafHash": leaf.leaf_hash,
         "amountMinor": one.body["amount_minor"],
     }
-    _find("CreditRecorded", expected, one, named, looked)
+    if _find("CreditRecorded", expected, named, looked) is not None:
+        return
+    values = list(expected.values())
+    if flex := one.body.get("flex_milliwh"):
+        values.append(flex)
+    keys = {key: expected[key] for key in ("sessionKey", "creditKey")}
+    if _find("CreditRepeated", keys, named, looked) is None or not _is_known(
+        one, values, named, chain
+    ):
+        raise _another(one)
 
 
 def _check_against_row(
-    receipt: Receipt, credit: Proven, named: BundleChain, looked: TxReceipt
+    receipt: Receipt,
+    credit: Proven,
+    named: BundleChain,
+    chain: Chain,
+    looked: TxReceipt,
 ) -> Mapping[str, Any]:
     """Find the credit against the row of a window that its session is in."""
     leaf, one = credit
@@ -103,22 +122,64 @@ def _check_against_row(
         "leafHash": leaf.leaf_hash,
         "amountMinor": one.body["amount_minor"],
     }
-    return _find("NettedCreditRecorded", expected, one, named, looked)
+    row = _find("NettedCreditRecorded", expected, named, looked)
+    if row is not None:
+        return row
+    keys = {key: expected[key] for key in ("user", "creditKey")}
+    row = _find("NettedCreditRepeated", keys, named, looked)
+    flex = one.body.get("flex_milliwh", 0)
+    if row is None or not _is_known(
+        one, [row["fromLeaf"], *expected.values(), flex], named, chain
+    ):
+        raise _another(one)
+    return row
 
 
 def _find(
     name: str,
     expected: Mapping[str, object],
-    one: Record,
     named: BundleChain,
     looked: TxReceipt,
-) -> Mapping[str, Any]:
+) -> Mapping[str, Any] | None:
     events = artifact("Settlement").events(name, named.settlement_contract, looked.logs)
     for event in events:
         if all(event[key] == value for key, value in expected.items()):
             return event
+    return None
+
+
+def _another(one: Record) -> BundleError:
     ordinal = one.body["ordinal"]
-    raise BundleError(f"credit {ordinal}: that transaction recorded another")
+    return BundleError(f"credit {ordinal}: that transaction recorded another")
+
+
+def _is_known(
+    one: Record, row: Sequence[Any], named: BundleChain, chain: Chain
+) -> bool:
+    """Say whether the contract holds a credit with exactly this row.
+
+    A credit that was sent again is skipped, and its event tells only its key.
+
+    Args:
+        one: The credit.
+        row: What the contract hashed, in its order.
+        named: The contracts.
+        chain: To ask.
+    """
+    binding = artifact("Settlement")
+    key = bytes.fromhex(str(one.body["credit_key"]))
+    data = chain.call(named.settlement_contract, binding.calldata("creditContent", key))
+    (content,) = binding.result("creditContent", data)
+    return bool(content == keccak(b"".join(_word(value) for value in row)))
+
+
+def _word(value: bytes | str | int) -> bytes:
+    """Return a value of fixed size as the ABI encodes it."""
+    if isinstance(value, bytes):
+        return value.ljust(32, b"\0")
+    if isinstance(value, str):
+        return bytes.fromhex(value.removeprefix("0x")).rjust(32, b"\0")
+    return int(value).to_bytes(32, "big")
 
 
 def _credited_of_row(row: Mapping[str, Any], named: BundleChain, chain: Chain) -> int:

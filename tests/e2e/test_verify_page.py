@@ -1,5 +1,6 @@
 """The page that verifies receipts comes to what the command line comes to."""
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,6 +196,25 @@ def test_page_and_command_hear_the_same_from_a_node(
             here = [cases[0].verdicts(node.url)]
             assert asked(page, cases[:1], node.url) == here
             assert here[0][-1][1] == "unchecked"
+    site.conn.close()
+    site.chain.close()  # type: ignore[attr-defined]  # embedded
+
+
+@pytest.mark.parametrize("way", [SettlementWay.BATCH, SettlementWay.NETTED])
+def test_page_and_command_agree_on_credits_that_were_sent_again(
+    page: Page, tmp_path: Path, way: SettlementWay
+) -> None:
+    site = receipt_cases.repeated_site(tmp_path, way)
+    receipt = site.receipt("s-1")
+    swapped = copy.deepcopy(receipt)
+    first, second = swapped["credits"]
+    first["tx"], second["tx"] = second["tx"], first["tx"]
+    cases = [Case(json.dumps(one)) for one in (receipt, swapped)]
+    with served_chain(site.chain) as node:
+        expected = [one.verdicts(node.url) for one in cases]
+        assert asked(page, cases, node.url) == expected
+    told = [{check[0]: check[1] for check in one} for one in expected]
+    assert [one["credits-on-chain"] for one in told] == ["true", "false"]
     site.conn.close()
     site.chain.close()  # type: ignore[attr-defined]  # embedded
 

@@ -18,15 +18,18 @@ EVENTS = {
     "HeadAnchored": "StatusAnchor",
     "SessionSettled": "Settlement",
     "CreditRecorded": "Settlement",
+    "CreditRepeated": "Settlement",
     "InvoicesRecorded": "Settlement",
     "WindowNetted": "Settlement",
     "UserNetted": "Settlement",
     "NettedCreditRecorded": "Settlement",
+    "NettedCreditRepeated": "Settlement",
 }
 CALLS: dict[str, tuple[object, ...]] = {
     "settledAmounts": (bytes(32),),
     "isStartLeafSettled": (0,),
     "isStartLeafClosed": (0,),
+    "creditContent": (bytes(32),),
     "nettedCredits": (0, "0x" + "00" * 20),
 }
 _HOLE = re.compile(rb"\x7f\x00{32}")

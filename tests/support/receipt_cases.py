@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from ledger.meter_key import read_key
 from ledger.published import parse_contracts
 from ledger.receipt_parsing import MAX_BUNDLE_BYTES
 from ledger.settle import SettlementWay
+from ledger.sqlite_store import Transactor
 from ledger.strict_json import parse
 from ledger.verify import verify
 from ledger.verify_cabinet import verify_cabinet
+from ledger.worker import AnchorWorker, WorkerSettings
 from tests.property.ledger.test_receipt_tampering import flipped, leaves, replaced
-from tests.support.ledger_site import Site, make_site
+from tests.support.ledger_site import Site, make_site, open_database
 from tests.support.ocmf import Meter
 from tests.support.signed_receipt import Forge
 
@@ -86,6 +88,29 @@ def credited_site(folder: Path, way: SettlementWay) -> Site:
     site.add_noise(2)
     site.worker.step(site.clock.advance(1_000), flush=True)
     return site
+
+
+def repeated_site(folder: Path, way: SettlementWay) -> Site:
+    """The same after an old backup was put back: its credits were sent again."""
+    site = make_site(folder, way=way)
+    site.add_session("s-1")
+    site.worker.step(site.clock.at, flush=True)
+    site.add_credit("s-1", 3)
+    site.add_credit("s-1", 3)
+    backup = open_database(folder / "backup.db")
+    site.conn.backup(backup)
+    site.worker.step(site.clock.advance(1_000), flush=True)
+    site.conn.close()
+    worker = AnchorWorker(
+        chain=site.chain,
+        transact=Transactor(backup),
+        signers=site.signers,
+        settings=WorkerSettings(way=way),
+    )
+    restored = replace(site, conn=backup, worker=worker)
+    for _ in range(2):
+        worker.step(site.clock.advance(1_000), flush=True)
+    return restored
 
 
 def credited_receipt(way: SettlementWay) -> dict[str, Any]:

@@ -12,13 +12,16 @@ import pytest
 from ledger import record
 from ledger.contracts import artifact
 from ledger.credit_queue import CreditRow, queue_credit
+from ledger.embedded import EmbeddedChain
 from ledger.errors import RecordError
 from ledger.outbox import Purpose
+from ledger.settle import SettlementWay
 from ledger.sqlite_store import SqliteStore, transaction
 from ledger.verify import Check, Verdict, verify
 from ledger.worker import WorkerState
 from tests.support.ledger_backends import Backend
 from tests.support.ledger_site import Site, make_site
+from tests.support.receipt_cases import repeated_site
 
 Receipt = dict[str, Any]
 
@@ -192,6 +195,27 @@ def test_a_receipt_from_before_a_credit_stays_good(
     found = checks(before, **backend.ask(tmp_path))
     assert found["credits-on-chain"].verdict is backend.good
     assert "20 more were credited since" in found["credits-on-chain"].reason
+
+
+def test_a_credit_sent_again_after_an_old_backup_is_held_against_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = repeated_site(tmp_path, SettlementWay.BATCH)
+    receipt = site.receipt("s-1")
+    path = tmp_path / "chain.db"
+    found = checks(receipt, chain_path=path)["credits-on-chain"]
+    assert found.verdict is Verdict.SELF_WITNESSED
+    call, asked = EmbeddedChain.call, artifact("Settlement").calldata
+    known = asked("creditContent", bytes(32))[:4]
+
+    def other_content(chain: EmbeddedChain, to: str, calldata: bytes) -> bytes:
+        return bytes(32) if calldata[:4] == known else call(chain, to, calldata)
+
+    monkeypatch.setattr(EmbeddedChain, "call", other_content)
+    found = checks(receipt, chain_path=path)["credits-on-chain"]
+    assert found.verdict is Verdict.FALSE
+    assert "recorded another" in found.reason
+    site.conn.close()
 
 
 def test_a_receipt_without_credits_says_nothing_of_them(site: Site) -> None:

@@ -77,3 +77,41 @@ function rounded(number, unit) {
   const twice = 2n * (number - whole * unit);
   return twice > unit || (twice === unit && mod(whole, 2n) === 1n) ? whole + 1n : whole;
 }
+
+// Keccak-256 with the padding of Ethereum, on 64-bit lanes.
+function keccak256(message) {
+  const mask = (1n << 64n) - 1n;
+  const turned = (lane, by) => (by ? ((lane << BigInt(by)) | (lane >> BigInt(64 - by))) & mask : lane);
+  const padded = new Uint8Array((Math.floor(message.length / 136) + 1) * 136);
+  padded.set(message);
+  padded[message.length] ^= 0x01;
+  padded[padded.length - 1] ^= 0x80;
+  const view = new DataView(padded.buffer);
+  let lanes = new Array(25).fill(0n);
+  for (let at = 0; at < padded.length; at += 136) {
+    for (let one = 0; one < 17; one++) lanes[one] ^= view.getBigUint64(at + 8 * one, true);
+    let register = 1; // of the round constants
+    for (let round = 0; round < 24; round++) {
+      const column = [0, 1, 2, 3, 4].map((x) => lanes[x] ^ lanes[x + 5] ^ lanes[x + 10] ^ lanes[x + 15] ^ lanes[x + 20]);
+      lanes = lanes.map((lane, one) => lane ^ column[(one + 4) % 5] ^ turned(column[(one + 1) % 5], 1));
+      let [x, y, carried] = [1, 0, lanes[1]];
+      for (let step = 1; step <= 24; step++) {
+        [x, y] = [y, (2 * x + 3 * y) % 5];
+        const next = lanes[x + 5 * y];
+        lanes[x + 5 * y] = turned(carried, ((step * (step + 1)) / 2) % 64);
+        carried = next;
+      }
+      lanes = lanes.map((lane, one) => {
+        const row = one - (one % 5);
+        return lane ^ (~lanes[row + ((one + 1) % 5)] & mask & lanes[row + ((one + 2) % 5)]);
+      });
+      for (let bit = 0; bit < 7; bit++) {
+        if (register & 1) lanes[0] ^= 1n << BigInt(2 ** bit - 1);
+        register = (register << 1) ^ (register >> 7 ? 0x171 : 0);
+      }
+    }
+  }
+  const found = new DataView(new ArrayBuffer(32));
+  for (let one = 0; one < 4; one++) found.setBigUint64(8 * one, lanes[one], true);
+  return new Uint8Array(found.buffer);
+}

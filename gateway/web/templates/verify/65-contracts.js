@@ -43,6 +43,11 @@ const CONTRACTS = {
    "topics": [ "sessionKey", "creditKey" ],
    "data": [ "leafHash", "amountMinor" ]
   },
+  "CreditRepeated": {
+   "topic": "d7511580557d20d1a4d02ca2be8f027fbdfb983bfa4e765c54f05aa76674610b",
+   "topics": [ "sessionKey", "creditKey" ],
+   "data": []
+  },
   "InvoicesRecorded": {
    "topic": "0f9c69a4c32b8fa6c300e4fcdb6654c52745933957edb5a5d571562654a1f8d4",
    "topics": [ "fromLeaf" ],
@@ -62,12 +67,18 @@ const CONTRACTS = {
    "topic": "7d8eea200a19f861f8b0390a8bb9c172b3323576c9d61fba42a9e989b29e1396",
    "topics": [ "user", "fromLeaf", "creditKey" ],
    "data": [ "leafHash", "amountMinor", "flexMilliWh" ]
+  },
+  "NettedCreditRepeated": {
+   "topic": "9d9efe76535dc64f90377d30615b2ec2438c86e4cd07d8966b200a1fb489afae",
+   "topics": [ "user", "fromLeaf", "creditKey" ],
+   "data": []
   }
  },
  "calls": {
   "settledAmounts": "59c3669e",
   "isStartLeafSettled": "941db18f",
   "isStartLeafClosed": "854b2b1c",
+  "creditContent": "6eb8c4a8",
   "nettedCredits": "12d2939e"
  }
 };

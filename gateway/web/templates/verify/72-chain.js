@@ -190,6 +190,23 @@ async function checkClosed(window, start, named, ask) {
   if (!(await asked("isStartLeafClosed"))) throw new Wrong("its session is open on chain: it could settle again");
 }
 
+// A credit that was sent again is skipped, and its event tells only its key: the contract is asked
+// whether it holds exactly this row.
+async function repeated(expected, flex, chain, ask, logs) {
+  const { creditKey, leafHash, amountMinor, sessionKey, user } = expected;
+  const [name, keys] = user === undefined ? ["CreditRepeated", { sessionKey, creditKey }] : ["NettedCreditRepeated", { user, creditKey }];
+  const found = eventsOf(name, chain.Settlement, logs).find((event) => Object.entries(keys).every(([key, value]) => event[key] === value));
+  if (!found) return undefined;
+  const row = [creditKey, leafHash, amountMinor];
+  if (user === undefined) row.unshift(sessionKey);
+  else row.unshift(found.fromLeaf, user);
+  if (user !== undefined || flex) row.push(word(flex));
+  const call = { to: chain.Settlement, data: "0x" + CONTRACTS.calls.creditContent + creditKey };
+  const content = blob(await ask("eth_call", call, "latest"));
+  if (content.length < 64) throw new Unasked("the node answers nonsense");
+  return content.slice(0, 64) === hex(keccak256(unhex(row.join("")))) ? found : undefined;
+}
+
 async function checkRecorded({ creditTxs, chain, session, settlementTx }, { credits }, ask, minedIn) {
   if (creditTxs.map((one) => one.leafIndex).join() !== credits.map((one) => one.index).join())
     throw new Wrong("the receipt tells of other credits than it proves");
@@ -207,9 +224,10 @@ async function checkRecorded({ creditTxs, chain, session, settlementTx }, { cred
     const expected = { creditKey: body.get("credit_key"), leafHash: hex(hash), amountMinor: word(body.get("amount_minor")) };
     if (user === null) expected.sessionKey = session.get("session_key");
     else expected.user = user.slice(2).padStart(64, "0");
-    const found = eventsOf(user === null ? "CreditRecorded" : "NettedCreditRecorded", chain.Settlement, logs).find(
-      (event) => Object.entries(expected).every(([name, value]) => event[name] === value),
-    );
+    const name = user === null ? "CreditRecorded" : "NettedCreditRecorded";
+    const found =
+      eventsOf(name, chain.Settlement, logs).find((event) => Object.entries(expected).every(([key, value]) => event[key] === value)) ??
+      (await repeated(expected, body.get("flex_milliwh") ?? 0n, chain, ask, logs));
     if (!found) throw new Wrong(`credit ${body.get("ordinal")}: that transaction recorded another`);
     if (user !== null) {
       againstRows += body.get("amount_minor");
