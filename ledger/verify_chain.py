@@ -23,13 +23,15 @@ from ledger.ports import Receipt as TxReceipt
 from ledger.published import PublishedContracts
 from ledger.receipt import BundleChain, BundleHead, BundleTx, Receipt
 from ledger.verdicts import Check, Verdict
-from ledger.verify_credit_chain import check_recorded
+from ledger.verify_credit_chain import check_recorded, content_of
 from ledger.verify_credits import Proven
 from ledger.verify_invoices import check_closed, check_netted, check_window
 from ledger.verify_payment import check_payment
 
 SETTLED: Final = "settlement-on-chain"
 CREDITS: Final = "credits-on-chain"
+_MAX_WORD: Final = (1 << 256) - 1
+_CURRENCY_BYTES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +237,7 @@ def _check_settled(
     )
     same = [e for e in events if e["sessionKey"] == expected["sessionKey"]]
     if not same:
-        return Check.false(name, "that transaction did not settle this session")
+        return _settled_before(tuple(expected.values()), found, named, chain, good)
     for key, value in expected.items():
         if same[0][key] != value:
             return Check.false(name, f"settled on chain with another {key}")
@@ -252,6 +254,60 @@ def _check_settled(
         name=name,
         verdict=good,
         reason=f"settled in block {found.block_number}, {told}",
+    )
+
+
+def _settled_before(
+    row: Sequence[object],
+    found: TxReceipt,
+    named: BundleChain,
+    chain: Chain,
+    good: Verdict,
+) -> Check:
+    """Judge a settlement that was sent again after an old backup was put back.
+
+    Its event tells only which session the contract knew already, so the contract is
+    asked what it holds; flexibility is a part of that, and no part of a receipt.
+
+    Args:
+        row: Key, start leaf, leaf hash, energy, amount and currency of the session.
+        found: What became of the transaction.
+        named: The contracts.
+        chain: To ask.
+        good: The verdict of a check that holds.
+    """
+    binding = artifact("Settlement")
+    events = binding.events("SettlementRepeated", named.settlement_contract, found.logs)
+    key = row[0]
+    if not any(e["sessionKey"] == key for e in events) or not _fits(row):
+        return Check.false(SETTLED, "that transaction did not settle this session")
+    data = chain.call(
+        named.settlement_contract, binding.calldata("settledContent", key)
+    )
+    (content,) = binding.result("settledContent", data)
+    members = [value for value in row if isinstance(value, bytes | int)]
+    if content != content_of([*members, 0, 0]):
+        return Check.open(
+            SETTLED, "settled before that transaction, otherwise or with flexibility"
+        )
+    return Check(
+        name=SETTLED,
+        verdict=good,
+        reason=f"settled before block {found.block_number}, where it was sent again,"
+        " without flexibility",
+    )
+
+
+def _fits(row: Sequence[object]) -> bool:
+    *hashed, currency = row
+    return (
+        isinstance(currency, bytes)
+        and len(currency) == _CURRENCY_BYTES
+        and all(
+            isinstance(value, bytes)
+            or (isinstance(value, int) and 0 <= value <= _MAX_WORD)
+            for value in hashed
+        )
     )
 
 

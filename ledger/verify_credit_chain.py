@@ -170,7 +170,16 @@ def _is_known(
     key = bytes.fromhex(str(one.body["credit_key"]))
     data = chain.call(named.settlement_contract, binding.calldata("creditContent", key))
     (content,) = binding.result("creditContent", data)
-    return bool(content == keccak(b"".join(_word(value) for value in row)))
+    return bool(content == content_of(row))
+
+
+def content_of(row: Sequence[bytes | str | int]) -> bytes:
+    """Return what the contract keeps of a row: Keccak-256 of its ABI encoding.
+
+    Args:
+        row: Members of fixed size, integers of 0 and more.
+    """
+    return keccak(b"".join(_word(value) for value in row))
 
 
 def _word(value: bytes | str | int) -> bytes:

@@ -200,6 +200,22 @@ def test_page_and_command_hear_the_same_from_a_node(
     site.chain.close()  # type: ignore[attr-defined]  # embedded
 
 
+def test_page_and_command_agree_on_settlements_that_were_sent_again(
+    page: Page, tmp_path: Path
+) -> None:
+    site = receipt_cases.settled_twice_site(tmp_path, SettlementWay.BATCH)
+    receipt, other = site.receipt("s-1"), site.receipt("s-0")
+    other["settlement_tx"] = receipt["settlement_tx"]
+    cases = [Case(json.dumps(one)) for one in (receipt, other)]
+    with served_chain(site.chain) as node:
+        expected = [one.verdicts(node.url) for one in cases]
+        assert asked(page, cases, node.url) == expected
+    told = [{check[0]: check[1] for check in one} for one in expected]
+    assert [one["settlement-on-chain"] for one in told] == ["true", "false"]
+    site.conn.close()
+    site.chain.close()  # type: ignore[attr-defined]  # embedded
+
+
 @pytest.mark.parametrize("way", [SettlementWay.BATCH, SettlementWay.NETTED])
 def test_page_and_command_agree_on_credits_that_were_sent_again(
     page: Page, tmp_path: Path, way: SettlementWay

@@ -17,6 +17,7 @@ FILE = Path(__file__).parents[2] / "gateway/web/templates/verify/65-contracts.js
 EVENTS = {
     "HeadAnchored": "StatusAnchor",
     "SessionSettled": "Settlement",
+    "SettlementRepeated": "Settlement",
     "CreditRecorded": "Settlement",
     "CreditRepeated": "Settlement",
     "InvoicesRecorded": "Settlement",
@@ -27,6 +28,7 @@ EVENTS = {
 }
 CALLS: dict[str, tuple[object, ...]] = {
     "settledAmounts": (bytes(32),),
+    "settledContent": (bytes(32),),
     "isStartLeafSettled": (0,),
     "isStartLeafClosed": (0,),
     "creditContent": (bytes(32),),

@@ -97,6 +97,19 @@ def repeated_site(folder: Path, way: SettlementWay) -> Site:
     site.worker.step(site.clock.at, flush=True)
     site.add_credit("s-1", 3)
     site.add_credit("s-1", 3)
+    return _gone_on_from_a_backup(folder, site, way)
+
+
+def settled_twice_site(folder: Path, way: SettlementWay) -> Site:
+    """A session that was settled, and after an old backup was put back once more."""
+    site = make_site(folder, way=way)
+    site.add_session("s-0")
+    site.worker.step(site.clock.at, flush=True)
+    site.add_session("s-1")
+    return _gone_on_from_a_backup(folder, site, way)
+
+
+def _gone_on_from_a_backup(folder: Path, site: Site, way: SettlementWay) -> Site:
     backup = open_database(folder / "backup.db")
     site.conn.backup(backup)
     site.worker.step(site.clock.advance(1_000), flush=True)

@@ -21,7 +21,7 @@ from ledger.verify import Check, Verdict, verify
 from ledger.worker import WorkerState
 from tests.support.ledger_backends import Backend
 from tests.support.ledger_site import Site, make_site
-from tests.support.receipt_cases import repeated_site
+from tests.support.receipt_cases import repeated_site, settled_twice_site
 
 Receipt = dict[str, Any]
 
@@ -195,6 +195,32 @@ def test_a_receipt_from_before_a_credit_stays_good(
     found = checks(before, **backend.ask(tmp_path))
     assert found["credits-on-chain"].verdict is backend.good
     assert "20 more were credited since" in found["credits-on-chain"].reason
+
+
+@pytest.mark.parametrize("way", [SettlementWay.BATCH, SettlementWay.PROVEN])
+def test_a_settlement_sent_again_after_an_old_backup_is_held_against_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: SettlementWay
+) -> None:
+    site = settled_twice_site(tmp_path, way)
+    receipt = site.receipt("s-1")
+    path = tmp_path / "chain.db"
+    found = checks(receipt, chain_path=path)["settlement-on-chain"]
+    assert found.verdict is Verdict.SELF_WITNESSED
+    assert "sent again" in found.reason
+    other = site.receipt("s-0")
+    other["settlement_tx"] = receipt["settlement_tx"]
+    found = checks(other, chain_path=path)["settlement-on-chain"]
+    assert found.verdict is Verdict.FALSE, "that transaction is of another session"
+    call, asked = EmbeddedChain.call, artifact("Settlement").calldata
+    known = asked("settledContent", bytes(32))[:4]
+
+    def other_content(chain: EmbeddedChain, to: str, calldata: bytes) -> bytes:
+        return bytes(32) if calldata[:4] == known else call(chain, to, calldata)
+
+    monkeypatch.setattr(EmbeddedChain, "call", other_content)
+    found = checks(receipt, chain_path=path)["settlement-on-chain"]
+    assert found.verdict is Verdict.UNCHECKED
+    site.conn.close()
 
 
 def test_a_credit_sent_again_after_an_old_backup_is_held_against_the_contract(

@@ -38,6 +38,11 @@ const CONTRACTS = {
    "topics": [ "sessionKey", "startLeafIndex" ],
    "data": [ "leafHash", "energyMilliWh", "amountMinor", "currency" ]
   },
+  "SettlementRepeated": {
+   "topic": "c71a6bdb4661fa11c2c9cb53fcab43f74b47cc6ed460c31b26b65e29c3909c95",
+   "topics": [ "sessionKey", "startLeafIndex" ],
+   "data": []
+  },
   "CreditRecorded": {
    "topic": "0df45b7ee73b7d3878e6dfc4ec4dafbae59290e6c56109a3cdb06688fc376b51",
    "topics": [ "sessionKey", "creditKey" ],
@@ -76,6 +81,7 @@ const CONTRACTS = {
  },
  "calls": {
   "settledAmounts": "59c3669e",
+  "settledContent": "f5db6488",
   "isStartLeafSettled": "941db18f",
   "isStartLeafClosed": "854b2b1c",
   "creditContent": "6eb8c4a8",
